@@ -1,0 +1,28 @@
+"""fusemix: align frozen encoders in one space, on one GPU.
+
+Importing this package is cheap: the names below load their module on first use.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Encoder": "fusemix.interfaces",
+    "FusemixError": "fusemix.errors",
+    "Items": "fusemix.interfaces",
+    "LatentSet": "fusemix.latents.sets",
+    "LatentStore": "fusemix.latents.store",
+    "PairSet": "fusemix.interfaces",
+    "Waveform": "fusemix.interfaces",
+    "cache_features": "fusemix.commands.cache_features",
+    "eval_retrieval": "fusemix.commands.eval_retrieval",
+    "train": "fusemix.commands.train",
+}
+__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604 (names are strings)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'fusemix' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -1,0 +1,255 @@
+"""From settings to wired objects: the only file that knows all stages.
+
+Place in the flow: config -> the objects that commands run. It is the map of the system: every function
+here joins parts that do not know one another.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+
+from fusemix.config import CacheConfig, EvalConfig, TrainConfig, to_plain
+from fusemix.datasets import DATASETS
+from fusemix.encoders import ENCODERS
+from fusemix.environment import resolve_device
+from fusemix.errors import ConfigError, RunError
+from fusemix.files import differences
+from fusemix.fusion.callbacks import RunProgress, checkpoints
+from fusemix.fusion.losses import LOSSES
+from fusemix.fusion.model import FusionModel
+from fusemix.fusion.module import FusionModule, Schedule
+from fusemix.fusion.runs import CHECKPOINTS, model_of
+from fusemix.interfaces import Content, Encoder, Items, PairSet, Scorer
+from fusemix.latents.loader import Gallery, LatentData
+from fusemix.latents.sets import LatentSet, Side, items_sha256
+from fusemix.latents.writer import StoreWriter
+from fusemix.retrieval.metrics import flat, mean_recall, measure
+
+NOT_IDENTITY = ("out", "resume", "overwrite", "accelerator", "train", "validation")
+"""Settings that may change while a run stays the same; the data are told apart by their hashes."""
+ROWS_AT_ONCE = 8192
+
+
+# ── stage 1: cache ────────────────────────────────────────────────────────────────────────────────
+
+
+def pair_set(config: CacheConfig, split: str) -> PairSet:
+    """One split of the configured data set."""
+    return DATASETS.build(config.dataset.name, config.dataset.options, split=split)
+
+
+def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:
+    """The configured encoders on their device, each for one of the modalities of `pairs`.
+
+    Raises:
+        ConfigError: an encoder is for another modality, or does not offer what an encoder must.
+    """
+    device = resolve_device(config.device)
+    built: dict[str, Encoder] = {}
+    for slug, part in config.encoders.items():
+        encoder = ENCODERS.build(part.name, part.options)
+        if not isinstance(encoder, Encoder):
+            missing = [name for name in ENCODER_OFFERS if not hasattr(encoder, name)]
+            raise ConfigError(f"encoders.{slug}: {part.name} gave an object without {', '.join(missing)}.")
+        modalities = [items.modality for items in pairs.sides]
+        if encoder.modality not in modalities:
+            raise ConfigError(
+                f"encoders.{slug} ({part.name}) is for {encoder.modality}, but {pairs.dataset} pairs "
+                f"{' with '.join(modalities)}."
+            )
+        built[slug] = encoder.to(device)
+    return built
+
+
+ENCODER_OFFERS = ("modality", "dim", "sample_rate", "fingerprint", "to", "prepare", "length", "encode")
+
+
+def store_writer(config: CacheConfig, items: Items, slug: str, encoder: Encoder, folder: Path) -> StoreWriter:
+    """The store of one encoder over one side, in the folder of its latent set."""
+    return StoreWriter(
+        folder / items.modality / slug,
+        ids=items.table["id"],
+        modality=items.modality,
+        dim=encoder.dim,
+        dtype=config.dtype,
+        shard_size=config.shard_size,
+        fingerprint={"encoder": encoder.fingerprint, "items_sha256": items_sha256(items.table)},
+        max_bad_fraction=config.max_bad_fraction,
+        overwrite=config.overwrite,
+    )
+
+
+# ── stage 2: train ────────────────────────────────────────────────────────────────────────────────
+
+
+def latent_data(config: TrainConfig) -> tuple[LatentData, LatentSet, LatentSet]:
+    """Batches, the set they come from, and the set that epochs are chosen on.
+
+    Raises:
+        ConfigError: modalities without latents, a batch larger than the data, or a test split to choose on.
+        RunError: the two sets were not made by the same encoders.
+    """
+    train = LatentSet(Path(config.train), config.encoders)
+    validation = LatentSet(Path(config.validation), config.encoders) if config.validation else None
+    for side in train.sides if validation else ():
+        other = next((s for s in validation.sides if s.modality == side.modality), None) if validation else None
+        require_same_encoders(str(config.validation), side.modality, side.fingerprints, other)
+    data = LatentData(
+        train,
+        validation=validation,
+        holdout=config.holdout,
+        pairs_per_step=config.optim.batch_size * (2 if config.mixup_alpha > 0 else 1),
+        seed=config.seed,
+    )
+    return data, train, validation or train
+
+
+def run_record(config: TrainConfig, train: LatentSet, validation: LatentSet) -> dict[str, Any]:
+    """What a run says about itself in its checkpoints, as plain data.
+
+    Enough to build the model again, to know its data and encoders, and to tell two runs apart.
+    """
+    settings = {key: value for key, value in to_plain(config).items() if key not in NOT_IDENTITY}
+    return {
+        "config": settings,
+        "widths": {side.modality: side.dim for side in train.sides},
+        "encoders": {side.modality: side.fingerprints for side in train.sides},
+        "train": _data_record(train),
+        "validation": _data_record(validation),
+    }
+
+
+def _data_record(latent_set: LatentSet) -> dict[str, Any]:
+    about = latent_set.description
+    hashes = {side: about[side]["sha256"] for side in ("left", "right")}
+    return {"name": latent_set.name, "num_links": len(latent_set.links), "links": about["links_sha256"], **hashes}
+
+
+def fusion_module(config: TrainConfig, data: LatentData, train: LatentSet, record: dict[str, Any]) -> FusionModule:
+    """Model, loss, optimiser and scorer, ready to be fitted."""
+    optim = config.optim
+    steps = max(1, len(data.links) // data.pairs_per_step)
+    return FusionModule(
+        model=model_of(record),
+        loss=LOSSES.build(config.loss.name, config.loss.options),
+        modalities=(train.left.modality, train.right.modality),
+        mixup_alpha=config.mixup_alpha,
+        schedule=Schedule(optim.lr, optim.min_lr, optim.weight_decay, optim.warmup_steps, steps * optim.max_epochs),
+        scorer=retrieval_scorer(data.gallery, (train.left.modality, train.right.modality)),
+        seed=config.seed,
+        checkpoint=record,
+    )
+
+
+def retrieval_scorer(gallery: Gallery, modalities: tuple[str, str]) -> Scorer:
+    """Recall of both directions and their mean, by the code that evaluation uses."""
+    smallest = min(len(gallery.left_rows), len(gallery.right_rows))
+    ks = [k for k in (1, 5, 10) if k <= smallest]
+
+    def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
+        directions = measure(left, right, gallery.links, modalities, ks)
+        return {**flat(directions), "mean_recall": mean_recall(directions)}
+
+    return score
+
+
+def trainer(config: TrainConfig) -> L.Trainer:
+    """Lightning's Trainer, writing into the run folder."""
+    on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    precision: Any = config.precision if config.precision != "auto" else "bf16-mixed" if on_gpu else "32-true"
+    out = Path(config.out)
+    return L.Trainer(
+        max_epochs=config.optim.max_epochs,
+        accelerator=config.accelerator,
+        devices=1,
+        precision=precision,
+        logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="", version="tensorboard")],
+        callbacks=[RunProgress(), *checkpoints(out / CHECKPOINTS)],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+# ── stage 3: evaluate ─────────────────────────────────────────────────────────────────────────────
+
+
+def evaluation_set(config: EvalConfig, record: Mapping[str, Any]) -> LatentSet:
+    """The latent set to measure on, made by the encoders that the model was trained with.
+
+    Raises:
+        RunError: it was made by others.
+    """
+    latent_set = LatentSet(Path(config.latents), record["config"]["encoders"])
+    for side in latent_set.sides:
+        if side.modality not in record["widths"]:
+            raise RunError(f"{config.run} was trained on {', '.join(record['widths'])}, not on {side.modality}.")
+        require_same_encoders(config.latents, side.modality, record["encoders"][side.modality], side)
+    return latent_set
+
+
+def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None) -> None:
+    """Refuse latents that other encoders made; other versions of packages are no reason to.
+
+    Raises:
+        RunError: they differ, field by field.
+    """
+    found = side.fingerprints if side else []
+    lines = differences(_named(found), _named(wanted)) if found else [f"there is no {modality}"]
+    lines = [line for line in lines if ".packages." not in line]
+    if lines:
+        text = "\n  ".join(lines)
+        raise RunError(
+            f"{where}: its {modality} latents were not made like those that the model is trained on:\n  {text}\n"
+            "Cache the set again with the encoders of the training set."
+        )
+
+
+def _named(fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
+    return {f"encoder {number}": fingerprint for number, fingerprint in enumerate(fingerprints, start=1)}
+
+
+def embed(
+    model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str
+) -> Float[Tensor, "rows dim"]:
+    """Embeddings of some items of a side, on the CPU, in float32."""
+    parts = []
+    with torch.inference_mode():
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            latents = torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE]))
+            parts.append(model.embed(side.modality, latents.to(device)).cpu())
+    return torch.cat(parts)
+
+
+def content_readers(latent_set: LatentSet, decode: Callable[[str, Any], Content]) -> dict[str, Callable[[int], Content]]:
+    """Modality -> (row -> picture, sound or text), out of the data set that the latents were made from.
+
+    What cannot be shown any more (the files moved, the hub is out of reach) is shown by its id.
+    """
+    source = latent_set.description["source"]
+    try:
+        pairs = DATASETS.build(source["name"], source["options"], split=latent_set.description["split"])
+        sides: Mapping[str, Items] = {items.modality: items for items in pairs.sides}
+    except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
+        sides = {}
+
+    def reader(side: Side) -> Callable[[int], Content]:
+        def read(row: int) -> Content:
+            item = side.table["id"][row].as_py()
+            items = sides.get(side.modality)
+            try:
+                return decode(side.modality, items.read(row)) if items else item
+            except Exception:
+                return item
+
+        return read
+
+    return {side.modality: reader(side) for side in latent_set.sides}

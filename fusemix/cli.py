@@ -1,0 +1,124 @@
+"""The console command, and how errors are shown.
+
+    fusemix <command> [config.yaml …] [key=value …]
+
+Place in the flow: the shell -> a command's main -> an exit code. 0: done; 2: something to mend, said
+in one message without a traceback; 130: interrupted.
+"""
+
+import ast
+import dataclasses
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from fusemix import __version__
+from fusemix.errors import ConfigError, FusemixError
+from fusemix.registry import nearest
+
+COMMANDS = {
+    "cache_features": ("run frozen encoders once over a data set", "CacheConfig"),
+    "train": ("train adapters on cached latents", "TrainConfig"),
+    "eval_retrieval": ("measure retrieval with a trained run", "EvalConfig"),
+    "doctor": ("say which packages, devices and back ends are usable here", None),
+}
+"""Command -> what it does, and the name of its settings in `fusemix.config`."""
+
+
+def run(command: str | None = None) -> None:
+    """Run a command with the arguments of this process, and exit.
+
+    Args:
+        command: name in COMMANDS; None takes it from the first argument.
+    """
+    arguments = sys.argv[1:]
+    try:
+        if command is None:
+            command, arguments = _named_command(arguments)
+        if command is None:
+            return
+        if {"-h", "--help"} & set(arguments):
+            print(help_text(command))  # noqa: T201
+            return
+        _main_of(command)(arguments)
+    except FusemixError as error:
+        print(f"fusemix: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("fusemix: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
+        raise SystemExit(130) from None
+
+
+def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())  # noqa: T201
+        return None, []
+    if arguments[0] == "--version":
+        print(f"fusemix {__version__}")  # noqa: T201
+        return None, []
+    command = arguments[0].replace("-", "_")
+    if command not in COMMANDS:
+        near = nearest(command, list(COMMANDS))
+        raise ConfigError(f"there is no command {arguments[0]!r}.{near} Commands: {', '.join(COMMANDS)}.")
+    return command, list(arguments[1:])
+
+
+def _main_of(command: str) -> Callable[[Sequence[str]], Any]:
+    return import_module(f"fusemix.commands.{command}").main
+
+
+def overview() -> str:
+    """What `fusemix --help` prints."""
+    lines = [f"  {name:<16}{about}" for name, (about, _) in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"fusemix {__version__}: align frozen encoders in one space",
+            "",
+            "fusemix <command> [config.yaml …] [key=value …]",
+            "",
+            *lines,
+            "",
+            "fusemix <command> --help lists all settings of a command.",
+        ]
+    )
+
+
+def help_text(command: str) -> str:
+    """What `fusemix <command> --help` prints: every setting, its type, default and meaning."""
+    about, schema = COMMANDS[command]
+    lines = [f"fusemix {command} [config.yaml …] [key=value …]: {about}", ""]
+    if schema:
+        config = import_module("fusemix.config")
+        lines += _settings(getattr(config, schema), "")
+    return "\n".join(lines)
+
+
+def _settings(schema: type, prefix: str) -> list[str]:
+    texts = field_texts(schema)
+    lines = []
+    for field in dataclasses.fields(schema):
+        name = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
+            lines += [f"  {name}.*: {texts[field.name]}", *_settings(field.type, f"{name}.")]
+            continue
+        kind = field.type.__name__ if isinstance(field.type, type) else str(field.type).replace("typing.", "")
+        default = "" if field.default is dataclasses.MISSING else f" = {field.default}"
+        required = " (required)" if default == "" and field.default_factory is dataclasses.MISSING else ""
+        lines.append(f"  {name}: {kind}{default}{required}")
+        lines += textwrap.wrap(texts[field.name], 100, initial_indent="      ", subsequent_indent="      ")
+    return lines
+
+
+def field_texts(schema: type) -> dict[str, str]:
+    """The text under each field of a dataclass, out of its source."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(schema))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts = {}
+    for statement, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            value = following.value if isinstance(following, ast.Expr) else None
+            texts[statement.target.id] = str(value.value) if isinstance(value, ast.Constant) else ""
+    return texts

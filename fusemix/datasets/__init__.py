@@ -1,0 +1,19 @@
+"""Data sets: what is paired with what. One file a data set; each has a line in the table below.
+
+Place in the flow: raw data on disk or on a hub -> PairSet.
+A factory is called as `factory(split=…, **options)` and returns a PairSet.
+"""
+
+from fusemix.registry import Registry
+
+DATASETS = Registry(
+    "data set",
+    {
+        "audio_captions": "fusemix.datasets.captioned_files:audio_captions",
+        "audiocaps": "fusemix.datasets.audiocaps:audiocaps",
+        "flickr30k": "fusemix.datasets.flickr30k:flickr30k",
+        "glyphs": "fusemix.datasets.glyphs:glyphs",
+        "huggingface": "fusemix.datasets.huggingface:huggingface",
+        "image_captions": "fusemix.datasets.captioned_files:image_captions",
+    },
+)

@@ -1,0 +1,45 @@
+"""Any data set that the library `datasets` loads, with a column mapping.
+
+Place in the flow: hub name or folder -> PairSet.
+"""
+
+from fusemix.datasets.hub import CaptionedRows, column, load_rows, pair_rows, revision_of, undecoded
+from fusemix.errors import DatasetError
+from fusemix.interfaces import PairSet
+
+
+def huggingface(
+    *,
+    split: str,
+    path: str,
+    columns: dict[str, str],
+    config: str | None = None,
+    revision: str | None = None,
+) -> PairSet:
+    """A data set with one column of pictures or sounds and one of captions.
+
+    Args:
+        split: split of the data set; slices such as `train[:1000]` work.
+        path: hub name, or a folder of parquet files.
+        columns: what is where: `text` (a caption or a list of them), `image` or `audio`, and, where
+            several rows share a picture or sound, `id`.
+        config: configuration of the data set, where it has several.
+        revision: commit, branch or tag on the hub.
+
+    Raises:
+        DatasetError: it cannot be loaded, or a column is missing.
+    """
+    media = set(columns) - {"text", "id"}
+    if "text" not in columns or len(media) != 1 or not media <= {"image", "audio"}:
+        raise DatasetError(
+            "huggingface needs columns.text and one of columns.image and columns.audio (and may have columns.id), "
+            f"such as columns={{image: jpg, text: caption}}; it has {columns}."
+        )
+    modality = media.pop()
+    rows = undecoded(load_rows(path, config=config, split=split, revision=revision), columns[modality], path)
+    ids = column(rows, columns["id"], path) if "id" in columns else range(len(rows))
+    captions = [value if isinstance(value, list) else [value] for value in column(rows, columns["text"], path)]
+    source = CaptionedRows(rows, columns[modality], [str(item) for item in ids], captions)
+    return pair_rows(
+        source, dataset="huggingface", revision=revision_of(rows, revision), split=split, modality=modality
+    )

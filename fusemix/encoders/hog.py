@@ -1,0 +1,75 @@
+"""A classical encoder of pictures: histograms of oriented gradients and coarse pixels. No weights.
+
+Place in the flow: an encoder like any other; the built-in demo uses it.
+Source: Dalal & Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005;
+computed by scikit-image.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from skimage.feature import hog as histogram_of_gradients
+from torch import Tensor
+
+from fusemix.encoders.loading import package_versions
+
+
+def hog(*, size: int = 64, cell: int = 8, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
+    """Histograms of oriented gradients, and the picture in a few grey pixels.
+
+    Args:
+        size: the picture is resized to size × size, in pixels.
+        cell: side of a cell, in pixels.
+        orientations: bins of a histogram.
+        coarse: the grey picture is kept in coarse × coarse pixels; 0 leaves it out.
+    """
+    return HogEncoder(size, cell, orientations, coarse)
+
+
+class HogEncoder:
+    """Pictures -> HOG and coarse pixels; see `hog`."""
+
+    modality = "image"
+    sample_rate = None
+
+    def __init__(self, size: int, cell: int, orientations: int, coarse: int) -> None:
+        self._size, self._cell, self._orientations, self._coarse = size, cell, orientations, coarse
+        self.dim = len(self.prepare([Image.new("RGB", (size, size))])[0])
+        self.fingerprint: dict[str, Any] = {
+            "family": "hog",
+            "size": size,
+            "cell": cell,
+            "orientations": orientations,
+            "coarse": coarse,
+            "packages": package_versions("scikit-image", "pillow"),
+        }
+
+    def to(self, device: str) -> "HogEncoder":
+        """Stays on the CPU."""
+        return self
+
+    def prepare(self, contents: Sequence[Image.Image]) -> list[Float[np.ndarray, " dim"]]:
+        """All the work: it needs no device, and workers share it out."""
+        return [self._describe(picture) for picture in contents]
+
+    def length(self, prepared: Float[np.ndarray, " dim"]) -> int:
+        """Always 1: nothing is padded."""
+        return 1
+
+    def encode(self, batch: Sequence[Float[np.ndarray, " dim"]]) -> Float[Tensor, "batch dim"]:
+        """Stack what was prepared."""
+        return torch.from_numpy(np.stack(batch))
+
+    def _describe(self, picture: Image.Image) -> Float[np.ndarray, " dim"]:
+        grey = picture.convert("L").resize((self._size, self._size), Image.Resampling.BILINEAR)
+        cell = (self._cell, self._cell)
+        gradients = histogram_of_gradients(np.asarray(grey), self._orientations, cell, cells_per_block=(2, 2))
+        parts = [gradients]
+        if self._coarse:
+            few = grey.resize((self._coarse, self._coarse), Image.Resampling.BOX)
+            parts.append(np.asarray(few, dtype=np.float32).ravel() / 255)
+        return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,108 @@
+"""What the families share: naming weights, devices and versions, and explaining why a model did not load.
+
+Place in the flow: an encoder's factory -> a frozen module and its fingerprint.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fusemix.errors import EncoderError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype that an encoder computes in.
+
+    Raises:
+        EncoderError: it is none of float32, bfloat16, float16.
+    """
+    if name not in DTYPES:
+        raise EncoderError(f"dtype is {name!r}, but must be one of: {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Evaluation mode, no gradient."""
+    return module.eval().requires_grad_(False)
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """SHA-256 over all parameters and buffers: names, dtypes, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def package_versions(*names: str) -> dict[str, str]:
+    """Installed versions of packages that change the numbers."""
+    return {name: version(name) for name in names}
+
+
+def model_name(model: str) -> str:
+    """A hub name as it is, a local folder by its own name, so that moving it changes nothing."""
+    return Path(model).resolve().name if Path(model).exists() else model
+
+
+@contextmanager
+def explained(model: str, revision: str | None = None) -> Iterator[str]:
+    """Give what a loader takes, and turn what it raises into one message that says what to do.
+
+    Args:
+        model: hub name, local folder, or `module:attribute` of an installed package that carries a folder.
+        revision: for the message.
+
+    Yields:
+        The hub name or the folder.
+
+    Raises:
+        EncoderError: the model is not there, not reachable, gated, or not of the expected kind.
+    """
+    folder = _folder(model)
+    try:
+        yield folder
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        where = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        if "gated" in str(error).lower():
+            advice = "It is gated: ask for access on its page, or take an open one (DINOv2, or timm's DINOv3 copies)."
+        elif Path(folder).exists():
+            advice = "The folder must hold a model as `save_pretrained` writes it (for timm and open_clip their own)."
+        else:
+            advice = "Check the name, the network and HF_HUB_OFFLINE, or give a local folder instead."
+        raise EncoderError(f"the model {where} cannot be loaded: {first} {advice}") from error
+
+
+def _folder(model: str) -> str:
+    if Path(model).exists():
+        return model
+    if ":" in model:
+        module, _, attribute = model.partition(":")
+        try:
+            return str(getattr(import_module(module), attribute))
+        except (ImportError, AttributeError) as error:
+            raise EncoderError(f"model is {model!r}, but {error}. For the demo: pip install 'fusemix[demo]'") from error
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise EncoderError(f"there is no folder {model}.")
+    return model
+
+
+def plain(value: Any) -> Any:
+    """Settings of a processor as data that JSON can hold, in a form that does not vary between runs."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    return str(value)

@@ -1,0 +1,126 @@
+"""Image and text towers of open_clip.
+
+Place in the flow: pictures or captions -> one vector, in the model's own joint space, not normalised.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import open_clip
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
+
+
+def open_clip_image(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipImage":
+    """The image tower of an open_clip model.
+
+    Args:
+        model: architecture (`ViT-B-32`), `hf-hub:org/name`, or a folder with `open_clip_config.json`.
+        pretrained: tag of the weights (`laion2b_s34b_b79k`) or a file of weights, for an architecture.
+        dtype: float32, bfloat16 or float16.
+
+    Raises:
+        EncoderError: the model cannot be loaded.
+    """
+    network, transform = _load(model, pretrained, dtype)
+    return OpenClipImage(network, transform, _fingerprint(network, model, pretrained, dtype, repr(transform)))
+
+
+def open_clip_text(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipText":
+    """The text tower of an open_clip model; arguments and errors as for `open_clip_image`."""
+    network, _ = _load(model, pretrained, dtype)
+    with explained(model) as folder:
+        tokenizer = open_clip.get_tokenizer(_schema(folder))
+    name = f"{type(tokenizer).__name__} {tokenizer.context_length}"
+    return OpenClipText(network, tokenizer, _fingerprint(network, model, pretrained, dtype, name))
+
+
+class OpenClipImage:
+    """Pictures -> latents; see `open_clip_image`."""
+
+    modality = "image"
+    sample_rate = None
+
+    def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any]) -> None:
+        self._network, self._transform, self.fingerprint = network, transform, fingerprint
+        self.dim = self.encode(self.prepare([Image.new("RGB", (64, 48))])).shape[1]
+
+    def to(self, device: str) -> "OpenClipImage":
+        """Move the model."""
+        self._network.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
+        """Resized, cropped and scaled as the model's own transform says."""
+        return [self._transform(picture) for picture in contents]
+
+    def length(self, prepared: Tensor) -> int:
+        """Always 1: nothing is padded."""
+        return 1
+
+    def encode(self, batch: Sequence[Tensor]) -> Float[Tensor, "batch dim"]:
+        """Run the image tower."""
+        parameter = next(self._network.parameters())
+        with torch.inference_mode():
+            return self._network.encode_image(torch.stack(list(batch)).to(parameter.device, parameter.dtype)).float()
+
+
+class OpenClipText:
+    """Texts -> latents; see `open_clip_text`."""
+
+    modality = "text"
+    sample_rate = None
+
+    def __init__(self, network: Any, tokenizer: Any, fingerprint: dict[str, Any]) -> None:
+        self._network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint
+        self.dim = self.encode(self.prepare(["width"])).shape[1]
+
+    def to(self, device: str) -> "OpenClipText":
+        """Move the model."""
+        self._network.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[str]) -> list[Tensor]:
+        """Token ids, padded or cut to the model's one length."""
+        return list(self._tokenizer(list(contents)))
+
+    def length(self, prepared: Tensor) -> int:
+        """Always the same: the model knows one length."""
+        return len(prepared)
+
+    def encode(self, batch: Sequence[Tensor]) -> Float[Tensor, "batch dim"]:
+        """Run the text tower."""
+        device = next(self._network.parameters()).device
+        with torch.inference_mode():
+            return self._network.encode_text(torch.stack(list(batch)).to(device)).float()
+
+
+def _load(model: str, pretrained: str | None, dtype: str) -> tuple[Any, Any]:
+    precision = {torch.float32: "fp32", torch.bfloat16: "pure_bf16", torch.float16: "pure_fp16"}[torch_dtype(dtype)]
+    with explained(model) as folder:
+        network, _, transform = open_clip.create_model_and_transforms(
+            _schema(folder), pretrained=pretrained, precision=precision, require_pretrained=pretrained is not None
+        )
+    return freeze(network), transform  # pyright: ignore[reportArgumentType]
+
+
+def _schema(folder: str) -> str:
+    from pathlib import Path
+
+    return f"local-dir:{folder}" if Path(folder).is_dir() else folder
+
+
+def _fingerprint(network: Any, model: str, pretrained: str | None, dtype: str, preprocessing: str) -> dict[str, Any]:
+    return {
+        "family": "open_clip",
+        "model": model_name(model),
+        "revision": pretrained or "local",
+        "weights_sha256": weights_sha256(network),
+        "dtype": dtype,
+        "preprocessing": preprocessing,
+        "packages": package_versions("open_clip_torch", "torch", "torchvision", "pillow"),
+    }

@@ -1,0 +1,100 @@
+"""Text models of sentence-transformers, pooled as their own modules say.
+
+Place in the flow: captions -> one vector.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+
+from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
+
+
+def sentence_transformers(
+    *,
+    model: str,
+    revision: str | None = None,
+    prefix: str = "",
+    max_length: int | None = None,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> "SentenceTransformersText":
+    """Load a sentence-transformers model.
+
+    Args:
+        model: hub name or local folder.
+        revision: commit, tag or branch on the hub.
+        prefix: put before every text.
+        max_length: tokens; longer texts are cut. By default what the model says.
+        dtype: float32, bfloat16 or float16.
+        trust_remote_code: run code that the model's repository brings.
+
+    Raises:
+        EncoderError: the model cannot be loaded.
+    """
+    wanted = torch_dtype(dtype)
+    with explained(model, revision) as folder:
+        network = SentenceTransformer(
+            folder,
+            revision=revision,
+            device="cpu",
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"dtype": wanted},
+        )
+    if max_length:
+        network.max_seq_length = max_length
+    return SentenceTransformersText(network, model, revision, prefix, dtype)
+
+
+class SentenceTransformersText:
+    """Texts -> latents; see `sentence_transformers`."""
+
+    modality = "text"
+    sample_rate = None
+
+    def __init__(
+        self, network: SentenceTransformer, model: str, revision: str | None, prefix: str, dtype: str
+    ) -> None:
+        freeze(network)
+        self._network, self._prefix = network, prefix
+        self.dim = self.encode(self.prepare(["width"])).shape[1]
+        self.fingerprint: dict[str, Any] = {
+            "family": "sentence_transformers",
+            "model": model_name(model),
+            "revision": revision or "local",
+            "weights_sha256": weights_sha256(network),
+            "prefix": prefix,
+            "dtype": dtype,
+            "preprocessing": {"modules": [type(module).__name__ for module in network]},
+            "max_length": network.max_seq_length,
+            "packages": package_versions("sentence-transformers", "transformers", "tokenizers", "torch"),
+        }
+
+    def to(self, device: str) -> "SentenceTransformersText":
+        """Move the model."""
+        self._network.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[str]) -> list[str]:
+        """The texts with their prefix; the model tokenizes a batch at a time."""
+        return [self._prefix + text for text in contents]
+
+    def length(self, prepared: str) -> int:
+        """Number of characters."""
+        return len(prepared)
+
+    def encode(self, batch: Sequence[str]) -> Float[Tensor, "batch dim"]:
+        """Run all modules, the model's pooling included."""
+        encoded = self._network.encode(
+            list(batch),
+            batch_size=len(batch),
+            show_progress_bar=False,
+            convert_to_tensor=True,
+            device=str(self._network.device),
+        )
+        with torch.inference_mode():
+            return encoded.float()

@@ -1,0 +1,101 @@
+"""Vision models of timm.
+
+Place in the flow: pictures -> states -> one vector.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm as timm_models
+import torch
+from jaxtyping import Float
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+from torch import Tensor
+
+from fusemix.encoders.loading import (
+    explained,
+    freeze,
+    model_name,
+    package_versions,
+    plain,
+    torch_dtype,
+    weights_sha256,
+)
+from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.errors import EncoderError
+
+
+def timm(*, model: str, pooling: str = "pooler", dtype: str = "float32") -> "TimmImage":
+    """Load a timm model with its pretrained weights.
+
+    Args:
+        model: name with its tag (`vit_small_patch16_dinov3.lvd1689m`), `hf-hub:org/name@revision`, or a
+            folder with timm's `config.json` and weights.
+        pooling: `pooler` (the model's own head before its classifier), `cls`, `mean` (patches alone) or
+            `cls+mean` (both, twice as wide). timm's DINOv3 entries average by default: take `cls` there.
+        dtype: float32, bfloat16 or float16.
+
+    Raises:
+        EncoderError: the model cannot be loaded, or has no such pooling.
+    """
+    check_pooling(pooling)
+    if pooling == "last_token":
+        raise EncoderError("pooling=last_token is for text. Use pooling=pooler, cls, mean or cls+mean.")
+    wanted = torch_dtype(dtype)
+    with explained(model) as folder:
+        name = f"local-dir:{folder}" if Path(folder).is_dir() else folder
+        network = timm_models.create_model(name, pretrained=True, num_classes=0)
+    return TimmImage(freeze(network.to(wanted)), model, pooling, dtype)
+
+
+class TimmImage:
+    """Pictures -> latents; see `timm`."""
+
+    modality = "image"
+    sample_rate = None
+
+    def __init__(self, network: Any, model: str, pooling: str, dtype: str) -> None:
+        self._network, self._pooling = network, pooling
+        settings = resolve_model_data_config(network)
+        self._transform: Any = create_transform(**settings, is_training=False)
+        self.dim = self.encode(self.prepare([Image.new("RGB", (64, 48))])).shape[1]
+        self.fingerprint: dict[str, Any] = {
+            "family": "timm",
+            "model": model_name(model),
+            "revision": plain(network.pretrained_cfg.get("hf_hub_id")) or "local",
+            "weights_sha256": weights_sha256(network),
+            "pooling": pooling,
+            "dtype": dtype,
+            "preprocessing": plain(settings),
+            "packages": package_versions("timm", "torch", "torchvision", "pillow"),
+        }
+
+    def to(self, device: str) -> "TimmImage":
+        """Move the model."""
+        self._network.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
+        """Resized, cropped and scaled as the model's own settings say."""
+        return [self._transform(picture) for picture in contents]
+
+    def length(self, prepared: Tensor) -> int:
+        """Always 1: nothing is padded."""
+        return 1
+
+    def encode(self, batch: Sequence[Tensor]) -> Float[Tensor, "batch dim"]:
+        """Run and pool."""
+        parameter = next(self._network.parameters())
+        pixels = torch.stack(list(batch)).to(parameter.device, parameter.dtype)
+        with torch.inference_mode():
+            states = self._network.forward_features(pixels)
+            if self._pooling == "pooler":
+                return self._network.forward_head(states, pre_logits=True).float()
+        if states.ndim == 4:  # a convolutional net: (batch, width, height, width of the map)
+            states = states.flatten(2).transpose(1, 2)
+        mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        prefix = getattr(self._network, "num_prefix_tokens", 0)
+        has_cls = getattr(self._network, "cls_token", None) is not None
+        return pool_tokens(states, mask, self._pooling, num_prefix=prefix, has_cls=has_cls)

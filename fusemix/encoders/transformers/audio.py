@@ -1,0 +1,201 @@
+"""Audio models of Hugging Face transformers: Whisper's encoder, CLAP's audio tower, AST, WavLM and their like.
+
+Place in the flow: sounds -> windows -> spectrograms or samples -> states -> one vector.
+
+Three ways of padding would make a vector depend on more than its own sound; each is closed here:
+Whisper sees 30 s whatever the sound, so only states of real frames are averaged; CLAP crops longer
+sounds at random, so none reaches it; WavLM and its like see padding in their norms, so only windows
+of equal length share a batch.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import AutoFeatureExtractor
+
+from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run
+from fusemix.encoders.windows import cut_windows, mean_over_windows
+from fusemix.errors import EncoderError
+from fusemix.interfaces import Waveform
+
+
+class Kind(NamedTuple):
+    """What has to be known of a model type beside its weights.
+
+    Attributes:
+        tower: network -> the part that hears.
+        window_sec: (feature extractor, config of the tower) -> longest window that the model takes whole.
+        real_states: (samples of a window, feature extractor) -> how many of its states stand for real sound; None: all.
+        num_prefix: class tokens before the states of the sound.
+    """
+
+    tower: Callable[[Any], Any]
+    window_sec: Callable[[Any, Any], float]
+    real_states: Callable[[int, Any], int] | None = None
+    num_prefix: int = 0
+
+
+def _whisper_states(samples: int, extractor: Any) -> int:
+    return max(1, -(-samples // (2 * extractor.hop_length)))  # two spectrogram frames a state
+
+
+def _ast_window(extractor: Any, config: Any) -> float:
+    return config.max_length * 160 / extractor.sampling_rate  # hop of 160 samples, fixed in its feature extractor
+
+
+WHISPER = Kind(lambda n: n.get_encoder(), lambda x, c: x.chunk_length, _whisper_states)
+CLAP = Kind(lambda n: getattr(n, "audio_model", n), lambda x, c: x.max_length_s)
+AST = Kind(lambda n: n, _ast_window, num_prefix=2)
+RAW = Kind(lambda n: n, lambda x, c: 30.0)
+KINDS = {
+    "whisper": WHISPER,
+    "clap": CLAP,
+    "clap_audio_model": CLAP,
+    "audio-spectrogram-transformer": AST,
+    "wavlm": RAW,
+    "wav2vec2": RAW,
+    "hubert": RAW,
+    "unispeech-sat": RAW,
+    "data2vec-audio": RAW,
+}
+
+
+class Window(NamedTuple):
+    """One window of one sound, ready for the model."""
+
+    features: np.ndarray
+    num_samples: int
+
+
+def transformers_audio(
+    *,
+    model: str,
+    revision: str | None = None,
+    pooling: str = "mean",
+    layer: int | None = None,
+    window_sec: float | None = None,
+    dtype: str = "float32",
+) -> "TransformersAudio":
+    """Load an audio model and its feature extractor.
+
+    Args:
+        model: hub name or local folder.
+        revision: commit, tag or branch on the hub; what it resolved to is recorded.
+        pooling: `mean` (over real frames: Whisper, WavLM), `pooler` (CLAP, AST), or `cls` (AST).
+        layer: index into the hidden states, where 0 is the input embedding; by default the model's
+            final output. A chosen layer comes without the model's last norm.
+        window_sec: longer sounds are cut into windows of this many seconds, whose vectors are averaged;
+            by default, and at most, what the model takes whole (Whisper and WavLM 30, CLAP 10, AST 10.24).
+        dtype: float32, bfloat16 or float16.
+
+    Raises:
+        EncoderError: the model cannot be loaded, is of an unknown type, or has no such pooling or layer.
+    """
+    check_pooling(pooling)
+    with explained(model, revision) as folder:
+        extractor = AutoFeatureExtractor.from_pretrained(folder, revision=revision)
+    network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=False)
+    if network.config.model_type not in KINDS:
+        raise EncoderError(
+            f"the model {model!r} is of type {network.config.model_type!r}, and transformers_audio knows only: "
+            f"{', '.join(KINDS)}. Wrap it as an encoder of your own (module:factory)."
+        )
+    return TransformersAudio(network, extractor, model, pooling, layer, window_sec, dtype)
+
+
+class TransformersAudio:
+    """Sounds -> latents; see `transformers_audio`."""
+
+    modality = "audio"
+
+    def __init__(
+        self,
+        network: Any,
+        extractor: Any,
+        model: str,
+        pooling: str,
+        layer: int | None,
+        window_sec: float | None,
+        dtype: str,
+    ) -> None:
+        self._kind = KINDS[network.config.model_type]
+        self._tower = freeze(self._kind.tower(network))
+        self._extractor, self._pooling, self._layer = extractor, pooling, layer
+        self.sample_rate = int(extractor.sampling_rate)
+        longest = self._kind.window_sec(extractor, self._tower.config)
+        if window_sec is not None and not 0 < window_sec <= longest:
+            raise EncoderError(f"window_sec is {window_sec}, but this model takes more than 0 and at most {longest:g}.")
+        self._window_samples = int((window_sec or longest) * self.sample_rate)
+        second = Waveform(np.zeros(self.sample_rate, dtype=np.float32), self.sample_rate)
+        self.dim = self.encode(self.prepare([second])).shape[1]
+        self.fingerprint = fingerprint(
+            network,
+            self._tower,
+            model=model,
+            dtype=dtype,
+            preprocessing=extractor.to_dict(),
+            pooling=pooling,
+            layer=layer,
+            window_samples=self._window_samples,
+        )
+
+    def to(self, device: str) -> "TransformersAudio":
+        """Move the model."""
+        self._tower.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[Waveform]) -> list[list[Window]]:
+        """Windows, as the model's feature extractor renders them."""
+        return [self._windows(wave) for wave in contents]
+
+    def length(self, prepared: list[Window]) -> int:
+        """Number of samples."""
+        return sum(window.num_samples for window in prepared)
+
+    def encode(self, batch: Sequence[list[Window]]) -> Float[Tensor, "batch dim"]:
+        """Run all windows in passes of about as many as there are sounds; average those of each sound."""
+        flat = [(owner, window) for owner, windows in enumerate(batch) for window in windows]
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, (_, window) in enumerate(flat):
+            groups[window.features.shape].append(place)
+        vectors: dict[int, Tensor] = {}
+        for places in groups.values():
+            for at in range(0, len(places), len(batch)):
+                chosen = places[at : at + len(batch)]
+                vectors.update(zip(chosen, self._encode_windows([flat[p][1] for p in chosen]), strict=True))
+        stacked = torch.stack([vectors[place] for place in range(len(flat))])
+        owners = [owner for owner, _ in flat]
+        return mean_over_windows(stacked, owners, [window.num_samples for _, window in flat], len(batch))
+
+    def _windows(self, wave: Waveform) -> list[Window]:
+        cut = cut_windows(wave.samples, window_samples=self._window_samples, sample_rate=self.sample_rate)
+        windows = []
+        for samples in cut:
+            features = self._extractor(samples, sampling_rate=self.sample_rate, return_tensors="np")
+            name = self._extractor.model_input_names[0]
+            windows.append(Window(np.asarray(features[name][0], dtype=np.float32), len(samples)))
+        return windows
+
+    def _encode_windows(self, windows: list[Window]) -> Float[Tensor, "windows dim"]:
+        inputs = {self._extractor.model_input_names[0]: torch.from_numpy(np.stack([w.features for w in windows]))}
+        if self._kind is CLAP:  # its feature extractor would mark one sound of the batch at random
+            inputs["is_longer"] = torch.zeros(len(windows), 1, dtype=torch.bool)
+        outputs = run(self._tower, inputs, self._layer)
+        if self._pooling == "pooler":
+            return pooler_output(outputs, self._layer)
+        states = chosen_layer(outputs, self._layer)
+        if states.ndim == 4:  # CLAP gives a map: (windows, width, frequency, time)
+            states = states.flatten(2).transpose(1, 2)
+        mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        if self._kind.real_states:
+            real = [self._kind.real_states(window.num_samples, self._extractor) for window in windows]
+            mask = torch.arange(states.shape[1])[None] < torch.tensor(real)[:, None]
+        prefix = self._kind.num_prefix
+        return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=prefix, has_cls=prefix > 0)

@@ -1,0 +1,121 @@
+"""Vision models of Hugging Face transformers: DINOv2, DINOv3, SigLIP2, ViT, MobileNetV2 and their like.
+
+Place in the flow: pictures -> pixels -> states -> one vector.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from transformers import AutoImageProcessor
+
+from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run
+from fusemix.errors import EncoderError
+
+Pixels = dict[str, np.ndarray]
+WITHOUT_CLASS_TOKEN = ("siglip", "siglip_vision_model", "siglip2", "siglip2_vision_model")
+
+
+def transformers_image(
+    *,
+    model: str,
+    revision: str | None = None,
+    pooling: str = "cls",
+    layer: int | None = None,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> "TransformersImage":
+    """Load a vision model and its image processor.
+
+    Args:
+        model: hub name or local folder.
+        revision: commit, tag or branch on the hub; what it resolved to is recorded.
+        pooling: `cls`, `mean` (patches alone: class and register tokens are left out), `cls+mean`
+            (both, twice as wide), or `pooler` (the model's own: SigLIP's head, MobileNet's average).
+        layer: index into the hidden states, where 0 is the input embedding; by default the model's
+            final output. A chosen layer comes without the model's last norm.
+        dtype: float32, bfloat16 or float16.
+        trust_remote_code: run code that the model's repository brings.
+
+    Raises:
+        EncoderError: the model cannot be loaded, or has no such pooling or layer.
+    """
+    check_pooling(pooling)
+    if pooling == "last_token":
+        raise EncoderError("pooling=last_token is for text. Use pooling=cls, mean, cls+mean or pooler.")
+    with explained(model, revision) as folder:
+        processor = AutoImageProcessor.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+    network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
+    return TransformersImage(network, processor, model, pooling, layer, dtype)
+
+
+class TransformersImage:
+    """Pictures -> latents; see `transformers_image`."""
+
+    modality = "image"
+    sample_rate = None
+
+    def __init__(
+        self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str
+    ) -> None:
+        self._tower: Any = freeze(getattr(network, "vision_model", network))
+        self._processor, self._pooling, self._layer = processor, pooling, layer
+        self.dim = self.encode(self.prepare([Image.new("RGB", (64, 48))])).shape[1]
+        self.fingerprint = fingerprint(
+            network,
+            self._tower,
+            model=model,
+            dtype=dtype,
+            preprocessing=processor.to_dict(),
+            pooling=pooling,
+            layer=layer,
+        )
+
+    def to(self, device: str) -> "TransformersImage":
+        """Move the model."""
+        self._tower.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[Image.Image]) -> list[Pixels]:
+        """Resized, cropped and scaled as the model's processor says."""
+        inputs = self._processor(images=list(contents), return_tensors="pt")
+        arrays = {key: value.numpy() for key, value in inputs.items() if isinstance(value, Tensor)}
+        return [{key: value[i] for key, value in arrays.items()} for i in range(len(contents))]
+
+    def length(self, prepared: Pixels) -> int:
+        """Always 1: nothing is padded."""
+        return 1
+
+    def encode(self, batch: Sequence[Pixels]) -> Float[Tensor, "batch dim"]:
+        """Run and pool."""
+        inputs = {key: torch.from_numpy(np.stack([row[key] for row in batch])) for key in batch[0]}
+        outputs = run(self._tower, inputs, self._layer)
+        if self._pooling == "pooler":
+            return pooler_output(outputs, self._layer)
+        states = chosen_layer(outputs, self._layer)
+        if states.ndim == 4:  # a convolutional net: (batch, width, height, width of the map)
+            states = states.flatten(2).transpose(1, 2)
+        num_prefix = self._num_prefix(states, inputs["pixel_values"])
+        mask = self._mask(states, inputs, num_prefix)
+        has_cls = num_prefix > 0
+        return pool_tokens(states, mask, self._pooling, num_prefix=num_prefix, has_cls=has_cls)
+
+    def _num_prefix(self, states: Tensor, pixels: Tensor) -> int:
+        """Class and register tokens: what there is beside the patches."""
+        patch = getattr(self._tower.config, "patch_size", None)
+        if patch is None or pixels.ndim != 4 or self._tower.config.model_type in WITHOUT_CLASS_TOKEN:
+            return 0
+        high, wide = (patch, patch) if isinstance(patch, int) else patch
+        num_patches = (pixels.shape[2] // high) * (pixels.shape[3] // wide)
+        return max(states.shape[1] - num_patches, 0)  # negative where a hierarchical model merges patches
+
+    def _mask(self, states: Tensor, inputs: dict[str, Tensor], num_prefix: int) -> Tensor:
+        if "pixel_attention_mask" in inputs:  # SigLIP2 NaFlex pads to the largest number of patches
+            return inputs["pixel_attention_mask"].bool().to(states.device)
+        return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)

@@ -1,0 +1,82 @@
+"""What the text, image and audio models of transformers share.
+
+Place in the flow: a model name -> a frozen network; its outputs -> the states that are pooled.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.utils import logging
+
+from fusemix.encoders.loading import explained, model_name, package_versions, plain, torch_dtype, weights_sha256
+from fusemix.errors import EncoderError
+
+
+def load_network(model: str, *, revision: str | None, dtype: str, trust_remote_code: bool) -> Any:
+    """Load a network in a stated dtype; transformers would take the checkpoint's own.
+
+    Raises:
+        EncoderError: it cannot be loaded.
+    """
+    wanted = torch_dtype(dtype)
+    logging.disable_progress_bar()  # for downloads the hub shows its own
+    with explained(model, revision) as folder:
+        return AutoModel.from_pretrained(folder, revision=revision, dtype=wanted, trust_remote_code=trust_remote_code)
+
+
+def fingerprint(
+    network: Any, tower: nn.Module, *, model: str, dtype: str, preprocessing: dict[str, Any], **settings: Any
+) -> dict[str, Any]:
+    """Everything that changes the numbers, as plain data."""
+    return {
+        "family": "transformers",
+        "model": model_name(model),
+        "revision": getattr(network.config, "_commit_hash", None) or "local",
+        "weights_sha256": weights_sha256(tower),
+        "dtype": dtype,
+        "attention": getattr(network.config, "_attn_implementation", None),
+        "preprocessing": plain(preprocessing),
+        "packages": package_versions("transformers", "tokenizers", "torch", "torchvision", "pillow"),
+        **settings,
+    }
+
+
+def run(tower: Any, inputs: dict[str, Tensor], layer: int | None) -> Any:
+    """Run a tower on inputs moved to its device; real-valued ones take its dtype, sizes and masks stay whole."""
+    parameter = next(tower.parameters())
+    moved = {
+        key: value.to(parameter.device, parameter.dtype if value.is_floating_point() else None)
+        for key, value in inputs.items()
+    }
+    with torch.inference_mode():
+        return tower(**moved, output_hidden_states=layer is not None)
+
+
+def chosen_layer(outputs: Any, layer: int | None) -> Tensor:
+    """Final states, or those of one layer.
+
+    Raises:
+        EncoderError: there is no such layer.
+    """
+    if layer is None:
+        return outputs.last_hidden_state
+    states = outputs.hidden_states
+    if states is None or not -len(states) <= layer < len(states):
+        known = f"from 0 to {len(states) - 1}" if states else "none: this model does not give them"
+        raise EncoderError(f"layer is {layer}, but this model's layers are {known}.")
+    return states[layer]
+
+
+def pooler_output(outputs: Any, layer: int | None) -> Tensor:
+    """What the model pools itself, in float32.
+
+    Raises:
+        EncoderError: it does not, or a layer was chosen besides.
+    """
+    pooled = getattr(outputs, "pooler_output", None)
+    if pooled is None or layer is not None:
+        reason = "this model has no pooled output" if pooled is None else "it belongs to the last layer alone"
+        raise EncoderError(f"pooling=pooler: {reason}. Use pooling=mean or pooling=cls.")
+    return pooled.flatten(1).float()

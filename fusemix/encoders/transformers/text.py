@@ -1,0 +1,151 @@
+"""Text models of Hugging Face transformers: BGE, E5, GTE, MiniLM, ModernBERT, Qwen3-Embedding and their like.
+
+Place in the flow: captions -> tokens -> states -> one vector.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run
+
+Tokens = dict[str, list[int]]
+FALLBACK_LENGTH = 512
+FIXED_LENGTH = {"siglip": 64, "siglip2": 64}
+"""Models trained on padded text of one length, which see the padding."""
+
+
+def transformers_text(
+    *,
+    model: str,
+    revision: str | None = None,
+    pooling: str = "mean",
+    layer: int | None = None,
+    prefix: str = "",
+    max_length: int | None = None,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> "TransformersText":
+    """Load a text model and its tokenizer.
+
+    Args:
+        model: hub name or local folder.
+        revision: commit, tag or branch on the hub; what it resolved to is recorded.
+        pooling: `mean` (E5, GTE, MiniLM), `cls` (BGE, GTE-ModernBERT), `last_token` (Qwen3-Embedding),
+            `cls+mean`, or `pooler` (the model's own).
+        layer: index into the hidden states, where 0 is the input embedding; by default the model's
+            final output. A chosen layer comes without the model's last norm.
+        prefix: put before every text, such as `"passage: "` for E5.
+        max_length: tokens, the special ones counted; longer texts are cut. By default what the model takes.
+        dtype: float32, bfloat16 or float16.
+        trust_remote_code: run code that the model's repository brings.
+
+    Raises:
+        EncoderError: the model cannot be loaded, or has no such pooling or layer.
+    """
+    check_pooling(pooling)
+    with explained(model, revision) as folder:
+        tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+    network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
+    return TransformersText(network, tokenizer, model, pooling, layer, prefix, max_length, dtype)
+
+
+class TransformersText:
+    """Texts -> latents; see `transformers_text`."""
+
+    modality = "text"
+    sample_rate = None
+
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        model: str,
+        pooling: str,
+        layer: int | None,
+        prefix: str,
+        max_length: int | None,
+        dtype: str,
+    ) -> None:
+        tower = text_tower(network)
+        self._tower = freeze(tower)
+        self._tokenizer, self._pooling, self._layer, self._prefix = tokenizer, pooling, layer, prefix
+        self._fixed_length = FIXED_LENGTH.get(network.config.model_type)
+        self._max_length = max_length or self._fixed_length or longest(tokenizer, tower.config)
+        self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+        self.dim = self.encode(self.prepare(["width"])).shape[1]
+        self.fingerprint = fingerprint(
+            network,
+            tower,
+            model=model,
+            dtype=dtype,
+            preprocessing={"tokenizer_sha256": tokenizer_sha256(tokenizer), "max_length": self._max_length},
+            pooling=pooling,
+            layer=layer,
+            prefix=prefix,
+        )
+
+    def to(self, device: str) -> "TransformersText":
+        """Move the model."""
+        self._tower.to(device)
+        return self
+
+    def prepare(self, contents: Sequence[str]) -> list[Tokens]:
+        """Token ids and their companions, cut but not padded."""
+        texts = [self._prefix + text for text in contents]
+        padding = "max_length" if self._fixed_length else False
+        tokens = self._tokenizer(texts, truncation=True, max_length=self._max_length, padding=padding)
+        return [{key: values[i] for key, values in tokens.items()} for i in range(len(texts))]
+
+    def length(self, prepared: Tokens) -> int:
+        """Number of tokens."""
+        return len(prepared["input_ids"])
+
+    def encode(self, batch: Sequence[Tokens]) -> Float[Tensor, "batch dim"]:
+        """Pad on the right, run, pool."""
+        inputs = {key: pad([row[key] for row in batch], self._pad_value(key)) for key in batch[0]}
+        real = torch.tensor([len(row["input_ids"]) for row in batch])
+        mask = torch.arange(int(real.max()))[None] < real[:, None]
+        if not self._fixed_length:
+            inputs["attention_mask"] = mask.long()
+        outputs = run(self._tower, inputs, self._layer)
+        if self._pooling == "pooler":
+            return pooler_output(outputs, self._layer)
+        states = chosen_layer(outputs, self._layer)
+        return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=0, has_cls=True)
+
+    def _pad_value(self, key: str) -> int:
+        return self._pad if key == "input_ids" else 0
+
+
+def pad(rows: Sequence[list[int]], value: int) -> Tensor:
+    """Rows of unequal length as one matrix, filled up on the right."""
+    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+
+
+def longest(tokenizer: Any, config: Any) -> int:
+    """How many tokens a model takes: the smaller of what its tokenizer and its positions say."""
+    limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)]
+    sane = [limit for limit in limits if limit and limit < 1_000_000]  # "no limit" is written as 1e30
+    return int(min(sane, default=FALLBACK_LENGTH))
+
+
+def text_tower(network: Any) -> Any:
+    """The text side of a model of two towers, the encoder of a translation model, or the model itself."""
+    if hasattr(network, "text_model") and hasattr(network, "vision_model"):
+        return network.text_model
+    return network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
+
+
+def tokenizer_sha256(tokenizer: Any) -> str:
+    """Hash of all that a tokenizer does: its vocabulary, normalisation and special tokens."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -1,0 +1,76 @@
+"""What a run ran on: versions, machine, device.
+
+Place in the flow: written beside every run and report.
+"""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from fusemix.errors import ConfigError
+
+PACKAGES = (
+    "fusemix",
+    "torch",
+    "lightning",
+    "transformers",
+    "open_clip_torch",
+    "timm",
+    "sentence-transformers",
+    "datasets",
+    "faiss-gpu",
+    "faiss-cpu",
+    "omegaconf",
+    "numpy",
+    "pyarrow",
+    "soundfile",
+    "soxr",
+    "torchcodec",
+)
+
+
+def installed(package: str) -> str | None:
+    """Version of a package, or None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def describe_environment(device: str) -> dict[str, object]:
+    """Versions and machine as plain data.
+
+    Args:
+        device: that the work ran on, as torch names it.
+    """
+    found = {package: installed(package) for package in PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device_name(device),
+        "packages": {package: number for package, number in found.items() if number},
+    }
+
+
+def device_name(device: str) -> str:
+    """The device's own name."""
+    if device.startswith("cuda"):
+        return f"{device}: {torch.cuda.get_device_name(device)}"
+    return f"{device}: {platform.processor() or platform.machine()}" if device == "cpu" else device
+
+
+def resolve_device(device: str) -> str:
+    """A device that is there; `auto` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device={device} cannot be used here: {reason}. See `fusemix doctor`.") from error
+    return device

@@ -1,0 +1,1 @@
+"""Training on latents: mixup, adapters, losses, and the LightningModule that joins them."""

@@ -1,0 +1,46 @@
+"""Adapters: small trainable maps from a modality's latents to the shared space.
+
+Place in the flow: LatentBatch -> adapter -> (batch, embedding_dim), before it is brought to unit length.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fusemix.registry import Registry
+
+ADAPTERS = Registry("adapter", {"residual_mlp": "fusemix.fusion.adapters:residual_mlp"})
+
+
+def residual_mlp(
+    *, input_dim: int, output_dim: int, num_blocks: int = 4, expansion: int = 4, dropout: float = 0.6
+) -> nn.Module:
+    """Residual inverted-bottleneck blocks, then a norm and a linear map.
+
+    Source: arXiv:2312.10144 and its authors' released configuration (4 blocks, expansion 4, dropout 0.6).
+
+    Args:
+        input_dim: width of the latents.
+        output_dim: width of the shared space.
+        num_blocks: residual blocks; 0 leaves a norm and a linear map.
+        expansion: hidden width of a block, in multiples of `input_dim`.
+        dropout: share of hidden units dropped in a block, in [0, 1).
+    """
+    blocks = [ResidualBlock(input_dim, expansion, dropout) for _ in range(num_blocks)]
+    return nn.Sequential(*blocks, nn.LayerNorm(input_dim), nn.Linear(input_dim, output_dim))
+
+
+class ResidualBlock(nn.Module):
+    """x + W2 · dropout(GELU(W1 · LN(x)))."""
+
+    def __init__(self, dim: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, expansion * dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(expansion * dim, dim),
+        )
+
+    def forward(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        return latents + self.branch(latents)

@@ -1,0 +1,5 @@
+"""Contrastive losses. One file each; a factory returns something that meets `interfaces.PairLoss`."""
+
+from fusemix.registry import Registry
+
+LOSSES = Registry("loss", {"info_nce": "fusemix.fusion.losses.info_nce:info_nce"})

@@ -1,0 +1,149 @@
+"""The data on the arrows between the stages, and what an encoder, a loss and an adapter must offer.
+
+Place in the flow: every stage package imports from here, and none imports another.
+Not here: anything that reads, writes or computes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Raw = Any
+"""What a data set hands over for one item: `str` for text; for pictures and sounds the encoded
+file's `bytes`, or an object that needs no decoding (a PIL image, a Waveform)."""
+
+Content = Any
+"""A decoded item: `str`, an RGB `PIL.Image.Image`, or a `Waveform`."""
+
+Prepared = Any
+"""A content made ready for one encoder: token ids, pixel arrays, windows of samples."""
+
+
+class Waveform(NamedTuple):
+    """A decoded sound: mono samples, full scale at 1, and their rate in hertz."""
+
+    samples: Float[np.ndarray, " samples"]
+    sample_rate: int
+
+
+class Rejected(NamedTuple):
+    """An item that could not be used, and why.
+
+    Stages: `dataset` (missing or empty at the source), `read`, `decode`, `prepare`, `encode`.
+    """
+
+    id: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """One side of a pair set: unique items of one modality.
+
+    Attributes:
+        modality: `image`, `text`, `audio` or a user's own.
+        table: row order is the truth. Column `id` (unique strings) first, then what identifies the
+            content or shows it to a person: `caption`, `path`, `num_bytes`, …
+        read: row -> Raw. Must be picklable, since worker processes call it.
+    """
+
+    modality: str
+    table: pa.Table
+    read: Callable[[int], Raw]
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Two sides of unique items and their links, for one split of one data set.
+
+    Attributes:
+        dataset: short name, for messages and reports.
+        revision: which copy of the data this is.
+        split: `train`, `validation`, `test` or the publisher's own word.
+        left, right: the sides, in the data set's order.
+        links: (left row, right row) of what belongs together; training pairs and relevance alike.
+        excluded: what the source names but cannot give: missing files, empty captions.
+    """
+
+    dataset: str
+    revision: str
+    split: str
+    left: Items
+    right: Items
+    links: Int64[np.ndarray, "links 2"]
+    excluded: tuple[Rejected, ...] = ()
+
+    @property
+    def sides(self) -> tuple[Items, Items]:
+        """Left, then right."""
+        return self.left, self.right
+
+
+class LatentBatch(NamedTuple):
+    """Pairs in one step: row i of the left belongs to row i of the right. Not normalised."""
+
+    left: Float[Tensor, "batch left_dim"]
+    right: Float[Tensor, "batch right_dim"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A frozen, pretrained model of one modality.
+
+    A latent must not depend on the other items of its batch.
+
+    Attributes:
+        modality: what it encodes.
+        dim: width of its latents.
+        sample_rate: hertz that it wants sounds in; None for other modalities, or to take any.
+        fingerprint: plain data that names everything which changes the numbers: model, revision,
+            hash of the weights, pooling, layer, preprocessing, prefix, dtype, package versions.
+    """
+
+    modality: str
+    dim: int
+    sample_rate: int | None
+    fingerprint: dict[str, Any]
+
+    def to(self, device: str) -> "Encoder":
+        """Move to a device and return itself."""
+        ...
+
+    def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
+        """What can be done on the CPU, ahead and in a worker process; one result per content."""
+        ...
+
+    def length(self, prepared: Prepared) -> int:
+        """What batches are ordered by, so that little is padded; a constant where nothing is."""
+        ...
+
+    def encode(self, batch: Sequence[Prepared]) -> Float[Tensor, "batch dim"]:
+        """Latents, not normalised, in float32, without gradient."""
+        ...
+
+
+@runtime_checkable
+class PairLoss(Protocol):
+    """A contrastive loss over one batch of pairs."""
+
+    def __call__(
+        self,
+        left: Float[Tensor, "batch dim"],
+        right: Float[Tensor, "batch dim"],
+        logit_scale: Float[Tensor, ""],
+    ) -> Float[Tensor, ""]:
+        """Loss of unit-length embeddings whose row i belong together."""
+        ...
+
+
+Scorer = Callable[[Float[Tensor, "left dim"], Float[Tensor, "right dim"]], dict[str, float]]
+"""Embeddings of the items of a validation set -> named figures, higher is better."""

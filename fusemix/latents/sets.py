@@ -1,0 +1,209 @@
+"""A latent set: item tables, links and latent stores of one pair set.
+
+Place in the flow: PairSet -> write_set -> a folder that encoders fill; LatentSet reads it.
+
+Files of a set:
+    set.json                 sealed last
+    items-<modality>.parquet row order is the truth
+    links.parquet            left_row, right_row
+    quarantine.jsonl         what the data set named but could not give
+    <modality>/<encoder>/    latent stores
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float, Int64
+
+from fusemix.errors import ConfigError, LatentStoreError
+from fusemix.files import read_json, read_jsonl, write_atomic, write_json, write_jsonl
+from fusemix.interfaces import PairSet
+from fusemix.latents.manifest import QUARANTINE, refuse_difference
+from fusemix.latents.store import LatentStore, concatenated
+from fusemix.latents.writer import read_quarantine
+
+SET = "set.json"
+FORMAT = "fusemix.latent_set"
+VERSION = 1
+NOT_IDENTITY = {"path"}
+"""Columns that may change without the item being another one: files can be moved."""
+
+
+def items_sha256(table: pa.Table) -> str:
+    """Hash of an item table's rows, in order, whatever the version of parquet."""
+    columns = [name for name in table.column_names if name not in NOT_IDENTITY]
+    digest = hashlib.sha256(json.dumps(columns).encode())
+    for batch in table.select(columns).to_batches(max_chunksize=65_536):
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            digest.update(json.dumps(row, ensure_ascii=False).encode("utf-8"))
+    return digest.hexdigest()
+
+
+def write_set(folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    """Write tables, links and `set.json`; does nothing where the same set is there already.
+
+    Args:
+        folder: of the set.
+        pairs: what is written.
+        source: plain data that loads the pair set again: name and options of the data set.
+        overwrite: discard another set, with its latents.
+
+    Raises:
+        LatentStoreError: the folder holds another set.
+    """
+    if pairs.left.modality == pairs.right.modality:
+        raise ConfigError(f"{pairs.dataset}: both sides are {pairs.left.modality}; fusemix aligns two modalities.")
+    wanted = _describe(pairs, source)
+    path = folder / SET
+    if path.is_file():
+        try:
+            identity = {key: value for key, value in wanted.items() if key != "source"}
+            recorded = {key: value for key, value in read_json(path).items() if key != "source"}
+            refuse_difference(folder, recorded, identity)
+            return
+        except LatentStoreError:
+            if not overwrite:
+                raise
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for items in pairs.sides:
+        _write_parquet(folder / f"items-{items.modality}.parquet", items.table)
+    links = pa.table({"left_row": pairs.links[:, 0], "right_row": pairs.links[:, 1]})
+    _write_parquet(folder / "links.parquet", links)
+    write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
+    write_json(path, wanted)
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    with write_atomic(path) as file:
+        pq.write_table(table, file)
+
+
+def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
+    def side(items: Any) -> dict[str, Any]:
+        return {"modality": items.modality, "num_items": len(items), "sha256": items_sha256(items.table)}
+
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "dataset": pairs.dataset,
+        "revision": pairs.revision,
+        "split": pairs.split,
+        "left": side(pairs.left),
+        "right": side(pairs.right),
+        "num_links": len(pairs.links),
+        "links_sha256": hashlib.sha256(np.ascontiguousarray(pairs.links, dtype="<i8").tobytes()).hexdigest(),
+        "num_excluded": len(pairs.excluded),
+        "source": dict(source),
+    }
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a latent set, with the latents chosen for it.
+
+    Attributes:
+        modality: of the items.
+        table: item table.
+        stores: latent stores, concatenated in this order.
+        valid: false where an item has no latent in one of the stores.
+    """
+
+    modality: str
+    table: pa.Table
+    stores: tuple[LatentStore, ...]
+    valid: Bool[np.ndarray, " items"]
+
+    @property
+    def dim(self) -> int:
+        """Width of the concatenated latents."""
+        return sum(store.dim for store in self.stores)
+
+    @property
+    def fingerprints(self) -> list[dict[str, Any]]:
+        """What made the latents, in order."""
+        return [store.fingerprint for store in self.stores]
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
+        """Latents of some rows, gathered in one call."""
+        return concatenated(self.stores, rows)
+
+
+class LatentSet:
+    """A latent set, opened with chosen encoders.
+
+    Args:
+        folder: of the set.
+        encoders: modality -> names of latent stores.
+
+    Attributes:
+        left, right: the sides.
+        links: (left row, right row) between items that have latents on both sides.
+        description: content of `set.json`.
+
+    Raises:
+        LatentStoreError: the set or a store is missing, unfinished, damaged, or belongs to other items.
+        ConfigError: a modality has no encoder.
+    """
+
+    def __init__(self, folder: Path, encoders: Mapping[str, Sequence[str]]) -> None:
+        self.folder = folder
+        path = folder / SET
+        if not path.is_file():
+            raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
+        self.description: dict[str, Any] = read_json(path)
+        self.left = self._side("left", encoders)
+        self.right = self._side("right", encoders)
+        table = pq.read_table(folder / "links.parquet")
+        links = np.column_stack([table["left_row"].to_numpy(), table["right_row"].to_numpy()]).astype(np.int64)
+        self.links = links[self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]]
+        if len(self.links) == 0:
+            raise LatentStoreError(f"{folder}: no pair has latents on both sides. See quarantine.jsonl of the stores.")
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Left, then right."""
+        return self.left, self.right
+
+    @property
+    def name(self) -> str:
+        """Data set and split, for people."""
+        return f"{self.description['dataset']}/{self.description['split']}"
+
+    @property
+    def num_unusable(self) -> int:
+        """What the data set named and could not give, and items without latent."""
+        listed = read_jsonl(self.folder / QUARANTINE) if (self.folder / QUARANTINE).is_file() else []
+        return len(listed) + sum(int((~side.valid).sum()) for side in self.sides)
+
+    def _side(self, which: str, encoders: Mapping[str, Sequence[str]]) -> Side:
+        about = self.description[which]
+        modality = about["modality"]
+        if modality not in encoders:
+            raise ConfigError(
+                f"{self.folder} pairs {self.description['left']['modality']} with "
+                f"{self.description['right']['modality']}, but encoders names only: {', '.join(encoders)}."
+            )
+        table = pq.read_table(self.folder / f"items-{modality}.parquet")
+        stores = tuple(LatentStore(self.folder / modality / slug) for slug in encoders[modality])
+        valid = np.ones(len(table), dtype=bool)
+        rows_of: dict[str, int] = {}
+        for store in stores:
+            if store.manifest.fingerprint["items_sha256"] != about["sha256"]:
+                raise LatentStoreError(
+                    f"{store.folder} was made from other items than {self.folder / SET} names. "
+                    "Cache it again with overwrite=true."
+                )
+            rejected = read_quarantine(store.folder)
+            if rejected and not rows_of:
+                rows_of = {item: row for row, item in enumerate(table["id"].to_pylist())}
+            valid[[rows_of[r.id] for r in rejected]] = False
+        return Side(modality, table, stores, valid)

@@ -1,0 +1,77 @@
+"""Read a sealed latent store, by memory map: opening costs the same for a thousand rows and for millions.
+
+Place in the flow: manifest and shards -> LatentStore -> rows, gathered in one call.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from fusemix.errors import LatentStoreError
+from fusemix.latents.manifest import MANIFEST, Manifest, read_manifest
+
+
+class LatentStore:
+    """Latents of one encoder over one side.
+
+    Args:
+        folder: of the store.
+
+    Raises:
+        LatentStoreError: the store is not sealed, or a shard is missing or of the wrong size.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: Manifest = read_manifest(folder)
+        self._shards = [self._map(index) for index in range(len(self.manifest.shards))]
+
+    @property
+    def dim(self) -> int:
+        """Width of a latent."""
+        return self.manifest.dim
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What made the latents, without what differs between splits of one data set."""
+        not_encoder = {"items_sha256", "shard_size"}
+        return {key: value for key, value in self.manifest.fingerprint.items() if key not in not_encoder}
+
+    def __len__(self) -> int:
+        return self.manifest.num_rows
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
+        """Gather rows, in the order asked for, in the dtype of the store.
+
+        Args:
+            rows: in [0, len(self)); a rejected item's row is NaN.
+        """
+        size = self.manifest.shard_size
+        gathered = np.empty((len(rows), self.dim), dtype=self.manifest.dtype)
+        shard_of = rows // size
+        for index in np.unique(shard_of):
+            here = shard_of == index
+            gathered[here] = self._shards[index][rows[here] - index * size]
+        return gathered
+
+    def _map(self, index: int) -> np.ndarray:
+        shard = self.manifest.shards[index]
+        path = self.folder / shard.file
+        if not path.is_file() or path.stat().st_size != shard.num_bytes:
+            state = "missing" if not path.is_file() else f"{path.stat().st_size:,} bytes long, not {shard.num_bytes:,}"
+            raise LatentStoreError(
+                f"{path} is {state}, so the store is damaged. Delete {self.folder / MANIFEST} and the shard, "
+                "and run cache_features.py again with overwrite=true."
+            )
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def concatenated(
+    stores: Sequence[LatentStore], rows: Int64[np.ndarray, " n"]
+) -> Float[np.ndarray, "n dim"]:
+    """The same rows of several stores, side by side."""
+    parts = [store.take(rows) for store in stores]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

