@@ -176,6 +176,7 @@ def trainer(config: TrainConfig) -> L.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
     )
 
 

@@ -174,12 +174,12 @@ class EvalConfig:
         _at_least("num_examples", self.num_examples, 0)
 
 
-def _at_least(key: str, value: float, least: float) -> None:
+def _at_least(key: str, value: int | float, least: int | float) -> None:
     if value < least:
         raise ConfigError(f"{key} is {value}, but must be at least {least}.")
 
 
-def _within(key: str, value: float, least: float, most: float) -> None:
+def _within(key: str, value: int | float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise ConfigError(f"{key} is {value}, but must lie between {least} and {most}.")
 

@@ -72,4 +72,6 @@ def _quiet_lightning() -> None:
     # Latents are gathered whole, in this process, on purpose.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # The run folder holds config.yaml before the loggers look at it.
-    warnings.filterwarnings("ignore", message=".*(log|Checkpoint) directory.* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*directory.* exists and is not empty.*")
+    # Lightning 2.6.6 asks torch's pytree in a way that torch 2.15 calls old.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")

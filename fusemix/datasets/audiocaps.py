@@ -71,10 +71,16 @@ def audiocaps(
 
 def _lines(table: Path, clips: Path) -> Iterator[CaptionLine]:
     present = {path.stem: path.name for path in sorted(clips.glob("*")) if path.suffix.lower() in ENDINGS}
-    with table.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or not COLUMNS <= rows[0].keys():
         raise DatasetError(f"{table} is not one of AudioCaps' files: it needs the columns {', '.join(sorted(COLUMNS))}.")
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise DatasetError(
+                f"{table}, row {number} after the header: it has more or fewer fields than the header. "
+                "The file is cut off, or a caption that holds a comma lacks its double quotes."
+            )
     file_of: dict[tuple[str, str], str] = {}
     for row in rows:  # a copy may hold a file per caption: all captions of a clip share the first that is there
         found = next((present[s] for name in CLIP_NAMES if (s := name.format(**row)) in present), None)
@@ -91,7 +97,8 @@ def _clip(row: dict[str, str]) -> tuple[str, str]:
 def _hub_rows(parquet: str, split: str, revision: str | None) -> CaptionedRows:
     if is_retrieval_layout(parquet, revision):
         return retrieval_rows(parquet, modality="audio", split=split, revision=revision)
-    rows = undecoded(load_rows(parquet, config=None, split=split, revision=revision), "audio", parquet)
+    rows = load_rows(parquet, config=None, split=split, revision=revision)
+    rows = undecoded(rows, "audio", parquet, modality="audio")
     clip = zip(column(rows, "youtube_id", parquet), column(rows, "start_time", parquet), strict=True)
     ids = [f"{youtube_id}_{start_time}" for youtube_id, start_time in clip]
     return CaptionedRows(rows, "audio", ids, [[caption] for caption in column(rows, "caption", parquet)])

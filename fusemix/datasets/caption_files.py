@@ -5,6 +5,7 @@ Not here: whether the files are there (captioned_files.py).
 """
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,10 +59,11 @@ def _read(path: Path, text: str, file_column: str | None, caption_column: str | 
     match path.suffix.lower():
         case ".csv" | ".tsv":
             separator = "," if path.suffix.lower() == ".csv" else "\t"
-            rows = list(csv.DictReader(text.splitlines(keepends=True), delimiter=separator))
-            return _from_rows(path, rows, file_column, caption_column)
+            return _from_rows(path, _table_rows(path, text, separator), file_column, caption_column)
         case ".jsonl":
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+            if not all(isinstance(row, dict) for row in rows):
+                raise DatasetError(f"{path}: every line must be a JSON object with a file and a caption.")
             return _from_rows(path, rows, file_column, caption_column)
         case ".json":
             return _from_karpathy(path, json.loads(text))
@@ -69,13 +71,24 @@ def _read(path: Path, text: str, file_column: str | None, caption_column: str | 
             return _from_tokens(path, text)
 
 
+def _table_rows(path: Path, text: str, separator: str) -> list[dict[str, Any]]:
+    # Not splitlines(): a caption may hold U+2028 or U+0085, which end no row.
+    rows: list[dict[Any, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+    for number, row in enumerate(rows, start=1):
+        extra = row.pop(None, [])  # what the header has no name for
+        if any(extra):
+            raise DatasetError(
+                f"{path}, row {number} after the header: it has more fields than the header, starting with "
+                f"{extra[0]!r}. A caption that holds {separator!r} must stand in double quotes."
+            )
+    return rows
+
+
 def _from_rows(
     path: Path, rows: Sequence[dict[str, Any]], file_column: str | None, caption_column: str | None
 ) -> Iterator[CaptionLine]:
     if not rows:
         return
-    if not all(isinstance(row, dict) for row in rows):
-        raise DatasetError(f"{path}: every line must be a JSON object with a file and a caption.")
     columns = [str(column) for column in rows[0]]
     file_key = _find(path, columns, "file", file_column, FILE_COLUMNS)
     numbered = [column for column in columns if NUMBERED.fullmatch(column)]
@@ -86,7 +99,8 @@ def _from_rows(
     for row in rows:
         for key in caption_keys:
             value = row.get(key)
-            for caption in value if isinstance(value, list) else [value]:
+            # A file without any caption passes with an empty one, so that it is listed as left out.
+            for caption in (value or [None]) if isinstance(value, list) else [value]:
                 yield CaptionLine(str(row.get(file_key) or ""), str(caption or ""), row.get("split") or None)
 
 
@@ -108,9 +122,12 @@ def _from_karpathy(path: Path, data: Any) -> Iterator[CaptionLine]:
             # COCO keeps its two folders apart in "filepath"; Flickr has none.
             file = "/".join(part for part in (image.get("filepath"), image["filename"]) if part)
             captions = [sentence["raw"] for sentence in image["sentences"]]
-        except (KeyError, TypeError) as error:
-            raise DatasetError(f"{path}: an entry of 'images' has no {error}: {str(image)[:100]}") from error
-        for caption in captions:
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(
+                f"{path}: an entry of 'images' is not in Karpathy's layout, which has 'filename' and 'sentences' with "
+                f"'raw' each: {str(image)[:100]}"
+            ) from error
+        for caption in captions or [""]:
             yield CaptionLine(file, caption, image.get("split"))
 
 
@@ -128,7 +145,15 @@ def _from_tokens(path: Path, text: str) -> Iterator[CaptionLine]:
 
 
 def read_list(path: Path) -> list[str]:
-    """Read a split list: one file name a line."""
+    """Read a split list: one file name a line.
+
+    Raises:
+        DatasetError: the list is missing, or is not UTF-8.
+    """
     if not path.is_file():
         raise DatasetError(f"there is no split list {path}.")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"the split list {path} cannot be read as UTF-8: {error}") from error
+    return [line.strip() for line in text.split("\n") if line.strip()]

@@ -21,7 +21,7 @@ from fusemix.datasets.hub import (
 from fusemix.datasets.pairs import require_counts
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
-from fusemix.interfaces import PairSet
+from fusemix.interfaces import PairSet, Rejected
 
 COUNTS = {"train": (29_000, 145_000), "validation": (1_014, 5_070), "test": (1_000, 5_000)}
 """Images and captions of each split."""
@@ -59,7 +59,8 @@ def flickr30k(
     if images and annotations and not parquet:
         lines = _karpathy_lines(annotations, split)
         pairs = pair_files("flickr30k", "image", split, Path(images), lines, sha256_of_file(Path(annotations))[:12])
-        num_captions = len(lines)
+        present = set(pairs.left.table["id"].to_pylist())
+        num_captions = sum(line.file in present for line in lines)
     elif parquet and not images:
         source = _joined(parquet, annotations, split, revision) if annotations else _mteb(parquet, split, revision)
         copy = revision_of(source.rows, revision)
@@ -76,12 +77,16 @@ def _karpathy_lines(annotations: str, split: str) -> list[CaptionLine]:
 
 
 def _joined(parquet: str, annotations: str, split: str, revision: str | None) -> CaptionedRows:
-    members = {line.file for line in _karpathy_lines(annotations, split)}
-    rows = undecoded(load_rows(parquet, config=None, split="test", revision=revision), "image", parquet)
+    members = dict.fromkeys(line.file for line in _karpathy_lines(annotations, split))
+    rows = load_rows(parquet, config=None, split="test", revision=revision)
+    rows = undecoded(rows, "image", parquet, modality="image")
     names = column(rows, "filename", parquet)
+    known = set(names)
     chosen = [position for position, name in enumerate(names) if name in members]
     rows = rows.select(chosen)
-    return CaptionedRows(rows, "image", [names[position] for position in chosen], column(rows, "caption", parquet))
+    ids = [names[position] for position in chosen]
+    absent = [Rejected(name, "dataset", f"no such row in {parquet}") for name in members if name not in known]
+    return CaptionedRows(rows, "image", ids, column(rows, "caption", parquet), absent)
 
 
 def _mteb(parquet: str, split: str, revision: str | None) -> CaptionedRows:

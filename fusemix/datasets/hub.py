@@ -6,17 +6,24 @@ Undecoded, because one broken picture would end an iteration over decoded rows, 
 decoding sounds in `datasets` needs torchcodec with matching FFmpeg libraries.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import datasets.config
 import pyarrow as pa
 from datasets import Audio, Dataset, Image, get_dataset_config_names, load_dataset
+from datasets.exceptions import DatasetGenerationError, DatasetsError
 
 from fusemix.datasets.pairs import pair_captions
 from fusemix.errors import DatasetError
-from fusemix.interfaces import PairSet
+from fusemix.files import sha256_of_json
+from fusemix.interfaces import PairSet, Rejected
+
+FEATURES = {"image": Image, "audio": Audio}
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -41,16 +48,19 @@ class CaptionedRows(NamedTuple):
     column: str
     ids: Sequence[str]
     captions: Sequence[Sequence[str]]
+    excluded: Sequence[Rejected] = ()
 
 
 def load_rows(path: str, *, config: str | None, split: str, revision: str | None) -> Dataset:
     """Load one split of a hub data set, or of a folder that holds a copy of it.
 
     Raises:
-        DatasetError: it is not there, cannot be reached, or needs a loading script.
+        DatasetError: it is not there, cannot be reached, is damaged or incomplete, or needs a loading script.
     """
     try:
-        return load_dataset(path, config, split=split, revision=None if Path(path).exists() else revision)
+        if Path(path).is_dir():
+            return load_dataset(path, config, split=split, cache_dir=_cache_of(Path(path)))
+        return load_dataset(path, config, split=split, revision=revision)
     except RuntimeError as error:
         if "script" not in str(error):
             raise
@@ -58,11 +68,29 @@ def load_rows(path: str, *, config: str | None, split: str, revision: str | None
             f"{path} is loaded by a script, which `datasets` no longer runs. Use a copy in parquet: for Flickr30K "
             "lmms-lab/flickr30k or mteb/flickr30kt2i, for others try revision=refs/convert/parquet."
         ) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, DatasetsError) as error:
+        # While it builds its cache, `datasets` hides what went wrong in the cause.
+        reason = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         raise DatasetError(
             f"data set {path!r}, configuration {config!r}, split {split!r} cannot be loaded: "
-            f"{str(error).splitlines()[0]} A local folder of parquet files works in place of a hub name."
+            f"{type(reason).__name__}: {_first_line(reason)} "
+            "A local folder of parquet files works in place of a hub name."
         ) from error
+
+
+def _cache_of(folder: Path) -> str:
+    """A cache of its own for every state of a local copy.
+
+    `datasets` tells copies whose README declares configurations apart by the folder's name and the README alone, so
+    from its own cache it would give the rows of an older or of another copy.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    state = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / f"fusemix-{sha256_of_json(state)[:16]}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def is_retrieval_layout(path: str, revision: str | None) -> bool:
@@ -70,35 +98,49 @@ def is_retrieval_layout(path: str, revision: str | None) -> bool:
     try:
         names = get_dataset_config_names(path, revision=None if Path(path).exists() else revision)
     except (ValueError, OSError, RuntimeError) as error:
-        raise DatasetError(f"data set {path!r} cannot be reached: {str(error).splitlines()[0]}") from error
+        raise DatasetError(f"data set {path!r} cannot be reached: {_first_line(error)}") from error
     return "qrels" in names and "corpus" in names
 
 
 def retrieval_rows(path: str, *, modality: str, split: str, revision: str | None) -> CaptionedRows:
-    """Read mteb's text-to-media layout: corpus of media, queries of captions, judgements between them."""
+    """Read mteb's text-to-media layout: corpus of media, queries of captions, judgements between them.
+
+    What a judgement names and the copy lacks is listed in `excluded`.
+    """
     configs = get_dataset_config_names(path, revision=None if Path(path).exists() else revision)
     query_config = "queries" if "queries" in configs else "query"
-    corpus = undecoded(load_rows(path, config="corpus", split=split, revision=revision), modality, path)
+    corpus = load_rows(path, config="corpus", split=split, revision=revision)
+    corpus = undecoded(corpus, modality, path, modality=modality)
     queries = load_rows(path, config=query_config, split=split, revision=revision)
     judgements = load_rows(path, config="qrels", split=split, revision=revision)
-    text_of = dict(zip(column(queries, "id", path), column(queries, "text", path), strict=True))
-    captions: dict[str, list[str]] = {str(item): [] for item in column(corpus, "id", path)}
-    for row in judgements:
-        if row["score"] > 0:
-            captions[str(row["corpus-id"])].append(text_of[row["query-id"]])
-    return CaptionedRows(corpus, modality, list(captions), list(captions.values()))
+    text_of = dict(zip(map(str, column(queries, "id", path)), column(queries, "text", path), strict=True))
+    ids = [str(item) for item in column(corpus, "id", path)]
+    captions: dict[str, list[str]] = {item: [] for item in ids}
+    absent: dict[tuple[str, str], Rejected] = {}
+    judged = zip(*(column(judgements, name, path) for name in ("corpus-id", "query-id", "score")), strict=True)
+    for item, query in ((str(item), str(query)) for item, query, score in judged if score > 0):
+        if item in captions and query in text_of:
+            captions[item].append(text_of[query])
+        for name, config, known in ((item, "corpus", captions), (query, query_config, text_of)):
+            if name not in known:
+                absent[config, name] = Rejected(name, "dataset", f"no such row in {config} of {path}")
+    # An id that occurs twice keeps its captions at its first row.
+    return CaptionedRows(corpus, modality, ids, [captions.pop(item, []) for item in ids], list(absent.values()))
 
 
-def undecoded(rows: Dataset, name: str, path: str) -> Dataset:
-    """The same rows, whose picture or sound column gives bytes instead of being decoded."""
+def undecoded(rows: Dataset, name: str, path: str, *, modality: str) -> Dataset:
+    """The same rows, whose picture or sound column gives bytes instead of being decoded.
+
+    Raises:
+        DatasetError: there is no such column, or it holds something else.
+    """
     if name not in rows.column_names:
         raise DatasetError(f"{path} has no column {name!r}; it has: {', '.join(rows.column_names)}.")
     feature = rows.features[name]
-    if isinstance(feature, Image):
-        return rows.cast_column(name, Image(decode=False))
-    if isinstance(feature, Audio) or _holds_bytes(feature):
-        return rows.cast_column(name, Audio(decode=False))
-    raise DatasetError(f"{path}: the column {name!r} holds neither pictures nor sounds but {feature}.")
+    wanted = FEATURES[modality]
+    if isinstance(feature, wanted) or _holds_bytes(feature):
+        return rows.cast_column(name, wanted(decode=False))
+    raise DatasetError(f"{path}: the column {name!r} does not hold {modality} files but {feature}.")
 
 
 def _holds_bytes(feature: Any) -> bool:
@@ -135,14 +177,14 @@ def pair_rows(source: CaptionedRows, *, dataset: str, revision: str, split: str,
         media=pa.table({"id": list(position_of), "source_row": positions}),
         reader=lambda table: ColumnReader(rows, source.column, table["source_row"]),
         captions=captions,
+        excluded=source.excluded,
     )
 
 
 def revision_of(rows: Dataset, revision: str | None) -> str:
-    """What is known of the copy: the revision that was asked for, and the content's own fingerprint.
+    """Which copy was loaded: the revision that was asked for, else the hub's commit, else `local copy`.
 
-    The fingerprint of `datasets` is a hash of the source files and of what was done to them.
+    `datasets` keeps what it has loaded from the hub in a folder that is named by the commit.
     """
-    checksums = sorted(rows.info.download_checksums or {})
-    commits = {part.partition("/")[0] for url in checksums for part in url.split("@")[1:]}
-    return revision or ",".join(sorted(commits)) or "local copy"
+    folders = {Path(file["filename"]).parent.name for file in rows.cache_files}
+    return revision or ",".join(sorted(filter(COMMIT.fullmatch, folders))) or "local copy"

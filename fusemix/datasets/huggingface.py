@@ -3,6 +3,8 @@
 Place in the flow: hub name or folder -> PairSet.
 """
 
+from itertools import chain
+
 from fusemix.datasets.hub import CaptionedRows, column, load_rows, pair_rows, revision_of, undecoded
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
@@ -36,9 +38,16 @@ def huggingface(
             f"such as columns={{image: jpg, text: caption}}; it has {columns}."
         )
     modality = media.pop()
-    rows = undecoded(load_rows(path, config=config, split=split, revision=revision), columns[modality], path)
+    rows = load_rows(path, config=config, split=split, revision=revision)
+    rows = undecoded(rows, columns[modality], path, modality=modality)
     ids = column(rows, columns["id"], path) if "id" in columns else range(len(rows))
     captions = [value if isinstance(value, list) else [value] for value in column(rows, columns["text"], path)]
+    for caption in chain.from_iterable(captions):
+        if not isinstance(caption, str | None):
+            raise DatasetError(
+                f"{path}: the column {columns['text']!r} holds no captions but {type(caption).__name__}, "
+                f"such as {str(caption)[:60]}. Name another one as dataset.options.columns.text=…"
+            )
     source = CaptionedRows(rows, columns[modality], [str(item) for item in ids], captions)
     return pair_rows(
         source, dataset="huggingface", revision=revision_of(rows, revision), split=split, modality=modality

@@ -126,9 +126,9 @@ def require_counts(pairs: PairSet, expected: tuple[int, int], *, num_captions: i
     if found == expected:
         return pairs
     name = pairs.left.modality
-    reasons = _first_reasons(list(pairs.excluded)) if pairs.excluded else ""
+    reasons = f"{_first_reasons(list(pairs.excluded))} " if pairs.excluded else ""
     raise DatasetError(
         f"{pairs.dataset}, split {pairs.split!r}: published with {expected[0]:,} {name} items and {expected[1]:,} "
         f"captions, but this copy gives {found[0]:,} and {found[1]:,}. Figures measured on it cannot be compared. "
-        f"{reasons} Complete the copy, or set dataset.options.check_counts=false if this is meant."
+        f"{reasons}Complete the copy, or set dataset.options.check_counts=false if this is meant."
     )

@@ -8,6 +8,7 @@ stage and reason, and never ends the run.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from fusemix.encoders.decoding import decode, resample
 from fusemix.interfaces import Content, Encoder, Items, Prepared, Raw, Rejected
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 BATCHES_SORTED_TOGETHER = 64
 """How many batches of text are put in order of length at once."""
 
@@ -67,7 +69,7 @@ class _Windows(Dataset):
                 if self.items.modality == "audio" and self.encoder.sample_rate:
                     content = resample(content, self.encoder.sample_rate)
             except Exception as error:  # a decoder may raise anything, and one bad item must not end the run
-                rejected.append(Rejected(self._id(row), stage, _one_line(error)))
+                rejected.append(Rejected(_id(self.items, row), stage, _one_line(error)))
             else:
                 contents.append(content)
                 places.append(place)
@@ -84,11 +86,8 @@ class _Windows(Dataset):
                 prepared += self.encoder.prepare([content])
                 kept.append(place)
             except Exception as error:
-                rejected.append(Rejected(self._id(rows[place]), "prepare", _one_line(error)))
+                rejected.append(Rejected(_id(self.items, rows[place]), "prepare", _one_line(error)))
         return prepared, kept
-
-    def _id(self, row: int) -> str:
-        return self.items.table["id"][row].as_py()
 
 
 def encode_spans(
@@ -122,7 +121,7 @@ def encode_spans(
         collate_fn=_as_it_is,
         num_workers=0 if is_text else num_workers,
     )
-    encoded = (_encode_window(encoder, window, batch_size) for window in loader)
+    encoded = (_encode_window(items, encoder, window, batch_size) for window in loader)
     for span in spans:
         parts: list[Encoded] = []
         while not parts or parts[-1].rows.stop < span.stop:
@@ -132,15 +131,39 @@ def encode_spans(
         yield Encoded(span, np.concatenate([part.latents for part in parts]), rejected)
 
 
-def _encode_window(encoder: Encoder, window: _Window, batch_size: int) -> Encoded:
+def _encode_window(items: Items, encoder: Encoder, window: _Window, batch_size: int) -> Encoded:
     latents = np.full((len(window.rows), encoder.dim), np.nan, dtype=np.float32)
     by_length = sorted(range(len(window.places)), key=lambda i: encoder.length(window.prepared[i]))
+    rejected = list(window.rejected)
     for start in range(0, len(by_length), batch_size):
         chosen = by_length[start : start + batch_size]
-        with torch.inference_mode():
-            encoded = encoder.encode([window.prepared[i] for i in chosen])
-        latents[[window.places[i] for i in chosen]] = encoded.float().cpu().numpy()
-    return Encoded(window.rows, latents, tuple(window.rejected))
+        try:
+            latents[[window.places[i] for i in chosen]] = _encode(encoder, [window.prepared[i] for i in chosen])
+        except (torch.OutOfMemoryError, torch.AcceleratorError):  # the device's fault, and no item is to blame
+            raise
+        except Exception:
+            rejected += _encode_singly(encoder, window, chosen, latents, items)
+    return Encoded(window.rows, latents, tuple(rejected))
+
+
+def _encode_singly(
+    encoder: Encoder, window: _Window, chosen: list[int], latents: Float[np.ndarray, "rows dim"], items: Items
+) -> Iterator[Rejected]:
+    for i in chosen:  # find out which one it was
+        place = window.places[i]
+        try:
+            latents[place] = _encode(encoder, [window.prepared[i]])[0]
+        except Exception as error:
+            yield Rejected(_id(items, window.rows[place]), "encode", _one_line(error))
+
+
+def _encode(encoder: Encoder, batch: list[Prepared]) -> Float[np.ndarray, "batch dim"]:
+    with torch.inference_mode():
+        return encoder.encode(batch).float().cpu().numpy()
+
+
+def _id(items: Items, row: int) -> str:
+    return items.table["id"][row].as_py()
 
 
 def _as_it_is(window: _Window) -> _Window:
@@ -148,5 +171,5 @@ def _as_it_is(window: _Window) -> _Window:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = ADDRESS.sub("", " ".join(str(error).split()))  # addresses differ from run to run, and say nothing
     return f"{type(error).__name__}: {text}"[:300]

@@ -18,16 +18,18 @@ from torch import Tensor
 from fusemix.encoders.loading import package_versions
 
 
-def hog(*, size: int = 64, cell: int = 8, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
+def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
     """Histograms of oriented gradients, and the picture in a few grey pixels.
 
     Args:
         size: the picture is resized to size × size, in pixels.
         cell: side of a cell, in pixels.
+        block: histograms are normalised in blocks of block × block cells; blocks overlap, so 2 gives four
+            times as many numbers as 1.
         orientations: bins of a histogram.
         coarse: the grey picture is kept in coarse × coarse pixels; 0 leaves it out.
     """
-    return HogEncoder(size, cell, orientations, coarse)
+    return HogEncoder(size, cell, block, orientations, coarse)
 
 
 class HogEncoder:
@@ -36,13 +38,15 @@ class HogEncoder:
     modality = "image"
     sample_rate = None
 
-    def __init__(self, size: int, cell: int, orientations: int, coarse: int) -> None:
-        self._size, self._cell, self._orientations, self._coarse = size, cell, orientations, coarse
+    def __init__(self, size: int, cell: int, block: int, orientations: int, coarse: int) -> None:
+        self._size, self._cell, self._block = size, cell, block
+        self._orientations, self._coarse = orientations, coarse
         self.dim = len(self.prepare([Image.new("RGB", (size, size))])[0])
         self.fingerprint: dict[str, Any] = {
             "family": "hog",
             "size": size,
             "cell": cell,
+            "block": block,
             "orientations": orientations,
             "coarse": coarse,
             "packages": package_versions("scikit-image", "pillow"),
@@ -66,8 +70,8 @@ class HogEncoder:
 
     def _describe(self, picture: Image.Image) -> Float[np.ndarray, " dim"]:
         grey = picture.convert("L").resize((self._size, self._size), Image.Resampling.BILINEAR)
-        cell = (self._cell, self._cell)
-        gradients = histogram_of_gradients(np.asarray(grey), self._orientations, cell, cells_per_block=(2, 2))
+        cell, block = (self._cell, self._cell), (self._block, self._block)
+        gradients = histogram_of_gradients(np.asarray(grey), self._orientations, cell, cells_per_block=block)
         parts = [gradients]
         if self._coarse:
             few = grey.resize((self._coarse, self._coarse), Image.Resampling.BOX)

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from fusemix.errors import EncoderError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HUB_PREFIXES = ("hf-hub:", "hf_hub:")
+"""How timm and open_clip mark a name on the hub."""
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -58,6 +61,9 @@ def model_name(model: str) -> str:
 def explained(model: str, revision: str | None = None) -> Iterator[str]:
     """Give what a loader takes, and turn what it raises into one message that says what to do.
 
+    Within, randomness is seeded: a library makes up weights that a checkpoint lacks (often those of a
+    pooler that nobody asks), and their hash must not change from one load to the next.
+
     Args:
         model: hub name, local folder, or `module:attribute` of an installed package that carries a folder.
         revision: for the message.
@@ -70,8 +76,10 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
     """
     folder = _folder(model)
     try:
-        yield folder
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            yield folder
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         where = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         if "gated" in str(error).lower():
@@ -84,7 +92,7 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
 
 
 def _folder(model: str) -> str:
-    if Path(model).exists():
+    if Path(model).exists() or model.startswith(HUB_PREFIXES):
         return model
     if ":" in model:
         module, _, attribute = model.partition(":")

@@ -103,7 +103,7 @@ def _load(model: str, pretrained: str | None, dtype: str) -> tuple[Any, Any]:
     precision = {torch.float32: "fp32", torch.bfloat16: "pure_bf16", torch.float16: "pure_fp16"}[torch_dtype(dtype)]
     with explained(model) as folder:
         network, _, transform = open_clip.create_model_and_transforms(
-            _schema(folder), pretrained=pretrained, precision=precision, require_pretrained=pretrained is not None
+            _schema(folder), pretrained=pretrained, precision=precision, require_pretrained=True
         )
     return freeze(network), transform  # pyright: ignore[reportArgumentType]
 

@@ -3,6 +3,7 @@
 Place in the flow: captions -> one vector.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
+from fusemix.encoders.loading import explained, freeze, model_name, package_versions, plain, torch_dtype, weights_sha256
 
 
 def sentence_transformers(
@@ -68,8 +69,9 @@ class SentenceTransformersText:
             "revision": revision or "local",
             "weights_sha256": weights_sha256(network),
             "prefix": prefix,
+            "prompt": network.prompts[network.default_prompt_name] if network.default_prompt_name else None,
             "dtype": dtype,
-            "preprocessing": {"modules": [type(module).__name__ for module in network]},
+            "preprocessing": {"modules": [_settings(module) for module in network]},
             "max_length": network.max_seq_length,
             "packages": package_versions("sentence-transformers", "transformers", "tokenizers", "torch"),
         }
@@ -98,3 +100,11 @@ class SentenceTransformersText:
         )
         with torch.inference_mode():
             return encoded.float()
+
+
+def _settings(module: Any) -> dict[str, Any]:
+    """What a module does beside its weights: how a pooling pools, how a tokenizer cuts words."""
+    settings = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+    backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
+    words = {"tokenizer_sha256": hashlib.sha256(backend.to_str().encode()).hexdigest()} if backend else {}
+    return {"type": type(module).__name__, **plain(settings), **words}

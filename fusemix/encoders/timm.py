@@ -93,8 +93,9 @@ class TimmImage:
             states = self._network.forward_features(pixels)
             if self._pooling == "pooler":
                 return self._network.forward_head(states, pre_logits=True).float()
-        if states.ndim == 4:  # a convolutional net: (batch, width, height, width of the map)
-            states = states.flatten(2).transpose(1, 2)
+        if states.ndim == 4:  # a map: (batch, width, rows, columns), or with its width last
+            last = getattr(self._network, "output_fmt", "NCHW") == "NHWC"
+            states = states.flatten(1, 2) if last else states.flatten(2).transpose(1, 2)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         prefix = getattr(self._network, "num_prefix_tokens", 0)
         has_cls = getattr(self._network, "cls_token", None) is not None

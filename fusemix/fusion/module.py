@@ -63,7 +63,7 @@ class FusionModule(L.LightningModule):
         self._mixing = np.random.default_rng(seed)
         self._embedded: dict[str, list[Tensor]] = {}
         # Plain containers only: anything else makes the checkpoint unreadable under weights_only=True.
-        self.save_hyperparameters({"fusemix": checkpoint})
+        self.save_hyperparameters({"fusemix": checkpoint}, logger=False)
 
     def on_train_epoch_start(self) -> None:
         """Start every epoch from randomness of its own."""

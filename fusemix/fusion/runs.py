@@ -109,6 +109,7 @@ def continue_metrics(trainer: L.Trainer) -> None:
         if isinstance(logger, CSVLogger):
             path = Path(logger.log_dir) / "metrics.csv"
             rows = path.read_text(encoding="utf-8") if path.is_file() else ""
-            logger.experiment  # noqa: B018 (making it is what deletes the file)
+            writer = logger.experiment  # making it is what deletes the file
             if rows:
                 write_text(path, rows)
+                writer.metrics_keys = rows.splitlines()[0].split(",")

@@ -65,23 +65,19 @@ class _Pairs(Dataset):
 
 
 class _Batches(Sampler):
-    """Links of each batch; another order every epoch, the same for the same seed and epoch."""
+    """Links of each batch of one epoch; the same for the same seed and epoch."""
 
-    def __init__(self, links: Int64[np.ndarray, "links 2"], batch_size: int, seed: int) -> None:
-        self._links, self._batch_size, self._seed, self._epoch = links, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch, also when a run goes on."""
-        self._epoch = epoch
+    def __init__(self, links: Int64[np.ndarray, "links 2"], batch_size: int, seed: int, epoch: int) -> None:
+        self._links, self._batch_size, self._seed = links, batch_size, [seed, epoch]
 
     def __iter__(self) -> Iterator[Int64[np.ndarray, "batch 2"]]:
-        return draw_batches(self._links, self._batch_size, np.random.default_rng([self._seed, self._epoch]))
+        return draw_batches(self._links, self._batch_size, np.random.default_rng(self._seed))
 
 
 class _Rows(Dataset):
     """Element i is a run of rows of one side."""
 
-    def __init__(self, sides: tuple[tuple[Side, Int64[np.ndarray, " rows"]], ...]) -> None:
+    def __init__(self, sides: tuple[tuple[Side, Int64[np.ndarray, " _"]], ...]) -> None:
         self._parts = [
             (side, rows[at : at + ROWS_AT_ONCE]) for side, rows in sides for at in range(0, len(rows), ROWS_AT_ONCE)
         ]
@@ -128,14 +124,20 @@ class LatentData(L.LightningDataModule):
         self.pairs_per_step = pairs_per_step
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of one epoch."""
-        sampler = _Batches(self.links, self.pairs_per_step, self._seed)
-        return DataLoader(_Pairs(self._train), sampler=sampler, batch_size=None)
+        """Batches of the epoch that the trainer is in.
+
+        Needs `reload_dataloaders_every_n_epochs=1`: where a run goes on, Lightning 2.6 fetches a batch
+        before it tells a sampler its epoch.
+        """
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        sampler = _Batches(self.links, self.pairs_per_step, self._seed, epoch)
+        # A generator of its own: a DataLoader without one draws from the global state, which is dropout's.
+        return DataLoader(_Pairs(self._train), sampler=sampler, batch_size=None, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader:
         """All items of the left, then all of the right, in order."""
         sides = zip(self._validation.sides, (self.gallery.left_rows, self.gallery.right_rows), strict=True)
-        return DataLoader(_Rows(tuple(sides)), batch_size=None)
+        return DataLoader(_Rows(tuple(sides)), batch_size=None, generator=torch.Generator())
 
 
 def _not_test(validation: LatentSet) -> LatentSet:

@@ -6,6 +6,7 @@ Place in the flow: measured directions -> files in the report folder and a table
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from fusemix.retrieval.metrics import DEFINITIONS, Direction, flat, mean_recall
@@ -56,13 +57,13 @@ def _rows(directions: Sequence[Direction]) -> list[list[str]]:
 
 
 def _header(directions: Sequence[Direction]) -> list[str]:
-    recalls = [f"R@{key.removeprefix('recall_at_')} %" for key in _columns(directions)]
-    return ["direction", *recalls, "median rank", "mean rank", "queries", "gallery", "tied"]
+    recalls = [f"R@{key.removeprefix('recall_at_')}" for key in _columns(directions)]
+    return ["direction", *recalls, "median", "mean", "queries", "gallery", "ties"]
 
 
 def table(directions: Sequence[Direction], title: str) -> Table:
-    """A table for the terminal; recalls in percent."""
-    made = Table(title=title, title_justify="left")
+    """A table for the terminal, narrow enough for 80 columns."""
+    made = Table(title=f"{title} (recall in %, ranks from 1)", title_justify="left", box=box.SIMPLE, pad_edge=False)
     for place, name in enumerate(_header(directions)):
         made.add_column(name, justify="right" if place else "left", no_wrap=True)
     for row in _rows(directions):
@@ -75,6 +76,8 @@ def markdown(directions: Sequence[Direction], report: dict[str, Any], picture: s
     header = _header(directions)
     lines = [
         f"# Retrieval on {report['data']['name']}",
+        "",
+        "Recall in percent; median and mean of the rank of the first hit, counted from 1.",
         "",
         "| " + " | ".join(header) + " |",
         "|---" + "|---:" * (len(header) - 1) + "|",

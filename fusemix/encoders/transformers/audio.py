@@ -20,7 +20,7 @@ from transformers import AutoFeatureExtractor
 
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import check_pooling, pool_tokens
-from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run
+from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.encoders.windows import cut_windows, mean_over_windows
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Waveform
@@ -134,7 +134,7 @@ class TransformersAudio:
             raise EncoderError(f"window_sec is {window_sec}, but this model takes more than 0 and at most {longest:g}.")
         self._window_samples = int((window_sec or longest) * self.sample_rate)
         second = Waveform(np.zeros(self.sample_rate, dtype=np.float32), self.sample_rate)
-        self.dim = self.encode(self.prepare([second])).shape[1]
+        self.dim = width(self.encode(self.prepare([second])), network)
         self.fingerprint = fingerprint(
             network,
             self._tower,

@@ -15,7 +15,7 @@ from transformers import AutoImageProcessor
 
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import check_pooling, pool_tokens
-from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run
+from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.errors import EncoderError
 
 Pixels = dict[str, np.ndarray]
@@ -66,7 +66,7 @@ class TransformersImage:
     ) -> None:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
         self._processor, self._pooling, self._layer = processor, pooling, layer
-        self.dim = self.encode(self.prepare([Image.new("RGB", (64, 48))])).shape[1]
+        self.dim = width(self.encode(self.prepare([Image.new("RGB", (64, 48))])), network)
         self.fingerprint = fingerprint(
             network,
             self._tower,

@@ -17,13 +17,38 @@ from fusemix.errors import EncoderError
 def load_network(model: str, *, revision: str | None, dtype: str, trust_remote_code: bool) -> Any:
     """Load a network in a stated dtype; transformers would take the checkpoint's own.
 
+    Weights that the checkpoint lacks, which transformers would make up, become NaN: whatever a latent
+    does not need stays unseen (a pooler under pooling=mean), and `width` refuses the rest.
+
     Raises:
         EncoderError: it cannot be loaded.
     """
     wanted = torch_dtype(dtype)
     logging.disable_progress_bar()  # for downloads the hub shows its own
     with explained(model, revision) as folder:
-        return AutoModel.from_pretrained(folder, revision=revision, dtype=wanted, trust_remote_code=trust_remote_code)
+        network, report = AutoModel.from_pretrained(
+            folder, revision=revision, dtype=wanted, trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+    for name, parameter in network.named_parameters():
+        if name in report["missing_keys"]:
+            parameter.data.fill_(torch.nan)
+    return network
+
+
+def width(trial: Tensor, network: nn.Module) -> int:
+    """How wide the latents are, from those of a trial item.
+
+    Raises:
+        EncoderError: they rest on weights that the checkpoint lacks.
+    """
+    if trial.isnan().any():
+        lacking = [name for name, parameter in network.named_parameters() if parameter.isnan().all()]
+        if lacking:
+            raise EncoderError(
+                f"the checkpoint lacks weights that are needed here: {', '.join(lacking[:5])}. "
+                "Use another pooling, or a checkpoint made for this kind of model."
+            )
+    return trial.shape[1]
 
 
 def fingerprint(

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import check_pooling, pool_tokens
-from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run
+from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 
 Tokens = dict[str, list[int]]
 FALLBACK_LENGTH = 512
@@ -80,7 +80,7 @@ class TransformersText:
         self._fixed_length = FIXED_LENGTH.get(network.config.model_type)
         self._max_length = max_length or self._fixed_length or longest(tokenizer, tower.config)
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
-        self.dim = self.encode(self.prepare(["width"])).shape[1]
+        self.dim = width(self.encode(self.prepare(["width"])), network)
         self.fingerprint = fingerprint(
             network,
             tower,

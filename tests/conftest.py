@@ -1,0 +1,72 @@
+"""Small real latent sets, written by the same code that caches."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fusemix.interfaces import Items, PairSet, Rejected
+from fusemix.latents.sets import items_sha256, write_set
+from fusemix.latents.writer import StoreWriter
+
+
+def pair_set(links: np.ndarray, split: str = "train") -> PairSet:
+    """A pair set of made-up items that `links` joins."""
+    num_left, num_right = links.max(axis=0) + 1
+    left = pa.table({"id": [f"picture-{i}" for i in range(num_left)]})
+    right = pa.table({"id": [f"text-{i}" for i in range(num_right)], "caption": [f"caption {i}" for i in range(num_right)]})
+    return PairSet(
+        dataset="made_up",
+        revision="1",
+        split=split,
+        left=Items("image", left, lambda row: b""),
+        right=Items("text", right, lambda row: f"caption {row}"),
+        links=links.astype(np.int64),
+    )
+
+
+def write_store(
+    folder: Path, items: Items, slug: str, latents: np.ndarray, rejected: Sequence[Rejected] = (), **options: object
+) -> None:
+    """Write latents as one sealed store of a set."""
+    writer = StoreWriter(
+        folder / items.modality / slug,
+        ids=items.table["id"],
+        modality=items.modality,
+        dim=latents.shape[1],
+        **{"dtype": "float32", "shard_size": 64, **options},
+        fingerprint={"encoder": {"family": slug}, "items_sha256": items_sha256(items.table)},
+    )
+    for index in writer.missing():
+        span = writer.spans[index]
+        here = {items.table["id"][row].as_py() for row in span}
+        writer.write(index, latents[span.start : span.stop], [r for r in rejected if r.id in here])
+    writer.seal()
+
+
+@pytest.fixture
+def make_set(tmp_path: Path) -> Callable[..., Path]:
+    """Write a latent set whose right latents are a linear image of the left ones, so that it can be learned."""
+
+    def make(
+        name: str = "train", *, num_left: int = 128, captions: int = 2, split: str | None = None, seed: int = 0
+    ) -> Path:
+        generator = np.random.default_rng(seed)
+        links = np.column_stack([np.repeat(np.arange(num_left), captions), np.arange(num_left * captions)])
+        pairs = pair_set(links, split or name)
+        folder = tmp_path / name
+        write_set(folder, pairs, {"name": "made_up.module:factory", "options": {}})
+        left = generator.standard_normal((num_left, 12)).astype(np.float32)
+        mixing = np.random.default_rng(99).standard_normal((12, 8)).astype(np.float32)
+        right = left[links[:, 0]] @ mixing + 0.1 * generator.standard_normal((len(links), 8)).astype(np.float32)
+        write_store(folder, pairs.left, "eyes", left)
+        write_store(folder, pairs.right, "words", right.astype(np.float32))
+        return folder
+
+    return make

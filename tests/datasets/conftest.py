@@ -1,0 +1,20 @@
+import datasets
+import huggingface_hub.constants
+import pytest
+
+
+@pytest.fixture(scope="session")
+def hub_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("hub-cache")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_network(hub_cache):
+    # Variables such as HF_HOME are read when `datasets` is imported, which another test folder may have done before.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+        patch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", hub_cache)
+        patch.setattr(datasets.config, "HF_MODULES_CACHE", str(hub_cache / "modules"))
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        yield

@@ -1,0 +1,296 @@
+"""Caption files in every layout, and what is said of those that are in none."""
+
+import json
+
+import pytest
+from dataset_samples import write_json_lines, write_karpathy, write_table
+
+from fusemix.datasets.caption_files import CaptionLine, read_captions, read_list
+from fusemix.errors import DatasetError
+
+CAPTIONS = {
+    "red.png": ["A red square, alone", 'It says "stop"'],
+    "blue.png": ["Ein blaues Quadrat über Grün", "A blue square"],
+}
+PAIRS = [(file, caption) for file, captions in CAPTIONS.items() for caption in captions]
+
+
+def read(path, file_column=None, caption_column=None):
+    return read_captions(path, file_column=file_column, caption_column=caption_column)
+
+
+def pairs_of(lines):
+    return [(line.file, line.caption) for line in lines]
+
+
+def csv_file(folder):
+    path = folder / "captions.csv"
+    write_table(path, ["file", "caption"], PAIRS)
+    return path
+
+
+def csv_of_a_spreadsheet(folder):
+    path = folder / "captions.csv"
+    write_table(path, ["file", "caption"], PAIRS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    return path
+
+
+def csv_with_numbered_columns(folder):
+    path = folder / "captions.csv"
+    header = ["file_name", "caption_1", "caption_2"]
+    write_table(path, header, [[file, *captions] for file, captions in CAPTIONS.items()])
+    return path
+
+
+def tsv_file(folder):
+    path = folder / "captions.TSV"
+    write_table(path, ["caption", "image"], [(caption, file) for file, caption in PAIRS], separator="\t")
+    return path
+
+
+def jsonl_with_lists(folder):
+    path = folder / "captions.jsonl"
+    write_json_lines(path, [{"path": file, "captions": captions} for file, captions in CAPTIONS.items()])
+    return path
+
+
+def jsonl_with_a_line_a_caption(folder):
+    path = folder / "captions.jsonl"
+    write_json_lines(path, [{"audio": file, "text": caption} for file, caption in PAIRS])
+    path.write_text(path.read_text(encoding="utf-8").replace("\n", "\n\n"), encoding="utf-8")
+    return path
+
+
+def karpathy_file(folder):
+    path = folder / "dataset_flickr30k.json"
+    write_karpathy(path, [(file, None, captions) for file, captions in CAPTIONS.items()])
+    return path
+
+
+def token_file(folder):
+    path = folder / "results_20130124.token"
+    numbered = [(file, k, caption) for file, captions in CAPTIONS.items() for k, caption in enumerate(captions)]
+    path.write_text("".join(f"{file}#{k}\t{caption}\r\n" for file, k, caption in numbered), encoding="utf-8")
+    return path
+
+
+LAYOUTS = [
+    csv_file,
+    csv_of_a_spreadsheet,
+    csv_with_numbered_columns,
+    tsv_file,
+    jsonl_with_lists,
+    jsonl_with_a_line_a_caption,
+    karpathy_file,
+    token_file,
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+def test_every_layout_gives_the_same_pairs(layout, tmp_path):
+    assert pairs_of(read(layout(tmp_path))) == PAIRS
+
+
+def test_a_line_break_within_quotes_is_part_of_the_caption(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_bytes(b'file,caption\r\na.png,"first line\r\nsecond, line"\r\nb.png,plain\r\n')
+    assert pairs_of(read(path)) == [("a.png", "first line\nsecond, line"), ("b.png", "plain")]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0c", "\x1c"])
+def test_a_rare_line_separator_within_a_caption_ends_no_row(separator, tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text(f"file,caption\na.png,one{separator}two\nb.png,three\n", encoding="utf-8")
+    assert pairs_of(read(path)) == [("a.png", f"one{separator}two"), ("b.png", "three")]
+
+
+def test_a_trailing_separator_adds_no_field(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("file,caption\na.png,one,\n", encoding="utf-8")
+    assert pairs_of(read(path)) == [("a.png", "one")]
+
+
+def test_a_row_that_ends_early_has_an_empty_caption(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("file,caption\na.png\nb.png,two\n", encoding="utf-8")
+    assert pairs_of(read(path)) == [("a.png", ""), ("b.png", "two")]
+
+
+def test_coco_s_two_folders_are_kept_in_the_file_names(tmp_path):
+    path = tmp_path / "dataset_coco.json"
+    images = [
+        {"filepath": "val2014", "filename": "1.jpg", "split": "test", "sentences": [{"raw": "a dog"}]},
+        {"filepath": "train2014", "filename": "1.jpg", "split": "restval", "sentences": [{"raw": "a cat"}]},
+    ]
+    path.write_text(json.dumps({"images": images}), encoding="utf-8")
+    assert read(path) == [
+        CaptionLine("val2014/1.jpg", "a dog", "test"),
+        CaptionLine("train2014/1.jpg", "a cat", "restval"),
+    ]
+
+
+def test_a_split_column_is_read_and_an_empty_cell_names_no_split(tmp_path):
+    path = tmp_path / "captions.csv"
+    write_table(path, ["file", "caption", "split"], [["a.png", "one", "train"], ["b.png", "two", ""]])
+    assert [line.split for line in read(path)] == ["train", None]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_a_file_with_an_empty_list_of_captions_is_not_lost(ending, tmp_path):
+    path = tmp_path / f"captions.{ending}"
+    if ending == "jsonl":
+        write_json_lines(path, [{"file": "a.png", "caption": []}, {"file": "b.png", "caption": ["two"]}])
+    else:
+        write_karpathy(path, [("a.png", "test", []), ("b.png", "test", ["two"])])
+    assert pairs_of(read(path)) == [("a.png", ""), ("b.png", "two")]
+
+
+def test_columns_can_be_chosen_where_several_would_do(tmp_path):
+    path = tmp_path / "captions.csv"
+    write_table(path, ["file", "original", "caption_1", "caption_2", "short"], [["a", "b", "c", "d", "e"]])
+    assert pairs_of(read(path)) == [("a", "c"), ("a", "d")]
+    assert pairs_of(read(path, file_column="original", caption_column="short")) == [("b", "e")]
+    assert pairs_of(read(path, caption_column="caption_2")) == [("a", "d")]
+
+
+def test_a_file_name_with_a_number_sign_is_read_whole_from_a_token_file(tmp_path):
+    path = tmp_path / "captions.txt"
+    path.write_text("a#1.jpg#0\tone #2\n\na#1.jpg#1\t\n", encoding="utf-8")
+    assert pairs_of(read(path)) == [("a#1.jpg", "one #2"), ("a#1.jpg", "")]
+
+
+def test_an_absent_caption_file_is_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"^there is no caption file .*nowhere\.csv\.$"):
+        read(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("c.csv", "file,caption\na.png,grün\n".encode("utf-16"), "read as .csv in UTF-8: 'utf-8' codec can't decode"),
+        ("c.token", b"a.jpg#0\t\xe4\n", "read as .token in UTF-8: 'utf-8' codec can't decode"),
+        ("captions", b"a.jpg#0\t\xe4\n", "read as text in UTF-8: 'utf-8' codec can't decode"),
+        ("c.json", b'{"images": [', "read as .json in UTF-8: Expecting value: line 1"),
+        ("c.jsonl", b'{"file": "a.png", "caption": "one"}\nfile', "read as .jsonl in UTF-8: Expecting value"),
+        ("c.csv", b'file,caption\na.png,"' + b"open " * 30_000, "read as .csv in UTF-8: field larger than"),
+    ],
+)
+def test_a_file_that_is_not_what_its_ending_says_is_refused_with_the_reason(name, content, reason, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"{name} cannot be {reason}"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("c.csv", "file,caption\n"), ("c.jsonl", "\n"), ("c.json", '{"images": []}'), ("c.token", ""), ("c.tsv", "")],
+)
+def test_a_file_without_captions_is_refused(name, content, tmp_path):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DatasetError, match=rf"{name} holds no caption\.$"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize(("ending", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_an_unquoted_separator_within_a_caption_is_refused_and_not_cut_off(ending, separator, tmp_path):
+    path = tmp_path / f"c.{ending}"
+    path.write_text(separator.join(["file", "caption\na.png", "one\nb.png", "two", " three\n"]), encoding="utf-8")
+    with pytest.raises(
+        DatasetError,
+        match=rf"c\.{ending}, row 2 after the header: it has more fields than the header, starting with ' three'\. "
+        r"A caption that holds '(,|\\t)' must stand in double quotes\.$",
+    ):
+        read(path)
+
+
+def test_a_line_that_is_no_json_object_is_refused(tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"file": "a.png", "caption": "one"}\n["b.png", "two"]\n', encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"c\.jsonl: every line must be a JSON object with a file and a caption\.$"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "chosen", "message"),
+    [
+        (
+            ["photo", "caption"],
+            {},
+            r"none of the usual columns for the file\. It has: photo, caption\. "
+            r"Name one as dataset\.options\.file_column=…$",
+        ),
+        (
+            ["file", "words"],
+            {},
+            r"none of the usual columns for the caption\. It has: file, words\. "
+            r"Name one as dataset\.options\.caption_column=…$",
+        ),
+        (["file", "caption"], {"file_column": "photo"}, r"no column 'photo'\. .* dataset\.options\.file_column=…$"),
+        (["file", "caption_1"], {"caption_column": "caption"}, r"no column 'caption'\. It has: file, caption_1\."),
+    ],
+)
+def test_a_column_that_is_not_there_is_named_with_those_that_are(header, chosen, message, tmp_path):
+    path = tmp_path / "c.csv"
+    write_table(path, header, [["a.png", "one"]])
+    with pytest.raises(DatasetError, match=rf"c\.csv has {message}"):
+        read(path, **chosen)
+
+
+@pytest.mark.parametrize("data", [[], {"annotations": []}, "text"])
+def test_json_without_a_list_of_images_is_refused(data, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"c\.json is not in Karpathy's layout: it has no list 'images'\.$"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"file_name": "a.jpg", "sentences": []},
+        {"filename": "a.jpg"},
+        {"filename": "a.jpg", "sentences": ["one"]},
+        {"filename": "a.jpg", "sentences": [{"tokens": ["one"]}]},
+        "a.jpg",
+    ],
+    ids=["no filename", "no sentences", "sentences of text", "no raw", "no object"],
+)
+def test_an_entry_that_is_not_in_karpathys_layout_is_shown(entry, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"images": [entry]}), encoding="utf-8")
+    with pytest.raises(
+        DatasetError,
+        match=r"c\.json: an entry of 'images' is not in Karpathy's layout, "
+        r"which has 'filename' and 'sentences' with 'raw' each: .*a\.jpg",
+    ):
+        read(path)
+
+
+def test_a_line_that_is_not_in_the_token_layout_is_shown_with_its_number(tmp_path):
+    path = tmp_path / "captions.txt"
+    path.write_text("a.jpg#0\tone\nimage,caption\n", encoding="utf-8")
+    with pytest.raises(
+        DatasetError,
+        match=r"captions\.txt, line 2: expected file#number<TAB>caption, found 'image,caption'\. "
+        r"A file with a header should end in \.csv or \.tsv\.$",
+    ):
+        read(path)
+
+
+def test_a_split_list_has_one_name_a_line_whatever_wrote_it(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_bytes("\ufeffa b.png\r\n\r\n  c.png \nd.png".encode())
+    assert read_list(path) == ["a b.png", "c.png", "d.png"]
+
+
+def test_an_absent_split_list_is_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"^there is no split list .*test\.txt\.$"):
+        read_list(tmp_path / "test.txt")
+
+
+def test_a_split_list_in_another_encoding_is_refused(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_text("grün.png\n", encoding="latin-1")
+    with pytest.raises(DatasetError, match=r"the split list .*test\.txt cannot be read as UTF-8: 'utf-8' codec can't"):
+        read_list(path)

@@ -1,0 +1,159 @@
+"""Vision models of transformers against what the library itself computes."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoModel, ViTConfig, ViTImageProcessor, ViTModel
+
+from fusemix.encoders import ENCODERS
+from fusemix.errors import EncoderError
+
+WITH_PATCHES = ["dinov2", "dinov2_registers", "dinov3", "vit", "siglip", "siglip2"]
+NUM_PREFIX = {"dinov2": 1, "dinov2_registers": 1 + 4, "dinov3": 1 + 4, "vit": 1, "siglip": 0}
+
+
+@pytest.fixture
+def pictures(picture):
+    return [picture(40, 30, seed=1), picture(30, 90, seed=2), picture(64, 64, seed=3)]
+
+
+@pytest.fixture
+def library(model_folder, pictures):
+    """Name of a model -> (inputs, outputs) of transformers' own processor and model."""
+
+    def run(name, **options):
+        folder = model_folder(name)
+        inputs = AutoImageProcessor.from_pretrained(folder)(images=pictures, return_tensors="pt")
+        network = AutoModel.from_pretrained(folder).eval()
+        with torch.inference_mode():
+            return inputs, getattr(network, "vision_model", network)(**inputs, **options)
+
+    return run
+
+
+@pytest.fixture
+def encode(encoder, pictures):
+    def run(name, **options):
+        built = encoder("transformers_image", name, **options)
+        latents = built.encode(built.prepare(pictures))
+        assert latents.shape == (len(pictures), built.dim)
+        return latents
+
+    return run
+
+
+@pytest.mark.parametrize("model", [*WITH_PATCHES, "swin", "mobilenet"])
+def test_pictures_are_prepared_as_the_librarys_processor_does(encoder, library, pictures, model):
+    pooling = "cls" if NUM_PREFIX.get(model) else "mean"
+    prepared = encoder("transformers_image", model, pooling=pooling).prepare(pictures)
+    inputs, _ = library(model)
+    for i, arrays in enumerate(prepared):
+        assert set(arrays) == set(inputs)
+        assert all(np.array_equal(arrays[key], inputs[key][i].numpy()) for key in inputs)
+
+
+@pytest.mark.parametrize(("model", "num_prefix"), NUM_PREFIX.items())
+def test_mean_leaves_out_class_and_register_tokens(encode, library, model, num_prefix):
+    _, outputs = library(model)
+    expected = outputs.last_hidden_state[:, num_prefix:].double().mean(dim=1).float()
+    torch.testing.assert_close(encode(model, pooling="mean"), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["dinov2", "dinov2_registers", "dinov3", "vit"])
+def test_cls_is_the_first_state_and_comes_before_the_mean(encode, library, model):
+    _, outputs = library(model)
+    first, patches = outputs.last_hidden_state[:, 0], outputs.last_hidden_state[:, NUM_PREFIX[model] :].mean(dim=1)
+    torch.testing.assert_close(encode(model), first, rtol=1e-5, atol=1e-5)
+    both = encode(model, pooling="cls+mean")
+    assert both.shape[1] == 2 * first.shape[1]
+    torch.testing.assert_close(both, torch.cat([first, patches], dim=1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [*WITH_PATCHES, "swin", "mobilenet"])
+def test_pooler_is_the_models_own_pooled_output(encode, library, model):
+    _, outputs = library(model)
+    expected = outputs.pooler_output.flatten(1)
+    torch.testing.assert_close(encode(model, pooling="pooler"), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_mean_of_a_convolutional_net_is_over_its_map(encode, library):
+    _, outputs = library("mobilenet")
+    assert outputs.last_hidden_state.ndim == 4
+    expected = outputs.last_hidden_state.mean(dim=(2, 3))
+    torch.testing.assert_close(encode("mobilenet", pooling="mean"), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_mean_of_a_model_that_merges_patches_is_over_all_it_has_left(encode, library):
+    _, outputs = library("swin")
+    expected = outputs.last_hidden_state.mean(dim=1)
+    torch.testing.assert_close(encode("swin", pooling="mean"), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_mean_over_patches_of_any_number_leaves_out_their_padding(encode, library):
+    inputs, outputs = library("siglip2")
+    mask = inputs["pixel_attention_mask"].bool()
+    assert not mask.all()
+    rows = [row[real].double().mean(dim=0) for row, real in zip(outputs.last_hidden_state, mask, strict=True)]
+    torch.testing.assert_close(encode("siglip2", pooling="mean"), torch.stack(rows).float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["siglip", "siglip2", "swin", "mobilenet"])
+@pytest.mark.parametrize("pooling", ["cls", "cls+mean"])
+def test_a_model_without_class_token_refuses_to_give_one(encoder, model, pooling):
+    with pytest.raises(EncoderError, match="this model has no class token"):
+        encoder("transformers_image", model, pooling=pooling)
+
+
+@pytest.mark.parametrize("layer", [0, 1, -1])
+@pytest.mark.parametrize("model", ["vit", "dinov3", "siglip"])
+def test_a_layer_is_an_index_into_the_librarys_hidden_states(encode, library, model, layer):
+    _, outputs = library(model, output_hidden_states=True)
+    expected = outputs.hidden_states[layer][:, NUM_PREFIX[model] :].mean(dim=1)
+    torch.testing.assert_close(encode(model, pooling="mean", layer=layer), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_layer_that_the_model_does_not_have_is_refused(encoder):
+    with pytest.raises(EncoderError, match=r"layer is 7, but this model's layers are from 0 to 2\."):
+        encoder("transformers_image", "vit", layer=7)
+
+
+def test_the_pooler_of_an_inner_layer_is_refused(encoder):
+    with pytest.raises(EncoderError, match="pooling=pooler: it belongs to the last layer alone"):
+        encoder("transformers_image", "vit", pooling="pooler", layer=1)
+
+
+def test_last_token_is_refused_for_pictures(encoder):
+    with pytest.raises(
+        EncoderError, match=r"pooling=last_token is for text\. Use pooling=cls, mean, cls\+mean or pooler"
+    ):
+        encoder("transformers_image", "vit", pooling="last_token")
+
+
+def test_a_pooler_whose_weights_the_checkpoint_lacks_is_refused(tmp_path):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    ViTModel(ViTConfig(**sizes, image_size=16, patch_size=8), add_pooling_layer=False).save_pretrained(tmp_path)
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match=r"the checkpoint lacks weights that are needed here: pooler\.dense\.weight"):
+        ENCODERS.build("transformers_image", {"model": str(tmp_path), "pooling": "pooler"})
+    first, second = (ENCODERS.build("transformers_image", {"model": str(tmp_path)}) for _ in range(2))
+    assert first.fingerprint == second.fingerprint
+
+
+def test_the_weights_of_the_text_tower_do_not_reach_the_fingerprint_of_the_image_tower(encoder):
+    image = encoder("transformers_image", "siglip", pooling="pooler").fingerprint
+    text = encoder("transformers_text", "siglip", pooling="pooler").fingerprint
+    assert image["weights_sha256"] != text["weights_sha256"]
+
+
+def test_bfloat16_is_computed_in_and_recorded_and_latents_stay_float32(encoder, encode):
+    half, full = encode("vit", dtype="bfloat16"), encode("vit")
+    assert encoder("transformers_image", "vit", dtype="bfloat16").fingerprint["dtype"] == "bfloat16"
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, full)
+    assert torch.nn.functional.cosine_similarity(half, full).min() > 0.99
+
+
+def test_how_pictures_are_prepared_is_in_the_fingerprint(encoder):
+    fingerprint = encoder("transformers_image", "vit").fingerprint
+    assert (fingerprint["model"], fingerprint["revision"]) == ("vit", "local")
+    assert {"image_mean", "image_std", "resample", "size"} <= set(fingerprint["preprocessing"])

@@ -1,0 +1,144 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fusemix.commands import train
+from fusemix.errors import RunError
+from fusemix.fusion.runs import about, read_checkpoint, trained_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def arguments(make_set, out: Path, **changes: object) -> list[str]:
+    settings = {
+        "train": make_set("train"),
+        "validation": make_set("validation", num_left=40, seed=1),
+        "encoders": "{image: [eyes], text: [words]}",
+        "out": out,
+        "embedding_dim": 8,
+        "adapter.options": "{num_blocks: 1, dropout: 0.3}",
+        "optim.batch_size": 16,
+        "optim.max_epochs": 12,
+        "optim.warmup_steps": 5,
+        "accelerator": "cpu",
+        **{key.replace("__", "."): value for key, value in changes.items()},
+    }
+    return [f"{key}={value}" for key, value in settings.items()]
+
+
+def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return read_checkpoint(out / "checkpoints" / f"{name}.ckpt")["state_dict"]
+
+
+def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
+    out = tmp_path / "run"
+    best = train.main(arguments(make_set, out, optim__max_epochs=30, optim__lr=0.01))
+    assert best == out / "checkpoints" / "best.ckpt"
+    assert {"config.yaml", "environment.json", "metrics.csv", "tensorboard", "checkpoints"} <= {p.name for p in out.iterdir()}
+    rows = (out / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("validation/mean_recall")
+    recalls = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
+    assert len(recalls) == 30
+    assert recalls[-1] > 0.6
+    assert recalls[-1] > 1.5 * recalls[0]
+    checkpoint = read_checkpoint(best)
+    assert max(recalls) == pytest.approx(recalls[checkpoint["epoch"]], abs=1e-6)
+
+
+def test_a_checkpoint_holds_all_that_is_needed_to_use_it(make_set, tmp_path):
+    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=2))
+    record = about(read_checkpoint(best))
+    assert record["widths"] == {"image": 12, "text": 8}
+    assert record["encoders"]["image"][0]["encoder"] == {"family": "eyes"}
+    assert record["train"]["name"] == "made_up/train"
+    model = trained_model(read_checkpoint(best))
+    assert not model.training
+    assert model.embed("text", torch.randn(3, 8)).shape == (3, 8)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_set, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train.main(arguments(make_set, tmp_path / name, optim__max_epochs=2, seed=seed))
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    epochs = {"optim__max_epochs": 60}
+    train.main(arguments(make_set, whole, **epochs))
+    command = [sys.executable, str(ROOT / "train.py"), *arguments(make_set, killed, **epochs)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = killed / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 100
+    while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    reached = read_checkpoint(last)["epoch"]
+    assert reached < 59, "the process must be killed before it ends"
+    train.main(arguments(make_set, killed, resume="true", **epochs))
+    for name in ("last", "best"):
+        one, other = weights(whole, name), weights(killed, name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    epochs_logged = {row.split(",")[0] for row in (killed / "metrics.csv").read_text().splitlines()[1:]}
+    assert epochs_logged == {str(epoch) for epoch in range(60)}
+
+
+def test_a_finished_run_is_not_trained_again(make_set, tmp_path, capsys):
+    out = tmp_path / "run"
+    train.main(arguments(make_set, out, optim__max_epochs=2))
+    before = (out / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    train.main(arguments(make_set, out, optim__max_epochs=2))
+    assert (out / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+    assert "is trained already" in capsys.readouterr().out
+    train.main(arguments(make_set, out, optim__max_epochs=2, overwrite="true"))
+    assert (out / "checkpoints" / "last.ckpt").stat().st_mtime_ns > before
+
+
+def test_another_run_in_the_way_is_refused_field_by_field(make_set, tmp_path):
+    out = tmp_path / "run"
+    train.main(arguments(make_set, out, optim__max_epochs=2))
+    with pytest.raises(RunError, match=r"(?s)differs.*\n  config.optim.lr: on disk 0.001, now 0.5\n.*overwrite=true"):
+        train.main(arguments(make_set, out, optim__max_epochs=2, optim__lr=0.5))
+    changed = arguments(make_set, out, optim__max_epochs=2, train=make_set("other", seed=5, num_left=100))
+    with pytest.raises(RunError, match=r"train.num_links: on disk 256, now 200"):
+        train.main(changed)
+
+
+def test_resuming_nothing_is_an_error(make_set, tmp_path):
+    with pytest.raises(RunError, match="resume=true, but .*last.ckpt does not exist"):
+        train.main(arguments(make_set, tmp_path / "run", resume="true"))
+
+
+def test_missing_damaged_and_foreign_checkpoints_are_named(tmp_path):
+    with pytest.raises(RunError, match=r"there is no checkpoint .*best.ckpt. Train first"):
+        read_checkpoint(tmp_path / "best.ckpt")
+    (tmp_path / "last.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(RunError, match=r"there is no checkpoint .*best.ckpt. There are: last.ckpt"):
+        read_checkpoint(tmp_path / "best.ckpt")
+    with pytest.raises(RunError, match="is damaged, or no checkpoint of fusemix"):
+        read_checkpoint(tmp_path / "last.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(RunError, match="is damaged, or no checkpoint of fusemix"):
+        read_checkpoint(tmp_path / "foreign.ckpt")
+
+
+def test_sets_that_different_encoders_made_are_not_mixed_up(make_set, tmp_path):
+    validation = make_set("others", num_left=40)
+    manifest = validation / "image" / "eyes" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"family": "eyes"', '"family": "ears"'))
+    with pytest.raises(RunError, match=r"(?s)others: its image latents were not made like.*family: on disk 'ears', now 'eyes'"):
+        train.main(arguments(make_set, tmp_path / "run", validation=validation))
+
+
+def test_training_without_mixup_loads_as_many_pairs_as_the_loss_sees(make_set, tmp_path, capsys):
+    train.main(arguments(make_set, tmp_path / "run", mixup_alpha=0, optim__batch_size=128, optim__max_epochs=1))
+    assert "128 pairs a step, not mixed: 127 negatives for each" in capsys.readouterr().out

@@ -1,0 +1,135 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import pair_set, write_store
+
+from fusemix.errors import ConfigError, LatentStoreError
+from fusemix.interfaces import Items, Rejected
+from fusemix.latents.sets import LatentSet, items_sha256, write_set
+
+ENCODERS = {"image": ["eyes"], "text": ["words"]}
+LINKS = np.array([[0, 0], [0, 1], [1, 2], [2, 3], [2, 1]])
+SOURCE = {"name": "made_up", "options": {}}
+
+
+def latents(rows: int, dim: int) -> np.ndarray:
+    return np.random.default_rng(rows).standard_normal((rows, dim)).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pairs = pair_set(LINKS)
+    write_set(tmp_path / "set", pairs, SOURCE)
+    write_store(tmp_path / "set", pairs.left, "eyes", latents(3, 6))
+    write_store(tmp_path / "set", pairs.left, "more_eyes", latents(3, 2))
+    write_store(tmp_path / "set", pairs.right, "words", latents(4, 5))
+    return tmp_path / "set"
+
+
+def test_a_set_gives_back_links_items_and_latents(folder):
+    opened = LatentSet(folder, ENCODERS)
+    assert (opened.links == LINKS).all()
+    assert opened.left.table["id"].to_pylist() == ["picture-0", "picture-1", "picture-2"]
+    assert opened.name == "made_up/train"
+    assert (opened.right.take(np.array([3, 0])) == latents(4, 5)[[3, 0]]).all()
+
+
+def test_tables_are_plain_parquet_that_other_tools_read(folder):
+    table = pq.read_table(folder / "links.parquet")
+    assert table.column_names == ["left_row", "right_row"]
+    assert table["right_row"].to_pylist() == LINKS[:, 1].tolist()
+    assert pq.read_table(folder / "items-text.parquet").column_names == ["id", "caption"]
+
+
+def test_several_encoders_of_a_side_are_concatenated_in_order(folder):
+    opened = LatentSet(folder, {"image": ["more_eyes", "eyes"], "text": ["words"]})
+    assert opened.left.dim == 8
+    assert (opened.left.take(np.array([1])) == np.concatenate([latents(3, 2)[1:2], latents(3, 6)[1:2]], axis=1)).all()
+
+
+def test_links_of_items_without_latent_are_left_out(tmp_path):
+    pairs = pair_set(LINKS)
+    write_set(tmp_path / "set", pairs, SOURCE)
+    bad = [Rejected("picture-0", "decode", "truncated")]
+    write_store(tmp_path / "set", pairs.left, "eyes", latents(3, 6), bad)
+    write_store(tmp_path / "set", pairs.right, "words", latents(4, 5), [Rejected("text-3", "encode", "NaN")])
+    opened = LatentSet(tmp_path / "set", ENCODERS)
+    assert opened.links.tolist() == [[1, 2], [2, 1]]
+    assert opened.left.valid.tolist() == [False, True, True]
+    assert opened.num_unusable == 2
+
+
+def test_a_set_without_a_usable_pair_is_refused(tmp_path):
+    pairs = pair_set(np.array([[0, 0], [1, 1]]))
+    write_set(tmp_path / "set", pairs, SOURCE)
+    write_store(tmp_path / "set", pairs.left, "eyes", latents(2, 3), [Rejected("picture-0", "read", "gone")])
+    write_store(tmp_path / "set", pairs.right, "words", latents(2, 3), [Rejected("text-1", "read", "gone")])
+    with pytest.raises(LatentStoreError, match="no pair has latents on both sides"):
+        LatentSet(tmp_path / "set", ENCODERS)
+
+
+def test_a_store_made_from_other_items_is_refused(folder, tmp_path):
+    other = pair_set(np.array([[0, 0], [1, 1], [3, 3]]))
+    write_store(folder, other.left, "strange", latents(4, 6))
+    with pytest.raises(LatentStoreError, match="strange was made from other items than"):
+        LatentSet(folder, {"image": ["strange"], "text": ["words"]})
+
+
+def test_missing_modalities_and_sets_are_named(folder, tmp_path):
+    with pytest.raises(ConfigError, match="pairs image with text, but encoders names only: image"):
+        LatentSet(folder, {"image": ["eyes"]})
+    with pytest.raises(LatentStoreError, match="has no set.json, so it is no latent set"):
+        LatentSet(tmp_path, ENCODERS)
+
+
+def test_writing_the_same_set_again_changes_nothing(folder):
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    write_set(folder, pair_set(LINKS), {"name": "made_up", "options": {"folder": "moved"}})
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_another_set_is_refused_field_by_field_unless_it_may_be_overwritten(folder):
+    other = pair_set(LINKS[:-1])
+    with pytest.raises(LatentStoreError, match="num_links: on disk 5, now 4"):
+        write_set(folder, other, SOURCE)
+    assert (LatentSet(folder, ENCODERS).links == LINKS).all()
+    write_set(folder, other, SOURCE, overwrite=True)
+    assert json.loads((folder / "set.json").read_text())["num_links"] == 4
+    assert not (folder / "image").exists()
+
+
+def test_the_hash_of_items_sees_ids_order_and_captions_but_not_where_files_lie():
+    table = pa.table({"id": ["a", "b"], "caption": ["x", "y"], "path": ["/1", "/2"]})
+    same = [
+        table.set_column(2, "path", [["/3", "/4"]]),
+        pa.concat_tables([table.slice(0, 1), table.slice(1, 1)]),
+    ]
+    other = [
+        table.take([1, 0]),
+        table.set_column(1, "caption", [["x", "z"]]),
+        table.slice(0, 1),
+        table.rename_columns(["id", "text", "path"]),
+    ]
+    assert {items_sha256(t) for t in same} == {items_sha256(table)}
+    assert items_sha256(table) not in {items_sha256(t) for t in other}
+
+
+def test_two_sides_of_one_modality_are_refused(tmp_path):
+    pairs = pair_set(LINKS)
+    twins = replace(pairs, left=Items("text", pairs.left.table, pairs.left.read))
+    with pytest.raises(ConfigError, match="both sides are text"):
+        write_set(tmp_path / "set", twins, SOURCE)
+
+
+def test_what_the_data_set_could_not_give_is_listed(tmp_path):
+    pairs = replace(pair_set(LINKS), excluded=(Rejected("c.jpg", "dataset", "no such file"),))
+    write_set(tmp_path / "set", pairs, SOURCE)
+    assert json.loads((tmp_path / "set" / "quarantine.jsonl").read_text()) == {
+        "id": "c.jpg",
+        "stage": "dataset",
+        "reason": "no such file",
+    }

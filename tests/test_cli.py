@@ -1,0 +1,82 @@
+import dataclasses
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusemix import __version__, cli, config
+
+ROOT = Path(__file__).parents[1]
+
+
+def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_an_error_of_the_user_is_one_message_without_traceback_and_exit_code_2():
+    done = shell("train.py", "configs/train/glyphs.yaml", "optim.lrr=1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fusemix: optim.lrr=1: Key 'lrr' not in 'OptimConfig'")
+    assert "Traceback" not in done.stderr
+
+
+def test_script_and_console_command_are_the_same():
+    script, console = shell("train.py", "--help"), shell("-m", "fusemix", "train", "--help")
+    assert script.returncode == console.returncode == 0
+    assert script.stdout == console.stdout
+
+
+@pytest.mark.parametrize("command", [name for name, (_, schema) in cli.COMMANDS.items() if schema])
+def test_help_lists_every_setting_with_its_meaning(command):
+    schema = getattr(config, cli.COMMANDS[command][1])
+    text = cli.help_text(command)
+    for field in dataclasses.fields(schema):
+        assert f"  {field.name}" in text
+        assert cli.field_texts(schema)[field.name][:60] in text.replace("\n      ", " ")
+
+
+def test_the_overview_lists_every_command(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fusemix"])
+    cli.run()
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in cli.COMMANDS)
+
+
+def test_the_version_is_the_packages(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fusemix", "--version"])
+    cli.run()
+    assert capsys.readouterr().out == f"fusemix {__version__}\n"
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fusemix", "eval-retreival"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.run()
+    assert "there is no command 'eval-retreival'. Did you mean 'eval_retrieval'?" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_a_line_that_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_main_of", lambda command: interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        cli.run("train")
+    assert "the same command goes on where it stopped" in capsys.readouterr().err
+
+
+def test_doctor_reports_every_finding_and_survives_what_is_missing(capsys):
+    from fusemix.commands import doctor
+
+    findings = doctor.main([])
+    assert findings["torch"] == importlib.metadata.version("torch")
+    assert {"cpu", "faiss", "faiss on GPU", "soundfile", "hub", "disk"} <= findings.keys()
+    assert findings["faiss on GPU"].startswith(("yes", "no: "))
+    assert "fusemix doctor" in capsys.readouterr().out
+
+
+def test_doctor_takes_no_settings():
+    done = shell("-m", "fusemix", "doctor", "please")
+    assert (done.returncode, done.stderr) == (2, "fusemix: doctor takes no settings, but was given: please\n")

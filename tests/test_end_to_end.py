@@ -1,0 +1,250 @@
+"""The three commands on pictures of coloured shapes that the test draws, with an encoder of one's own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from fusemix.commands import cache_features, eval_retrieval, train
+from fusemix.errors import ConfigError, LatentStoreError, RunError
+
+COLOURS = ["red", "green", "blue", "yellow", "black", "purple"]
+SHAPES = ["square", "circle", "triangle", "bar"]
+OWN_ENCODER = '''
+import numpy as np, torch
+
+class Colour:
+    modality, dim, sample_rate, fingerprint = "image", 3, None, {"family": "mean colour"}
+    def to(self, device): return self
+    def prepare(self, contents): return [np.asarray(p, dtype=np.float32).mean(axis=(0, 1)) / 255 for p in contents]
+    def length(self, prepared): return 1
+    def encode(self, batch): return torch.from_numpy(np.stack(batch))
+
+def colour(): return Colour()
+def nothing(): return object()
+'''
+
+
+def draw(path: Path, colour: str, shape: str, generator: np.random.Generator) -> None:
+    picture = Image.new("RGB", (48, 48), "white")
+    x, y = (int(v) for v in generator.integers(4, 16, size=2))
+    box = (x, y, x + 26, y + 26)
+    pen = ImageDraw.Draw(picture)
+    if shape == "square":
+        pen.rectangle(box, fill=colour)
+    elif shape == "circle":
+        pen.ellipse(box, fill=colour)
+    elif shape == "bar":
+        pen.rectangle((x, y + 9, x + 26, y + 17), fill=colour)
+    else:
+        pen.polygon([(x, y + 26), (x + 26, y + 26), (x + 13, y)], fill=colour)
+    picture.save(path)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Pictures, captions, a text model and a module with an encoder, all in one folder."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "pictures").mkdir()
+    generator = np.random.default_rng(0)
+    lines = ["file,caption,split"]
+    for number in range(360):
+        colour, shape = COLOURS[number % 6], SHAPES[(number // 6) % 4]
+        draw(folder / "pictures" / f"{number}.png", colour, shape, generator)
+        split = "test" if number < 72 else "validation" if number < 120 else "train"
+        lines.append(f"{number}.png,{['a', 'one', 'some'][number % 3]} {colour} {shape},{split}")
+    lines += ["gone.png,a red square,train", "0.png,,test"]
+    (folder / "pictures" / "broken.png").write_bytes(b"no picture")
+    lines.append("broken.png,a green bar,train")
+    (folder / "captions.csv").write_text("\n".join(lines))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "one", "some", *COLOURS, *SHAPES]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(folder / "bert")
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    (folder / "own_encoders.py").write_text(OWN_ENCODER)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_encoders_can_be_imported(world, monkeypatch):
+    monkeypatch.syspath_prepend(world)
+
+
+def cache(world: Path, out: Path, *changes: str) -> list[str]:
+    return [
+        "dataset.name=image_captions",
+        f"dataset.options.folder={world / 'pictures'}",
+        f"dataset.options.captions={world / 'captions.csv'}",
+        "splits=[train,validation,test]",
+        "encoders.hog={name: hog, options: {size: 48, cell: 12, coarse: 0}}",
+        "encoders.colour.name=own_encoders:colour",
+        f"encoders.bert={{name: transformers_text, options: {{model: '{world / 'bert'}'}}}}",
+        "shard_size=100",
+        "num_workers=0",
+        f"out={out}",
+        *changes,
+    ]
+
+
+def training(latents: Path, out: Path, *changes: str) -> list[str]:
+    return [
+        f"train={latents / 'train'}",
+        f"validation={latents / 'validation'}",
+        "encoders={image: [hog, colour], text: [bert]}",
+        "embedding_dim=16",
+        "adapter.options={num_blocks: 1, dropout: 0.1}",
+        # No batch without repeats is larger than the number of captions.
+        "optim={batch_size: 16, max_epochs: 80, warmup_steps: 20}",
+        "accelerator=cpu",
+        f"out={out}",
+        *changes,
+    ]
+
+
+def evaluation(latents: Path, run: Path, out: Path, *changes: str) -> list[str]:
+    return [f"run={run}", f"latents={latents / 'test'}", f"out={out}", "device=cpu", *changes]
+
+
+@pytest.fixture(scope="module")
+def latents(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("latents")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(world)
+        cache_features.main(cache(world, folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(latents, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "shapes"
+    train.main(training(latents, folder, "mixup_alpha=0"))
+    return folder
+
+
+def test_the_road_from_files_to_a_report_ends_far_above_chance(latents, run, tmp_path, capsys):
+    report_file = eval_retrieval.main(evaluation(latents, run, tmp_path / "report"))
+    report = json.loads(report_file.read_text())
+    for direction in ("text_to_image", "image_to_text"):
+        found = report["metrics"][f"{direction}/recall_at_1"]
+        assert found > 0.5 > 3 * report["chance"][f"{direction}/recall_at_1"]
+    assert report["counts"]["image_to_text"]["queries"] == 72
+    assert report["data"]["encoders"] == {"image": ["hog", "colour"], "text": ["bert"]}
+    printed = capsys.readouterr().out
+    assert "text to image" in printed
+    assert str(report_file) in printed
+
+
+def test_every_query_is_listed_with_what_it_found(latents, run, tmp_path):
+    eval_retrieval.main(evaluation(latents, run, tmp_path / "report"))
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    lines = [json.loads(line) for line in (tmp_path / "report" / "queries.jsonl").read_text().splitlines()]
+    for direction in ("text_to_image", "image_to_text"):
+        mine = [line for line in lines if line["direction"] == direction]
+        assert len(mine) == report["counts"][direction]["queries"]
+        hits = np.mean([line["rank"] <= 5 for line in mine])
+        assert hits == pytest.approx(report["metrics"][f"{direction}/recall_at_5"])
+        assert all(line["scores"] == sorted(line["scores"], reverse=True) for line in mine)
+    assert Image.open(tmp_path / "report" / "examples.png").width > 500
+    assert "sample queries" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_what_could_not_be_used_is_listed_with_its_reason(latents):
+    listed = [json.loads(line) for line in (latents / "train" / "quarantine.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["stage"]) for row in listed] == [("gone.png", "dataset")]
+    listed = [json.loads(line) for line in (latents / "train/image/hog/quarantine.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["stage"]) for row in listed] == [("broken.png", "decode")]
+    assert "cannot identify image file" in listed[0]["reason"]
+    listed = [json.loads(line) for line in (latents / "test" / "quarantine.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["reason"]) for row in listed] == [("0.png#1", "empty caption")]
+
+
+def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(world, latents, capsys):
+    before = {path: path.stat().st_mtime_ns for path in latents.rglob("*") if path.is_file()}
+    cache_features.main(cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
+    printed = capsys.readouterr().out
+    assert "image/hog: 242 × 324 float16" in printed
+    assert printed.count("(no new)") == 9
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (latents / "train/image/fine/manifest.json").is_file()
+
+
+def test_an_interrupted_caching_goes_on_and_leaves_the_same_bytes(world, latents, tmp_path, monkeypatch):
+    import own_encoders
+
+    calls = []
+    encode = own_encoders.Colour.encode
+
+    def interrupted(self, batch):
+        calls.append(len(batch))
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return encode(self, batch)
+
+    monkeypatch.setattr(own_encoders.Colour, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache_features.main(cache(world, tmp_path / "again"))
+    assert not (tmp_path / "again/train/image/colour/manifest.json").exists()
+    assert (tmp_path / "again/train/image/colour/latents-00001.npy").exists()
+    cache_features.main(cache(world, tmp_path / "again"))
+    for path in (tmp_path / "again").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (latents / path.relative_to(tmp_path / "again")).read_bytes(), path
+
+
+def test_workers_change_nothing(world, latents, tmp_path):
+    cache_features.main(cache(world, tmp_path / "again", "num_workers=2", "splits=[validation]"))
+    for path in (tmp_path / "again").rglob("*.npy"):
+        assert path.read_bytes() == (latents / path.relative_to(tmp_path / "again")).read_bytes()
+
+
+def test_another_encoder_under_an_old_name_is_refused_until_it_may_overwrite(world, latents, tmp_path):
+    one = ["splits=[validation]", "encoders.hog.options.size=24"]
+    cache_features.main(cache(world, tmp_path / "again", "splits=[validation]"))
+    with pytest.raises(LatentStoreError, match=r"(?s)made by something else:.*encoder.size: on disk 48, now 24"):
+        cache_features.main(cache(world, tmp_path / "again", *one))
+    cache_features.main(cache(world, tmp_path / "again", *one, "overwrite=true"))
+
+
+def test_an_encoder_that_is_none_or_for_nothing_here_is_refused(world, tmp_path):
+    with pytest.raises(ConfigError, match=r"encoders.bad: own_encoders:nothing gave an object without modality, dim"):
+        cache_features.main(cache(world, tmp_path, "encoders.bad.name=own_encoders:nothing"))
+    deaf = f"dataset={{name: audio_captions, options: {{folder: '{world / 'pictures'}', captions: '{world / 'captions.csv'}'}}}}"
+    with pytest.raises(ConfigError, match=r"encoders.hog \(hog\) is for image, but audio_captions pairs audio with text"):
+        cache_features.main(cache(world, tmp_path, deaf))
+
+
+def test_a_set_cached_by_other_encoders_does_not_fit_the_model(world, latents, run, tmp_path):
+    cache_features.main(cache(world, tmp_path / "other", "splits=[test]", "encoders.hog.options.size=60"))
+    with pytest.raises(RunError, match=r"(?s)its image latents were not made like.*encoder 1.dim: on disk \d+, now 324"):
+        eval_retrieval.main(evaluation(tmp_path / "other", run, tmp_path / "report"))
+
+
+def test_looking_deeper_than_the_gallery_is_refused(latents, run, tmp_path):
+    with pytest.raises(ConfigError, match=r"ks asks for the first 1000, but the smaller side of .* has \d+ items"):
+        eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "ks=[1,1000]"))
+
+
+def test_a_device_that_is_not_there_is_named(latents, run, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match="device=cuda cannot be used here"):
+        eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "device=cuda"))
+
+
+def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path):
+    (world / "captions.csv").rename(world / "elsewhere.csv")
+    try:
+        assert eval_retrieval.main(evaluation(latents, run, tmp_path / "report")).is_file()
+    finally:
+        (world / "elsewhere.csv").rename(world / "captions.csv")
+
+
+def test_a_run_without_checkpoint_is_named(latents, tmp_path):
+    with pytest.raises(RunError, match=r"there is no checkpoint .*best.ckpt. Train first"):
+        eval_retrieval.main(evaluation(latents, tmp_path / "nowhere", tmp_path / "report"))

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+from fusemix.datasets import DATASETS
+from fusemix.encoders import ENCODERS
+from fusemix.errors import ConfigError
+from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.losses import LOSSES
+from fusemix.registry import Registry
+
+REGISTRIES = [DATASETS, ENCODERS, ADAPTERS, LOSSES]
+
+
+@pytest.mark.parametrize(("registry", "name"), [(r, n) for r in REGISTRIES for n in r.names()])
+def test_every_entry_resolves(registry, name):
+    assert callable(registry.factory(name))
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_all_known():
+    with pytest.raises(ConfigError, match=r"no encoder is called 'transformers_imge'. Did you mean 'transformers_image'"):
+        ENCODERS.factory("transformers_imge")
+    with pytest.raises(ConfigError, match=r"no data set is called 'coco'\. Known: audio_captions, .*module:factory"):
+        DATASETS.factory("coco")
+
+
+def test_all_mistakes_in_options_are_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        ENCODERS.complete("transformers_text", {"poling": "cls", "layr": 3})
+    message = str(caught.value)
+    assert "no option 'poling'. Did you mean 'pooling'?" in message
+    assert "no option 'layr'. Did you mean 'layer'?" in message
+    assert "needs the option 'model'" in message
+    assert "Its options: model, revision, pooling" in message
+
+
+def test_an_option_that_fusemix_sets_itself_is_refused():
+    with pytest.raises(ConfigError, match="'split' is set by fusemix itself"):
+        DATASETS.build("glyphs", {"split": "test"}, split="train")
+
+
+def test_defaults_are_filled_in():
+    options = ADAPTERS.complete("residual_mlp", {"dropout": 0.1}, input_dim=3, output_dim=2)
+    assert options == {"num_blocks": 4, "expansion": 4, "dropout": 0.1}
+
+
+def test_a_part_of_ones_own_is_imported_as_it_stands(tmp_path, monkeypatch):
+    (tmp_path / "my_parts.py").write_text("def doubled(*, number):\n    return 2 * number\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Registry("part", {}).build("my_parts:doubled", {"number": 21}) == 42
+    with pytest.raises(ConfigError, match=r"module my_parts has no callable 'doubld'\. Did you mean 'doubled'\?"):
+        Registry("part", {}).factory("my_parts:doubld")
+
+
+def test_a_missing_package_is_answered_with_how_to_install_it():
+    with pytest.raises(ConfigError, match="no module named 'not_there' can be imported"):
+        Registry("part", {}).factory("not_there:thing")
+    with pytest.raises(ConfigError, match=r"pip install 'fusemix\[demo\]'"):
+        Registry("part", {"a": "skimage.not_there:thing"}).factory("a")
+
+
+HEAVY = ["torch", "transformers", "faiss", "lightning", "open_clip", "timm", "matplotlib"]
+
+
+@pytest.mark.parametrize("line", ["import fusemix", "import fusemix.cli", "import fusemix.datasets, fusemix.encoders"])
+def test_importing_the_package_is_cheap(line):
+    check = f"import sys; {line}; print([m for m in {HEAVY} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_the_check_above_can_fail():
+    check = f"import sys; import fusemix; fusemix.LatentBatch; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check.replace("LatentBatch", "PairSet")], capture_output=True, text=True)
+    assert "torch" in done.stdout
