@@ -19,7 +19,7 @@ _PUBLIC = {
     "eval_retrieval": "fusemix.commands.eval_retrieval",
     "train": "fusemix.commands.train",
 }
-__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604 (names are strings)
+__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

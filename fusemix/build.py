@@ -218,9 +218,7 @@ def _named(fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
     return {f"encoder {number}": fingerprint for number, fingerprint in enumerate(fingerprints, start=1)}
 
 
-def embed(
-    model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str
-) -> Float[Tensor, "rows dim"]:
+def embed(model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str) -> Float[Tensor, "rows dim"]:
     """Embeddings of some items of a side, on the CPU, in float32."""
     parts = []
     with torch.inference_mode():
@@ -230,7 +228,9 @@ def embed(
     return torch.cat(parts)
 
 
-def content_readers(latent_set: LatentSet, decode: Callable[[str, Any], Content]) -> dict[str, Callable[[int], Content]]:
+def content_readers(
+    latent_set: LatentSet, decode: Callable[[str, Any], Content]
+) -> dict[str, Callable[[int], Content]]:
     """Modality -> (row -> picture, sound or text), out of the data set that the latents were made from.
 
     What cannot be shown any more (the files moved, the hub is out of reach) is shown by its id.

@@ -7,20 +7,28 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 
+# The models here are tiny: threads would only wait for one another. Inherited by processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from fusemix.interfaces import Items, PairSet, Rejected
 from fusemix.latents.sets import items_sha256, write_set
 from fusemix.latents.writer import StoreWriter
+
+torch.set_num_threads(1)
 
 
 def pair_set(links: np.ndarray, split: str = "train") -> PairSet:
     """A pair set of made-up items that `links` joins."""
     num_left, num_right = links.max(axis=0) + 1
     left = pa.table({"id": [f"picture-{i}" for i in range(num_left)]})
-    right = pa.table({"id": [f"text-{i}" for i in range(num_right)], "caption": [f"caption {i}" for i in range(num_right)]})
+    right = pa.table(
+        {"id": [f"text-{i}" for i in range(num_right)], "caption": [f"caption {i}" for i in range(num_right)]}
+    )
     return PairSet(
         dataset="made_up",
         revision="1",

@@ -78,7 +78,11 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         (CacheConfig, [*CACHE[:2], "encoders={}", "out=o"], "encoders is empty"),
         (CacheConfig, [*CACHE, "encoders.a/b.name=hog"], "encoders.a/b: a name becomes a folder"),
         (CacheConfig, ["no.yaml"], "there is no config file no.yaml"),
-        (EvalConfig, ["run=r", "latents=l", "out=o", "ks=[0]"], r"ks must hold whole numbers from 1 upwards, not \[0\]"),
+        (
+            EvalConfig,
+            ["run=r", "latents=l", "out=o", "ks=[0]"],
+            r"ks must hold whole numbers from 1 upwards, not \[0\]",
+        ),
         (EvalConfig, ["run=r", "latents=l", "out=o", "num_examples=-1"], "num_examples is -1"),
         (EvalConfig, ["run=r", "latents=l", "out=o", "checkpoint=newest"], r"expected one of \['best', 'last'\]"),
     ],

@@ -14,7 +14,7 @@ from fusemix.errors import ConfigError, LatentStoreError, RunError
 
 COLOURS = ["red", "green", "blue", "yellow", "black", "purple"]
 SHAPES = ["square", "circle", "triangle", "bar"]
-OWN_ENCODER = '''
+OWN_ENCODER = """
 import numpy as np, torch
 
 class Colour:
@@ -26,7 +26,7 @@ class Colour:
 
 def colour(): return Colour()
 def nothing(): return object()
-'''
+"""
 
 
 def draw(path: Path, colour: str, shape: str, generator: np.random.Generator) -> None:
@@ -168,7 +168,7 @@ def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(w
     before = {path: path.stat().st_mtime_ns for path in latents.rglob("*") if path.is_file()}
     cache_features.main(cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
     printed = capsys.readouterr().out
-    assert "image/hog: 242 × 324 float16" in printed
+    assert "image/hog: 241 × 324 float16" in printed
     assert printed.count("(no new)") == 9
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (latents / "train/image/fine/manifest.json").is_file()
@@ -214,14 +214,19 @@ def test_another_encoder_under_an_old_name_is_refused_until_it_may_overwrite(wor
 def test_an_encoder_that_is_none_or_for_nothing_here_is_refused(world, tmp_path):
     with pytest.raises(ConfigError, match=r"encoders.bad: own_encoders:nothing gave an object without modality, dim"):
         cache_features.main(cache(world, tmp_path, "encoders.bad.name=own_encoders:nothing"))
-    deaf = f"dataset={{name: audio_captions, options: {{folder: '{world / 'pictures'}', captions: '{world / 'captions.csv'}'}}}}"
-    with pytest.raises(ConfigError, match=r"encoders.hog \(hog\) is for image, but audio_captions pairs audio with text"):
+    files = f"folder: '{world / 'pictures'}', captions: '{world / 'captions.csv'}'"
+    deaf = f"dataset={{name: audio_captions, options: {{{files}}}}}"
+    with pytest.raises(
+        ConfigError, match=r"encoders.hog \(hog\) is for image, but audio_captions pairs audio with text"
+    ):
         cache_features.main(cache(world, tmp_path, deaf))
 
 
 def test_a_set_cached_by_other_encoders_does_not_fit_the_model(world, latents, run, tmp_path):
     cache_features.main(cache(world, tmp_path / "other", "splits=[test]", "encoders.hog.options.size=60"))
-    with pytest.raises(RunError, match=r"(?s)its image latents were not made like.*encoder 1.dim: on disk \d+, now 324"):
+    with pytest.raises(
+        RunError, match=r"(?s)its image latents were not made like.*encoder 1.dim: on disk \d+, now 324"
+    ):
         eval_retrieval.main(evaluation(tmp_path / "other", run, tmp_path / "report"))
 
 

@@ -19,7 +19,9 @@ def test_every_entry_resolves(registry, name):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_known():
-    with pytest.raises(ConfigError, match=r"no encoder is called 'transformers_imge'. Did you mean 'transformers_image'"):
+    with pytest.raises(
+        ConfigError, match=r"no encoder is called 'transformers_imge'. Did you mean 'transformers_image'"
+    ):
         ENCODERS.factory("transformers_imge")
     with pytest.raises(ConfigError, match=r"no data set is called 'coco'\. Known: audio_captions, .*module:factory"):
         DATASETS.factory("coco")
@@ -71,5 +73,7 @@ def test_importing_the_package_is_cheap(line):
 
 def test_the_check_above_can_fail():
     check = f"import sys; import fusemix; fusemix.LatentBatch; print([m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", check.replace("LatentBatch", "PairSet")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", check.replace("LatentBatch", "PairSet")], capture_output=True, text=True
+    )
     assert "torch" in done.stdout

@@ -1,6 +1,6 @@
 """Say what is here and usable, and why not where it is not.
 
-    fusemix doctor
+fusemix doctor
 """
 
 import os

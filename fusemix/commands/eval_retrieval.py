@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> Path:
     rows = (gallery.left_rows, gallery.right_rows)
     embedded = [build.embed(model, side, r, device) for side, r in zip(latent_set.sides, rows, strict=True)]
     modalities = (latent_set.left.modality, latent_set.right.modality)
-    directions = measure(*embedded, gallery.links, modalities, config.ks)
+    directions = measure(embedded[0], embedded[1], gallery.links, modalities, config.ks)
     searched = list(_search(directions, embedded, gallery, config, device))
 
     out = Path(config.out)
@@ -87,7 +87,7 @@ def _check_depth(config: EvalConfig, gallery: Gallery) -> None:
 
 def _search(
     directions: Sequence[Direction],
-    embedded: Sequence[Float[Tensor, "rows dim"]],
+    embedded: Sequence[Float[Tensor, "_ dim"]],
     gallery: Gallery,
     config: EvalConfig,
     device: str,

@@ -18,7 +18,7 @@ from fusemix import build
 from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text
-from fusemix.fusion.callbacks import MONITOR
+from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import CHECKPOINTS, continue_metrics, prepare_folder
 from fusemix.latents.loader import LatentData
@@ -49,8 +49,8 @@ def main(argv: Sequence[str]) -> Path:
     if last:
         continue_metrics(trainer)
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
-    recall = trainer.checkpoint_callback.best_model_score
-    console.print(f"trained {out}: best {MONITOR} {float(recall):.4f}, checkpoint {best}")
+    recall = best_score(trainer)
+    console.print(f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}")
     return best
 
 

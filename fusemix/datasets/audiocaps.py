@@ -73,8 +73,10 @@ def _lines(table: Path, clips: Path) -> Iterator[CaptionLine]:
     present = {path.stem: path.name for path in sorted(clips.glob("*")) if path.suffix.lower() in ENDINGS}
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    if not rows or not COLUMNS <= rows[0].keys():
-        raise DatasetError(f"{table} is not one of AudioCaps' files: it needs the columns {', '.join(sorted(COLUMNS))}.")
+    if not rows or not rows[0].keys() >= COLUMNS:
+        raise DatasetError(
+            f"{table} is not one of AudioCaps' files: it needs the columns {', '.join(sorted(COLUMNS))}."
+        )
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise DatasetError(

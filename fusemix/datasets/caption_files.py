@@ -14,7 +14,18 @@ from typing import Any, NamedTuple
 
 from fusemix.errors import DatasetError
 
-FILE_COLUMNS = ("file", "file_name", "filename", "file_path", "filepath", "path", "image", "image_path", "audio", "clip")
+FILE_COLUMNS = (
+    "file",
+    "file_name",
+    "filename",
+    "file_path",
+    "filepath",
+    "path",
+    "image",
+    "image_path",
+    "audio",
+    "clip",
+)
 CAPTION_COLUMNS = ("caption", "captions", "text", "sentence", "description", "raw", "title")
 NUMBERED = re.compile(r"caption_\d+")
 TOKEN_LINE = re.compile(r"(?P<file>[^\t]+)#\d+\t(?P<caption>.*)")

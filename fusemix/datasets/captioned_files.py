@@ -83,7 +83,9 @@ def pair_files(
         if line.file in rows:
             captions.append((rows[line.file], line.caption))
     if not rows:
-        named = f"the captions name {len(absent):,} files, such as {next(iter(absent))!r}" if absent else "no file named"
+        named = (
+            f"the captions name {len(absent):,} files, such as {next(iter(absent))!r}" if absent else "no file named"
+        )
         raise DatasetError(f"{dataset}, split {split!r}: none of the files is in {folder}: {named}.")
     table = pa.table({"id": list(rows), "path": [str(folder / file) for file in rows], "num_bytes": sizes})
     return pair_captions(
@@ -128,7 +130,7 @@ def _known(split: str, known: Mapping[str, str | float], captions: Path) -> str:
     if split not in known:
         raise DatasetError(
             f"{captions} has no split {split!r}; it has: {', '.join(known)}. Splits come from a column 'split', from "
-            "dataset.options.splits (lists of files) or from dataset.options.fractions, such as {train: 0.9, test: 0.1}."
+            "dataset.options.splits (lists of files) or dataset.options.fractions, such as {train: 0.9, test: 0.1}."
         )
     return str(known[split])
 

@@ -22,6 +22,7 @@ from fusemix.interfaces import PairSet
 
 SIZE = 64
 FONT_SIZE = 40
+BASELINE = 46
 HELD_OUT = 500
 """Characters in validation, and in test."""
 
@@ -33,6 +34,7 @@ class GlyphReader:
     code_points: pa.ChunkedArray
 
     def __call__(self, row: int) -> Image.Image:
+        """Draw the character of a row."""
         return draw(chr(self.code_points[row].as_py()))
 
 
@@ -81,27 +83,25 @@ def named_code_points() -> list[int]:
     """Code points that the font draws, and that are a named letter, number, punctuation mark or symbol."""
     from fontTools.ttLib import TTFont
 
-    points = TTFont(_font_path()).getBestCmap()
+    points = TTFont(_font_path()).getBestCmap() or {}
     return sorted(p for p in points if unicodedata.category(chr(p))[0] in "LNPS" and unicodedata.name(chr(p), ""))
 
 
 def draw(character: str) -> Image.Image:
     """One character as a 64×64 RGB picture; wide ones are drawn smaller so that they fit."""
     picture = Image.new("L", (SIZE, SIZE), 255)
-    size = FONT_SIZE
-    while size > 8:
-        font = _font(size)
-        left, top, right, bottom = font.getbbox(character)
-        if right - left <= SIZE and bottom - top <= SIZE:
-            break
-        size -= 4
+    font = next((_font(size) for size in range(FONT_SIZE, 8, -4) if _fits(_font(size), character)), _font(8))
+    left, top, right, bottom = font.getbbox(character, anchor="ls")
     # Horizontally centred; vertically on one baseline, since height tells a comma from a quote.
-    baseline = round(SIZE * 0.72)
     x = np.clip((SIZE - (left + right)) / 2, -left, SIZE - right)
-    _, top, _, bottom = font.getbbox(character, anchor="ls")
-    y = np.clip(baseline, -top, SIZE - bottom)
+    y = np.clip(BASELINE, -top, SIZE - bottom)
     ImageDraw.Draw(picture).text((float(x), float(y)), character, font=font, fill=0, anchor="ls")
     return picture.convert("RGB")
+
+
+def _fits(font: ImageFont.FreeTypeFont, character: str) -> bool:
+    left, top, right, bottom = font.getbbox(character)
+    return right - left <= SIZE and bottom - top <= SIZE
 
 
 @cache

@@ -35,6 +35,7 @@ class ColumnReader:
     positions: pa.ChunkedArray
 
     def __call__(self, row: int) -> bytes:
+        """Bytes of the picture or sound of a row."""
         value = self.rows[self.positions[row].as_py()][self.column]
         if value is None:
             raise ValueError(f"the column {self.column!r} is empty")

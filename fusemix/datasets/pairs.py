@@ -25,6 +25,7 @@ class TextReader:
     captions: pa.ChunkedArray
 
     def __call__(self, row: int) -> str:
+        """Caption of a row."""
         return self.captions[row].as_py()
 
 
@@ -35,6 +36,7 @@ class FileReader:
     paths: pa.ChunkedArray
 
     def __call__(self, row: int) -> bytes:
+        """Bytes of the file of a row."""
         return Path(self.paths[row].as_py()).read_bytes()
 
 

@@ -166,7 +166,7 @@ def _id(items: Items, row: int) -> str:
     return items.table["id"][row].as_py()
 
 
-def _as_it_is(window: _Window) -> _Window:
+def _as_it_is(window: Any) -> Any:
     return window
 
 

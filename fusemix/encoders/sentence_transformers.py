@@ -57,9 +57,7 @@ class SentenceTransformersText:
     modality = "text"
     sample_rate = None
 
-    def __init__(
-        self, network: SentenceTransformer, model: str, revision: str | None, prefix: str, dtype: str
-    ) -> None:
+    def __init__(self, network: SentenceTransformer, model: str, revision: str | None, prefix: str, dtype: str) -> None:
         freeze(network)
         self._network, self._prefix = network, prefix
         self.dim = self.encode(self.prepare(["width"])).shape[1]

@@ -11,7 +11,8 @@ import timm as timm_models
 import torch
 from jaxtyping import Float
 from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
 from torch import Tensor
 
 from fusemix.encoders.loading import (

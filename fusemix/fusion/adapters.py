@@ -43,4 +43,5 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Add the branch to its input."""
         return latents + self.branch(latents)

@@ -26,6 +26,12 @@ def checkpoints(folder: Path) -> list[Callback]:
     return [best, last]
 
 
+def best_score(trainer: L.Trainer) -> float:
+    """The best recall on validation so far, in this run and in the part that it continues."""
+    chosen = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor == MONITOR)
+    return float("nan") if chosen.best_model_score is None else float(chosen.best_model_score)
+
+
 class RunProgress(Callback):
     """One bar over all epochs, with loss, recall, rate and time left."""
 
@@ -35,9 +41,7 @@ class RunProgress(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
-        self._task = self._bar.add_task(
-            "training", total=trainer.max_epochs, completed=trainer.current_epoch, note=""
-        )
+        self._task = self._bar.add_task("training", total=trainer.max_epochs, completed=trainer.current_epoch, note="")
         self._bar.start()
         self._printed = time.monotonic()
 

@@ -12,6 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 from jaxtyping import Float
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from fusemix.fusion.mixup import draw_weight, halves, mix_pairs
@@ -104,7 +105,7 @@ class FusionModule(L.LightningModule):
         left, right = (torch.cat(self._embedded[modality]) for modality in self._modalities)
         self.log_dict({f"validation/{name}": value for name, value in self._scorer(left, right).items()})
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, whose decay spares all but matrices; warm-up and cosine step by step."""
         optimizer = torch.optim.AdamW(parameter_groups(self.model, self._schedule.weight_decay), lr=self._schedule.lr)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, LearningRate(self._schedule))
@@ -124,6 +125,7 @@ class LearningRate:
         self.warmup = min(schedule.warmup_steps, schedule.total_steps // 2)
 
     def __call__(self, step: int) -> float:
+        """Factor at a step, from 0."""
         if step < self.warmup:
             return self.floor + (1 - self.floor) * step / self.warmup
         done = min(1.0, (step - self.warmup) / max(1, self.total - self.warmup))

@@ -117,8 +117,8 @@ def split_links(
     held: list[int] = []
     for place in np.random.default_rng(seed).permutation(len(groups)):
         if sizes[place] <= wanted:
-            wanted -= sizes[place]
-            held.append(groups[place])
+            wanted -= int(sizes[place])
+            held.append(int(groups[place]))
         if wanted == 0:
             break
     is_held = np.isin(group, held)

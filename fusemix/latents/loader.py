@@ -117,8 +117,8 @@ class LatentData(L.LightningDataModule):
         if next(draw_batches(self.links, pairs_per_step, np.random.default_rng([seed, 0])), None) is None:
             most = largest_batch(self.links)
             raise ConfigError(
-                f"a step needs {pairs_per_step:,} pairs (twice optim.batch_size with mixup), and no item may occur in "
-                f"two of them, but {train.name} has only {most:,} distinct items on its smaller side, so no batch could "
+                f"a step needs {pairs_per_step:,} pairs (twice optim.batch_size with mixup), and no item may occur "
+                f"twice, but {train.name} has only {most:,} distinct items on its smaller side, so no batch could "
                 f"be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup_alpha=0)."
             )
         self.pairs_per_step = pairs_per_step

@@ -69,9 +69,7 @@ class LatentStore:
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def concatenated(
-    stores: Sequence[LatentStore], rows: Int64[np.ndarray, " n"]
-) -> Float[np.ndarray, "n dim"]:
+def concatenated(stores: Sequence[LatentStore], rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
     """The same rows of several stores, side by side."""
     parts = [store.take(rows) for store in stores]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

@@ -124,9 +124,7 @@ class StoreWriter:
         write_json(self._record(index), record)
         self._stop_if_mostly_bad()
 
-    def _not_storable(
-        self, span: range, latents: Float[np.ndarray, "rows dim"], known: set[str]
-    ) -> list[Rejected]:
+    def _not_storable(self, span: range, latents: Float[np.ndarray, "rows dim"], known: set[str]) -> list[Rejected]:
         largest = np.abs(latents).max(axis=1)
         limit = np.finfo(self._dtype).max
         found = []

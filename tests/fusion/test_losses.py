@@ -10,7 +10,9 @@ from fusemix.interfaces import PairLoss
 
 
 def unit(rows: int, dim: int, seed: int = 0) -> torch.Tensor:
-    return F.normalize(torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1)
+    return F.normalize(
+        torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1
+    )
 
 
 @pytest.fixture(params=LOSSES.names())
@@ -39,7 +41,11 @@ def test_aligned_pairs_cost_less_than_shuffled_ones(loss):
 
 
 def test_gradient_reaches_both_sides_and_the_scale(loss):
-    inputs = [unit(6, 4).requires_grad_(), unit(6, 4, 1).requires_grad_(), torch.tensor(3.0, dtype=torch.float64).requires_grad_()]
+    inputs = [
+        unit(6, 4).requires_grad_(),
+        unit(6, 4, 1).requires_grad_(),
+        torch.tensor(3.0, dtype=torch.float64).requires_grad_(),
+    ]
     loss(*inputs).backward()
     assert all(x.grad is not None and x.grad.abs().sum() > 0 for x in inputs)
 
@@ -61,5 +67,9 @@ def test_info_nce_of_embeddings_that_are_all_the_same_is_the_logarithm_of_the_ba
 
 
 def test_info_nce_passes_a_numerical_check_of_its_gradient():
-    inputs = (unit(4, 3).requires_grad_(), unit(4, 3, 1).requires_grad_(), torch.tensor(2.0, dtype=torch.float64).requires_grad_())
+    inputs = (
+        unit(4, 3).requires_grad_(),
+        unit(4, 3, 1).requires_grad_(),
+        torch.tensor(2.0, dtype=torch.float64).requires_grad_(),
+    )
     assert torch.autograd.gradcheck(symmetric_info_nce, inputs)

@@ -40,7 +40,9 @@ def test_the_residual_mlp_agrees_with_its_formula():
     first, second, norm, linear = adapter
 
     def layer_norm(x, m):
-        return (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + m.eps).sqrt() * m.weight + m.bias
+        return (x - x.mean(1, keepdim=True)) / (
+            x.var(1, unbiased=False, keepdim=True) + m.eps
+        ).sqrt() * m.weight + m.bias
 
     def gelu(x):
         return x * (1 + torch.erf(x / math.sqrt(2))) / 2
@@ -73,7 +75,10 @@ def test_embeddings_have_unit_length_whatever_the_dtype_of_latents():
 
 
 def test_each_modality_has_an_adapter_of_its_own_size():
-    assert small_model(options={"num_blocks": 0}).num_parameters() == {"image": 2 * 6 + 6 * 3 + 3, "text": 2 * 4 + 4 * 3 + 3}
+    assert small_model(options={"num_blocks": 0}).num_parameters() == {
+        "image": 2 * 6 + 6 * 3 + 3,
+        "text": 2 * 4 + 4 * 3 + 3,
+    }
 
 
 def test_the_temperature_starts_where_it_should_and_stays_in_its_bounds():

@@ -40,7 +40,9 @@ def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
     out = tmp_path / "run"
     best = train.main(arguments(make_set, out, optim__max_epochs=30, optim__lr=0.01))
     assert best == out / "checkpoints" / "best.ckpt"
-    assert {"config.yaml", "environment.json", "metrics.csv", "tensorboard", "checkpoints"} <= {p.name for p in out.iterdir()}
+    assert {"config.yaml", "environment.json", "metrics.csv", "tensorboard", "checkpoints"} <= {
+        p.name for p in out.iterdir()
+    }
     rows = (out / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("validation/mean_recall")
     recalls = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
@@ -135,7 +137,9 @@ def test_sets_that_different_encoders_made_are_not_mixed_up(make_set, tmp_path):
     validation = make_set("others", num_left=40)
     manifest = validation / "image" / "eyes" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"family": "eyes"', '"family": "ears"'))
-    with pytest.raises(RunError, match=r"(?s)others: its image latents were not made like.*family: on disk 'ears', now 'eyes'"):
+    with pytest.raises(
+        RunError, match=r"(?s)others: its image latents were not made like.*family: on disk 'ears', now 'eyes'"
+    ):
         train.main(arguments(make_set, tmp_path / "run", validation=validation))
 
 

@@ -57,7 +57,9 @@ def test_a_holdout_takes_its_pairs_out_of_training(make_set):
     assert len(data.links) == 192
     assert len(data.gallery.links) == 64
     assert not set(data.links[:, 0]) & set(data.gallery.left_rows)
-    assert (data.gallery.left_rows[data.gallery.links[:, 0]] * 2 <= data.gallery.right_rows[data.gallery.links[:, 1]]).all()
+    assert (
+        data.gallery.left_rows[data.gallery.links[:, 0]] * 2 <= data.gallery.right_rows[data.gallery.links[:, 1]]
+    ).all()
 
 
 def test_choosing_on_a_test_split_is_refused(make_set):
@@ -66,7 +68,9 @@ def test_choosing_on_a_test_split_is_refused(make_set):
 
 
 def test_a_batch_larger_than_the_data_is_refused_with_the_largest_that_fits(make_set):
-    with pytest.raises(ConfigError, match=r"needs 300 pairs .* only 128 distinct items .* optim.batch_size to 64 or less"):
+    with pytest.raises(
+        ConfigError, match=r"needs 300 pairs .* only 128 distinct items .* optim.batch_size to 64 or less"
+    ):
         data_of(make_set("train"), make_set("validation"), pairs_per_step=300)
 
 

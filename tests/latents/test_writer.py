@@ -126,8 +126,14 @@ def test_leftovers_of_a_crash_between_sealing_and_clearing_are_cleared(tmp_path)
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"fingerprint": {"encoder": {"pooling": "mean"}, "items_sha256": "abc"}}, "encoder.pooling: on disk 'cls', now 'mean'"),
-        ({"fingerprint": {"encoder": {"pooling": "cls"}, "items_sha256": "xyz"}}, "items_sha256: on disk 'abc', now 'xyz'"),
+        (
+            {"fingerprint": {"encoder": {"pooling": "mean"}, "items_sha256": "abc"}},
+            "encoder.pooling: on disk 'cls', now 'mean'",
+        ),
+        (
+            {"fingerprint": {"encoder": {"pooling": "cls"}, "items_sha256": "xyz"}},
+            "items_sha256: on disk 'abc', now 'xyz'",
+        ),
         ({"dim": 6}, "dim: on disk 5, now 6"),
         ({"dtype": "float32"}, "dtype: on disk 'float16', now 'float32'"),
         ({"shard_size": 4}, "shard_size: on disk 10, now 4"),
@@ -186,7 +192,9 @@ def test_a_value_that_float16_cannot_hold_is_stored_in_float32(tmp_path):
 def test_a_run_that_is_mostly_bad_stops_early_and_keeps_what_it_has(tmp_path):
     bad = tuple(Rejected(f"item-{i}", "decode", "no picture") for i in range(0, ROWS, 2))
     writer = open_writer(tmp_path / "store", max_bad_fraction=0.3)
-    with pytest.raises(LatentStoreError, match=r"(?s)5 of 10 items so far.*max_bad_fraction=0.3.*item-0 \(decode\): no picture"):
+    with pytest.raises(
+        LatentStoreError, match=r"(?s)5 of 10 items so far.*max_bad_fraction=0.3.*item-0 \(decode\): no picture"
+    ):
         write(writer, rejected=bad)
     assert writer.missing() == [1, 2]
     lenient = open_writer(tmp_path / "store", max_bad_fraction=0.6)
@@ -217,7 +225,9 @@ def test_a_shard_that_is_missing_or_cut_short_is_named(tmp_path):
     shard = tmp_path / "store" / "latents-00001.npy"
     content = shard.read_bytes()
     shard.write_bytes(content[:-7])
-    with pytest.raises(LatentStoreError, match=f"latents-00001.npy is {len(content) - 7} bytes long, not {len(content)}"):
+    with pytest.raises(
+        LatentStoreError, match=f"latents-00001.npy is {len(content) - 7} bytes long, not {len(content)}"
+    ):
         LatentStore(tmp_path / "store")
     shard.unlink()
     with pytest.raises(LatentStoreError, match="latents-00001.npy is missing"):

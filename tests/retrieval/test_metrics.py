@@ -68,7 +68,9 @@ def test_random_embeddings_score_about_chance():
     links = np.column_stack([np.repeat(np.arange(400), 5), np.arange(2000)])
     for direction in measure(left, right, links, MODALITIES, ks=[10, 100]):
         for metric, chance in direction.chance.items():
-            assert direction.figures[metric] == pytest.approx(chance, abs=4 * np.sqrt(chance / direction.counts["queries"]))
+            assert direction.figures[metric] == pytest.approx(
+                chance, abs=4 * np.sqrt(chance / direction.counts["queries"])
+            )
 
 
 def test_a_collapsed_model_scores_nothing_and_says_that_all_is_tied():
@@ -85,7 +87,9 @@ def test_an_item_without_link_is_in_the_gallery_but_asks_nothing():
 
 
 def test_the_mean_of_recalls_is_the_mean_of_all_recalls_of_both_directions():
-    directions = measure(torch.eye(4), torch.eye(4).roll(1, 0), np.column_stack([np.arange(4)] * 2), MODALITIES, ks=[1, 4])
+    directions = measure(
+        torch.eye(4), torch.eye(4).roll(1, 0), np.column_stack([np.arange(4)] * 2), MODALITIES, ks=[1, 4]
+    )
     recalls = [value for key, value in flat(directions).items() if "recall" in key]
     assert len(recalls) == 4
     assert mean_recall(directions) == pytest.approx(sum(recalls) / 4)

@@ -20,16 +20,24 @@ def directions():
 
 @pytest.fixture
 def report(directions):
-    data = {"name": "made_up/test", "revision": "1", "num_unusable": 3, "encoders": {"image": ["dino"], "text": ["bge"]}}
+    data = {
+        "name": "made_up/test",
+        "revision": "1",
+        "num_unusable": 3,
+        "encoders": {"image": ["dino"], "text": ["bge"]},
+    }
     model = {"run": "runs/a", "checkpoint": "best", "epoch": 4, "train": "made_up/train", "validation": "made_up/val"}
     return report_data(directions, data=data, model=model, environment={"python": "3"})
 
 
 def test_the_report_holds_every_figure_with_what_chance_gives_and_the_counts(report):
     assert json.loads(json.dumps(report)) == report
-    assert {"text_to_image/recall_at_1", "image_to_text/recall_at_5", "text_to_image/median_rank", "mean_recall"} <= set(
-        report["metrics"]
-    )
+    assert {
+        "text_to_image/recall_at_1",
+        "image_to_text/recall_at_5",
+        "text_to_image/median_rank",
+        "mean_recall",
+    } <= set(report["metrics"])
     assert report["chance"]["text_to_image/recall_at_1"] == pytest.approx(1 / 8)
     assert report["counts"]["image_to_text"]["queries"] == 8
 
@@ -53,7 +61,10 @@ def test_the_picture_takes_pictures_sounds_and_texts(tmp_path):
     picture = Image.new("RGB", (40, 30), "red")
     sound = Waveform(np.sin(np.arange(8000) / 9).astype(np.float32), 8000)
     found = [Found("a caption with $ signs and _ under^scores", 0.5, True), Found(sound, 0.4, False)]
-    examples = [Example(picture, found, 1), Example("a text", [Found(picture, 0.9, False), Found(picture, 0.1, True)], 2)]
+    examples = [
+        Example(picture, found, 1),
+        Example("a text", [Found(picture, 0.9, False), Found(picture, 0.1, True)], 2),
+    ]
     draw_examples(tmp_path / "examples.png", examples, "title")
     drawn = np.asarray(Image.open(tmp_path / "examples.png").convert("RGB"))
     green, red = (drawn == (0x1A, 0x8F, 0x3C)).all(axis=2), (drawn == (255, 0, 0)).all(axis=2)

@@ -61,9 +61,7 @@ class TransformersImage:
     modality = "image"
     sample_rate = None
 
-    def __init__(
-        self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str
-    ) -> None:
+    def __init__(self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str) -> None:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
         self._processor, self._pooling, self._layer = processor, pooling, layer
         self.dim = width(self.encode(self.prepare([Image.new("RGB", (64, 48))])), network)
