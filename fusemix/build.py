@@ -229,28 +229,31 @@ def embed(model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], devi
 
 
 def content_readers(
-    latent_set: LatentSet, decode: Callable[[str, Any], Content]
-) -> dict[str, Callable[[int], Content]]:
-    """Modality -> (row -> picture, sound or text), out of the data set that the latents were made from.
+    latent_set: LatentSet, gallery: Gallery, decode: Callable[[str, Any], Content]
+) -> tuple[Callable[[int], Content], Callable[[int], Content]]:
+    """For the left and the right: position in the gallery -> picture, sound or text.
 
-    What cannot be shown any more (the files moved, the hub is out of reach) is shown by its id.
+    They are read out of the data set that the latents were made from. What cannot be shown any more (the
+    files moved, the hub is out of reach) is shown by its id.
     """
     source = latent_set.description["source"]
     try:
         pairs = DATASETS.build(source["name"], source["options"], split=latent_set.description["split"])
-        sides: Mapping[str, Items] = {items.modality: items for items in pairs.sides}
+        items: tuple[Items | None, Items | None] = pairs.sides
     except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
-        sides = {}
+        items = (None, None)
 
-    def reader(side: Side) -> Callable[[int], Content]:
-        def read(row: int) -> Content:
+    def reader(which: int) -> Callable[[int], Content]:
+        side, rows, source_items = latent_set.sides[which], gallery.rows[which], items[which]
+
+        def read(position: int) -> Content:
+            row = int(rows[position])
             item = side.table["id"][row].as_py()
-            items = sides.get(side.modality)
             try:
-                return decode(side.modality, items.read(row)) if items else item
+                return decode(side.modality, source_items.read(row)) if source_items else item
             except Exception:
                 return item
 
         return read
 
-    return {side.modality: reader(side) for side in latent_set.sides}
+    return reader(0), reader(1)

@@ -41,6 +41,11 @@ class Gallery(NamedTuple):
     right_rows: Int64[np.ndarray, " right"]
     links: Int64[np.ndarray, "links 2"]
 
+    @property
+    def rows(self) -> tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]:
+        """Of the left, then of the right."""
+        return self.left_rows, self.right_rows
+
 
 def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None = None) -> Gallery:
     """All items with latents, or, given links, only the items that these name."""
@@ -136,7 +141,7 @@ class LatentData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """All items of the left, then all of the right, in order."""
-        sides = zip(self._validation.sides, (self.gallery.left_rows, self.gallery.right_rows), strict=True)
+        sides = zip(self._validation.sides, self.gallery.rows, strict=True)
         return DataLoader(_Rows(tuple(sides)), batch_size=None, generator=torch.Generator())
 
 

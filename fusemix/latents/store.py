@@ -4,6 +4,7 @@ Place in the flow: manifest and shards -> LatentStore -> rows, gathered in one c
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from jaxtyping import Float, Int64
 
 from fusemix.errors import LatentStoreError
 from fusemix.latents.manifest import MANIFEST, Manifest, read_manifest
+
+OPEN_SHARDS = 256
 
 
 class LatentStore:
@@ -27,7 +30,10 @@ class LatentStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
-        self._shards = [self._map(index) for index in range(len(self.manifest.shards))]
+        for index in range(len(self.manifest.shards)):
+            self._check(index)
+        # A map holds a file open, and systems allow a process about a thousand.
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._map)
 
     @property
     def dim(self) -> int:
@@ -52,12 +58,12 @@ class LatentStore:
         size = self.manifest.shard_size
         gathered = np.empty((len(rows), self.dim), dtype=self.manifest.dtype)
         shard_of = rows // size
-        for index in np.unique(shard_of):
+        for index in np.unique(shard_of).tolist():
             here = shard_of == index
-            gathered[here] = self._shards[index][rows[here] - index * size]
+            gathered[here] = self._shard(index)[rows[here] - index * size]
         return gathered
 
-    def _map(self, index: int) -> np.ndarray:
+    def _check(self, index: int) -> None:
         shard = self.manifest.shards[index]
         path = self.folder / shard.file
         if not path.is_file() or path.stat().st_size != shard.num_bytes:
@@ -66,7 +72,9 @@ class LatentStore:
                 f"{path} is {state}, so the store is damaged. Delete {self.folder / MANIFEST} and the shard, "
                 "and run cache_features.py again with overwrite=true."
             )
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def _map(self, index: int) -> np.ndarray:
+        return np.load(self.folder / self.manifest.shards[index].file, mmap_mode="r", allow_pickle=False)
 
 
 def concatenated(stores: Sequence[LatentStore], rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
