@@ -64,7 +64,7 @@ def audiocaps(
         return pair_files("audiocaps", "audio", split, Path(clips), lines, sha256_of_file(table)[:12])
     if parquet and not (clips or annotations):
         source = _hub_rows(parquet, split, revision)
-        copy = revision_of(source.rows, revision)
+        copy = revision_of(source.rows, parquet, revision)
         return pair_rows(source, dataset="audiocaps", revision=copy, split=split, modality="audio")
     raise DatasetError("audiocaps needs clips and annotations, or parquet alone.")
 

@@ -63,7 +63,7 @@ def flickr30k(
         num_captions = sum(line.file in present for line in lines)
     elif parquet and not images:
         source = _joined(parquet, annotations, split, revision) if annotations else _mteb(parquet, split, revision)
-        copy = revision_of(source.rows, revision)
+        copy = revision_of(source.rows, parquet, revision)
         pairs = pair_rows(source, dataset="flickr30k", revision=copy, split=split, modality="image")
         num_captions = sum(len(captions) for captions in source.captions)
     else:

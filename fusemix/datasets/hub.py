@@ -85,8 +85,7 @@ def _cache_of(folder: Path) -> str:
     `datasets` tells copies whose README declares configurations apart by the folder's name and the README alone, so
     from its own cache it would give the rows of an older or of another copy.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    state = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    state = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in _files(folder)]
     return str(Path(datasets.config.HF_DATASETS_CACHE) / f"fusemix-{sha256_of_json(state)[:16]}")
 
 
@@ -182,10 +181,18 @@ def pair_rows(source: CaptionedRows, *, dataset: str, revision: str, split: str,
     )
 
 
-def revision_of(rows: Dataset, revision: str | None) -> str:
-    """Which copy was loaded: the revision that was asked for, else the hub's commit, else `local copy`.
+def revision_of(rows: Dataset, path: str, revision: str | None) -> str:
+    """Which copy was loaded: of a folder its files' names and sizes, hashed; of the hub the commit.
 
     `datasets` keeps what it has loaded from the hub in a folder that is named by the commit.
     """
+    if Path(path).is_dir():
+        return (
+            f"local {sha256_of_json([[str(f.relative_to(path)), f.stat().st_size] for f in _files(Path(path))])[:12]}"
+        )
     folders = {Path(file["filename"]).parent.name for file in rows.cache_files}
-    return revision or ",".join(sorted(filter(COMMIT.fullmatch, folders))) or "local copy"
+    return revision or ",".join(sorted(filter(COMMIT.fullmatch, folders))) or "unknown"
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -50,5 +50,5 @@ def huggingface(
             )
     source = CaptionedRows(rows, columns[modality], [str(item) for item in ids], captions)
     return pair_rows(
-        source, dataset="huggingface", revision=revision_of(rows, revision), split=split, modality=modality
+        source, dataset="huggingface", revision=revision_of(rows, path, revision), split=split, modality=modality
     )

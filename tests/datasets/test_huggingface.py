@@ -176,16 +176,17 @@ def test_a_copy_that_has_not_changed_is_taken_from_the_cache(tmp_path):
     assert again.cache_files == first.cache_files
 
 
-def test_the_revision_is_the_one_that_was_asked_for_or_says_that_the_copy_is_local(copy):
-    path = copy()
-    assert huggingface(split="train", path=path, columns=COLUMNS).revision == "local copy"
-    assert huggingface(split="train", path=path, columns=COLUMNS, revision="v1").revision == "v1"
+def test_the_revision_of_a_local_copy_follows_its_files_not_its_place(tmp_path):
+    def revision(folder: str, pictures: list[bytes]) -> str:
+        write_parquet(
+            tmp_path / folder / "train.parquet", {"jpg": encoded_column(pictures), "txt": ["one", "two", "three"]}
+        )
+        return huggingface(split="train", path=str(tmp_path / folder), columns=COLUMNS).revision
 
-
-def test_an_at_sign_in_a_local_path_is_not_taken_for_a_commit(tmp_path):
-    columns = {"jpg": encoded_column(PICTURES), "txt": ["one", "two", "three"]}
-    write_parquet(tmp_path / "me@work" / "train.parquet", columns)
-    assert huggingface(split="train", path=str(tmp_path / "me@work"), columns=COLUMNS).revision == "local copy"
+    here = revision("here", PICTURES)
+    assert here.startswith("local ")
+    assert revision("me@work", PICTURES) == here
+    assert revision("changed", [*PICTURES[:2], PICTURES[2] + bytes(999)]) != here
 
 
 def test_the_revision_of_a_hub_copy_is_its_commit(tmp_path, hub_cache):
