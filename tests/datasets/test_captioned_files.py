@@ -224,7 +224,7 @@ def test_an_unknown_split_is_refused_with_the_known_ones_and_where_splits_come_f
     with pytest.raises(
         DatasetError,
         match=rf"captions\.csv has no split 'test'; it has: {known}\. Splits come from a column 'split', from "
-        r"dataset\.options\.splits \(lists of files\) or from dataset\.options\.fractions, such as "
+        r"dataset\.options\.splits \(lists of files\) or dataset\.options\.fractions, such as "
         r"\{train: 0\.9, test: 0\.1\}\.$",
     ):
         load([row[: len(header)] for row in rows], split="test", **options)
