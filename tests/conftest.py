@@ -1,7 +1,7 @@
-"""Small real latent sets, written by the same code that caches."""
+"""For all tests: no network, one thread, and small real latent sets."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -11,51 +11,13 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
+from latent_samples import pair_set, write_store
 
-from fusemix.interfaces import Items, PairSet, Rejected
-from fusemix.latents.sets import items_sha256, write_set
-from fusemix.latents.writer import StoreWriter
+from fusemix.latents.sets import write_set
 
 torch.set_num_threads(1)
-
-
-def pair_set(links: np.ndarray, split: str = "train") -> PairSet:
-    """A pair set of made-up items that `links` joins."""
-    num_left, num_right = links.max(axis=0) + 1
-    left = pa.table({"id": [f"picture-{i}" for i in range(num_left)]})
-    right = pa.table(
-        {"id": [f"text-{i}" for i in range(num_right)], "caption": [f"caption {i}" for i in range(num_right)]}
-    )
-    return PairSet(
-        dataset="made_up",
-        revision="1",
-        split=split,
-        left=Items("image", left, lambda row: b""),
-        right=Items("text", right, lambda row: f"caption {row}"),
-        links=links.astype(np.int64),
-    )
-
-
-def write_store(
-    folder: Path, items: Items, slug: str, latents: np.ndarray, rejected: Sequence[Rejected] = (), **options: object
-) -> None:
-    """Write latents as one sealed store of a set."""
-    writer = StoreWriter(
-        folder / items.modality / slug,
-        ids=items.table["id"],
-        modality=items.modality,
-        dim=latents.shape[1],
-        **{"dtype": "float32", "shard_size": 64, **options},
-        fingerprint={"encoder": {"family": slug}, "items_sha256": items_sha256(items.table)},
-    )
-    for index in writer.missing():
-        span = writer.spans[index]
-        here = {items.table["id"][row].as_py() for row in span}
-        writer.write(index, latents[span.start : span.stop], [r for r in rejected if r.id in here])
-    writer.seal()
 
 
 @pytest.fixture

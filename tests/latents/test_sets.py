@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import pair_set, write_store
+from latent_samples import pair_set, write_store
 
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import Items, Rejected

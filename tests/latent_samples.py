@@ -1,0 +1,47 @@
+"""Small real pair sets and latent stores, written by the same code that caches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from fusemix.interfaces import Items, PairSet, Rejected
+from fusemix.latents.sets import items_sha256
+from fusemix.latents.writer import StoreWriter
+
+
+def pair_set(links: np.ndarray, split: str = "train") -> PairSet:
+    """A pair set of made-up items that `links` joins."""
+    num_left, num_right = links.max(axis=0) + 1
+    left = pa.table({"id": [f"picture-{i}" for i in range(num_left)]})
+    right = pa.table(
+        {"id": [f"text-{i}" for i in range(num_right)], "caption": [f"caption {i}" for i in range(num_right)]}
+    )
+    return PairSet(
+        dataset="made_up",
+        revision="1",
+        split=split,
+        left=Items("image", left, lambda row: b""),
+        right=Items("text", right, lambda row: f"caption {row}"),
+        links=links.astype(np.int64),
+    )
+
+
+def write_store(
+    folder: Path, items: Items, slug: str, latents: np.ndarray, rejected: Sequence[Rejected] = (), **options: object
+) -> None:
+    """Write latents as one sealed store of a set."""
+    writer = StoreWriter(
+        folder / items.modality / slug,
+        ids=items.table["id"],
+        modality=items.modality,
+        dim=latents.shape[1],
+        **{"dtype": "float32", "shard_size": 64, **options},
+        fingerprint={"encoder": {"family": slug}, "items_sha256": items_sha256(items.table)},
+    )
+    for index in writer.missing():
+        span = writer.spans[index]
+        here = {items.table["id"][row].as_py() for row in span}
+        writer.write(index, latents[span.start : span.stop], [r for r in rejected if r.id in here])
+    writer.seal()
