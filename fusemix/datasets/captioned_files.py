@@ -110,6 +110,8 @@ def _lines_of_split(
 ) -> tuple[list[CaptionLine], str]:
     lines = read_captions(captions, file_column=file_column, caption_column=caption_column)
     revision = sha256_of_file(captions)[:12]
+    if splits and fractions:
+        raise DatasetError("splits (lists of files) and fractions (shares) were both given: give only one of them.")
     if splits:
         listed = read_list(Path(_known(split, splits, captions)))
         members = set(listed)

@@ -16,6 +16,7 @@ from skimage.feature import hog as histogram_of_gradients
 from torch import Tensor
 
 from fusemix.encoders.loading import package_versions
+from fusemix.errors import EncoderError
 
 
 def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
@@ -28,7 +29,15 @@ def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9,
             times as many numbers as 1.
         orientations: bins of a histogram.
         coarse: the grey picture is kept in coarse × coarse pixels; 0 leaves it out.
+
+    Raises:
+        EncoderError: no block of cells fits into the picture.
     """
+    if min(cell, block, orientations) < 1 or size < cell * block or coarse < 0:
+        raise EncoderError(
+            f"hog with size={size}, cell={cell}, block={block}, orientations={orientations}, coarse={coarse}: numbers "
+            "must be positive (coarse may be 0), and one block of cells must fit into the picture."
+        )
     return HogEncoder(size, cell, block, orientations, coarse)
 
 

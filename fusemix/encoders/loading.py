@@ -74,7 +74,7 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
     Raises:
         EncoderError: the model is not there, not reachable, gated, or not of the expected kind.
     """
-    folder = _folder(model)
+    folder = _folder(str(Path(model).expanduser()) if model.startswith("~") else model)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)

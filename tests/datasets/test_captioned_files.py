@@ -194,6 +194,11 @@ def test_all_captions_of_a_picture_fall_into_the_same_split(load):
     assert found == {"a.png": ["one", "two"], "b.png": ["three", "four"], "c.png": ["five"]}
 
 
+def test_lists_and_fractions_at_once_are_refused(load):
+    with pytest.raises(DatasetError, match=r"both given: give only one of them"):
+        load([["a.png", "one"]], fractions={"all": 1.0}, splits={"all": "list.txt"})
+
+
 @pytest.mark.parametrize("fractions", [{"all": 1.2}, {"all": 0.8, "test": 0.3}, {"all": 0.5, "test": -0.1}])
 def test_fractions_that_make_no_sense_are_refused(fractions, load):
     with pytest.raises(

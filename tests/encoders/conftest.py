@@ -48,6 +48,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3Model,
+    RobertaConfig,
+    RobertaModel,
     SEWConfig,
     SEWModel,
     Siglip2Config,
@@ -118,6 +120,13 @@ def bert_config() -> BertConfig:
 def bert(folder: Path) -> None:
     save_bert_tokenizer(folder, model_max_length=48)
     BertModel(bert_config()).save_pretrained(folder)
+
+
+def roberta(folder: Path) -> None:
+    """32 positions, of which two lie at and before the padding; its tokenizer states no limit."""
+    save_bert_tokenizer(folder)
+    config = RobertaConfig(**SIZES, vocab_size=60, max_position_embeddings=32, pad_token_id=1)
+    RobertaModel(config).save_pretrained(folder)
 
 
 def bert_without_pooler(folder: Path) -> None:
@@ -270,7 +279,7 @@ def sentence(folder: Path) -> None:
 BUILDERS = {
     build.__name__: build
     for build in (
-        *(bert, bert_without_pooler, qwen3, t5, sentence),
+        *(bert, bert_without_pooler, roberta, qwen3, t5, sentence),
         *(siglip, siglip2, dinov2, dinov2_registers, dinov3, vit, swin, mobilenet),
         *(whisper, clap, ast, wavlm, sew),
         *(open_clip, timm_vit, timm_swin, timm_resnet),

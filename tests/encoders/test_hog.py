@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from skimage.feature import hog as library_hog
 
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, EncoderError
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,14 @@ def test_the_width_follows_from_the_options(encoder, picture, options):
     gradients = blocks_a_side**2 * options["block"] ** 2 * options["orientations"]
     assert built.dim == gradients + options["coarse"] ** 2
     assert built.encode(built.prepare([picture()])).shape == (1, built.dim)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cell": 0}, {"block": 0}, {"orientations": 0}, {"coarse": -1}, {"size": 8, "block": 2}]
+)
+def test_numbers_that_make_no_picture_are_refused(encoder, wrong):
+    with pytest.raises(EncoderError, match="one block of cells must fit into the picture"):
+        encoder("hog", **wrong)
 
 
 def test_a_black_picture_gives_finite_numbers(encoder):

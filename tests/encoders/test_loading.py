@@ -156,6 +156,13 @@ def test_the_hash_of_weights_sees_dtypes_names_and_shapes():
     assert len(hashes | {weights_sha256(renamed), weights_sha256(reshaped)}) == 4
 
 
+def test_the_hash_of_weights_tells_the_same_bytes_in_two_dtypes_apart():
+    halves, numbers = nn.Module(), nn.Module()
+    halves.register_buffer("table", torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).bfloat16())
+    numbers.register_buffer("table", halves.table.view(torch.int16))
+    assert weights_sha256(halves) != weights_sha256(numbers)
+
+
 def test_the_hash_of_weights_does_not_depend_on_the_order_or_layout_they_are_held_in():
     first = network()
     turned = nn.Sequential(OrderedDict((name, getattr(first, name)) for name in ("last", "first", "norm")))

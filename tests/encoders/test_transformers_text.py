@@ -105,6 +105,20 @@ def test_a_text_is_cut_to_max_length_with_its_special_tokens_counted(encoder):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("max_length", [0, 49])
+def test_a_length_that_the_model_cannot_take_is_refused_with_its_bounds(encoder, max_length):
+    message = rf"max_length is {max_length}, but this model takes from 1 to 48 tokens"
+    with pytest.raises(EncoderError, match=message):
+        encoder("transformers_text", "bert", max_length=max_length)
+
+
+def test_a_roberta_counts_its_positions_from_behind_the_padding_and_takes_a_text_of_any_length(encoder):
+    built = encoder("transformers_text", "roberta")
+    latents = encode(built, ["a dog " * 100, "a dog"])
+    assert built.length(built.prepare(["a dog " * 100])[0]) == 30
+    assert latents.isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("model", "longest"),
     [

@@ -21,7 +21,7 @@ from transformers import AutoFeatureExtractor
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
-from fusemix.encoders.windows import cut_windows, mean_over_windows
+from fusemix.encoders.windows import SHORTEST_REST_SEC, cut_windows, mean_over_windows
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Waveform
 
@@ -130,8 +130,11 @@ class TransformersAudio:
         self._extractor, self._pooling, self._layer = extractor, pooling, layer
         self.sample_rate = int(extractor.sampling_rate)
         longest = self._kind.window_sec(extractor, self._tower.config)
-        if window_sec is not None and not 0 < window_sec <= longest:
-            raise EncoderError(f"window_sec is {window_sec}, but this model takes more than 0 and at most {longest:g}.")
+        if window_sec is not None and not SHORTEST_REST_SEC < window_sec <= longest:
+            raise EncoderError(
+                f"window_sec is {window_sec}, but this model takes more than {SHORTEST_REST_SEC} "
+                f"and at most {longest:g}."
+            )
         self._window_samples = int((window_sec or longest) * self.sample_rate)
         second = Waveform(np.zeros(self.sample_rate, dtype=np.float32), self.sample_rate)
         self.dim = width(self.encode(self.prepare([second])), network)

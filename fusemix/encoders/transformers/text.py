@@ -15,9 +15,12 @@ from transformers import AutoTokenizer
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.errors import EncoderError
 
 Tokens = dict[str, list[int]]
 FALLBACK_LENGTH = 512
+POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text")
+"""Models that count positions from behind the padding token's id, and so take a few tokens fewer."""
 FIXED_LENGTH = {"siglip": 64, "siglip2": 64}
 """Models trained on padded text of one length, which see the padding."""
 
@@ -78,7 +81,10 @@ class TransformersText:
         self._tower = freeze(tower)
         self._tokenizer, self._pooling, self._layer, self._prefix = tokenizer, pooling, layer, prefix
         self._fixed_length = FIXED_LENGTH.get(network.config.model_type)
-        self._max_length = max_length or self._fixed_length or longest(tokenizer, tower.config)
+        most = self._fixed_length or longest(tokenizer, tower.config)
+        if max_length is not None and not 1 <= max_length <= most:
+            raise EncoderError(f"max_length is {max_length}, but this model takes from 1 to {most} tokens.")
+        self._max_length = max_length or most
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
         self.dim = width(self.encode(self.prepare(["width"])), network)
         self.fingerprint = fingerprint(
@@ -132,7 +138,10 @@ def pad(rows: Sequence[list[int]], value: int) -> Tensor:
 
 def longest(tokenizer: Any, config: Any) -> int:
     """How many tokens a model takes: the smaller of what its tokenizer and its positions say."""
-    limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)]
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and config.model_type in POSITIONS_AFTER_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
+    limits = [tokenizer.model_max_length, positions]
     sane = [limit for limit in limits if limit and limit < 1_000_000]  # "no limit" is written as 1e30
     return int(min(sane, default=FALLBACK_LENGTH))
 
