@@ -72,22 +72,8 @@ def pair_captions(
         DatasetError: no pair is left.
     """
     ids = media["id"].to_pylist()
-    left_out = list(excluded)
-    rows_of: dict[str, int] = {}
-    caption_ids: list[str] = []
-    links: list[tuple[int, int]] = []
-    seen = np.zeros(len(ids), dtype=np.int64)
-    for media_row, caption in captions:
-        caption_id = f"{ids[media_row]}#{seen[media_row]}"
-        seen[media_row] += 1
-        text = caption.strip()
-        if not text:
-            left_out.append(Rejected(caption_id, "dataset", "empty caption"))
-            continue
-        if text not in rows_of:
-            rows_of[text] = len(caption_ids)
-            caption_ids.append(caption_id)
-        links.append((media_row, rows_of[text]))
+    texts, links, empty = _unique_captions(ids, captions)
+    left_out = [*excluded, *empty]
     if not links:
         raise DatasetError(f"{dataset}, split {split!r}: no pair is left. {_first_reasons(left_out)}")
     unique = np.unique(np.array(links, dtype=np.int64), axis=0)
@@ -96,7 +82,6 @@ def pair_captions(
         left_out.append(Rejected(ids[row], "dataset", "no caption"))
     unique[:, 0] = np.searchsorted(linked, unique[:, 0])
     kept = media.take(pa.array(linked))
-    texts = pa.table({"id": caption_ids, "caption": list(rows_of)})
     return PairSet(
         dataset=dataset,
         revision=revision,
@@ -106,6 +91,30 @@ def pair_captions(
         links=unique,
         excluded=tuple(left_out),
     )
+
+
+def _unique_captions(
+    ids: list[str], captions: Iterable[tuple[int, str]]
+) -> tuple[pa.Table, list[tuple[int, int]], list[Rejected]]:
+    """Table of unique captions, links to them, and the empty ones; a caption is named after its first medium."""
+    rows_of: dict[str, int] = {}
+    caption_ids: list[str] = []
+    links: list[tuple[int, int]] = []
+    empty: list[Rejected] = []
+    seen = np.zeros(len(ids), dtype=np.int64)
+    for media_row, caption in captions:
+        caption_id = f"{ids[media_row]}#{seen[media_row]}"
+        seen[media_row] += 1
+        text = caption.strip()
+        if not text:
+            empty.append(Rejected(caption_id, "dataset", "empty caption"))
+            continue
+        if text not in rows_of:
+            rows_of[text] = len(caption_ids)
+            caption_ids.append(caption_id)
+        links.append((media_row, rows_of[text]))
+    table = pa.table({"id": pa.array(caption_ids, pa.string()), "caption": pa.array(rows_of, pa.string())})
+    return table, links, empty
 
 
 def _first_reasons(rejected: list[Rejected], most: int = 3) -> str:
