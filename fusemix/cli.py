@@ -96,20 +96,24 @@ def help_text(command: str) -> str:
     return "\n".join(lines)
 
 
-def _settings(schema: type, prefix: str) -> list[str]:
+def _settings(schema: type, prefix: str, given: object = None) -> list[str]:
     texts = field_texts(schema)
     lines = []
     for field in dataclasses.fields(schema):
         name = f"{prefix}{field.name}"
+        default = getattr(given, field.name) if given is not None else _default(field)
         if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
-            lines += [f"  {name}.*: {texts[field.name]}", *_settings(field.type, f"{name}.")]
+            instance = None if default is dataclasses.MISSING else default
+            lines += [f"  {name}.*: {texts[field.name]}", *_settings(field.type, f"{name}.", instance)]
             continue
-        kind = field.type.__name__ if isinstance(field.type, type) else str(field.type).replace("typing.", "")
-        default = "" if field.default is dataclasses.MISSING else f" = {field.default}"
-        required = " (required)" if default == "" and field.default_factory is dataclasses.MISSING else ""
-        lines.append(f"  {name}: {kind}{default}{required}")
+        kind = field.type.__name__ if type(field.type) is type else str(field.type).replace("typing.", "")
+        lines.append(f"  {name}: {kind}{' (required)' if default is dataclasses.MISSING else f' = {default}'}")
         lines += textwrap.wrap(texts[field.name], 100, initial_indent="      ", subsequent_indent="      ")
     return lines
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def field_texts(schema: type) -> dict[str, str]:

@@ -37,6 +37,15 @@ def test_help_lists_every_setting_with_its_meaning(command):
         assert cli.field_texts(schema)[field.name][:60] in text.replace("\n      ", " ")
 
 
+def test_help_shows_defaults_also_of_nested_settings_and_says_what_is_required():
+    text = cli.help_text("train")
+    assert "  train: str (required)\n" in text
+    assert "  adapter.name: str = residual_mlp\n" in text
+    assert "  optim.lr: float = 0.001\n" in text
+    assert "  ks: list[int] = [1, 5, 10]\n" in cli.help_text("eval_retrieval")
+    assert "  dataset.name: str (required)\n" in cli.help_text("cache_features")
+
+
 def test_the_overview_lists_every_command(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     cli.run()
