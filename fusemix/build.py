@@ -12,6 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
@@ -161,15 +162,28 @@ def retrieval_scorer(gallery: Gallery, modalities: tuple[str, str]) -> Scorer:
 
 
 def trainer(config: TrainConfig) -> L.Trainer:
-    """Lightning's Trainer, writing into the run folder."""
+    """Lightning's Trainer, writing into the run folder.
+
+    Raises:
+        ConfigError: accelerator or precision is unknown, or not to be had here.
+    """
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     precision: Any = config.precision if config.precision != "auto" else "bf16-mixed" if on_gpu else "32-true"
     out = Path(config.out)
+    settings: dict[str, Any] = {"accelerator": config.accelerator, "devices": 1, "precision": precision}
+    try:
+        return _trainer(config, out, settings)
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(
+            f"accelerator={config.accelerator}, precision={config.precision} cannot be used here: "
+            f"{str(error).splitlines()[0]} See `fusemix doctor`."
+        ) from error
+
+
+def _trainer(config: TrainConfig, out: Path, settings: dict[str, Any]) -> L.Trainer:
     return L.Trainer(
+        **settings,
         max_epochs=config.optim.max_epochs,
-        accelerator=config.accelerator,
-        devices=1,
-        precision=precision,
         logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="", version="tensorboard")],
         callbacks=[RunProgress(), *checkpoints(out / CHECKPOINTS)],
         num_sanity_val_steps=0,

@@ -32,6 +32,10 @@ def main(argv: Sequence[str]) -> Path:
     out = Path(config.out)
     data, train, validation = build.latent_data(config)
     record = build.run_record(config, train, validation)
+    L.seed_everything(config.seed, verbose=False)
+    module = build.fusion_module(config, data, train, record)
+    trainer = build.trainer(config)
+    # Last of all that can fail: with overwrite it discards the run that is there.
     last, is_finished = prepare_folder(
         out, record, max_epochs=config.optim.max_epochs, resume=config.resume, overwrite=config.overwrite
     )
@@ -39,9 +43,6 @@ def main(argv: Sequence[str]) -> Path:
     if is_finished:
         console.print(f"{out} is trained already, with these settings on these data; overwrite=true trains it again")
         return best
-    L.seed_everything(config.seed, verbose=False)
-    module = build.fusion_module(config, data, train, record)
-    trainer = build.trainer(config)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
     write_json(out / "environment.json", describe_environment(str(trainer.strategy.root_device)))

@@ -1,6 +1,7 @@
 import datasets
 import huggingface_hub.constants
 import pytest
+from dataset_samples import PICTURES, encoded_column, write_parquet
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,15 @@ def _without_network(hub_cache):
         patch.setattr(datasets.config, "HF_MODULES_CACHE", str(hub_cache / "modules"))
         patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
         yield
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Write a folder with a split train of three pictures, and further columns; gives its path."""
+
+    def write(split="train", **columns):
+        table = {"jpg": encoded_column(PICTURES), "txt": ["one", "two", "three"], **columns}
+        write_parquet(tmp_path / "copy" / f"{split}.parquet", table)
+        return str(tmp_path / "copy")
+
+    return write

@@ -149,3 +149,7 @@ def excluded_of(pairs):
     """(id, reason) of everything that was left out."""
     assert {rejected.stage for rejected in pairs.excluded} <= {"dataset"}
     return [(rejected.id, rejected.reason) for rejected in pairs.excluded]
+
+
+PICTURES = [picture(0, "JPEG"), picture(1, "PNG"), picture(2, "PNG")]
+COLUMNS = {"image": "jpg", "text": "txt"}

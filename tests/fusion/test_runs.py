@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fusemix.commands import train
-from fusemix.errors import RunError
+from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.runs import about, read_checkpoint, trained_model
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +113,21 @@ def test_another_run_in_the_way_is_refused_field_by_field(make_set, tmp_path):
     changed = arguments(make_set, out, optim__max_epochs=2, train=make_set("other", seed=5, num_left=100))
     with pytest.raises(RunError, match=r"train.num_links: on disk 256, now 200"):
         train.main(changed)
+
+
+@pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"precision": "7-true"}])
+def test_an_accelerator_or_precision_that_cannot_be_had_is_named(make_set, tmp_path, wrong):
+    with pytest.raises(ConfigError, match=r"accelerator=.*, precision=.* cannot be used here: .*fusemix doctor"):
+        train.main(arguments(make_set, tmp_path / "run", **wrong))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"adapter.options": "{droput: 0.1}"}])
+def test_a_mistake_in_the_settings_does_not_cost_the_run_that_was_to_be_overwritten(make_set, tmp_path, wrong):
+    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=1))
+    with pytest.raises(ConfigError):
+        train.main(arguments(make_set, tmp_path / "run", overwrite="true", **wrong))
+    assert best.is_file()
 
 
 def test_resuming_nothing_is_an_error(make_set, tmp_path):

@@ -1,0 +1,86 @@
+"""What is said of hub data sets that are missing, out of reach, damaged, incomplete or loaded by a script."""
+
+import pytest
+from dataset_samples import (
+    COLUMNS,
+)
+
+from fusemix.datasets.hub import is_retrieval_layout
+from fusemix.datasets.huggingface import huggingface
+from fusemix.errors import DatasetError
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(
+        DatasetError,
+        match=r"^data set '.*nowhere', configuration None, split 'train' cannot be loaded: \w+: Couldn't find any data "
+        r"file at .*nowhere\. A local folder of parquet files works in place of a hub name\.$",
+    ):
+        huggingface(split="train", path=str(tmp_path / "nowhere"), columns=COLUMNS)
+
+
+def test_a_hub_that_cannot_be_reached_is_said_so():
+    with pytest.raises(
+        DatasetError,
+        match=r"'some/where', .* cannot be loaded: ConnectionError: Couldn't reach 'some/where' on the Hub",
+    ):
+        huggingface(split="train", path="some/where", columns=COLUMNS)
+    with pytest.raises(DatasetError, match=r"^data set 'some/where' cannot be reached: Couldn't reach 'some/where'"):
+        is_retrieval_layout("some/where", None)
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(copy):
+    with pytest.raises(DatasetError, match=r"split 'test' cannot be loaded: ValueError: Unknown split \"test\".*train"):
+        huggingface(split="test", path=copy(), columns=COLUMNS)
+
+
+def test_a_configuration_that_is_not_there_is_named(copy):
+    with pytest.raises(DatasetError, match=r"configuration 'fr', split 'train' cannot be loaded: .*'fr' not found"):
+        huggingface(split="train", path=copy(), config="fr", columns=COLUMNS)
+
+
+def test_a_parquet_file_without_its_end_is_refused(copy, tmp_path):
+    path = copy()
+    whole = (tmp_path / "copy" / "train.parquet").read_bytes()
+    (tmp_path / "copy" / "train.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match=r"cannot be loaded: ArrowInvalid: Parquet magic bytes not found in footer"):
+        huggingface(split="train", path=path, columns=COLUMNS)
+
+
+def test_a_parquet_file_with_a_damaged_middle_is_refused_with_the_cause(copy, tmp_path):
+    path = copy()
+    damaged = bytearray((tmp_path / "copy" / "train.parquet").read_bytes())
+    damaged[4:100] = b"\xff" * 96
+    (tmp_path / "copy" / "train.parquet").write_bytes(bytes(damaged))
+    with pytest.raises(DatasetError, match=r"cannot be loaded: (?!DatasetGenerationError)\w+: .+ A local folder"):
+        huggingface(split="train", path=path, columns=COLUMNS)
+
+
+def test_a_copy_with_fewer_rows_than_its_readme_says_is_refused(copy, tmp_path):
+    path = copy()
+    (tmp_path / "copy" / "README.md").write_text(
+        "---\ndataset_info:\n  splits:\n  - name: train\n    num_bytes: 9\n    num_examples: 9\n---\n", encoding="utf-8"
+    )
+    with pytest.raises(DatasetError, match=r"cannot be loaded: NonMatchingSplitsSizesError: .*num_examples=9"):
+        huggingface(split="train", path=path, columns=COLUMNS)
+
+
+def test_a_data_set_with_a_loading_script_is_refused_with_the_copies_in_parquet(tmp_path):
+    (tmp_path / "scripted").mkdir()
+    (tmp_path / "scripted" / "scripted.py").write_text("", encoding="utf-8")
+    with pytest.raises(
+        DatasetError,
+        match=r"scripted is loaded by a script, which `datasets` no longer runs\. Use a copy in parquet: for Flickr30K "
+        r"lmms-lab/flickr30k or mteb/flickr30kt2i, for others try revision=refs/convert/parquet\.$",
+    ):
+        huggingface(split="train", path=str(tmp_path / "scripted"), columns=COLUMNS)
+    with pytest.raises(DatasetError, match=r"scripted' cannot be reached: Dataset scripts are no longer supported"):
+        is_retrieval_layout(str(tmp_path / "scripted"), None)
+
+
+def test_a_fault_that_has_nothing_to_do_with_scripts_keeps_its_traceback(copy, tmp_path):
+    path = copy()
+    deep = "[" * 1500 + "]" * 1500
+    (tmp_path / "copy" / "README.md").write_text(f"---\nnested: {deep}\n---\n", encoding="utf-8")
+    with pytest.raises(RecursionError, match="recursion depth"):
+        huggingface(split="train", path=path, columns=COLUMNS)
