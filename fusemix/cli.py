@@ -13,19 +13,34 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusemix import __version__
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.registry import nearest
 
+SETTINGS = "[config.yaml …] [key=value …]"
+
+
+class Command(NamedTuple):
+    """What a command does, how it is called, and the name of its settings in `fusemix.config`."""
+
+    about: str
+    schema: str | None = None
+    usage: str = SETTINGS
+
+
 COMMANDS = {
-    "cache_features": ("run frozen encoders once over a data set", "CacheConfig"),
-    "train": ("train adapters on cached latents", "TrainConfig"),
-    "eval_retrieval": ("measure retrieval with a trained run", "EvalConfig"),
-    "doctor": ("say which packages, devices and back ends are usable here", None),
+    "cache_features": Command("run frozen encoders once over a data set", "CacheConfig"),
+    "train": Command("train adapters on cached latents", "TrainConfig"),
+    "eval_retrieval": Command("measure retrieval with a trained run", "EvalConfig"),
+    "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
+    "verify": Command("read latent stores back and compare every shard with its hash", usage="FOLDER …"),
+    "info": Command("say what made a latent set or store, and what is in it", usage="FOLDER …"),
+    "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
+    "import": Command("take latents that you already have into a sealed store", "ImportConfig"),
+    "doctor": Command("say which packages, devices and back ends are usable here", usage=""),
 }
-"""Command -> what it does, and the name of its settings in `fusemix.config`."""
 
 
 def run(command: str | None = None) -> None:
@@ -67,17 +82,18 @@ def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _main_of(command: str) -> Callable[[Sequence[str]], Any]:
-    return import_module(f"fusemix.commands.{command}").main
+    module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
+    return import_module(f"fusemix.commands.{module}").main
 
 
 def overview() -> str:
     """What `fusemix --help` prints."""
-    lines = [f"  {name:<16}{about}" for name, (about, _) in COMMANDS.items()]
+    lines = [f"  {name:<19}{command.about}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             f"fusemix {__version__}: align frozen encoders in one space",
             "",
-            "fusemix <command> [config.yaml …] [key=value …]",
+            f"fusemix <command> {SETTINGS}",
             "",
             *lines,
             "",
@@ -88,8 +104,8 @@ def overview() -> str:
 
 def help_text(command: str) -> str:
     """What `fusemix <command> --help` prints: every setting, its type, default and meaning."""
-    about, schema = COMMANDS[command]
-    lines = [f"fusemix {command} [config.yaml …] [key=value …]: {about}", ""]
+    about, schema, usage = COMMANDS[command]
+    lines = [f"fusemix {' '.join(filter(None, [command, usage]))}: {about}", ""]
     if schema:
         config = import_module("fusemix.config")
         lines += _settings(getattr(config, schema), "")

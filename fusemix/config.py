@@ -1,7 +1,7 @@
 """Settings: what can be set, its defaults, and how they are read.
 
 Place in the flow: dataclass defaults < yaml files, left to right < key=value -> a frozen dataclass.
-Not here: what the settings mean to a part (its factory's signature), or wiring (build.py).
+Not here: what the settings mean to a part (its factory's signature), or wiring (build/).
 The text under a field is what `--help` prints for it. Paths are strings: a Path would be written to
 yaml as a Python object.
 """

@@ -28,9 +28,9 @@ def test_script_and_console_command_are_the_same():
     assert script.stdout == console.stdout
 
 
-@pytest.mark.parametrize("command", [name for name, (_, schema) in cli.COMMANDS.items() if schema])
+@pytest.mark.parametrize("command", [name for name, about in cli.COMMANDS.items() if about.schema])
 def test_help_lists_every_setting_with_its_meaning(command):
-    schema = getattr(config, cli.COMMANDS[command][1])
+    schema = getattr(config, cli.COMMANDS[command].schema)
     text = cli.help_text(command)
     for field in dataclasses.fields(schema):
         assert f"  {field.name}" in text

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix import build
+from fusemix.build import cache as build
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.encoders.extract import encode_spans
 from fusemix.interfaces import Encoder, Items, PairSet

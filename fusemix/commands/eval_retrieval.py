@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fusemix import build
+from fusemix.build import evaluate as build
 from fusemix.config import EvalConfig, load_config
 from fusemix.encoders.decoding import decode
 from fusemix.environment import describe_environment, resolve_device

@@ -14,7 +14,7 @@ from pathlib import Path
 import lightning as L
 import yaml
 
-from fusemix import build
+from fusemix.build import train as build
 from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text

@@ -1,93 +1,32 @@
-"""From settings to wired objects: the only file that knows all stages.
+"""Stage 2, wired: latents, model, loss, schedule and Lightning's Trainer.
 
-Place in the flow: config -> the objects that commands run. It is the map of the system: every function
-here joins parts that do not know one another.
+Place in the flow: TrainConfig -> LatentData, FusionModule, Trainer.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
-from fusemix.config import CacheConfig, EvalConfig, TrainConfig, to_plain
-from fusemix.datasets import DATASETS
-from fusemix.encoders import ENCODERS
-from fusemix.environment import resolve_device
+from fusemix.config import TrainConfig, to_plain
 from fusemix.errors import ConfigError, RunError
 from fusemix.files import differences
 from fusemix.fusion.callbacks import RunProgress, checkpoints
 from fusemix.fusion.losses import LOSSES
-from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Schedule
 from fusemix.fusion.runs import CHECKPOINTS, model_of
-from fusemix.interfaces import Content, Encoder, Items, PairSet, Scorer
+from fusemix.interfaces import Scorer
 from fusemix.latents.loader import Gallery, LatentData
-from fusemix.latents.sets import LatentSet, Side, items_sha256
-from fusemix.latents.writer import StoreWriter
+from fusemix.latents.sets import LatentSet, Side
 from fusemix.retrieval.metrics import flat, mean_recall, measure
 
 NOT_IDENTITY = ("out", "resume", "overwrite", "accelerator", "train", "validation")
 """Settings that may change while a run stays the same; the data are told apart by their hashes."""
-ROWS_AT_ONCE = 8192
-
-
-# ── stage 1: cache ────────────────────────────────────────────────────────────────────────────────
-
-
-def pair_set(config: CacheConfig, split: str) -> PairSet:
-    """One split of the configured data set."""
-    return DATASETS.build(config.dataset.name, config.dataset.options, split=split)
-
-
-def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:
-    """The configured encoders on their device, each for one of the modalities of `pairs`.
-
-    Raises:
-        ConfigError: an encoder is for another modality, or does not offer what an encoder must.
-    """
-    device = resolve_device(config.device)
-    built: dict[str, Encoder] = {}
-    for slug, part in config.encoders.items():
-        encoder = ENCODERS.build(part.name, part.options)
-        if not isinstance(encoder, Encoder):
-            missing = [name for name in ENCODER_OFFERS if not hasattr(encoder, name)]
-            raise ConfigError(f"encoders.{slug}: {part.name} gave an object without {', '.join(missing)}.")
-        modalities = [items.modality for items in pairs.sides]
-        if encoder.modality not in modalities:
-            raise ConfigError(
-                f"encoders.{slug} ({part.name}) is for {encoder.modality}, but {pairs.dataset} pairs "
-                f"{' with '.join(modalities)}."
-            )
-        built[slug] = encoder.to(device)
-    return built
-
-
-ENCODER_OFFERS = ("modality", "dim", "sample_rate", "fingerprint", "to", "prepare", "length", "encode")
-
-
-def store_writer(config: CacheConfig, items: Items, slug: str, encoder: Encoder, folder: Path) -> StoreWriter:
-    """The store of one encoder over one side, in the folder of its latent set."""
-    return StoreWriter(
-        folder / items.modality / slug,
-        ids=items.table["id"],
-        modality=items.modality,
-        dim=encoder.dim,
-        dtype=config.dtype,
-        shard_size=config.shard_size,
-        fingerprint={"encoder": encoder.fingerprint, "items_sha256": items_sha256(items.table)},
-        max_bad_fraction=config.max_bad_fraction,
-        overwrite=config.overwrite,
-    )
-
-
-# ── stage 2: train ────────────────────────────────────────────────────────────────────────────────
 
 
 def latent_data(config: TrainConfig) -> tuple[LatentData, LatentSet, LatentSet]:
@@ -194,23 +133,6 @@ def _trainer(config: TrainConfig, out: Path, settings: dict[str, Any]) -> L.Trai
     )
 
 
-# ── stage 3: evaluate ─────────────────────────────────────────────────────────────────────────────
-
-
-def evaluation_set(config: EvalConfig, record: Mapping[str, Any]) -> LatentSet:
-    """The latent set to measure on, made by the encoders that the model was trained with.
-
-    Raises:
-        RunError: it was made by others.
-    """
-    latent_set = LatentSet(Path(config.latents), record["config"]["encoders"])
-    for side in latent_set.sides:
-        if side.modality not in record["widths"]:
-            raise RunError(f"{config.run} was trained on {', '.join(record['widths'])}, not on {side.modality}.")
-        require_same_encoders(config.latents, side.modality, record["encoders"][side.modality], side)
-    return latent_set
-
-
 def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None) -> None:
     """Refuse latents that other encoders made; other versions of packages are no reason to.
 
@@ -230,44 +152,3 @@ def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]
 
 def _named(fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
     return {f"encoder {number}": fingerprint for number, fingerprint in enumerate(fingerprints, start=1)}
-
-
-def embed(model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str) -> Float[Tensor, "rows dim"]:
-    """Embeddings of some items of a side, on the CPU, in float32."""
-    parts = []
-    with torch.inference_mode():
-        for at in range(0, len(rows), ROWS_AT_ONCE):
-            latents = torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE]))
-            parts.append(model.embed(side.modality, latents.to(device)).cpu())
-    return torch.cat(parts)
-
-
-def content_readers(
-    latent_set: LatentSet, gallery: Gallery, decode: Callable[[str, Any], Content]
-) -> tuple[Callable[[int], Content], Callable[[int], Content]]:
-    """For the left and the right: position in the gallery -> picture, sound or text.
-
-    They are read out of the data set that the latents were made from. What cannot be shown any more (the
-    files moved, the hub is out of reach) is shown by its id.
-    """
-    source = latent_set.description["source"]
-    try:
-        pairs = DATASETS.build(source["name"], source["options"], split=latent_set.description["split"])
-        items: tuple[Items | None, Items | None] = pairs.sides
-    except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
-        items = (None, None)
-
-    def reader(which: int) -> Callable[[int], Content]:
-        side, rows, source_items = latent_set.sides[which], gallery.rows[which], items[which]
-
-        def read(position: int) -> Content:
-            row = int(rows[position])
-            item = side.table["id"][row].as_py()
-            try:
-                return decode(side.modality, source_items.read(row)) if source_items else item
-            except Exception:
-                return item
-
-        return read
-
-    return reader(0), reader(1)
