@@ -72,6 +72,8 @@ class PairSet:
         left, right: the sides, in the data set's order.
         links: (left row, right row) of what belongs together; training pairs and relevance alike.
         excluded: what the source names but cannot give: missing files, empty captions.
+        published: numbers of media and of captions that the publisher's split has, where links have rotted
+            since and every copy holds fewer; None where copies are whole or nobody published it.
     """
 
     dataset: str
@@ -81,6 +83,7 @@ class PairSet:
     right: Items
     links: Int64[np.ndarray, "links 2"]
     excluded: tuple[Rejected, ...] = ()
+    published: tuple[int, int] | None = None
 
     @property
     def sides(self) -> tuple[Items, Items]:
