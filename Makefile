@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CHECKED := fusemix tests cache_features.py train.py eval_retrieval.py
+CHECKED := fusemix tests benchmarks cache_features.py train.py eval_retrieval.py
 
 .PHONY: install test demo check format lock clean
 

@@ -8,6 +8,7 @@ in one message without a traceback; 130: interrupted.
 
 import ast
 import dataclasses
+import errno
 import inspect
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from fusemix import __version__
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.registry import nearest
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 SETTINGS = "[config.yaml …] [key=value …]"
 
 
@@ -61,6 +63,11 @@ def run(command: str | None = None) -> None:
         _main_of(command)(arguments)
     except FusemixError as error:
         print(f"fusemix: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"fusemix: {error}. Make room; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("fusemix: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201

@@ -23,6 +23,10 @@ Content = Any
 Prepared = Any
 """A content made ready for one encoder: token ids, pixel arrays, windows of samples."""
 
+Batch = Any
+"""Prepared contents put together for one pass: tensors on the CPU, in dicts, tuples or lists, so that they
+reach the encoder's process through shared memory and can be pinned."""
+
 
 class Waveform(NamedTuple):
     """A decoded sound: mono samples, full scale at 1, and their rate in hertz."""
@@ -34,7 +38,7 @@ class Waveform(NamedTuple):
 class Rejected(NamedTuple):
     """An item that could not be used, and why.
 
-    Stages: `dataset` (missing or empty at the source), `read`, `decode`, `prepare`, `encode`.
+    Stages: `dataset` (missing or empty at the source), `read`, `decode`, `prepare`, `encode`, `import`.
     """
 
     id: str
@@ -129,8 +133,12 @@ class Encoder(Protocol):
         """What batches are ordered by, so that little is padded; a constant where nothing is."""
         ...
 
-    def encode(self, batch: Sequence[Prepared]) -> Float[Tensor, "batch dim"]:
-        """Latents, not normalised, in float32, without gradient."""
+    def collate(self, prepared: Sequence[Prepared]) -> Batch:
+        """Put prepared contents together for one pass; also on the CPU, in a worker process."""
+        ...
+
+    def encode(self, batch: Batch) -> Float[Tensor, "batch dim"]:
+        """Latents of a collated batch, on the encoder's device; not normalised, in float32, without gradient."""
         ...
 
 

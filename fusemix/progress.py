@@ -1,8 +1,11 @@
 """Progress of long work: done, rate and time left; and the one console that everything prints on.
 
-Place in the flow: commands and callbacks -> the terminal. On a terminal a live bar; in a log file nothing
-but the lines that stay.
+Place in the flow: commands and callbacks -> the terminal. On a terminal a live bar; in a log file a line a minute.
 """
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +21,9 @@ from rich.progress import (
 from rich.text import Text
 
 console = Console(highlight=False, soft_wrap=True)
+
+
+LINE_EVERY_SEC = 60.0
 
 
 class _Rate(ProgressColumn):
@@ -41,3 +47,38 @@ def progress_bar() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def counting(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show long work: gives a function that is called with the number of things just done."""
+    log = _Log(label, total)
+    with progress_bar() as bar:
+        task = bar.add_task(label, total=total, note="")
+
+        def advance(count: int) -> None:
+            bar.advance(task, count)
+            log.advance(count)
+
+        yield advance
+
+
+class _Log:
+    """Progress where there is no terminal: now and then a line."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label, self._total, self._done = label, total, 0
+        self._started = self._told = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if console.is_terminal or now - self._told < LINE_EVERY_SEC:
+            return
+        self._told = now
+        rate = self._done / (now - self._started)
+        left = (self._total - self._done) / rate / 60 if rate else float("inf")
+        share = self._done / self._total
+        console.print(
+            f"  {self._label}: {self._done:,} of {self._total:,} ({share:.0%}), {rate:,.1f}/s, {left:,.0f} min left"
+        )

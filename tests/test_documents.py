@@ -80,5 +80,5 @@ def test_the_encoder_of_ones_own_in_the_guide_works(tmp_path, monkeypatch):
     part = yaml.safe_load(blocks(guide, "yaml")[1])["encoders"]["colour"]
     encoder = ENCODERS.build(part["name"], {})
     assert isinstance(encoder, Encoder)
-    red = encoder.encode(encoder.prepare([Image.new("RGB", (8, 8), (255, 0, 0))]))
+    red = encoder.encode(encoder.collate(encoder.prepare([Image.new("RGB", (8, 8), (255, 0, 0))])))
     assert red.tolist() == [[1.0, 0.0, 0.0]]

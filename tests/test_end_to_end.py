@@ -22,7 +22,8 @@ class Colour:
     def to(self, device): return self
     def prepare(self, contents): return [np.asarray(p, dtype=np.float32).mean(axis=(0, 1)) / 255 for p in contents]
     def length(self, prepared): return 1
-    def encode(self, batch): return torch.from_numpy(np.stack(batch))
+    def collate(self, prepared): return torch.from_numpy(np.stack(prepared))
+    def encode(self, batch): return batch
 
 def colour(): return Colour()
 def nothing(): return object()
@@ -169,7 +170,7 @@ def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(w
     cache_features.main(cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
     printed = capsys.readouterr().out
     assert "image/hog: 241 × 144 float16" in printed
-    assert printed.count("(no new)") == 9
+    assert printed.count("(was there already)") == 9
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (latents / "train/image/fine/manifest.json").is_file()
 

@@ -1,18 +1,24 @@
-"""Stage 1, wired: data set, encoders, and the stores that they fill.
+"""Stage 1, wired: data set, encoders, processes, and the stores that they fill.
 
-Place in the flow: CacheConfig -> PairSet, Encoder, StoreWriter.
+Place in the flow: CacheConfig -> PairSet, Encoder, Fabric, StoreWriter.
 """
 
+import os
 from pathlib import Path
+
+from lightning.fabric import Fabric
 
 from fusemix.config import CacheConfig
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
-from fusemix.environment import resolve_device
+from fusemix.encoders.decoding import decoding_fingerprint
 from fusemix.errors import ConfigError
 from fusemix.interfaces import Encoder, Items, PairSet
-from fusemix.latents.sets import items_sha256
 from fusemix.latents.writer import StoreWriter
+from fusemix.parallel import fabric_for
+
+MOST_WORKERS = 16
+"""More processes than this, beside one device, seldom read faster."""
 
 
 def pair_set(config: CacheConfig, split: str) -> PairSet:
@@ -21,12 +27,11 @@ def pair_set(config: CacheConfig, split: str) -> PairSet:
 
 
 def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:
-    """The configured encoders on their device, each for one of the modalities of `pairs`.
+    """The configured encoders, still on the CPU, each for one of the modalities of `pairs`.
 
     Raises:
         ConfigError: an encoder is for another modality, or does not offer what an encoder must.
     """
-    device = resolve_device(config.device)
     built: dict[str, Encoder] = {}
     for slug, part in config.encoders.items():
         encoder = ENCODERS.build(part.name, part.options)
@@ -39,15 +44,45 @@ def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:
                 f"encoders.{slug} ({part.name}) is for {encoder.modality}, but {pairs.dataset} pairs "
                 f"{' with '.join(modalities)}."
             )
-        built[slug] = encoder.to(device)
+        built[slug] = encoder
     return built
 
 
-ENCODER_OFFERS = ("modality", "dim", "sample_rate", "fingerprint", "to", "prepare", "length", "encode")
+ENCODER_OFFERS = ("modality", "dim", "sample_rate", "fingerprint", "to", "prepare", "length", "collate", "encode")
 
 
-def store_writer(config: CacheConfig, items: Items, slug: str, encoder: Encoder, folder: Path) -> StoreWriter:
-    """The store of one encoder over one side, in the folder of its latent set."""
+def fabric(config: CacheConfig) -> Fabric:
+    """The processes that share the work, not launched yet."""
+    return fabric_for(config.accelerator, config.devices, config.num_nodes)
+
+
+def num_workers(config: CacheConfig, fabric: Fabric) -> int:
+    """Processes that read and decode beside each device.
+
+    A share of the cores for each process on this machine: all but one of them beside a GPU, which needs a core to
+    be fed, and at most two beside a CPU, which computes on the others.
+    """
+    if not isinstance(config.num_workers, str):
+        return config.num_workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = cores // max(1, fabric.world_size // config.num_nodes)
+    return max(1, min(share - 1, MOST_WORKERS) if fabric.device.type != "cpu" else min(share, 2))
+
+
+def store_writer(
+    config: CacheConfig, items: Items, items_sha256: str, slug: str, encoder: Encoder, folder: Path, *, is_first: bool
+) -> StoreWriter:
+    """The store of one encoder over one side, in the folder of its latent set.
+
+    Args:
+        config: the run's.
+        items: of the side.
+        items_sha256: hash of their table.
+        slug: name of the encoder.
+        encoder: which is cached.
+        folder: of the latent set.
+        is_first: in the first process, which alone may discard or reopen what is there.
+    """
     return StoreWriter(
         folder / items.modality / slug,
         ids=items.table["id"],
@@ -55,7 +90,12 @@ def store_writer(config: CacheConfig, items: Items, slug: str, encoder: Encoder,
         dim=encoder.dim,
         dtype=config.dtype,
         shard_size=config.shard_size,
-        fingerprint={"encoder": encoder.fingerprint, "items_sha256": items_sha256(items.table)},
+        fingerprint={
+            "encoder": encoder.fingerprint,
+            "decoding": decoding_fingerprint(items.modality),
+            "items_sha256": items_sha256,
+        },
         max_bad_fraction=config.max_bad_fraction,
-        overwrite=config.overwrite,
+        overwrite=config.overwrite and is_first,
+        verify=config.verify and is_first,
     )

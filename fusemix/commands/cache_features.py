@@ -6,79 +6,93 @@ Reads the data set; writes one latent set a split, in <out>/<split>/. A run that
 where it stopped when the same command is given again.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.fabric import Fabric
+
 from fusemix.build import cache as build
+from fusemix.build.filling import Side, fill
 from fusemix.config import CacheConfig, load_config, to_plain
-from fusemix.encoders.extract import encode_spans
-from fusemix.interfaces import Encoder, Items, PairSet
+from fusemix.errors import FusemixError
+from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.manifest import Manifest
-from fusemix.latents.sets import write_set
-from fusemix.progress import console, progress_bar
+from fusemix.latents.sets import items_sha256, write_set
+from fusemix.progress import console
 
 
 def main(argv: Sequence[str]) -> list[Path]:
     """Cache all splits with all encoders; returns the folders of the latent sets."""
     config = load_config(CacheConfig, argv)
+    fabric = build.fabric(config)
+    console.quiet = not fabric.is_global_zero
+    try:
+        return _cache(config, fabric)
+    except FusemixError:
+        if fabric.is_global_zero:  # every process fails alike, and one message is enough
+            raise
+        return []
+
+
+def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     splits = {split: build.pair_set(config, split) for split in config.splits}
     encoders = build.encoders(config, next(iter(splits.values())))
-    folders = []
+    sides = _open(config, splits, encoders) if fabric.is_global_zero else []  # before others are started: it may fail
+    fabric.launch()
+    fabric.barrier()
+    sides = sides or _open(config, splits, encoders, is_first=False)
+    for encoder in encoders.values():
+        encoder.to(str(fabric.device))
+    if fabric.world_size > 1:
+        console.print(f"{fabric.world_size} processes share the work")
+    for side in sides:
+        were_there = {slug for slug, writer in side.writers.items() if writer.is_sealed}
+        for manifest in fill(side, fabric, config):
+            _tell_store(manifest, side.folder, was_there=manifest.encoder in were_there)
+    console.print(f"cached {', '.join(config.encoders)} over {', '.join(splits)} in {config.out}")
+    return [Path(config.out) / split for split in splits]
+
+
+def _open(
+    config: CacheConfig, splits: dict[str, PairSet], encoders: dict[str, Encoder], *, is_first: bool = True
+) -> list[Side]:
+    sides = []
     for split, pairs in splits.items():
         folder = Path(config.out) / split
-        write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite)
-        _tell_pairs(pairs, folder)
+        if is_first:
+            write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite)
+            tell_pairs(pairs, folder)
         for items in pairs.sides:
-            for slug, encoder in encoders.items():
-                if encoder.modality == items.modality:
-                    _cache(config, items, slug, encoder, folder)
-        folders.append(folder)
-    console.print(f"cached {', '.join(config.encoders)} over {', '.join(splits)} in {config.out}")
-    return folders
+            of = {slug: encoder for slug, encoder in encoders.items() if encoder.modality == items.modality}
+            sha256 = items_sha256(items.table)
+            writers = {
+                slug: build.store_writer(config, items, sha256, slug, encoder, folder, is_first=is_first)
+                for slug, encoder in of.items()
+            }
+            if of:
+                sides.append(Side(folder, items, of, writers))
+    return sides
 
 
-def _cache(config: CacheConfig, items: Items, slug: str, encoder: Encoder, folder: Path) -> Manifest:
-    writer = build.store_writer(config, items, slug, encoder, folder)
-    missing = writer.missing()
-    spans = [writer.spans[index] for index in missing]
-    num_items = sum(len(span) for span in spans)
-    started = time.monotonic()
-    with progress_bar() as bar:
-        task = bar.add_task(f"{folder.name} {items.modality} {slug}", total=num_items, note="")
-        encoded = encode_spans(
-            items,
-            encoder,
-            spans,
-            batch_size=config.batch_size,
-            num_workers=config.num_workers,
-            advance=lambda count: bar.advance(task, count),
-        )
-        for index, part in zip(missing, encoded, strict=True):
-            writer.write(index, part.latents, part.rejected)
-    manifest = writer.seal()
-    _tell_store(manifest, writer.folder, num_items, time.monotonic() - started)
-    return manifest
-
-
-def _tell_pairs(pairs: PairSet, folder: Path) -> None:
-    sides = " and ".join(f"{len(items):,} {items.modality} items" for items in pairs.sides)
-    console.print(f"{pairs.dataset}/{pairs.split}: {sides}, {len(pairs.links):,} links")
+def tell_pairs(pairs: PairSet, folder: Path | None) -> None:
+    """Say what a split holds, and what was left out of it."""
+    counts = " and ".join(f"{len(items):,} {items.modality} items" for items in pairs.sides)
+    published = f" (published: {pairs.published[0]:,} and {pairs.published[1]:,})" if pairs.published else ""
+    console.print(f"{pairs.dataset}/{pairs.split}: {counts}, {len(pairs.links):,} links{published}")
     if pairs.excluded:
         first = pairs.excluded[0]
+        where = f" (all in {folder / 'quarantine.jsonl'})" if folder else ""
         console.print(
-            f"  left out {len(pairs.excluded):,} entries, such as {first.id}: {first.reason} "
-            f"(all in {folder / 'quarantine.jsonl'})",
-            style="yellow",
+            f"  left out {len(pairs.excluded):,} entries, such as {first.id}: {first.reason}{where}", style="yellow"
         )
 
 
-def _tell_store(manifest: Manifest, folder: Path, num_items: int, seconds: float) -> None:
+def _tell_store(manifest: Manifest, folder: Path, *, was_there: bool) -> None:
     size = sum(shard.num_bytes for shard in manifest.shards) / 1e6
-    done = f"{num_items:,} new in {seconds:.1f} s, {num_items / max(seconds, 1e-9):,.0f}/s" if num_items else "no new"
     console.print(
         f"  {manifest.modality}/{manifest.encoder}: {manifest.num_rows:,} × {manifest.dim} {manifest.dtype}, "
-        f"{size:,.1f} MB ({done})"
+        f"{size:,.1f} MB{' (was there already)' if was_there else ''}"
     )
     if manifest.num_rejected:
-        console.print(f"  {manifest.num_rejected:,} items set aside: {folder / 'quarantine.jsonl'}", style="yellow")
+        where = folder / manifest.modality / manifest.encoder / "quarantine.jsonl"
+        console.print(f"  {manifest.num_rejected:,} items set aside: {where}", style="yellow")

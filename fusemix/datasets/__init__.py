@@ -11,9 +11,16 @@ DATASETS = Registry(
     {
         "audio_captions": "fusemix.datasets.captioned_files:audio_captions",
         "audiocaps": "fusemix.datasets.audiocaps:audiocaps",
+        "cc3m": "fusemix.datasets.webdataset:cc3m",
+        "clotho": "fusemix.datasets.clotho:clotho",
+        "coco": "fusemix.datasets.coco:coco",
         "flickr30k": "fusemix.datasets.flickr30k:flickr30k",
         "glyphs": "fusemix.datasets.glyphs:glyphs",
         "huggingface": "fusemix.datasets.huggingface:huggingface",
         "image_captions": "fusemix.datasets.captioned_files:image_captions",
+        "sbu": "fusemix.datasets.webdataset:sbu",
+        "visual_genome": "fusemix.datasets.visual_genome:visual_genome",
+        "wavcaps": "fusemix.datasets.wavcaps:wavcaps",
+        "webdataset": "fusemix.datasets.webdataset:webdataset",
     },
 )

@@ -15,12 +15,12 @@ from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.hub import (
     CaptionedRows,
-    column,
     is_retrieval_layout,
     load_rows,
     pair_rows,
     retrieval_rows,
     revision_of,
+    stream,
     undecoded,
 )
 from fusemix.errors import DatasetError
@@ -71,8 +71,11 @@ def audiocaps(
 
 def _lines(table: Path, clips: Path) -> Iterator[CaptionLine]:
     present = {path.stem: path.name for path in sorted(clips.glob("*")) if path.suffix.lower() in ENDINGS}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))  # twice gone through, and 57 thousand at the most
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
     if not rows or not rows[0].keys() >= COLUMNS:
         raise DatasetError(
             f"{table} is not one of AudioCaps' files: it needs the columns {', '.join(sorted(COLUMNS))}."
@@ -101,6 +104,6 @@ def _hub_rows(parquet: str, split: str, revision: str | None) -> CaptionedRows:
         return retrieval_rows(parquet, modality="audio", split=split, revision=revision)
     rows = load_rows(parquet, config=None, split=split, revision=revision)
     rows = undecoded(rows, "audio", parquet, modality="audio")
-    clip = zip(column(rows, "youtube_id", parquet), column(rows, "start_time", parquet), strict=True)
-    ids = [f"{youtube_id}_{start_time}" for youtube_id, start_time in clip]
-    return CaptionedRows(rows, "audio", ids, [[caption] for caption in column(rows, "caption", parquet)])
+    clips = zip(stream(rows, "youtube_id", parquet), stream(rows, "start_time", parquet), strict=True)
+    ids = (f"{youtube_id}_{start_time}" for youtube_id, start_time in clips)
+    return CaptionedRows(rows, "audio", ids, ([caption] for caption in stream(rows, "caption", parquet)))

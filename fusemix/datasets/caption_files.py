@@ -5,12 +5,12 @@ Not here: whether the files are there (captioned_files.py).
 """
 
 import csv
-import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from fusemix.errors import DatasetError
 
@@ -39,11 +39,11 @@ class CaptionLine(NamedTuple):
     split: str | None = None
 
 
-def read_captions(path: Path, *, file_column: str | None, caption_column: str | None) -> list[CaptionLine]:
-    """Read a caption file whose layout follows from its ending.
+def read_captions(path: Path, *, file_column: str | None, caption_column: str | None) -> Iterator[CaptionLine]:
+    """Read a caption file whose layout follows from its ending, line by line.
 
     `.csv` and `.tsv` have a header; `.jsonl` holds one object a line; `.json` is Karpathy's
-    layout; any other ending is Flickr's `file.jpg#0<TAB>caption`.
+    layout, which is read whole; any other ending is Flickr's `file.jpg#0<TAB>caption`.
 
     Args:
         path: the caption file, UTF-8.
@@ -51,40 +51,52 @@ def read_captions(path: Path, *, file_column: str | None, caption_column: str | 
             (for captions also `caption_1`, `caption_2`, … as Clotho has them).
 
     Raises:
-        DatasetError: the file is missing, empty or not in the layout that its ending promises.
+        DatasetError: at once where the file is missing; while it is read where it is empty or not in the layout
+            that its ending promises.
     """
     if not path.is_file():
         raise DatasetError(f"there is no caption file {path}.")
+    return _stream(path, file_column, caption_column)
+
+
+def _stream(path: Path, file_column: str | None, caption_column: str | None) -> Iterator[CaptionLine]:
+    line = None
     try:
         # "utf-8-sig" also reads plain UTF-8; spreadsheets put a byte order mark first.
-        text = path.read_text(encoding="utf-8-sig")
-        lines = list(_read(path, text, file_column, caption_column))
+        with path.open(encoding="utf-8-sig") as file:
+            for line in _read(path, file, file_column, caption_column):
+                yield line
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as {path.suffix or 'text'} in UTF-8: {error}") from error
-    if not lines:
+    if line is None:
         raise DatasetError(f"{path} holds no caption.")
-    return lines
 
 
-def _read(path: Path, text: str, file_column: str | None, caption_column: str | None) -> Iterable[CaptionLine]:
+def _read(path: Path, file: TextIO, file_column: str | None, caption_column: str | None) -> Iterator[CaptionLine]:
+    # A file gives lines that end in \n alone, whatever ended them; U+2028 and U+0085, which a caption may hold, do not.
     match path.suffix.lower():
         case ".csv" | ".tsv":
             separator = "," if path.suffix.lower() == ".csv" else "\t"
-            return _from_rows(path, _table_rows(path, text, separator), file_column, caption_column)
+            return _from_rows(path, _table_rows(path, file, separator), file_column, caption_column)
         case ".jsonl":
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-            if not all(isinstance(row, dict) for row in rows):
-                raise DatasetError(f"{path}: every line must be a JSON object with a file and a caption.")
-            return _from_rows(path, rows, file_column, caption_column)
+            return _from_rows(path, _json_rows(path, file), file_column, caption_column)
         case ".json":
-            return _from_karpathy(path, json.loads(text))
+            return _from_karpathy(path, json.load(file))
         case _:
-            return _from_tokens(path, text)
+            return _from_tokens(path, file)
 
 
-def _table_rows(path: Path, text: str, separator: str) -> list[dict[str, Any]]:
-    # Not splitlines(): a caption may hold U+2028 or U+0085, which end no row.
-    rows: list[dict[Any, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+def _json_rows(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
+    for line in file:
+        if line.strip():
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise DatasetError(f"{path}: every line must be a JSON object with a file and a caption.")
+            yield row
+
+
+def _table_rows(path: Path, file: TextIO, separator: str) -> Iterator[dict[str, Any]]:
+    rows: Iterator[dict[Any, Any]] = csv.DictReader(file, delimiter=separator)
     for number, row in enumerate(rows, start=1):
         extra = row.pop(None, [])  # what the header has no name for
         if any(extra):
@@ -92,22 +104,23 @@ def _table_rows(path: Path, text: str, separator: str) -> list[dict[str, Any]]:
                 f"{path}, row {number} after the header: it has more fields than the header, starting with "
                 f"{extra[0]!r}. A caption that holds {separator!r} must stand in double quotes."
             )
-    return rows
+        yield row
 
 
 def _from_rows(
-    path: Path, rows: Sequence[dict[str, Any]], file_column: str | None, caption_column: str | None
+    path: Path, rows: Iterator[dict[str, Any]], file_column: str | None, caption_column: str | None
 ) -> Iterator[CaptionLine]:
-    if not rows:
+    first = next(rows, None)
+    if first is None:
         return
-    columns = [str(column) for column in rows[0]]
+    columns = [str(column) for column in first]
     file_key = _find(path, columns, "file", file_column, FILE_COLUMNS)
     numbered = [column for column in columns if NUMBERED.fullmatch(column)]
     if caption_column is None and numbered:
         caption_keys = numbered
     else:
         caption_keys = [_find(path, columns, "caption", caption_column, CAPTION_COLUMNS)]
-    for row in rows:
+    for row in chain([first], rows):
         for key in caption_keys:
             value = row.get(key)
             # A file without any caption passes with an empty one, so that it is listed as left out.
@@ -142,11 +155,12 @@ def _from_karpathy(path: Path, data: Any) -> Iterator[CaptionLine]:
             yield CaptionLine(file, caption, image.get("split"))
 
 
-def _from_tokens(path: Path, text: str) -> Iterator[CaptionLine]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _from_tokens(path: Path, file: TextIO) -> Iterator[CaptionLine]:
+    for number, ended in enumerate(file, start=1):
+        line = ended.removesuffix("\n")
         if not line.strip():
             continue
-        match = TOKEN_LINE.fullmatch(line.rstrip("\r"))
+        match = TOKEN_LINE.fullmatch(line)
         if match is None:
             raise DatasetError(
                 f"{path}, line {number}: expected file#number<TAB>caption, found {line[:60]!r}. "
@@ -155,16 +169,20 @@ def _from_tokens(path: Path, text: str) -> Iterator[CaptionLine]:
         yield CaptionLine(match["file"], match["caption"])
 
 
-def read_list(path: Path) -> list[str]:
-    """Read a split list: one file name a line.
+def read_list(path: Path) -> Iterator[str]:
+    """Read a split list, line by line: one file name a line.
 
     Raises:
-        DatasetError: the list is missing, or is not UTF-8.
+        DatasetError: at once where the list is missing; while it is read where it is not UTF-8.
     """
     if not path.is_file():
         raise DatasetError(f"there is no split list {path}.")
+    return _listed(path)
+
+
+def _listed(path: Path) -> Iterator[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            yield from filter(None, map(str.strip, file))
     except UnicodeDecodeError as error:
         raise DatasetError(f"the split list {path} cannot be read as UTF-8: {error}") from error
-    return [line.strip() for line in text.split("\n") if line.strip()]

@@ -4,16 +4,25 @@ Place in the flow: files on disk -> PairSet. `flickr30k` is this with known coun
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Bool
 
 from fusemix.datasets.caption_files import CaptionLine, read_captions, read_list
+from fusemix.datasets.columns import gather, keep, numbered, values
 from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+
+LINES = pa.schema([("file", pa.string()), ("caption", pa.string())])
+LISTED = pa.schema([("file", pa.string())])
+FOUND = pa.schema([("path", pa.string()), ("num_bytes", pa.int64())])
 
 
 def image_captions(
@@ -39,8 +48,14 @@ def image_captions(
     Raises:
         DatasetError: a folder, file, column or split is not there, or no picture is.
     """
-    lines, revision = _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column)
-    return pair_files("image_captions", "image", split, Path(folder), lines, revision)
+    return pair_files(
+        "image_captions",
+        "image",
+        split,
+        Path(folder),
+        _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column),
+        sha256_of_file(Path(captions))[:12],
+    )
 
 
 def audio_captions(
@@ -54,50 +69,99 @@ def audio_captions(
     caption_column: str | None = None,
 ) -> PairSet:
     """A folder of sounds with captions; arguments and errors as for `image_captions`."""
-    lines, revision = _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column)
-    return pair_files("audio_captions", "audio", split, Path(folder), lines, revision)
+    return pair_files(
+        "audio_captions",
+        "audio",
+        split,
+        Path(folder),
+        _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column),
+        sha256_of_file(Path(captions))[:12],
+    )
 
 
 def pair_files(
-    dataset: str, modality: str, split: str, folder: Path, lines: Iterable[CaptionLine], revision: str
+    dataset: str, modality: str, split: str, folder: Path, lines: Iterable[CaptionLine] | pa.Table, revision: str
 ) -> PairSet:
     """Pair the files of a folder with their captions; absent files are listed in `excluded`.
+
+    Args:
+        dataset: short name, for messages and reports.
+        modality: of the files.
+        split: the split that was read.
+        folder: what the names of the files are relative to.
+        lines: a caption of a file each, in the data set's order; or `line_table` of them.
+        revision: which copy of the data this is.
 
     Raises:
         DatasetError: the folder is missing, or holds none of the files.
     """
     if not folder.is_dir():
         raise DatasetError(f"{dataset}: there is no folder {folder}.")
-    rows: dict[str, int] = {}
-    sizes: list[int] = []
-    absent: dict[str, Rejected] = {}
-    captions: list[tuple[int, str]] = []
-    for line in lines:
-        if line.file not in rows and line.file not in absent:
-            path = folder / line.file
-            if line.file and path.is_file():
-                rows[line.file] = len(sizes)
-                sizes.append(path.stat().st_size)
-            else:
-                absent[line.file] = Rejected(line.file, "dataset", f"no such file in {folder}")
-        if line.file in rows:
-            captions.append((rows[line.file], line.caption))
-    if not rows:
-        named = (
-            f"the captions name {len(absent):,} files, such as {next(iter(absent))!r}" if absent else "no file named"
-        )
+    columns = line_table(lines).columns
+    del lines
+    # Emptied on the way, so that no step holds the copies of an earlier one.
+    parts = _media_and_captions(folder, columns)
+    if len(parts["media"]) == 0:
+        absent = parts["excluded"]
+        named = f"the captions name {len(absent):,} files, such as {absent[0].id!r}" if absent else "no file named"
         raise DatasetError(f"{dataset}, split {split!r}: none of the files is in {folder}: {named}.")
-    table = pa.table({"id": list(rows), "path": [str(folder / file) for file in rows], "num_bytes": sizes})
     return pair_captions(
         dataset=dataset,
         revision=revision,
         split=split,
         modality=modality,
-        media=table,
+        media=parts.pop("media"),
         reader=file_reader,
-        captions=captions,
-        excluded=absent.values(),
+        captions=parts.pop("captions"),
+        excluded=parts.pop("excluded"),
     )
+
+
+def line_table(lines: Iterable[CaptionLine] | pa.Table) -> pa.Table:
+    """Columns `file` and `caption` of millions of lines, without space around the caption; a table passes through."""
+    if isinstance(lines, pa.Table):
+        return lines
+    return gather(((line.file, line.caption.strip()) for line in lines), LINES)
+
+
+def _media_and_captions(folder: Path, columns: list[pa.ChunkedArray]) -> dict[str, Any]:
+    """Out of the columns of `line_table`, which are popped: what `pair_captions` wants under these names."""
+    captions, files = columns.pop().chunks, columns.pop().chunks
+    codes, first = numbered(files)
+    names = keep(files, first)
+    found, present, absent = _look_for(folder, names)
+    media = found.add_column(0, "id", pa.chunked_array(keep(names, present), pa.string()))
+    has_file = present[codes]
+    rows = (np.cumsum(present) - 1)[codes[has_file]]
+    captions = pa.chunked_array(keep(captions, has_file), pa.string())
+    return {"media": media, "captions": pa.table({"row": rows, "caption": captions}), "excluded": absent}
+
+
+def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.ndarray, " files"], list[Rejected]]:
+    """Path and size of the files that are there, which ones these are, and the others."""
+    present = np.zeros(sum(map(len, names)), dtype=bool)
+    absent: list[Rejected] = []
+    reason = f"no such file in {folder}"
+
+    def found() -> Iterator[tuple[str, int]]:
+        for row, name in enumerate(values(names)):
+            path = folder / name
+            size = _size_of_file(path) if name else None
+            if size is None:
+                absent.append(Rejected(name, "dataset", reason))
+            else:
+                present[row] = True
+                yield str(path), size
+
+    return gather(found(), FOUND), present, absent
+
+
+def _size_of_file(path: Path) -> int | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # no file system takes a name that is too long or holds a zero byte
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _lines_of_split(
@@ -107,25 +171,40 @@ def _lines_of_split(
     fractions: Mapping[str, float] | None,
     file_column: str | None,
     caption_column: str | None,
-) -> tuple[list[CaptionLine], str]:
+) -> pa.Table:
     lines = read_captions(captions, file_column=file_column, caption_column=caption_column)
-    revision = sha256_of_file(captions)[:12]
     if splits and fractions:
         raise DatasetError("splits (lists of files) and fractions (shares) were both given: give only one of them.")
     if splits:
-        listed = read_list(Path(_known(split, splits, captions)))
-        members = set(listed)
-        captioned = {line.file for line in lines}
-        # A listed file without caption must be listed as left out, so it passes with an empty one.
-        lines = [line for line in lines if line.file in members]
-        lines += [CaptionLine(file, "") for file in dict.fromkeys(listed) if file not in captioned]
-        return lines, revision
+        return _listed_lines(lines, Path(_known(split, splits, captions)))
     if fractions:
         _known(split, fractions, captions)
-        return [line for line in lines if split_by_hash(line.file, fractions) == split], revision
-    known = {line.split: line.split for line in lines if line.split} or {"all": "all"}
-    _known(split, known, captions)
-    return [line for line in lines if (line.split or "all") == split], revision
+        return line_table(line for line in lines if split_by_hash(line.file, fractions) == split)
+    known: dict[str, str] = {}
+
+    def of_split() -> Iterator[CaptionLine]:
+        for line in lines:
+            if line.split:
+                known[line.split] = line.split
+            if (line.split or "all") == split:
+                yield line
+
+    table = line_table(of_split())
+    _known(split, known or {"all": "all"}, captions)
+    return table
+
+
+def _listed_lines(lines: Iterable[CaptionLine], split_list: Path) -> pa.Table:
+    listed = gather(((name,) for name in read_list(split_list)), LISTED)
+    table = line_table(lines)
+    codes, first = numbered([*listed["file"].chunks, *table["file"].chunks])
+    of_list, of_lines = codes[: len(listed)], codes[len(listed) :]
+    is_listed, is_captioned = np.zeros((2, codes.max(initial=0) + 1), dtype=bool)
+    is_listed[of_list], is_captioned[of_lines] = True, True
+    # A listed file without caption must be listed as left out, so it passes with an empty one.
+    silent = listed.filter(pa.array(first[: len(listed)] & ~is_captioned[of_list]))
+    silent = silent.append_column("caption", pa.array([""] * len(silent), pa.string()))
+    return pa.concat_tables([table.filter(pa.array(is_listed[of_lines])), silent])
 
 
 def _known(split: str, known: Mapping[str, str | float], captions: Path) -> str:

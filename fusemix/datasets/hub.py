@@ -7,22 +7,25 @@ decoding sounds in `datasets` needs torchcodec with matching FFmpeg libraries.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets.config
+import numpy as np
 import pyarrow as pa
 from datasets import Audio, Dataset, Image, get_dataset_config_names, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
+from fusemix.datasets.columns import ROWS_AT_ONCE, gather, keep, numbered, values
 from fusemix.datasets.pairs import pair_captions
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 
 FEATURES = {"image": Image, "audio": Audio}
+IDS = pa.schema([("id", pa.string())])
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -43,12 +46,19 @@ class ColumnReader:
 
 
 class CaptionedRows(NamedTuple):
-    """Rows of a data set whose media are still to be grouped by id."""
+    """Rows of a data set whose media are still to be grouped by id.
+
+    Attributes:
+        rows: in the data set's order.
+        column: of the pictures or sounds.
+        ids, captions: one id and any number of captions a row; both are read once, and may be streams.
+        excluded: what the data set has named and could not give.
+    """
 
     rows: Dataset
     column: str
-    ids: Sequence[str]
-    captions: Sequence[Sequence[str]]
+    ids: Iterable[str]
+    captions: Iterable[Sequence[str | None]]
     excluded: Sequence[Rejected] = ()
 
 
@@ -148,35 +158,41 @@ def _holds_bytes(feature: Any) -> bool:
 
 
 def column(rows: Dataset, name: str, path: str) -> list[Any]:
-    """One column, without touching the others.
+    """One column as a list, without touching the others; for millions of rows see `stream`.
 
     Raises:
         DatasetError: there is no such column.
     """
+    return list(stream(rows, name, path))
+
+
+def stream(rows: Dataset, name: str, path: str) -> Iterator[Any]:
+    """The values of one column, a chunk of rows in memory at a time.
+
+    Raises:
+        DatasetError: at once where there is no such column.
+    """
     if name not in rows.column_names:
         raise DatasetError(f"{path} has no column {name!r}; it has: {', '.join(rows.column_names)}.")
-    return list(rows.select_columns([name])[:][name])
+    parts: Any = rows.select_columns([name]).with_format("arrow").iter(ROWS_AT_ONCE)
+    return (value for part in parts for value in part[name].to_pylist())
 
 
 def pair_rows(source: CaptionedRows, *, dataset: str, revision: str, split: str, modality: str) -> PairSet:
     """Group rows of one id into one item, and link it with all its captions."""
-    position_of: dict[str, int] = {}
-    positions: list[int] = []
-    captions: list[tuple[int, str]] = []
-    for position, (item, texts) in enumerate(zip(source.ids, source.captions, strict=True)):
-        if item not in position_of:
-            position_of[item] = len(positions)
-            positions.append(position)
-        captions += [(position_of[item], text or "") for text in texts]
+    ids = gather(((item,) for item in source.ids), IDS)["id"].chunks
+    items, first = numbered(ids)
+    media = pa.table({"id": pa.chunked_array(keep(ids, first), pa.string()), "source_row": np.flatnonzero(first)})
+    per_row = zip(values([pa.array(items)]), source.captions, strict=True)
     rows = source.rows.select_columns([source.column])
     return pair_captions(
         dataset=dataset,
         revision=revision,
         split=split,
         modality=modality,
-        media=pa.table({"id": list(position_of), "source_row": positions}),
+        media=media,
         reader=lambda table: ColumnReader(rows, source.column, table["source_row"]),
-        captions=captions,
+        captions=((item, text or "") for item, texts in per_row for text in texts),
         excluded=source.excluded,
     )
 

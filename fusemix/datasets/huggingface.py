@@ -3,9 +3,10 @@
 Place in the flow: hub name or folder -> PairSet.
 """
 
-from itertools import chain
+from collections.abc import Iterator
+from typing import Any
 
-from fusemix.datasets.hub import CaptionedRows, column, load_rows, pair_rows, revision_of, undecoded
+from fusemix.datasets.hub import CaptionedRows, load_rows, pair_rows, revision_of, stream, undecoded
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
 
@@ -40,15 +41,21 @@ def huggingface(
     modality = media.pop()
     rows = load_rows(path, config=config, split=split, revision=revision)
     rows = undecoded(rows, columns[modality], path, modality=modality)
-    ids = column(rows, columns["id"], path) if "id" in columns else range(len(rows))
-    captions = [value if isinstance(value, list) else [value] for value in column(rows, columns["text"], path)]
-    for caption in chain.from_iterable(captions):
-        if not isinstance(caption, str | None):
-            raise DatasetError(
-                f"{path}: the column {columns['text']!r} holds no captions but {type(caption).__name__}, "
-                f"such as {str(caption)[:60]}. Name another one as dataset.options.columns.text=…"
-            )
-    source = CaptionedRows(rows, columns[modality], [str(item) for item in ids], captions)
+    ids = stream(rows, columns["id"], path) if "id" in columns else range(len(rows))
+    captions = _captions(stream(rows, columns["text"], path), columns["text"], path)
+    source = CaptionedRows(rows, columns[modality], map(str, ids), captions)
     return pair_rows(
         source, dataset="huggingface", revision=revision_of(rows, path, revision), split=split, modality=modality
     )
+
+
+def _captions(texts: Iterator[Any], name: str, path: str) -> Iterator[list[str | None]]:
+    for value in texts:
+        captions = value if isinstance(value, list) else [value]
+        for caption in captions:
+            if not isinstance(caption, str | None):
+                raise DatasetError(
+                    f"{path}: the column {name!r} holds no captions but {type(caption).__name__}, "
+                    f"such as {str(caption)[:60]}. Name another one as dataset.options.columns.text=…"
+                )
+        yield captions

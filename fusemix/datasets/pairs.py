@@ -5,17 +5,26 @@ Not here: file formats (caption_files.py) and hubs (hub.py).
 
 A caption that occurs twice is one item with two links, so that no caption is a wrong answer
 to its own picture. A medium without any caption is left out and listed.
+
+Millions of captions stay in Arrow and numpy; a function lets go of its input (`del`) before it makes the next copy.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Int32, Int64
 
+from fusemix.datasets.columns import ROWS_AT_ONCE, gather, keep, numbered, settled, values
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, PairSet, Raw, Rejected
+
+CAPTIONS = pa.schema([("row", pa.int64()), ("caption", pa.string())])
+WIDE = pa.large_string()
+"""Of what is joined in one array, since `string` ends at 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def pair_captions(
     modality: str,
     media: pa.Table,
     reader: Callable[[pa.Table], Callable[[int], Raw]],
-    captions: Iterable[tuple[int, str]],
+    captions: Iterable[tuple[int, str]] | pa.Table,
     excluded: Iterable[Rejected] = (),
 ) -> PairSet:
     """Link media with their captions.
@@ -65,56 +74,118 @@ def pair_captions(
         modality: of the media.
         media: table of unique media, column `id` first.
         reader: table of the media that are kept -> row -> Raw.
-        captions: (row in `media`, caption), in the data set's order.
+        captions: (row in `media`, caption), in the data set's order; or a table of `row` (int64) and `caption`
+            (string, without space around it).
         excluded: what the data set has named and could not give.
 
     Raises:
         DatasetError: no pair is left.
     """
-    ids = media["id"].to_pylist()
-    texts, links, empty = _unique_captions(ids, captions)
-    left_out = [*excluded, *empty]
-    if not links:
+    table = _caption_table(captions)
+    texts, rows = table["caption"].chunks, table["row"].to_numpy()
+    del captions, table
+    place, full = places_within(rows, len(media)), _are_full(texts)
+    left_out = [*excluded, *_empty_captions(media["id"], rows[~full].tolist(), place[~full].tolist())]
+    if not full.any():
         raise DatasetError(f"{dataset}, split {split!r}: no pair is left. {_first_reasons(left_out)}")
-    unique = np.unique(np.array(links, dtype=np.int64), axis=0)
-    linked = np.unique(unique[:, 0])
-    for row in np.setdiff1d(np.arange(len(ids)), linked):
-        left_out.append(Rejected(ids[row], "dataset", "no caption"))
-    unique[:, 0] = np.searchsorted(linked, unique[:, 0])
-    kept = media.take(pa.array(linked))
+    rows, place, texts = rows[full], place[full], keep(texts, full)
+    linked = np.zeros(len(media), dtype=bool)
+    linked[rows] = True
+    left_out += [Rejected(item, "dataset", "no caption") for item in values(keep(media["id"].chunks, ~linked))]
+    columns, schema = [column.chunks for column in media.columns], media.schema
+    del media
+    columns = [pa.chunked_array(keep(c, linked), kind) for c, kind in zip(columns, schema.types, strict=True)]
+    kept = pa.table(columns, schema=schema)
+    rows = (np.cumsum(linked) - 1)[rows]
+    unique, links = _unique_captions(kept["id"], texts, rows, place)
     return PairSet(
         dataset=dataset,
         revision=revision,
         split=split,
         left=Items(modality, kept, reader(kept)),
-        right=Items("text", texts, TextReader(texts["caption"])),
-        links=unique,
+        right=Items("text", unique, TextReader(unique["caption"])),
+        links=links,
         excluded=tuple(left_out),
     )
 
 
+def _caption_table(captions: Iterable[tuple[int, str]] | pa.Table) -> pa.Table:
+    if isinstance(captions, pa.Table):
+        return captions
+    return gather(((row, caption.strip()) for row, caption in captions), CAPTIONS)
+
+
+def _are_full(texts: list[pa.Array]) -> Bool[np.ndarray, " captions"]:
+    lengths = [pc.call_function("binary_length", [chunk]).to_numpy() for chunk in texts]
+    return np.concatenate(lengths) > 0 if lengths else np.zeros(0, dtype=bool)
+
+
+def _empty_captions(ids: pa.ChunkedArray, rows: list[int], places: list[int]) -> Iterator[Rejected]:
+    for row, place in zip(rows, places, strict=True):
+        yield Rejected(f"{ids[row].as_py()}#{place}", "dataset", "empty caption")
+
+
 def _unique_captions(
-    ids: list[str], captions: Iterable[tuple[int, str]]
-) -> tuple[pa.Table, list[tuple[int, int]], list[Rejected]]:
-    """Table of unique captions, links to them, and the empty ones; a caption is named after its first medium."""
-    rows_of: dict[str, int] = {}
-    caption_ids: list[str] = []
-    links: list[tuple[int, int]] = []
-    empty: list[Rejected] = []
-    seen = np.zeros(len(ids), dtype=np.int64)
-    for media_row, caption in captions:
-        caption_id = f"{ids[media_row]}#{seen[media_row]}"
-        seen[media_row] += 1
-        text = caption.strip()
-        if not text:
-            empty.append(Rejected(caption_id, "dataset", "empty caption"))
-            continue
-        if text not in rows_of:
-            rows_of[text] = len(caption_ids)
-            caption_ids.append(caption_id)
-        links.append((media_row, rows_of[text]))
-    table = pa.table({"id": pa.array(caption_ids, pa.string()), "caption": pa.array(rows_of, pa.string())})
-    return table, links, empty
+    ids: pa.ChunkedArray,
+    texts: list[pa.Array],
+    rows: Int64[np.ndarray, " captions"],
+    place: Int32[np.ndarray, " captions"],
+) -> tuple[pa.Table, Int64[np.ndarray, "links 2"]]:
+    """Table of unique captions, each named where it appears first, and the links to them."""
+    codes, first = numbered(texts)
+    names = _caption_ids(ids, rows[first], place[first])
+    columns = [pa.chunked_array(chunks, pa.string()) for chunks in (names, keep(texts, first))]
+    return pa.table(columns, names=["id", "caption"]), unique_links(rows, codes)
+
+
+def _caption_ids(
+    ids: pa.ChunkedArray, rows: Int64[np.ndarray, " captions"], place: Int32[np.ndarray, " captions"]
+) -> list[pa.Array]:
+    """A caption is named after its medium and its place among the captions of this: `3.jpg#0`."""
+    parts = []
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        here = rows[at : at + ROWS_AT_ONCE]
+        # Arrow joins all chunks to take from them, so only the stretch that is needed is taken from.
+        low = int(here.min())
+        stretch = ids.slice(low, int(here.max()) - low + 1).cast(WIDE).combine_chunks()
+        numbers = pa.array(place[at : at + ROWS_AT_ONCE]).cast(WIDE)
+        named = [stretch.take(pa.array(here - low)), numbers, pa.scalar("#", WIDE)]
+        parts.append(settled(pc.call_function("binary_join_element_wise", named).cast(pa.string())))
+    return parts
+
+
+def places_within(rows: Int64[np.ndarray, " captions"], num_media: int) -> Int32[np.ndarray, " captions"]:
+    """How many earlier captions belong to the same medium.
+
+    Args:
+        rows: of the media, in [0, num_media).
+        num_media: how many media there are.
+    """
+    seen = np.zeros(num_media, dtype=np.int64)
+    places = np.empty(len(rows), dtype=np.int32)
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        here = rows[at : at + ROWS_AT_ONCE]
+        order = np.argsort(here, kind="stable")
+        media, starts, counts = np.unique(here[order], return_index=True, return_counts=True)
+        places[at + order] = np.arange(len(here)) - np.repeat(starts, counts) + np.repeat(seen[media], counts)
+        seen[media] += counts
+    return places
+
+
+def unique_links(left: Int64[np.ndarray, " links"], right: Int64[np.ndarray, " links"]) -> Int64[np.ndarray, "_ 2"]:
+    """The distinct pairs of two columns of rows, in order of the left row, then of the right.
+
+    A pair is one number while it is sorted, which is faster than `np.unique(axis=0)`. `right` is overwritten.
+    """
+    width = int(right.max(initial=0)) + 1
+    keys = right
+    keys += left * width
+    keys.sort()
+    new = np.r_[True, keys[1:] != keys[:-1]][: len(keys)]
+    keys = keys if new.all() else keys[new]
+    links = np.empty((len(keys), 2), dtype=np.int64)
+    np.divmod(keys, width, out=(links[:, 0], links[:, 1]))
+    return links
 
 
 def _first_reasons(rejected: list[Rejected], most: int = 3) -> str:

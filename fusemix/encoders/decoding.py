@@ -2,23 +2,86 @@
 
 Place in the flow: Raw -> decode -> Content, once per item, whatever the number of encoders.
 Not here: sizes, crops and scales, which belong to an encoder.
+
+What is whole is decoded by its content, whatever its name; what breaks off, is damaged, or has no one
+meaning raises and is set aside, since its latent would stand for something else than its caption does.
+The table in docs/encoders.md, "What is decoded and what is set aside", says it kind by kind.
 """
 
 import io
+import re
+import warnings
+import zlib
 from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
-from PIL import Image, ImageOps
+from jaxtyping import Float
+from PIL import ExifTags, Image
 
 from fusemix.interfaces import Content, Raw, Waveform
 
-HIGH_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
+"""Modes of PIL whose values go beyond 255 or lie in [0, 1], which PIL itself would clip."""
+
+LONGEST_SIDES = 200
+"""Most widths in a height, or heights in a width. Resizing the shorter side of 1×20000 to 256 would take 5 GB."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes a picture upright."""
+
+LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
+"""Sample rates of sounds in hertz, from whale song to bat calls; others are mistakes."""
+
+MOST_SAMPLES = 1 << 30
+"""Samples of one sound over all channels: 4 GiB in float32, or three hours of CD."""
+
+SHORTEST_SEC, LONGEST_SEC = 0.001, 6 * 3600
+"""What is shorter says nothing; what is longer takes gigabytes at the rate of an encoder."""
+
+LOST_SEC = 0.1
+"""A sound that is shorter than it says by less than this is whole: encoders round, and an MP3 may lose a frame."""
+
+UNKNOWN_BYTES = 0x7FFFF000
+"""Programs that write to a pipe state this size or a larger one, since they cannot know it."""
+
+STATED_SIZE = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""Where libsndfile's log says that a WAV, AIFF or AU file states another size than it has."""
+
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits in the other order."""
+
+CONTROLS = re.compile("[\0-\b\x0e-\x1f\x7f]")
+"""Control characters but for white space; some tokenizers stop at NUL."""
+
+# PIL warns on large pictures, broken EXIF blocks and odd palettes; each case is decided here. Once and last in
+# the list of filters: a filter for each picture would not be safe in threads, and -W still has the last word.
+warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
+
+
+RULES = 2
+"""Number of the rules below; raised whenever one of them changes what an item decodes to."""
+DECODING_PACKAGES = {"image": ("pillow",), "audio": ("soundfile", "soxr")}
+
+
+def decoding_fingerprint(modality: str) -> dict[str, Any]:
+    """What of decoding changes the numbers of a modality, as plain data."""
+    return {"rules": RULES, "packages": {name: version(name) for name in DECODING_PACKAGES.get(modality, ())}}
 
 
 def decode(modality: str, raw: Raw) -> Content:
-    """Decode one item; a modality that is neither image nor audio is handed through.
+    """Decode one item; a modality that is neither image, audio nor text is handed through.
 
     Raises:
         Exception: whatever the decoder raises; the caller sets the item aside.
@@ -26,47 +89,173 @@ def decode(modality: str, raw: Raw) -> Content:
     return DECODERS[modality](raw) if modality in DECODERS else raw
 
 
-def decode_image(raw: bytes | Image.Image) -> Image.Image:
-    """Decode a picture to RGB, upright as its EXIF data says; of an animation the first frame.
+def decode_image(raw: Raw) -> Image.Image:
+    """Decode a picture to RGB, upright as its EXIF data says; of an animation or many pages the first.
+
+    Transparent parts show white, 16 bits are scaled to 8, floats are read as 0 to 1, and colour
+    profiles are passed over. A broken EXIF block counts as none.
+
+    Args:
+        raw: the bytes of a file, or a PIL picture, which is left as it is.
 
     Raises:
-        OSError: the bytes are no picture, or break off.
-        ValueError: the picture has more pixels than PIL's limit against decompression bombs.
+        OSError: the bytes are no picture, break off, or do not fit their checksums.
+        ValueError: there are no bytes; the picture has more pixels than PIL's limit against decompression
+            bombs, or is too long and thin; or its numbers have no known white.
+        Image.DecompressionBombError: it has more than twice as many.
+        TypeError: `raw` is something else.
     """
-    picture = Image.open(io.BytesIO(raw)) if isinstance(raw, bytes) else raw
-    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(f"{picture.width}×{picture.height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in HIGH_BIT_MODES:  # PIL would clip 16 bits at 255 instead of scaling
-        picture = Image.fromarray((np.asarray(picture, dtype=np.float64) / 257).clip(0, 255).astype(np.uint8))
-    return picture.convert("RGB")
+    picture = _open_picture(raw) if isinstance(raw, bytes) else raw
+    if not isinstance(picture, Image.Image):
+        raise TypeError(f"a picture must be the bytes of a file or a PIL image, not {type(raw).__name__}")
+    _check_size(*picture.size)
+    picture = _on_white(_scaled(_upright(picture)))
+    rgb = picture.convert("RGB")
+    rgb.info.clear()  # so that nothing turns it or reads its transparency again
+    return rgb
 
 
-def decode_audio(raw: bytes | Waveform) -> Waveform:
-    """Decode a sound to mono: soundfile first, torchcodec for what soundfile cannot read.
+def _open_picture(raw: bytes) -> Image.Image:
+    if not raw:
+        raise ValueError("the file is empty")
+    picture = Image.open(io.BytesIO(raw))
+    if picture.format == "EPS":
+        raise ValueError("PostScript is a program, and programs of strangers are not run")
+    if picture.format != "PNG":
+        return picture
+    try:
+        picture.verify()  # decoding compares no checksum of a chunk, and one flipped bit in 70 would pass
+    except SyntaxError as error:
+        raise OSError(str(error)) from error
+    return Image.open(io.BytesIO(raw))
+
+
+def _check_size(width: int, height: int) -> None:
+    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(f"{width}×{height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
+    if max(width, height) > LONGEST_SIDES * min(width, height):
+        raise ValueError(f"{width}×{height} pixels: one side is more than {LONGEST_SIDES} times the other")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    picture.load()  # before the EXIF data is read: a TIFF turns itself while it is loaded
+    try:
+        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # PIL raises all kinds of errors on a broken EXIF block
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    if picture.mode not in DEEP_MODES:
+        return picture
+    values = np.asarray(picture, dtype=np.float64)
+    white = 1 if picture.mode == "F" else 65535
+    if not (values.min() >= 0 and values.max() <= white):  # also where a value is NaN
+        raise ValueError(f"pixels from {values.min():g} to {values.max():g} where 0 is black and {white} is white")
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+
+
+def decode_audio(raw: Raw) -> Waveform:
+    """Decode a sound to mono, the mean of its channels: soundfile first, torchcodec for what it cannot read.
+
+    Samples beyond full scale stay as they are. A sound that lacks more than LOST_SEC of what its file
+    promises breaks off. MP3 files without a header that says their length promise nothing.
+
+    Args:
+        raw: the bytes of a file, or a Waveform, which is handed through.
 
     Raises:
-        ValueError: nothing can read the bytes, or they hold no samples.
+        ValueError: nothing can read the bytes; the sound breaks off, is damaged, holds no samples or some
+            that are not finite, has an impossible rate, or is too short or too long.
+        TypeError: `raw` is something else.
     """
-    wave = raw if isinstance(raw, Waveform) else _decode_bytes(raw)
-    if wave.samples.size == 0:
+    wave = _decode_sound(raw) if isinstance(raw, bytes) else raw
+    if not isinstance(wave, Waveform):
+        raise TypeError(f"a sound must be the bytes of a file or a Waveform, not {type(raw).__name__}")
+    samples = wave.samples
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise TypeError(f"a Waveform holds mono samples in floating point, not {samples.dtype} {samples.shape}")
+    if samples.size == 0:
         raise ValueError("the sound holds no samples")
+    _check_rate(wave.sample_rate)
+    if not SHORTEST_SEC <= (seconds := samples.size / wave.sample_rate) <= LONGEST_SEC:
+        raise ValueError(f"the sound lasts {seconds:.3g} s, and not {SHORTEST_SEC} to {LONGEST_SEC:,} s")
+    if num_bad := samples.size - np.count_nonzero(np.isfinite(samples)):
+        raise ValueError(f"{num_bad:,} of {samples.size:,} samples are NaN or infinite")
     return wave
 
 
-def _decode_bytes(raw: bytes) -> Waveform:
+def _check_rate(rate: int) -> None:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(f"a sound has a sample rate of {LOWEST_RATE} to {HIGHEST_RATE:,} Hz, not of {rate:,} Hz")
+
+
+def _decode_sound(raw: bytes) -> Waveform:
+    if not raw:
+        raise ValueError("the file is empty")
+    _check_ogg_pages(raw)
     try:
-        samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
-        return Waveform(samples.mean(axis=1), int(rate))
+        file = soundfile.SoundFile(io.BytesIO(raw))
     except soundfile.LibsndfileError as error:
         return _decode_with_torchcodec(raw, error)
+    with file:
+        return Waveform(_read_all(file), int(file.samplerate))
 
 
-def _decode_with_torchcodec(raw: bytes, reason: Exception) -> Waveform:
+def _check_ogg_pages(raw: bytes) -> None:
+    """Compare all pages with their checksums: libsndfile passes over damaged ones, and over a missing end."""
+    page = 0
+    while raw.startswith(b"OggS", page):  # layout of a page: RFC 3533, section 6
+        body = page + 27 + (raw[page + 26] if page + 26 < len(raw) else 0)
+        end = body + sum(raw[page + 27 : body])
+        stated = raw[page + 22 : page + 26]
+        if end > len(raw) or _ogg_checksum(raw[page : page + 22] + bytes(4) + raw[page + 26 : end]) != stated:
+            raise ValueError(f"the sound breaks off or is damaged: the OGG page at byte {page:,} is not whole")
+        page = end
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """OGG's CRC-32 is that of zlib with all bits in the other order and without the two inversions."""
+    crc = zlib.crc32(page.translate(REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(REVERSED)
+
+
+def _read_all(file: soundfile.SoundFile) -> Float[np.ndarray, " samples"]:
+    if file.frames * file.channels > MOST_SAMPLES:
+        raise ValueError(f"{file.frames:,} samples in {file.channels} channels are more than {MOST_SAMPLES:,}")
+    _check_rate(file.samplerate)
+    try:
+        channels = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"the sound breaks off or is damaged: {error.error_string}") from error
+    stated = _stated_frames(file)
+    if stated - len(channels) > LOST_SEC * file.samplerate and len(channels):
+        have, want = len(channels) / file.samplerate, stated / file.samplerate
+        raise ValueError(f"the sound breaks off or is damaged: {have:.2f} s of the {want:.2f} s that its file states")
+    return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+
+
+def _stated_frames(file: soundfile.SoundFile) -> int:
+    """Frames that the file says it has; libsndfile cuts uncompressed sounds to what is there."""
+    sizes = STATED_SIZE.search(file.extra_info)
+    stated, there = map(int, sizes.groups()) if sizes else (0, 0)
+    return file.frames * stated // there if there and stated < UNKNOWN_BYTES else file.frames
+
+
+def _decode_with_torchcodec(raw: bytes, reason: soundfile.LibsndfileError) -> Waveform:
     try:
         from torchcodec.decoders import AudioDecoder  # pyright: ignore[reportMissingImports]
-    except (ImportError, OSError, RuntimeError):  # OSError and RuntimeError: FFmpeg or CUDA libraries are missing
-        raise ValueError(f"soundfile: {reason}; torchcodec, which reads more formats, is not usable here") from reason
+    except (ImportError, OSError, RuntimeError) as error:  # the last two: FFmpeg or CUDA libraries are missing
+        message = f"soundfile: {reason.error_string} torchcodec, which reads more formats, is not usable here"
+        raise ValueError(message) from error
     decoded = AudioDecoder(raw).get_all_samples()
     return Waveform(decoded.data.mean(dim=0).numpy(), int(decoded.sample_rate))
 
@@ -78,14 +267,25 @@ def resample(wave: Waveform, sample_rate: int) -> Waveform:
     return Waveform(soxr.resample(wave.samples, wave.sample_rate, sample_rate), sample_rate)
 
 
-def clean_text(raw: str) -> str:
-    """A caption without NUL bytes, which tokenizers stop at, and without outer white space.
+def clean_text(raw: Raw) -> str:
+    """A caption that every tokenizer takes, without outer white space.
+
+    Control characters become spaces, halves of surrogate pairs are joined where both are there, and a
+    lone half becomes U+FFFD. Everything else stays: emoji, right-to-left marks, any length.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: nothing is left that can be seen.
+        TypeError: `raw` is no str.
     """
-    text = raw.replace("\0", " ").strip()
-    if not text:
+    if not isinstance(raw, str):
+        raise TypeError(f"a text must be a str, not {type(raw).__name__}")
+    text = CONTROLS.sub(" ", raw)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = text.strip()
+    if not any(map(str.isprintable, text.replace(" ", ""))):
         raise ValueError("the text is empty")
     return text
 

@@ -1,175 +1,157 @@
-"""Run an encoder over items: read and decode ahead in worker processes, encode in batches.
+"""Run encoders over items, while workers read ahead and the device never waits for a copy.
 
-Place in the flow: Items + Encoder -> latents, span by span.
-Not here: shards and files (latents/writer.py).
+Place in the flow: Items + Encoders -> latents, task by task.
+Not here: reading and decoding (reading.py), shards and files (latents/writer.py).
 
-What an item gives does not depend on the number of workers. A bad item is set aside with its
-stage and reason, and never ends the run.
+What an item gives does not depend on the number of workers or processes. A batch that does not fit into
+memory is halved; an item that the model cannot take is set aside with its reason.
 """
 
-import contextlib
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
 
-from fusemix.encoders.decoding import decode, resample
-from fusemix.interfaces import Content, Encoder, Items, Prepared, Raw, Rejected
-
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-BATCHES_SORTED_TOGETHER = 64
-"""How many batches of text are put in order of length at once."""
+from fusemix.encoders.reading import Task, Window, one_line, read_window, windows_ahead
+from fusemix.errors import EncoderError
+from fusemix.interfaces import Batch, Encoder, Items, Rejected
 
 
-class Encoded(NamedTuple):
-    """Latents of some consecutive rows; a rejected item's row is NaN."""
+class Extracted(NamedTuple):
+    """What an encoder gave for the rows of a task; a rejected item's row is NaN."""
 
-    rows: range
     latents: Float[np.ndarray, "rows dim"]
     rejected: tuple[Rejected, ...]
 
 
-class _Window(NamedTuple):
-    rows: range
-    places: list[int]
-    prepared: list[Prepared]
-    rejected: list[Rejected]
-
-
-@dataclass(frozen=True)
-class _Windows(Dataset):
-    """Element i is the i-th run of rows, read, decoded and prepared."""
-
-    items: Items
-    encoder: Encoder
-    windows: list[range]
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> _Window:
-        rows = self.windows[index]
-        contents, places, rejected = self._contents(rows)
-        prepared, places = self._prepare(contents, places, rows, rejected)
-        return _Window(rows, places, prepared, rejected)
-
-    def _contents(self, rows: range) -> tuple[list[Content], list[int], list[Rejected]]:
-        contents, places, rejected = [], [], []
-        for place, row in enumerate(rows):
-            stage = "read"
-            try:
-                raw: Raw = self.items.read(row)
-                stage = "decode"
-                content = decode(self.items.modality, raw)
-                if self.items.modality == "audio" and self.encoder.sample_rate:
-                    content = resample(content, self.encoder.sample_rate)
-            except Exception as error:  # a decoder may raise anything, and one bad item must not end the run
-                rejected.append(Rejected(_id(self.items, row), stage, _one_line(error)))
-            else:
-                contents.append(content)
-                places.append(place)
-        return contents, places, rejected
-
-    def _prepare(
-        self, contents: list[Content], places: list[int], rows: range, rejected: list[Rejected]
-    ) -> tuple[list[Prepared], list[int]]:
-        with contextlib.suppress(Exception):
-            return self.encoder.prepare(contents), places
-        prepared, kept = [], []
-        for content, place in zip(contents, places, strict=True):  # find out which one it was
-            try:
-                prepared += self.encoder.prepare([content])
-                kept.append(place)
-            except Exception as error:
-                rejected.append(Rejected(_id(self.items, rows[place]), "prepare", _one_line(error)))
-        return prepared, kept
-
-
-def encode_spans(
+def extract(
     items: Items,
-    encoder: Encoder,
-    spans: Sequence[range],
+    encoders: Mapping[str, Encoder],
+    tasks: Sequence[Task],
     *,
-    batch_size: int,
+    batch_sizes: Mapping[str, int],
     num_workers: int,
-    advance: Callable[[int], None],
-) -> Iterator[Encoded]:
-    """Encode spans of rows, in order; batches never reach across the end of a span.
+    device: torch.device,
+    advance: Callable[[int, Sequence[Rejected]], None],
+    seconds: defaultdict[str, float],
+) -> Iterator[dict[str, Extracted]]:
+    """Encode tasks, in order; batches never reach across the end of a task.
 
     Args:
         items: one side of a pair set.
-        encoder: of the same modality, already on its device.
-        spans: rows to encode; none is empty.
-        batch_size: items in one pass of the encoder.
-        num_workers: processes that read and decode; texts are prepared in this process.
-        advance: called with the number of items just encoded.
+        encoders: by name, of the same modality, already on their device.
+        tasks: rows and the encoders that want them; none is empty.
+        batch_sizes: items in one pass of each encoder that a task names; halved where memory does not suffice.
+        num_workers: processes that read and decode.
+        device: where the encoders are.
+        advance: called with the number of rows just encoded and what was set aside among them.
+        seconds: receives what read, decode and prepare (summed over workers), encode and waiting took.
 
     Yields:
-        One result a span.
+        For each task, encoder -> its latents.
+
+    Raises:
+        EncoderError: not even one item fits into the device's memory.
     """
-    is_text = items.modality == "text"
-    step = batch_size * (BATCHES_SORTED_TOGETHER if is_text else 1)
-    windows = [span[at : at + step] for span in spans for at in range(0, len(span), step)]
-    loader: DataLoader[Any] = DataLoader(
-        _Windows(items, encoder, windows),
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=0 if is_text else num_workers,
-    )
-    encoded = (_encode_window(items, encoder, window, batch_size) for window in loader)
-    for span in spans:
-        parts: list[Encoded] = []
-        while not parts or parts[-1].rows.stop < span.stop:
-            parts.append(next(encoded))
-            advance(len(parts[-1].rows))
-        rejected = tuple(item for part in parts for item in part.rejected)
-        yield Encoded(span, np.concatenate([part.latents for part in parts]), rejected)
+    sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
+    run = _Run(items, encoders, sizes, device)
+    pin = device.type == "cuda" and num_workers > 0
+    windows = iter(windows_ahead(items, encoders, tasks, sizes, num_workers=num_workers, pin_memory=pin))
+    for rows, names in tasks:
+        parts = {name: _Part() for name in names}
+        done = 0
+        while done < len(rows):
+            started = time.perf_counter()
+            window: Window = next(windows)
+            fetched = time.perf_counter()
+            chunk = rows[done : done + window.num_rows]
+            fresh = [item for name in names for item in run.add(parts[name], name, window, chunk)]
+            done += window.num_rows
+            spent = {**window.seconds, "wait": fetched - started, "encode": time.perf_counter() - fetched}
+            for stage, duration in spent.items():
+                seconds[stage] += duration
+            advance(len(chunk), fresh)
+        fetched = time.perf_counter()
+        extracted = {name: parts[name].gathered(rows, encoders[name].dim) for name in names}
+        seconds["encode"] += time.perf_counter() - fetched
+        yield extracted
 
 
-def _encode_window(items: Items, encoder: Encoder, window: _Window, batch_size: int) -> Encoded:
-    latents = np.full((len(window.rows), encoder.dim), np.nan, dtype=np.float32)
-    by_length = sorted(range(len(window.places)), key=lambda i: encoder.length(window.prepared[i]))
-    rejected = list(window.rejected)
-    for start in range(0, len(by_length), batch_size):
-        chosen = by_length[start : start + batch_size]
+@dataclass
+class _Part:
+    """What one encoder has given so far of a task; latents stay on the device until the task is done."""
+
+    rows: list[int] = field(default_factory=list)
+    latents: list[Tensor] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def gathered(self, rows: range, dim: int) -> Extracted:
+        latents = np.full((len(rows), dim), np.nan, dtype=np.float32)
+        if self.rows:
+            latents[np.array(self.rows) - rows.start] = torch.cat(self.latents).float().cpu().numpy()
+        return Extracted(latents, tuple(self.rejected))
+
+
+@dataclass(frozen=True)
+class _Run:
+    items: Items
+    encoders: Mapping[str, Encoder]
+    sizes: Mapping[str, Tensor]
+    device: torch.device
+
+    def add(self, part: _Part, name: str, window: Window, rows: Sequence[int]) -> list[Rejected]:
+        """Encode one encoder's batches of a window; returns what was set aside."""
+        before = len(part.rejected)
+        mine = window.of[name]
+        part.rejected += [*window.rejected, *mine.rejected]
+        for places, batch in zip(mine.places, mine.batches, strict=True):
+            self._encode(part, name, batch, [rows[place] for place in places])
+        return part.rejected[before:]
+
+    def _encode(self, part: _Part, name: str, batch: Batch, rows: list[int]) -> None:
         try:
-            latents[[window.places[i] for i in chosen]] = _encode(encoder, [window.prepared[i] for i in chosen])
-        except (torch.OutOfMemoryError, torch.AcceleratorError):  # the device's fault, and no item is to blame
+            part.latents.append(self._latents(name, batch, len(rows)))
+            part.rows += rows
+            return
+        except torch.AcceleratorError:  # the device's fault, and no item is to blame
             raise
-        except Exception:
-            rejected += _encode_singly(encoder, window, chosen, latents, items)
-    return Encoded(window.rows, latents, tuple(rejected))
-
-
-def _encode_singly(
-    encoder: Encoder, window: _Window, chosen: list[int], latents: Float[np.ndarray, "rows dim"], items: Items
-) -> Iterator[Rejected]:
-    for i in chosen:  # find out which one it was
-        place = window.places[i]
-        try:
-            latents[place] = _encode(encoder, [window.prepared[i]])[0]
         except Exception as error:
-            yield Rejected(_id(items, window.rows[place]), "encode", _one_line(error))
+            is_too_much, reason = is_out_of_memory(error), one_line(error)
+        if len(rows) > 1:  # not within `except`, where the error would keep the memory of the failed pass
+            self._encode_again(part, name, rows, is_too_much)
+        elif is_too_much:
+            raise EncoderError(
+                f"encoders.{name}: not even one item fits into the memory of {self.device}: {reason} "
+                "Use a smaller model, dtype=bfloat16, or another device."
+            )
+        else:
+            part.rejected.append(Rejected(self.items.table["id"][rows[0]].as_py(), "encode", reason))
+
+    def _latents(self, name: str, batch: Batch, num_rows: int) -> Tensor:
+        with torch.inference_mode():
+            latents = self.encoders[name].encode(batch)
+        if latents.shape != (num_rows, self.encoders[name].dim):
+            raise ValueError(f"gave latents of shape {tuple(latents.shape)} for {num_rows} items")
+        return latents
+
+    def _encode_again(self, part: _Part, name: str, rows: list[int], is_too_much: bool) -> None:
+        """Halve a batch that is too large for memory; find the item that spoils any other."""
+        size = len(rows) // 2 if is_too_much else 1
+        if is_too_much:
+            self.sizes[name].clamp_(max=size)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        self.add(part, name, read_window(self.items, rows, {name: self.encoders[name]}, {name: size}), rows)
 
 
-def _encode(encoder: Encoder, batch: list[Prepared]) -> Float[np.ndarray, "batch dim"]:
-    with torch.inference_mode():
-        return encoder.encode(batch).float().cpu().numpy()
-
-
-def _id(items: Items, row: int) -> str:
-    return items.table["id"][row].as_py()
-
-
-def _as_it_is(window: Any) -> Any:
-    return window
-
-
-def _one_line(error: Exception) -> str:
-    text = ADDRESS.sub("", " ".join(str(error).split()))  # addresses differ from run to run, and say nothing
-    return f"{type(error).__name__}: {text}"[:300]
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device, or the CPU's allocator, had no memory left."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    named = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or named

@@ -73,9 +73,13 @@ class HogEncoder:
         """Always 1: nothing is padded."""
         return 1
 
-    def encode(self, batch: Sequence[Float[np.ndarray, " dim"]]) -> Float[Tensor, "batch dim"]:
-        """Stack what was prepared."""
-        return torch.from_numpy(np.stack(batch))
+    def collate(self, prepared: Sequence[Float[np.ndarray, " dim"]]) -> Float[Tensor, "batch dim"]:
+        """Stacked."""
+        return torch.from_numpy(np.stack(prepared))
+
+    def encode(self, batch: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Nothing is left to do."""
+        return batch
 
     def _describe(self, picture: Image.Image) -> Float[np.ndarray, " dim"]:
         grey = picture.convert("L").resize((self._size, self._size), Image.Resampling.BILINEAR)

@@ -47,7 +47,7 @@ class OpenClipImage:
 
     def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any]) -> None:
         self._network, self._transform, self.fingerprint = network, transform, fingerprint
-        self.dim = self.encode(self.prepare([Image.new("RGB", (64, 48))])).shape[1]
+        self.dim = self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))).shape[1]
 
     def to(self, device: str) -> "OpenClipImage":
         """Move the model."""
@@ -62,11 +62,16 @@ class OpenClipImage:
         """Always 1: nothing is padded."""
         return 1
 
-    def encode(self, batch: Sequence[Tensor]) -> Float[Tensor, "batch dim"]:
+    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Stacked."""
+        return torch.stack(list(prepared))
+
+    def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
         """Run the image tower."""
         parameter = next(self._network.parameters())
         with torch.inference_mode():
-            return self._network.encode_image(torch.stack(list(batch)).to(parameter.device, parameter.dtype)).float()
+            pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
+            return self._network.encode_image(pixels).float()
 
 
 class OpenClipText:
@@ -77,7 +82,7 @@ class OpenClipText:
 
     def __init__(self, network: Any, tokenizer: Any, fingerprint: dict[str, Any]) -> None:
         self._network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint
-        self.dim = self.encode(self.prepare(["width"])).shape[1]
+        self.dim = self.encode(self.collate(self.prepare(["width"]))).shape[1]
 
     def to(self, device: str) -> "OpenClipText":
         """Move the model."""
@@ -92,11 +97,15 @@ class OpenClipText:
         """Always the same: the model knows one length."""
         return len(prepared)
 
-    def encode(self, batch: Sequence[Tensor]) -> Float[Tensor, "batch dim"]:
+    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Stacked."""
+        return torch.stack(list(prepared))
+
+    def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
         """Run the text tower."""
         device = next(self._network.parameters()).device
         with torch.inference_mode():
-            return self._network.encode_text(torch.stack(list(batch)).to(device)).float()
+            return self._network.encode_text(batch.to(device, non_blocking=True)).float()
 
 
 def _load(model: str, pretrained: str | None, dtype: str) -> tuple[Any, Any]:

@@ -60,7 +60,7 @@ class SentenceTransformersText:
     def __init__(self, network: SentenceTransformer, model: str, revision: str | None, prefix: str, dtype: str) -> None:
         freeze(network)
         self._network, self._prefix = network, prefix
-        self.dim = self.encode(self.prepare(["width"])).shape[1]
+        self.dim = self.encode(self.collate(self.prepare(["width"]))).shape[1]
         self.fingerprint: dict[str, Any] = {
             "family": "sentence_transformers",
             "model": model_name(model),
@@ -87,10 +87,14 @@ class SentenceTransformersText:
         """Number of characters."""
         return len(prepared)
 
-    def encode(self, batch: Sequence[str]) -> Float[Tensor, "batch dim"]:
+    def collate(self, prepared: Sequence[str]) -> list[str]:
+        """As they are: the model pads what it has tokenized."""
+        return list(prepared)
+
+    def encode(self, batch: list[str]) -> Float[Tensor, "batch dim"]:
         """Run all modules, the model's pooling included."""
         encoded = self._network.encode(
-            list(batch),
+            batch,
             batch_size=len(batch),
             show_progress_bar=False,
             convert_to_tensor=True,

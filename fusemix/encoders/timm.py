@@ -61,7 +61,7 @@ class TimmImage:
         self._network, self._pooling = network, pooling
         settings = resolve_model_data_config(network)
         self._transform: Any = create_transform(**settings, is_training=False)
-        self.dim = self.encode(self.prepare([Image.new("RGB", (64, 48))])).shape[1]
+        self.dim = self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))).shape[1]
         self.fingerprint: dict[str, Any] = {
             "family": "timm",
             "model": model_name(model),
@@ -86,10 +86,14 @@ class TimmImage:
         """Always 1: nothing is padded."""
         return 1
 
-    def encode(self, batch: Sequence[Tensor]) -> Float[Tensor, "batch dim"]:
+    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Stacked."""
+        return torch.stack(list(prepared))
+
+    def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
         """Run and pool."""
         parameter = next(self._network.parameters())
-        pixels = torch.stack(list(batch)).to(parameter.device, parameter.dtype)
+        pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
         with torch.inference_mode():
             states = self._network.forward_features(pixels)
             if self._pooling == "pooler":

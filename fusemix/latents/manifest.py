@@ -6,14 +6,12 @@ Files of a store:
     manifest.json        sealed last; without it the folder is no store
     latents-00000.npy …  (rows, dim) in C order; every shard but the last has `shard_size` rows
     quarantine.jsonl     id, stage and reason of each item without latent; its row is NaN
-While a store is being written, there are instead of the manifest:
-    started.json         the fingerprint of what is being written
-    latents-00000.json … hash and quarantine of a finished shard, written after it
+While a store is being written, there are others instead of the manifest (records.py).
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusemix.errors import LatentStoreError
 from fusemix.files import differences, read_json, write_json
@@ -25,8 +23,7 @@ FORMAT = "fusemix.latent_store"
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class Shard:
+class Shard(NamedTuple):
     """One file of latents."""
 
     file: str
@@ -49,6 +46,7 @@ class Manifest:
         num_rejected: items without latent.
         fingerprint: all that changes the numbers: the encoder's own fingerprint, hash of the items, dtype.
         shards: the files, in order of rows.
+        batch_size: items in one pass of the encoder; another one may change the last bits.
     """
 
     encoder: str
@@ -60,6 +58,7 @@ class Manifest:
     num_rejected: int
     fingerprint: dict[str, Any]
     shards: tuple[Shard, ...]
+    batch_size: int | None = None
 
 
 def shard_name(index: int) -> str:
@@ -69,7 +68,8 @@ def shard_name(index: int) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Seal a store."""
-    write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(manifest)})
+    shards = [shard._asdict() for shard in manifest.shards]
+    write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(manifest), "shards": shards})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -86,6 +86,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise LatentStoreError(f"{path} is not of format {FORMAT}, version {VERSION}. Cache the latents again.")
     data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
     return Manifest(**data)
+
+
+def size_problem(folder: Path, shard: Shard) -> str | None:
+    """What is wrong with a shard that a look at the folder shows, or None."""
+    path = folder / shard.file
+    if not path.is_file():
+        return "is missing"
+    found = path.stat().st_size
+    return None if found == shard.num_bytes else f"is {found:,} bytes long, not {shard.num_bytes:,}"
 
 
 def _why_missing(folder: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from fusemix.errors import LatentStoreError
-from fusemix.latents.manifest import MANIFEST, Manifest, read_manifest
+from fusemix.latents.manifest import Manifest, read_manifest, size_problem
 
 OPEN_SHARDS = 256
 
@@ -43,7 +43,7 @@ class LatentStore:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What made the latents, without what differs between splits of one data set."""
-        not_encoder = {"items_sha256", "shard_size"}
+        not_encoder = {"items_sha256", "shard_size", "source_sha256"}
         return {key: value for key, value in self.manifest.fingerprint.items() if key not in not_encoder}
 
     def __len__(self) -> int:
@@ -65,12 +65,10 @@ class LatentStore:
 
     def _check(self, index: int) -> None:
         shard = self.manifest.shards[index]
-        path = self.folder / shard.file
-        if not path.is_file() or path.stat().st_size != shard.num_bytes:
-            state = "missing" if not path.is_file() else f"{path.stat().st_size:,} bytes long, not {shard.num_bytes:,}"
+        if problem := size_problem(self.folder, shard):
             raise LatentStoreError(
-                f"{path} is {state}, so the store is damaged. Delete {self.folder / MANIFEST} and the shard, "
-                "and run cache_features.py again with overwrite=true."
+                f"{self.folder / shard.file} {problem}, so the store is damaged. Run cache_features.py again with "
+                "the same config: it makes this shard anew."
             )
 
     def _map(self, index: int) -> np.ndarray:

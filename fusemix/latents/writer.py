@@ -6,8 +6,11 @@ Shard i holds the same rows whatever happened in between, and what is written de
 latents: a run that was killed and went on leaves the same bytes as one that was not.
 """
 
+import hashlib
+import io
 import shutil
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import read_json, read_jsonl, sha256_of_file, write_atomic, write_json, write_jsonl
+from fusemix.files import write_atomic, write_jsonl
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import (
     MANIFEST,
@@ -29,10 +32,26 @@ from fusemix.latents.manifest import (
     shard_name,
     write_manifest,
 )
+from fusemix.latents.records import (
+    Record,
+    Started,
+    read_record,
+    read_started,
+    record_path,
+    unseal,
+    write_record,
+    write_started,
+)
+from fusemix.latents.verify import damaged_shards
+
+ENOUGH_TO_JUDGE = 1024
+"""Items after which the share of bad ones is taken as it is."""
 
 
 class StoreWriter:
     """One latent store in the making.
+
+    A sealed store that has lost a shard is opened as an unfinished one that lacks it.
 
     Args:
         folder: of the store; its name is the encoder's.
@@ -44,6 +63,7 @@ class StoreWriter:
         fingerprint: all that changes the numbers.
         max_bad_fraction: share of rejected items, in [0, 1], above which writing and sealing stop.
         overwrite: discard a store of another fingerprint.
+        verify: read the shards of a sealed store back, so that a changed one counts as lost.
 
     Raises:
         LatentStoreError: the folder holds something else.
@@ -61,26 +81,40 @@ class StoreWriter:
         fingerprint: dict[str, Any],
         max_bad_fraction: float = 1.0,
         overwrite: bool = False,
+        verify: bool = False,
     ) -> None:
         self.folder, self.dim, self._max_bad_fraction = folder, dim, max_bad_fraction
         self._ids, self._modality, self._dtype, self._shard_size = ids, modality, dtype, shard_size
         self._fingerprint = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
-        self._open(overwrite)
+        self.damaged = self._open(overwrite, verify)
+        started = read_started(folder)
+        self.batch_size = started.batch_size if started else read_manifest(folder).batch_size
+        self._finished = self._read_finished()
 
-    def _open(self, overwrite: bool) -> None:
-        started = self.folder / STARTED
+    def _open(self, overwrite: bool, verify: bool) -> list[int]:
         try:
             if self.is_sealed:
                 refuse_difference(self.folder, read_manifest(self.folder).fingerprint, self._fingerprint)
-            elif started.is_file():
-                refuse_difference(self.folder, read_json(started), self._fingerprint)
+            elif started := read_started(self.folder):
+                refuse_difference(self.folder, started.fingerprint, self._fingerprint)
         except LatentStoreError:
             if not overwrite:
                 raise
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.is_sealed and not started.is_file():
-            write_json(started, self._fingerprint)
+        if self.is_sealed:
+            return self._unseal_damaged(verify)
+        if not (self.folder / STARTED).is_file():
+            write_started(self.folder, Started(self._fingerprint, None))
+        return []
+
+    def _unseal_damaged(self, verify: bool) -> list[int]:
+        manifest = read_manifest(self.folder)
+        found = [damage.shard for damage in damaged_shards(self.folder, manifest, read_back=verify)]
+        damaged = [index for index in found if index is not None]
+        if damaged:
+            unseal(self.folder, manifest, self._ids, damaged)
+        return damaged
 
     @property
     def is_sealed(self) -> bool:
@@ -95,7 +129,19 @@ class StoreWriter:
 
     def missing(self) -> list[int]:
         """Shards that are still to be written, in order."""
-        return [] if self.is_sealed else [i for i in range(len(self.spans)) if not self._record(i).is_file()]
+        if self.is_sealed:
+            return []
+        return [index for index in range(len(self.spans)) if not record_path(self.folder, index).is_file()]
+
+    def index_of(self, rows: range) -> int:
+        """Index of the shard that starts where `rows` do."""
+        return rows.start // self._shard_size
+
+    def begin(self, batch_size: int) -> None:
+        """Note the batch size, so that a run that goes on, or makes a damaged shard anew, gives the same bytes."""
+        if not self.is_sealed and batch_size != self.batch_size:
+            write_started(self.folder, Started(self._fingerprint, batch_size))
+            self.batch_size = batch_size
 
     def write(self, index: int, latents: Float[np.ndarray, "rows dim"], rejected: Sequence[Rejected]) -> None:
         """Write one shard; latents that are not finite as stored join the rejected ones.
@@ -111,31 +157,35 @@ class StoreWriter:
         span = self.spans[index]
         if latents.shape != (len(span), self.dim):
             raise ValueError(f"shard {index} takes {(len(span), self.dim)}, not {latents.shape}")
-        rejected = [*rejected, *self._not_storable(span, latents, {r.id for r in rejected})]
+        ids = self._ids.slice(span.start, len(span)).to_pylist()
+        rejected = [*rejected, *self._not_storable(ids, latents, {r.id for r in rejected})]
         bad = {r.id for r in rejected}
         with np.errstate(over="ignore"):
             stored = np.ascontiguousarray(latents, dtype=self._dtype)
-        stored[[i for i, row in enumerate(span) if self._ids[row].as_py() in bad]] = np.nan
-        path = self.folder / shard_name(index)
-        with write_atomic(path) as file:
-            np.save(file, stored, allow_pickle=False)
-        shard = {"file": path.name, "num_rows": len(span), "num_bytes": path.stat().st_size}
-        record = {**shard, "sha256": sha256_of_file(path), "rejected": [r._asdict() for r in rejected]}
-        write_json(self._record(index), record)
+        stored[[i for i, item in enumerate(ids) if item in bad]] = np.nan
+        content = io.BytesIO()
+        np.save(content, stored, allow_pickle=False)
+        with write_atomic(self.folder / shard_name(index)) as file:
+            file.write(content.getbuffer())
+        sha256 = hashlib.sha256(content.getbuffer()).hexdigest()
+        record = Record(Shard(shard_name(index), len(span), content.getbuffer().nbytes, sha256), rejected)
+        write_record(self.folder, index, record)
+        self._finished[index] = record
         self._stop_if_mostly_bad()
 
-    def _not_storable(self, span: range, latents: Float[np.ndarray, "rows dim"], known: set[str]) -> list[Rejected]:
+    def _not_storable(
+        self, ids: Sequence[str], latents: Float[np.ndarray, "rows dim"], known: set[str]
+    ) -> list[Rejected]:
         largest = np.abs(latents).max(axis=1)
         limit = np.finfo(self._dtype).max
         found = []
-        for i in np.flatnonzero(~(largest <= limit)):  # also where largest is NaN
-            item = self._ids[span[i]].as_py()
+        for i in np.flatnonzero(~(largest <= limit)).tolist():  # also where largest is NaN
             if np.isfinite(latents[i]).all():
                 reason = f"a value of {largest[i]:.4g} is too large for {self._dtype}; store with dtype=float32"
             else:
                 reason = "the encoder gave NaN or infinity"
-            if item not in known:
-                found.append(Rejected(item, "encode", reason))
+            if ids[i] not in known:
+                found.append(Rejected(ids[i], "encode", reason))
         return found
 
     def seal(self) -> Manifest:
@@ -148,15 +198,16 @@ class StoreWriter:
             if missing := self.missing():
                 raise LatentStoreError(f"{self.folder}: shards {missing} are not written yet.")
             self._seal()
-        for leftover in [self.folder / STARTED, *(self._record(i) for i in range(len(self.spans)))]:
+        for leftover in [self.folder / STARTED, *(record_path(self.folder, i) for i in range(len(self.spans)))]:
             leftover.unlink(missing_ok=True)
         return read_manifest(self.folder)
 
     def _seal(self) -> None:
+        self._finished = self._read_finished()  # other processes may have written shards since
         self._stop_if_mostly_bad()
-        records = self._records()
-        rejected = [row for record in records for row in record.pop("rejected")]
-        write_jsonl(self.folder / QUARANTINE, rejected)
+        records = [self._finished[index] for index in range(len(self.spans))]
+        rejected = [item for record in records for item in record.rejected]
+        write_jsonl(self.folder / QUARANTINE, (item._asdict() for item in rejected))
         manifest = Manifest(
             encoder=self.folder.name,
             modality=self._modality,
@@ -166,32 +217,46 @@ class StoreWriter:
             shard_size=self._shard_size,
             num_rejected=len(rejected),
             fingerprint=self._fingerprint,
-            shards=tuple(Shard(**record) for record in records),
+            shards=tuple(record.shard for record in records),
+            batch_size=self.batch_size,
         )
         write_manifest(self.folder, manifest)
 
+    def _read_finished(self) -> dict[int, Record]:
+        found = ((index, read_record(self.folder, index)) for index in range(len(self.spans)))
+        return {index: record for index, record in found if record}
+
     def _stop_if_mostly_bad(self) -> None:
-        records = self._records()
-        rejected = [Rejected(**row) for record in records for row in record["rejected"]]
-        num_rows = sum(record["num_rows"] for record in records)
-        if len(rejected) > self._max_bad_fraction * num_rows:
-            shown = "\n  ".join(f"{r.id} ({r.stage}): {r.reason}" for r in rejected[:5])
-            raise LatentStoreError(
-                f"{self.folder}: {len(rejected):,} of {num_rows:,} items so far could not be used, which is more than "
-                f"max_bad_fraction={self._max_bad_fraction:g}:\n  {shown}\n"
-                "What was encoded is kept. Mend the cause and run the same command with overwrite=true, or go on "
-                "without these items by raising max_bad_fraction."
-            )
-
-    def _records(self) -> list[dict[str, Any]]:
-        paths = [self._record(index) for index in range(len(self.spans))]
-        return [read_json(path) for path in paths if path.is_file()]
-
-    def _record(self, index: int) -> Path:
-        return (self.folder / shard_name(index)).with_suffix(".json")
+        num_rows = sum(record.shard.num_rows for record in self._finished.values())
+        rejected = [record.rejected for record in self._finished.values()]
+        refuse_mostly_bad(self.folder, rejected, num_rows, len(self._ids), self._max_bad_fraction)
 
 
-def read_quarantine(folder: Path) -> list[Rejected]:
-    """Items of a sealed store that have no latent."""
-    path = folder / QUARANTINE
-    return [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
+def refuse_mostly_bad(
+    folder: Path, rejected: Sequence[Sequence[Rejected]], num_seen: int, num_rows: int, max_bad_fraction: float
+) -> None:
+    """Stop where more items were set aside than the user allows.
+
+    Few items say little, and which ones come first depends on how many processes share the work: until
+    `ENOUGH_TO_JUDGE` are seen, all others are taken to be sound.
+
+    Args:
+        folder: for the message.
+        rejected: what was set aside, in groups.
+        num_seen: items looked at.
+        num_rows: items in all.
+        max_bad_fraction: in [0, 1].
+
+    Raises:
+        LatentStoreError: there are too many of them.
+    """
+    num_rejected = sum(map(len, rejected))
+    if num_rejected > max_bad_fraction * max(num_seen, min(num_rows, ENOUGH_TO_JUDGE)):
+        first = list(islice(chain.from_iterable(rejected), 5))
+        shown = "\n  ".join(f"{r.id} ({r.stage}): {r.reason}" for r in first)
+        raise LatentStoreError(
+            f"{folder}: {num_rejected:,} of {num_seen:,} items so far could not be used, which is more than "
+            f"max_bad_fraction={max_bad_fraction:g} allows:\n  {shown}\n"
+            "What was encoded is kept. Mend the cause and run the same command with overwrite=true, or go on "
+            "without these items by raising max_bad_fraction."
+        )

@@ -21,6 +21,13 @@ def _without_network(hub_cache):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
+        yield
+
+
 @pytest.fixture
 def copy(tmp_path):
     """Write a folder with a split train of three pictures, and further columns; gives its path."""

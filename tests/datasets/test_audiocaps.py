@@ -178,6 +178,12 @@ def test_a_row_with_more_or_fewer_fields_than_the_header_is_named(row, tmp_path)
         audiocaps(split="test", clips=str(tmp_path), annotations=str(tmp_path))
 
 
+def test_a_table_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "test.csv").write_text(",".join(HEADER) + "\n1,abc,0,Gerät\n", encoding="latin-1")
+    with pytest.raises(DatasetError, match=r"test\.csv cannot be read as CSV in UTF-8: 'utf-8' codec can't decode"):
+        audiocaps(split="test", clips=str(tmp_path), annotations=str(tmp_path))
+
+
 def test_an_absent_folder_of_clips_is_named(load, tmp_path):
     write_table(tmp_path / "test.csv", HEADER, TEST_ROWS)
     with pytest.raises(DatasetError, match=r"^audiocaps: there is no folder .*nowhere\.$"):

@@ -16,7 +16,7 @@ PAIRS = [(file, caption) for file, captions in CAPTIONS.items() for caption in c
 
 
 def read(path, file_column=None, caption_column=None):
-    return read_captions(path, file_column=file_column, caption_column=caption_column)
+    return list(read_captions(path, file_column=file_column, caption_column=caption_column))
 
 
 def pairs_of(lines):
@@ -281,16 +281,47 @@ def test_a_line_that_is_not_in_the_token_layout_is_shown_with_its_number(tmp_pat
 def test_a_split_list_has_one_name_a_line_whatever_wrote_it(tmp_path):
     path = tmp_path / "test.txt"
     path.write_bytes("\ufeffa b.png\r\n\r\n  c.png \nd.png".encode())
-    assert read_list(path) == ["a b.png", "c.png", "d.png"]
+    assert list(read_list(path)) == ["a b.png", "c.png", "d.png"]
 
 
 def test_an_absent_split_list_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"^there is no split list .*test\.txt\.$"):
-        read_list(tmp_path / "test.txt")
+        list(read_list(tmp_path / "test.txt"))
 
 
 def test_a_split_list_in_another_encoding_is_refused(tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("grün.png\n", encoding="latin-1")
     with pytest.raises(DatasetError, match=r"the split list .*test\.txt cannot be read as UTF-8: 'utf-8' codec can't"):
-        read_list(path)
+        list(read_list(path))
+
+
+def test_lines_are_given_before_the_file_is_read_to_its_end(tmp_path):
+    path = tmp_path / "c.jsonl"
+    row = '{"file": "a.png", "caption": "one\u2028two"}\n'.encode()
+    path.write_bytes(row * 50_000 + b"\xff")
+    lines = read_captions(path, file_column=None, caption_column=None)
+    assert next(lines) == CaptionLine("a.png", "one\u2028two")
+    with pytest.raises(DatasetError, match=r"c\.jsonl cannot be read as \.jsonl in UTF-8: 'utf-8' codec can't decode"):
+        list(lines)
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("c.csv", ["file,caption", "a.png,one\u2028", '"b.png",two']),
+        ("c.jsonl", ['{"file": "a.png", "caption": "one\u2028"}', '{"file": "b.png", "caption": "two"}']),
+        ("c.token", ["a.png#0\tone\u2028", "b.png#0\ttwo"]),
+    ],
+)
+def test_lines_end_as_any_system_ends_them_and_nowhere_else(name, rows, ending, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(ending.join(row.encode() for row in rows))
+    assert pairs_of(read(path)) == [("a.png", "one\u2028"), ("b.png", "two")]
+
+
+@pytest.mark.parametrize("reader", [lambda p: read_captions(p, file_column=None, caption_column=None), read_list])
+def test_a_missing_file_is_named_before_anything_is_read(reader, tmp_path):
+    with pytest.raises(DatasetError, match=r"^there is no .*nowhere\.csv\.$"):
+        reader(tmp_path / "nowhere.csv")

@@ -14,8 +14,11 @@ from dataset_samples import (
     write_karpathy,
     write_table,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fusemix.datasets.captioned_files import audio_captions, image_captions, split_by_hash
+from fusemix.datasets.caption_files import CaptionLine
+from fusemix.datasets.captioned_files import audio_captions, image_captions, line_table, pair_files, split_by_hash
 from fusemix.errors import DatasetError
 
 
@@ -263,3 +266,86 @@ def test_a_file_whose_captions_are_all_empty_leaves_no_pair(load):
         r"\(gone\.png: no such file in .*; a\.png#0: empty caption, …\)\.$",
     ):
         load([["a.png", ""], ["gone.png", "one"]])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of three pictures, one of them in a folder below."""
+    return tmp_path_factory.mktemp("pictures"), ["a.png", "b c.png", "below/ü.png"]
+
+
+REAL = {"a.png", "b c.png", "below/ü.png", "./a.png", *"abcd"}
+"""Names under which a file is there, in the tests below."""
+
+
+def files_in_plain_python(folder, lines):
+    """What pairing files means, with lists: ids of the left, paths, captions of each, what is left out and why."""
+    there = list(dict.fromkeys(file for file, _ in lines if file in REAL))
+    absent = [(f, f"no such file in {folder}") for f in dict.fromkeys(f for f, _ in lines) if f not in there]
+    captions = {file: [text.strip() for name, text in lines if name == file] for file in there}
+    used = [file for file in there if any(captions[file])]
+    seen = dict.fromkeys(there, 0)
+    for file, text in lines:
+        if file in seen:
+            absent += [] if text.strip() else [(f"{file}#{seen[file]}", "empty caption")]
+            seen[file] += 1
+    absent += [(file, "no caption") for file in there if file not in used]
+    return used, [str(folder / file) for file in used], {f: set(captions[f]) - {""} for f in used}, absent
+
+
+NAMES = st.sampled_from(["a.png", "b c.png", "below/ü.png", "./a.png", "below", "gone.png", "", "a\0.png", "x" * 300])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(NAMES, st.sampled_from(["one", " one", "two\u2028", "", " "]))))
+def test_files_are_paired_as_lists_and_dicts_would_pair_them(pictures, lines):
+    folder, names = pictures
+    write_files(folder, names)
+    lines = [("a.png", "a caption"), *lines]
+    given_as = [CaptionLine(*line) for line in lines]
+    for form in (given_as, iter(given_as), line_table(given_as)):
+        pairs = pair_files("made_up", "image", "all", folder, form, "1")
+        ids, paths = (pairs.left.table[name].to_pylist() for name in ("id", "path"))
+        captions = {item: set(texts) for item, texts in captions_of(pairs).items()}
+        assert (ids, paths, captions, excluded_of(pairs)) == files_in_plain_python(folder, lines)
+
+
+def test_a_name_that_no_file_can_have_is_listed_as_absent(load):
+    pairs = load([["a.png", "one"], ["x" * 5000, "two"]])
+    assert [name for name, _ in excluded_of(pairs)] == ["x" * 5000]
+
+
+def test_half_a_surrogate_pair_in_json_harms_its_own_line_only(tmp_path):
+    folder = write_files(tmp_path / "pictures", ["a.png", "b.png"])
+    rows = [
+        {"file": "a.png", "text": "cut off \ud83d"},
+        {"file": "b\udce9.png", "text": "x"},
+        {"file": "b.png", "text": "y"},
+    ]
+    pairs = image_captions(split="all", folder=folder, captions=write_json_lines(tmp_path / "c.jsonl", rows))
+    assert captions_of(pairs) == {"a.png": ["cut off \ufffd"], "b.png": ["y"]}
+    assert [name for name, _ in excluded_of(pairs)] == ["b\ufffd.png"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["one", "two", ""])), min_size=1),
+    st.lists(st.sampled_from("abcdx"), min_size=1),
+)
+def test_a_split_list_takes_its_lines_in_order_and_then_what_has_none(tmp_path_factory, lines, listed):
+    folder = tmp_path_factory.mktemp("lists")
+    write_files(folder, ["a", "b", "c", "d"])
+    (folder / "list.txt").write_text("\n".join(listed), encoding="utf-8")
+    captions = write_table(folder / "c.csv", ["file", "caption"], lines)
+    chosen = [line for line in lines if line[0] in listed]
+    chosen += [(name, "") for name in dict.fromkeys(listed) if name not in {file for file, _ in lines}]
+    load = {"split": "s", "folder": str(folder), "captions": captions, "splits": {"s": str(folder / "list.txt")}}
+    if not any(text for _, text in chosen):
+        with pytest.raises(DatasetError, match="no pair is left|none of the files"):
+            image_captions(**load)
+        return
+    pairs = image_captions(**load)
+    ids, _, found, left_out = files_in_plain_python(folder, chosen)
+    assert pairs.left.table["id"].to_pylist() == ids
+    assert {item: set(texts) for item, texts in captions_of(pairs).items()} == found
+    assert excluded_of(pairs) == left_out

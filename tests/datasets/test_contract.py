@@ -20,14 +20,9 @@ from dataset_samples import (
     write_table,
 )
 from PIL import Image
+from published_sources import PUBLISHED_SOURCES, SPLITS, in_each_split
 
 from fusemix.datasets import DATASETS
-
-SPLITS = ("train", "validation", "test")
-
-
-def in_each_split(options):
-    return {split: dict(options) for split in SPLITS}
 
 
 def glyphs(folder):
@@ -131,6 +126,7 @@ SOURCES = {
     "audiocaps, files": audiocaps_files,
     "audiocaps, parquet": audiocaps_parquet,
     "huggingface": huggingface,
+    **PUBLISHED_SOURCES,
 }
 """A data set, and what it is loaded from where there are several ways -> writer of split -> options."""
 
@@ -169,8 +165,10 @@ def test_a_pair_set_says_where_it_comes_from(source, splits):
 
 
 def test_the_left_side_holds_the_media_and_the_right_side_their_captions(source, splits):
-    modality = "audio" if source[0].startswith("audio") else "image"
-    for pairs in splits.values():
+    name, options_of = source
+    sounds = name.startswith("audio") or name in ("clotho", "wavcaps")
+    for split, pairs in splits.items():
+        modality = options_of[split].get("modality", "audio" if sounds else "image")
         assert [items.modality for items in pairs.sides] == [modality, "text"]
 
 

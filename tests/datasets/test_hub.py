@@ -4,8 +4,10 @@ import pytest
 from dataset_samples import (
     COLUMNS,
 )
+from datasets import Dataset
 
-from fusemix.datasets.hub import is_retrieval_layout
+from fusemix.datasets.columns import ROWS_AT_ONCE
+from fusemix.datasets.hub import column, is_retrieval_layout, stream
 from fusemix.datasets.huggingface import huggingface
 from fusemix.errors import DatasetError
 
@@ -84,3 +86,20 @@ def test_a_fault_that_has_nothing_to_do_with_scripts_keeps_its_traceback(copy, t
     (tmp_path / "copy" / "README.md").write_text(f"---\nnested: {deep}\n---\n", encoding="utf-8")
     with pytest.raises(RecursionError, match="recursion depth"):
         huggingface(split="train", path=path, columns=COLUMNS)
+
+
+@pytest.mark.parametrize("part", [None, range(7, 70_001), [5, 3, 5, 69_999]], ids=["whole", "slice", "chosen rows"])
+def test_a_streamed_column_has_the_values_and_the_order_of_the_rows(part):
+    table = {
+        "text": [[f"caption {n}"] * (n % 3) for n in range(ROWS_AT_ONCE + 5_000)],
+        "other": [0] * (ROWS_AT_ONCE + 5_000),
+    }
+    rows = Dataset.from_dict(table)
+    wanted = table["text"] if part is None else [table["text"][row] for row in part]
+    rows = rows if part is None else rows.select(part)
+    assert list(stream(rows, "text", "copy")) == column(rows, "text", "copy") == wanted
+
+
+def test_a_column_that_is_not_there_is_named_before_any_row_is_read():
+    with pytest.raises(DatasetError, match=r"^copy has no column 'text'; it has: caption\.$"):
+        stream(Dataset.from_dict({"caption": ["one"]}), "text", "copy")

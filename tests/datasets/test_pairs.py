@@ -7,7 +7,8 @@ from dataset_samples import captions_of, excluded_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusemix.datasets.pairs import FileReader, pair_captions, require_counts
+from fusemix.datasets.columns import ROWS_AT_ONCE
+from fusemix.datasets.pairs import FileReader, pair_captions, places_within, require_counts, unique_links
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 
@@ -104,3 +105,82 @@ def test_another_size_than_the_published_one_is_refused_with_both_and_the_reason
 def test_one_differing_count_is_enough_to_refuse(expected):
     with pytest.raises(DatasetError, match="but this copy gives 1 and 1"):
         require_counts(pair([(0, "one")], num_media=1), expected, num_captions=1)
+
+
+def pair_in_plain_python(captions, num_media):
+    """What pairing means, with lists and dicts: caption table, left ids, links by row, and what is left out."""
+    texts, links, left_out, seen = {}, set(), [], [0] * num_media
+    for row, caption in captions:
+        name, text = f"m{row}#{seen[row]}", caption.strip()
+        seen[row] += 1
+        if text:
+            texts.setdefault(text, name)
+            links.add((row, text))
+        else:
+            left_out.append((name, "empty caption"))
+    rows = sorted({row for row, _ in links})
+    place = {text: number for number, text in enumerate(texts)}
+    links = sorted((rows.index(row), place[text]) for row, text in links)
+    left_out += [(f"m{row}", "no caption") for row in range(num_media) if row not in rows]
+    return [[name, text] for text, name in texts.items()], [f"m{row}" for row in rows], links, left_out
+
+
+def parts_of(pairs):
+    captions = [list(row.values()) for row in pairs.right.table.to_pylist()]
+    return captions, pairs.left.table["id"].to_pylist(), [tuple(k) for k in pairs.links.tolist()], excluded_of(pairs)
+
+
+ODD = ["", " ", "\x1f", "\x85", "\u2028", "a", "a\x1c", "\u3000a", "ä", "a\u0308", "\u200ba", "a#0", "m0#0", '"', "\0"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(ODD) | st.text(max_size=2))))
+def test_pairing_gives_what_lists_and_dicts_give(captions):
+    captions = [*captions, (2, "one that counts")]
+    assert parts_of(pair(captions, num_media=6)) == pair_in_plain_python(captions, 6)
+
+
+def test_pairing_gives_the_same_however_long_the_stream_is():
+    draw = np.random.default_rng(0)
+    rows, words = draw.integers(0, 40, ROWS_AT_ONCE + 5_000), draw.integers(0, 300, ROWS_AT_ONCE + 5_000)
+    captions = [(int(row), f" word {word}" if word else "") for row, word in zip(rows, words, strict=True)]
+    assert parts_of(pair(iter(captions), num_media=41)) == pair_in_plain_python(captions, 41)
+
+
+def test_captions_may_come_as_a_table():
+    captions = [(3, "late"), (1, "early"), (1, ""), (1, "late")]
+    table = pa.table({"row": [row for row, _ in captions], "caption": [text for _, text in captions]})
+    assert parts_of(pair(table)) == parts_of(pair(captions))
+
+
+def test_media_keep_the_types_and_order_of_their_columns():
+    media = pa.table({"id": ["a", "b", "c"], "tar": pa.array(["x", "y", "x"]).dictionary_encode(), "size": [1, 2, 3]})
+    pairs = pair_captions(
+        dataset="d",
+        revision="1",
+        split="s",
+        modality="image",
+        media=media,
+        reader=lambda table: FileReader(table["id"]),
+        captions=[(0, "one"), (2, "two")],
+    )
+    assert pairs.left.table.equals(media.take([0, 2]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 4)))
+def test_a_place_is_the_number_of_earlier_captions_of_the_medium(rows):
+    found = places_within(np.array(rows, dtype=np.int64), 5)
+    assert found.tolist() == [rows[:place].count(row) for place, row in enumerate(rows)]
+
+
+def test_places_are_counted_on_over_the_whole_stream():
+    rows = np.arange(ROWS_AT_ONCE * 2) % 1000
+    assert (places_within(rows, 1000) == np.arange(ROWS_AT_ONCE * 2) // 1000).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 2**31))))
+def test_unique_links_are_those_of_numpy(links):
+    links = np.array(links, dtype=np.int64).reshape(-1, 2)
+    assert unique_links(links[:, 0], links[:, 1].copy()).tolist() == np.unique(links, axis=0).tolist()

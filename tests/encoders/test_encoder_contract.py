@@ -88,7 +88,7 @@ def test_latents_are_finite_float32_rows_of_the_promised_width_without_gradient(
     built = encoder(name, model, **options)
     contents = contents_for(built)
     prepared = built.prepare(contents)
-    latents = built.encode(prepared)
+    latents = built.encode(built.collate(prepared))
     assert len(prepared) == len(contents)
     assert latents.shape == (len(contents), built.dim)
     assert latents.dtype == torch.float32
@@ -100,9 +100,9 @@ def test_latents_are_finite_float32_rows_of_the_promised_width_without_gradient(
 def test_a_latent_does_not_depend_on_its_neighbours(encoder, contents_for, name, model, options):
     built = encoder(name, model, **options)
     contents = contents_for(built)
-    together = built.encode(built.prepare(contents))
+    together = built.encode(built.collate(built.prepare(contents)))
     for i, content in enumerate(contents):
-        alone = built.encode(built.prepare([content]))[0]
+        alone = built.encode(built.collate(built.prepare([content])))[0]
         assert (alone - together[i]).abs().max() <= 1e-5 * alone.abs().max()
 
 
@@ -110,14 +110,14 @@ def test_a_latent_does_not_depend_on_its_neighbours(encoder, contents_for, name,
 def test_a_latent_does_not_depend_on_its_place_in_the_batch(encoder, contents_for, name, model, options):
     built = encoder(name, model, **options)
     prepared = built.prepare(contents_for(built))
-    forward, backward = built.encode(prepared), built.encode(prepared[::-1])
+    forward, backward = (built.encode(built.collate(order)) for order in (prepared, prepared[::-1]))
     torch.testing.assert_close(backward.flip(0), forward, rtol=1e-5, atol=1e-5 * float(forward.abs().max()))
 
 
 @every_encoder
 def test_unlike_items_get_unlike_latents(encoder, contents_for, name, model, options):
     built = encoder(name, model, **options)
-    latents = built.encode(built.prepare(contents_for(built)))
+    latents = built.encode(built.collate(built.prepare(contents_for(built))))
     gaps = torch.nn.functional.pdist(latents)
     assert gaps.min() > 1e-3 * latents.norm(dim=1).max()
 
@@ -188,10 +188,11 @@ def test_an_encoder_of_ones_own_needs_no_line_in_the_table(tmp_path, monkeypatch
         "    def to(self, device): return self\n"
         "    def prepare(self, contents): return list(contents)\n"
         "    def length(self, prepared): return len(prepared)\n"
+        "    def collate(self, prepared): return prepared\n"
         "    def encode(self, batch): return torch.tensor([[float(t.count(c)) for c in self.letters] for t in batch])\n"
         "def counts(*, letters='ab'): return Counts(letters)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     built = ENCODERS.build("letter_counts:counts", {"letters": "abc"})
     assert isinstance(built, Encoder)
-    assert built.encode(built.prepare(["cab cab", "bb"])).tolist() == [[2, 2, 2], [0, 2, 0]]
+    assert built.encode(built.collate(built.prepare(["cab cab", "bb"]))).tolist() == [[2, 2, 2], [0, 2, 0]]

@@ -1,6 +1,7 @@
 """Spans of items through an encoder: order, bad items, workers, progress."""
 
 import io
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,9 @@ import soundfile
 import soxr
 import torch
 
-from fusemix.encoders.extract import encode_spans
+from fusemix.encoders.extract import extract
+from fusemix.encoders.reading import Task
+from fusemix.errors import EncoderError
 from fusemix.interfaces import Items, Waveform
 
 SENTENCE = "a dog runs over the green grass while two small children laugh and throw red balls"
@@ -47,6 +50,9 @@ class Letters:
     def length(self, prepared):
         return len(prepared)
 
+    def collate(self, prepared):
+        return list(prepared)
+
     def encode(self, batch):
         self.batches.append(list(batch))
         return torch.tensor([[float(len(text)), float(len(text.split()))] for text in batch])
@@ -56,15 +62,31 @@ def items_of(modality, raws):
     return Items(modality, pa.table({"id": [f"item-{i}" for i in range(len(raws))]}), Stored(raws))
 
 
-def run(items, encoder, spans=None, *, batch_size=4, num_workers=0):
+def run_all(items, encoders, spans=None, *, batch_size=4, num_workers=0, wanted=None, seconds=None):
+    """Encode with several encoders; returns for each span what each of them gave."""
     counted = []
     spans = spans or [range(len(items))]
-    encoded = list(
-        encode_spans(items, encoder, spans, batch_size=batch_size, num_workers=num_workers, advance=counted.append)
+    tasks = [Task(span, names) for span, names in zip(spans, wanted or [tuple(encoders)] * len(spans), strict=True)]
+    extracted = list(
+        extract(
+            items,
+            encoders,
+            tasks,
+            batch_sizes=dict.fromkeys(encoders, batch_size),
+            num_workers=num_workers,
+            device=torch.device("cpu"),
+            advance=lambda count, rejected: counted.append((count, len(rejected))),
+            seconds=defaultdict(float) if seconds is None else seconds,
+        )
     )
-    assert [part.rows for part in encoded] == spans
-    assert sum(counted) == sum(len(span) for span in spans)
-    return encoded
+    assert [part.latents.shape[0] for of in extracted for part in list(of.values())[:1]] == [len(s) for s in spans]
+    assert sum(count for count, _ in counted) == sum(len(span) for span in spans)
+    assert sum(bad for _, bad in counted) == sum(len(part.rejected) for of in extracted for part in of.values())
+    return extracted
+
+
+def run(items, encoder, spans=None, **options):
+    return [of["only"] for of in run_all(items, {"only": encoder}, spans, **options)]
 
 
 def texts_of_all_lengths(count):
@@ -97,7 +119,7 @@ def test_rows_come_back_in_order_whatever_the_lengths(encoder):
     (encoded,) = run(items_of("text", texts), built, batch_size=4)
     assert encoded.latents.dtype == np.float32
     for text, latent in zip(texts, encoded.latents, strict=True):
-        expected = built.encode(built.prepare([text]))[0]
+        expected = built.encode(built.collate(built.prepare([text])))[0]
         np.testing.assert_allclose(latent, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -127,7 +149,7 @@ def test_only_the_asked_spans_are_read():
 
 
 def test_a_span_longer_than_what_is_sorted_together_comes_back_whole(monkeypatch):
-    monkeypatch.setattr("fusemix.encoders.extract.BATCHES_SORTED_TOGETHER", 2)
+    monkeypatch.setattr("fusemix.encoders.reading.TEXTS_SORTED_TOGETHER", 6)
     texts, letters = texts_of_all_lengths(21), Letters()
     (encoded,) = run(items_of("text", texts), letters, batch_size=3)
     assert encoded.latents[:, 0].tolist() == [len(text) for text in texts]
@@ -154,7 +176,7 @@ def test_sounds_are_resampled_to_what_the_encoder_hears(encoder):
     for latent, rate in zip(encoded.latents, (8000, 16000), strict=True):
         samples, _ = soundfile.read(io.BytesIO(sound_bytes(1.0, rate=rate)), dtype="float32")
         wave = Waveform(soxr.resample(samples, rate, 16000), 16000)
-        np.testing.assert_allclose(latent, built.encode(built.prepare([wave]))[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(latent, built.encode(built.collate(built.prepare([wave])))[0], rtol=1e-4, atol=1e-5)
 
 
 # Bad items
@@ -227,14 +249,130 @@ def test_a_long_reason_is_cut_to_one_line_of_300_characters():
     assert "\n" not in item.reason
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError, torch.AcceleratorError])
-def test_an_error_of_the_device_is_no_items_fault_and_ends_the_run(error):
+def test_an_error_of_the_device_is_no_items_fault_and_ends_the_run():
     class Failing(Letters):
         def encode(self, batch):
-            raise error("out of memory")
+            raise torch.AcceleratorError("device-side assert")
 
-    with pytest.raises(error, match="out of memory"):
+    with pytest.raises(torch.AcceleratorError, match="device-side assert"):
         run(items_of("text", ["a dog", "grass"]), Failing())
+
+
+# Memory
+
+
+class Small(Letters):
+    """Takes three items at once, and no more."""
+
+    def encode(self, batch):
+        if len(batch) > 3:
+            self.batches.append(f"{len(batch)} were too many")
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return super().encode(batch)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_batch_too_large_for_memory_is_halved_and_nothing_is_lost(num_workers):
+    texts, small = texts_of_all_lengths(100), Small()
+    (encoded,) = run(items_of("touch", texts), small, batch_size=8, num_workers=num_workers)
+    assert encoded.latents[:, 0].tolist() == [len(text) for text in texts]
+    assert not encoded.rejected
+
+
+def test_once_halved_the_batches_that_follow_are_small_from_the_start():
+    small = Small()
+    run(items_of("touch", texts_of_all_lengths(40)), small, batch_size=8)
+    failed = [batch for batch in small.batches if isinstance(batch, str)]
+    assert failed == ["8 were too many", "4 were too many", "4 were too many"], "the first eight, and both their halves"
+
+
+def test_an_item_that_alone_is_too_large_ends_the_run_with_advice():
+    class Full(Letters):
+        def encode(self, batch):
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            )
+
+    with pytest.raises(
+        EncoderError, match=r"encoders.only: not even one item fits into the memory of cpu.*Use a smaller"
+    ):
+        run(items_of("text", ["a dog", "grass"]), Full())
+
+
+# Several encoders
+
+
+def test_several_encoders_share_one_reading_of_each_item(encoder, pictures, tmp_path):
+    reads = tmp_path / "reads"
+
+    @dataclass(frozen=True)
+    class Counted(Stored):
+        def __call__(self, row):
+            with reads.open("a") as file:
+                file.write(f"{row}\n")
+            return super().__call__(row)
+
+    items = Items("image", items_of("image", pictures).table, Counted(pictures))
+    encoders = {"hog": encoder("hog"), "vit": encoder("transformers_image", "vit")}
+    (together,) = run_all(items, encoders, batch_size=2)
+    assert reads.read_text().split() == [str(row) for row in range(len(pictures))]
+    for name, built in encoders.items():
+        (alone,) = run(items_of("image", pictures), built, batch_size=2)
+        assert np.array_equal(together[name].latents, alone.latents, equal_nan=True)
+        assert together[name].rejected == alone.rejected
+
+
+def test_encoders_that_hear_at_different_rates_get_the_same_sound_each_at_its_own(encoder):
+    raws = [sound_bytes(1.0, rate=44100, seed=seed) for seed in range(3)]
+    encoders = {"wavlm": encoder("transformers_audio", "wavlm"), "clap": encoder("transformers_audio", "clap")}
+    assert encoders["wavlm"].sample_rate != encoders["clap"].sample_rate
+    (together,) = run_all(items_of("audio", raws), encoders)
+    for name, built in encoders.items():
+        (alone,) = run(items_of("audio", raws), built)
+        assert np.array_equal(together[name].latents, alone.latents)
+
+
+def test_an_encoder_runs_only_over_the_spans_that_want_it():
+    first, second = Letters(), Letters()
+    texts = texts_of_all_lengths(9)
+    spans, wanted = [range(0, 4), range(4, 9)], [("first", "second"), ("second",)]
+    extracted = run_all(items_of("text", texts), {"first": first, "second": second}, spans, wanted=wanted)
+    assert [list(of) for of in extracted] == [["first", "second"], ["second"]]
+    assert sum(map(len, first.batches)) == 4
+    assert sum(map(len, second.batches)) == 9
+
+
+def test_what_one_encoder_cannot_take_another_one_still_gets():
+    class NoGrass(Letters):
+        def prepare(self, contents):
+            if "grass" in contents:
+                raise ValueError("hay fever")
+            return list(contents)
+
+    (of,) = run_all(items_of("text", ["a dog", "grass", "a ball"]), {"fine": Letters(), "ill": NoGrass()})
+    assert not of["fine"].rejected
+    assert [tuple(item) for item in of["ill"].rejected] == [("item-1", "prepare", "ValueError: hay fever")]
+    assert of["fine"].latents[:, 0].tolist() == [5, 5, 6]
+    assert np.isnan(of["ill"].latents[:, 0]).tolist() == [False, True, False]
+
+
+def test_items_that_do_not_go_into_one_batch_go_singly():
+    class Unlike(Letters):
+        def collate(self, prepared):
+            if len({len(text) for text in prepared}) > 1:
+                raise ValueError("unlike lengths")
+            return list(prepared)
+
+    texts = ["a dog", "a cat", "grass runs"]
+    (encoded,) = run(items_of("touch", texts), Unlike())
+    assert encoded.latents[:, 0].tolist() == [5, 5, 10]
+
+
+def test_time_is_told_apart_by_stage():
+    seconds = defaultdict(float)
+    run(items_of("text", texts_of_all_lengths(20)), Letters(), seconds=seconds)
+    assert set(seconds) == {"read", "decode", "prepare", "wait", "encode"}
+    assert all(duration >= 0 for duration in seconds.values())
 
 
 # Workers

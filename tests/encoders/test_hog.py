@@ -24,7 +24,7 @@ def test_the_width_follows_from_the_options(encoder, picture, options):
     blocks_a_side = options["size"] // options["cell"] - options["block"] + 1
     gradients = blocks_a_side**2 * options["block"] ** 2 * options["orientations"]
     assert built.dim == gradients + options["coarse"] ** 2
-    assert built.encode(built.prepare([picture()])).shape == (1, built.dim)
+    assert built.encode(built.collate(built.prepare([picture()]))).shape == (1, built.dim)
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_numbers_that_make_no_picture_are_refused(encoder, wrong):
 
 def test_a_black_picture_gives_finite_numbers(encoder):
     built = encoder("hog")
-    latent = built.encode(built.prepare([Image.new("RGB", (70, 50))]))
+    latent = built.encode(built.collate(built.prepare([Image.new("RGB", (70, 50))])))
     assert latent.isfinite().all()
     assert not latent.any()
 
 
 def test_another_picture_gives_another_vector(encoder, picture):
     built = encoder("hog")
-    latents = built.encode(built.prepare([picture(seed=1), picture(seed=2), picture(seed=1)]))
+    latents = built.encode(built.collate(built.prepare([picture(seed=1), picture(seed=2), picture(seed=1)])))
     assert not torch.equal(latents[0], latents[1])
     assert torch.equal(latents[0], latents[2])
 

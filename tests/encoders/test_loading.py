@@ -64,7 +64,10 @@ def test_a_folder_that_a_package_carries_is_found_by_its_attribute(encoder, mode
     monkeypatch.syspath_prepend(tmp_path)
     carried = ENCODERS.build("transformers_text", {"model": "carries_weights:FOLDER"})
     expected = encoder("transformers_text", "bert")
-    assert torch.equal(carried.encode(carried.prepare(["a dog"])), expected.encode(expected.prepare(["a dog"])))
+    assert torch.equal(
+        carried.encode(carried.collate(carried.prepare(["a dog"]))),
+        expected.encode(expected.collate(expected.prepare(["a dog"]))),
+    )
     assert carried.fingerprint == {**expected.fingerprint, "model": "carries_weights:FOLDER"}
 
 

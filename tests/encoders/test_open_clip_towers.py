@@ -48,7 +48,7 @@ def test_pictures_get_the_latents_of_the_image_tower_not_normalised(encoder, lib
     assert torch.equal(torch.stack(built.prepare(pictures)), pixels)
     with torch.inference_mode():
         expected = network.encode_image(pixels, normalize=False)
-    torch.testing.assert_close(built.encode(built.prepare(pictures)), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(built.encode(built.collate(built.prepare(pictures))), expected, rtol=1e-5, atol=1e-5)
     assert built.dim == 24
 
 
@@ -59,7 +59,7 @@ def test_texts_get_the_latents_of_the_text_tower_not_normalised(encoder, library
     assert torch.equal(torch.stack(built.prepare(TEXTS)), tokens)
     with torch.inference_mode():
         expected = network.encode_text(tokens, normalize=False)
-    torch.testing.assert_close(built.encode(built.prepare(TEXTS)), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(built.encode(built.collate(built.prepare(TEXTS))), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_text_longer_than_the_models_one_length_is_cut(encoder):
@@ -75,7 +75,10 @@ def test_an_architecture_with_a_file_of_weights_equals_the_folder(
     built = ENCODERS.build(name, {"model": known_architecture, "pretrained": weights})
     expected = encoder(name, "open_clip")
     contents = pictures if name == "open_clip_image" else TEXTS
-    assert torch.equal(built.encode(built.prepare(contents)), expected.encode(expected.prepare(contents)))
+    assert torch.equal(
+        built.encode(built.collate(built.prepare(contents))),
+        expected.encode(expected.collate(expected.prepare(contents))),
+    )
     assert built.fingerprint["weights_sha256"] == expected.fingerprint["weights_sha256"]
 
 
@@ -104,9 +107,9 @@ def test_half_precision_is_computed_in_and_recorded_and_latents_stay_float32(enc
     for name, contents in (("open_clip_image", pictures), ("open_clip_text", TEXTS)):
         half, full = encoder(name, "open_clip", dtype=dtype), encoder(name, "open_clip")
         assert half.fingerprint["dtype"] == dtype
-        latents = half.encode(half.prepare(contents))
+        latents = half.encode(half.collate(half.prepare(contents)))
         assert latents.dtype == torch.float32
-        expected = full.encode(full.prepare(contents))
+        expected = full.encode(full.collate(full.prepare(contents)))
         assert torch.nn.functional.cosine_similarity(latents, expected).min() > 0.99
 
 

@@ -14,7 +14,7 @@ TEXTS = ["a dog", "two small children laugh and throw red balls over the grass",
 
 
 def encode(encoder, texts=TEXTS):
-    return encoder.encode(encoder.prepare(texts))
+    return encoder.encode(encoder.collate(encoder.prepare(texts)))
 
 
 @pytest.fixture

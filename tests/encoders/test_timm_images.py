@@ -33,7 +33,7 @@ def library(model_folder, pictures):
 def encode(encoder, pictures):
     def run(name, **options):
         built = encoder("timm", name, **options)
-        return built.encode(built.prepare(pictures))
+        return built.encode(built.collate(built.prepare(pictures)))
 
     return run
 

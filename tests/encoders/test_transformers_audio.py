@@ -10,7 +10,7 @@ from fusemix.interfaces import Waveform
 
 
 def encode(encoder, *waves):
-    return encoder.encode(encoder.prepare(list(waves)))
+    return encoder.encode(encoder.collate(encoder.prepare(list(waves))))
 
 
 def part(wave, start, stop):

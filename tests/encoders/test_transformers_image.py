@@ -35,7 +35,7 @@ def library(model_folder, pictures):
 def encode(encoder, pictures):
     def run(name, **options):
         built = encoder("transformers_image", name, **options)
-        latents = built.encode(built.prepare(pictures))
+        latents = built.encode(built.collate(built.prepare(pictures)))
         assert latents.shape == (len(pictures), built.dim)
         return latents
 

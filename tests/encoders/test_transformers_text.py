@@ -15,7 +15,7 @@ LONG = "a dog runs over the green grass while two small children laugh " * 60
 
 
 def encode(encoder, texts=TEXTS):
-    return encoder.encode(encoder.prepare(texts))
+    return encoder.encode(encoder.collate(encoder.prepare(texts)))
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,14 @@
-"""Windows of long sounds against slow loops."""
+"""Windows of long sounds against slow loops, and through audio models."""
+
+import random
 
 import numpy as np
 import pytest
 import torch
 
+from fusemix.encoders import ENCODERS
 from fusemix.encoders.windows import cut_windows, mean_over_windows
+from fusemix.interfaces import Waveform
 
 RATE = 100
 
@@ -46,3 +50,69 @@ def test_the_mean_over_windows_weighs_each_by_its_real_samples():
 def test_a_sound_of_one_window_keeps_its_vector():
     vectors = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(mean_over_windows(vectors, range(4), [1, 2, 3, 4], 4), vectors)
+
+
+# Through audio models
+
+
+def latents(encoder, *waves):
+    return encoder.encode(encoder.collate(encoder.prepare(list(waves))))
+
+
+HEARING = {
+    "whisper": {"pooling": "mean"},
+    "clap": {"pooling": "pooler"},
+    "ast": {"pooling": "pooler"},
+    "wavlm": {"pooling": "mean", "window_sec": 3.0},
+}
+
+
+@pytest.fixture(params=HEARING)
+def hearing(request, encoder):
+    return encoder("transformers_audio", request.param, **HEARING[request.param])
+
+
+def test_every_window_of_a_long_sound_counts_by_its_real_samples(hearing, sound):
+    rate, window = hearing.sample_rate, hearing.fingerprint["window_samples"]
+    long = sound(3.4 * window / rate, rate)
+    starts = range(0, len(long.samples), window)
+    parts = [Waveform(long.samples[at : at + window], rate) for at in starts]
+    assert [len(part.samples) for part in parts[:3]] == [window] * 3
+    lengths = torch.tensor([len(part.samples) for part in parts], dtype=torch.float64)
+    alone = torch.cat([latents(hearing, part) for part in parts]).double()
+    expected = (alone * lengths[:, None]).sum(dim=0) / lengths.sum()
+    torch.testing.assert_close(latents(hearing, long)[0].double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_change_anywhere_in_a_long_sound_is_heard(hearing, sound):
+    """What is cropped at random, or beyond the first window, would not be."""
+    rate, window = hearing.sample_rate, hearing.fingerprint["window_samples"]
+    long = sound(2.5 * window / rate, rate)
+    before = latents(hearing, long)
+    for at in (0.5, 1.5, 2.25):
+        samples = long.samples.copy()
+        samples[int(at * window) : int(at * window) + rate] *= 5
+        assert not torch.allclose(latents(hearing, Waveform(samples, rate)), before, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", HEARING)
+def test_two_runs_give_equal_bits_whatever_the_state_of_the_generators(model, model_folder, sound):
+    runs = []
+    for seed in (1, 2):
+        np.random.seed(seed)
+        random.seed(seed)
+        torch.manual_seed(seed)
+        built = ENCODERS.build("transformers_audio", {"model": model_folder(model), **HEARING[model]})
+        window = built.fingerprint["window_samples"] / built.sample_rate
+        runs.append(latents(built, sound(2.5 * window, built.sample_rate), sound(1.0, built.sample_rate, seed=3)))
+    assert torch.equal(*runs)
+
+
+@pytest.mark.parametrize("model", HEARING)
+def test_the_windows_are_part_of_the_fingerprint(encoder, model):
+    built = [encoder("transformers_audio", model, window_sec=seconds) for seconds in (None, 1.0, 2.0)]
+    prints = [dict(one.fingerprint) for one in built]
+    sizes = [fingerprint.pop("window_samples") for fingerprint in prints]
+    assert sizes[1:] == [built[0].sample_rate, 2 * built[0].sample_rate]
+    assert len(set(sizes)) == 3
+    assert prints[0] == prints[1] == prints[2]

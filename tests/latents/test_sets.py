@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 
@@ -5,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from latent_samples import pair_set, write_store
 
 from fusemix.errors import ConfigError, LatentStoreError
@@ -133,3 +136,57 @@ def test_what_the_data_set_could_not_give_is_listed(tmp_path):
         "stage": "dataset",
         "reason": "no such file",
     }
+
+
+def hash_row_by_row(table):
+    """The definition: names of the columns, then each row as JSON."""
+    columns = [name for name in table.column_names if name != "path"]
+    digest = hashlib.sha256(json.dumps(columns).encode())
+    for row in table.select(columns).to_pylist():
+        digest.update(json.dumps(list(row.values()), ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+WORDS = st.sampled_from(["", '"', "\\", '\\"', "\n", "\x00", "\x1f", "\x7f", "\u2028", "ü😀", "[, ]"]) | st.text(
+    max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(WORDS, st.none() | WORDS, st.integers(-(2**63), 2**63 - 1)), max_size=5), st.integers(0, 5))
+def test_the_hash_of_items_is_that_of_rows_written_as_json(rows, cut):
+    schema = pa.schema([("id", pa.string()), ("note", pa.large_string()), ("num_bytes", pa.int64())])
+    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+    parts = pa.concat_tables([table.slice(0, cut), table.slice(cut)])
+    assert items_sha256(table) == items_sha256(parts) == hash_row_by_row(table)
+
+
+def test_the_hash_of_items_takes_columns_of_any_type_that_json_can_hold():
+    table = pa.table(
+        {
+            "id": ["a", "b", "c"],
+            "path": ["1", "2", "3"],
+            "tar": pa.array(["x", "y", "x"]).dictionary_encode(),
+            "seconds": [0.1, None, 1e300],
+            "is_short": [True, False, None],
+            "tags": [["one", 'two"'], [], None],
+            "place": [{"x": 1}, {"x": None}, None],
+            "size": pa.array([1, 2, 255], pa.uint8()),
+            "row": [1, None, 3],
+        }
+    )
+    assert items_sha256(table) == hash_row_by_row(table)
+    assert items_sha256(table.slice(1, 1)) == hash_row_by_row(table.slice(1, 1)) != items_sha256(table)
+
+
+def test_the_hash_of_items_is_known_so_that_older_caches_stay_valid():
+    table = pa.table({"id": ["a.jpg#0", "b"], "caption": ['say "x"', "zwei\nZeilen ü"], "path": ["p", "q"]})
+    # printf '["id", "caption"]["a.jpg#0", "say \\"x\\""]["b", "zwei\\nZeilen ü"]' | sha256sum
+    assert items_sha256(table) == "764904b4587b7695a2ba8aba32ec5f181b5de6229f7691d6e15289b0453c16b7"
+
+
+def test_a_long_table_of_links_comes_back_as_it_was(tmp_path):
+    draw = np.random.default_rng(0)
+    links = np.unique(draw.integers(0, 600, (200_000, 2)), axis=0)
+    write_set(tmp_path / "set", pair_set(links), SOURCE)
+    assert (LatentSet(tmp_path / "set", {"image": [], "text": []}).links == links).all()

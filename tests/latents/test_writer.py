@@ -9,8 +9,9 @@ import pytest
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import read_manifest
+from fusemix.latents.records import read_quarantine
 from fusemix.latents.store import LatentStore
-from fusemix.latents.writer import StoreWriter, read_quarantine
+from fusemix.latents.writer import StoreWriter
 
 ROWS, DIM, SHARD = 23, 5, 10
 LATENTS = np.random.default_rng(0).standard_normal((ROWS, DIM)).astype(np.float32)
@@ -193,10 +194,10 @@ def test_a_run_that_is_mostly_bad_stops_early_and_keeps_what_it_has(tmp_path):
     bad = tuple(Rejected(f"item-{i}", "decode", "no picture") for i in range(0, ROWS, 2))
     writer = open_writer(tmp_path / "store", max_bad_fraction=0.3)
     with pytest.raises(
-        LatentStoreError, match=r"(?s)5 of 10 items so far.*max_bad_fraction=0.3.*item-0 \(decode\): no picture"
+        LatentStoreError, match=r"(?s)10 of 20 items so far.*max_bad_fraction=0.3.*item-0 \(decode\): no picture"
     ):
         write(writer, rejected=bad)
-    assert writer.missing() == [1, 2]
+    assert writer.missing() == [2]
     lenient = open_writer(tmp_path / "store", max_bad_fraction=0.6)
     write(lenient, rejected=bad)
     assert lenient.seal().num_rejected == 12

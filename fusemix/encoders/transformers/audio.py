@@ -74,6 +74,22 @@ class Window(NamedTuple):
     num_samples: int
 
 
+class WindowBatch(NamedTuple):
+    """Windows of several sounds, in passes of equal shape.
+
+    Attributes:
+        passes: features of the windows that go through the model together.
+        owners: for each window, over all passes, the sound that it belongs to.
+        num_samples: real samples of each window.
+        num_sounds: how many sounds.
+    """
+
+    passes: list[Tensor]
+    owners: list[int]
+    num_samples: list[int]
+    num_sounds: int
+
+
 def transformers_audio(
     *,
     model: str,
@@ -137,7 +153,7 @@ class TransformersAudio:
             )
         self._window_samples = int((window_sec or longest) * self.sample_rate)
         second = Waveform(np.zeros(self.sample_rate, dtype=np.float32), self.sample_rate)
-        self.dim = width(self.encode(self.prepare([second])), network)
+        self.dim = width(self.encode(self.collate(self.prepare([second]))), network)
         self.fingerprint = fingerprint(
             network,
             self._tower,
@@ -162,20 +178,28 @@ class TransformersAudio:
         """Number of samples."""
         return sum(window.num_samples for window in prepared)
 
-    def encode(self, batch: Sequence[list[Window]]) -> Float[Tensor, "batch dim"]:
-        """Run all windows in passes of about as many as there are sounds; average those of each sound."""
-        flat = [(owner, window) for owner, windows in enumerate(batch) for window in windows]
+    def collate(self, prepared: Sequence[list[Window]]) -> WindowBatch:
+        """Windows of equal length side by side, in passes of at most as many as there are sounds."""
+        flat = [(owner, window) for owner, windows in enumerate(prepared) for window in windows]
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, (_, window) in enumerate(flat):
             groups[window.features.shape].append(place)
-        vectors: dict[int, Tensor] = {}
+        passes, order = [], []
         for places in groups.values():
-            for at in range(0, len(places), len(batch)):
-                chosen = places[at : at + len(batch)]
-                vectors.update(zip(chosen, self._encode_windows([flat[p][1] for p in chosen]), strict=True))
-        stacked = torch.stack([vectors[place] for place in range(len(flat))])
-        owners = [owner for owner, _ in flat]
-        return mean_over_windows(stacked, owners, [window.num_samples for _, window in flat], len(batch))
+            for at in range(0, len(places), len(prepared)):
+                chosen = places[at : at + len(prepared)]
+                passes.append(torch.from_numpy(np.stack([flat[place][1].features for place in chosen])))
+                order += chosen
+        owners = [flat[place][0] for place in order]
+        return WindowBatch(passes, owners, [flat[place][1].num_samples for place in order], len(prepared))
+
+    def encode(self, batch: WindowBatch) -> Float[Tensor, "batch dim"]:
+        """Run pass by pass; average the windows of each sound."""
+        vectors, at = [], 0
+        for features in batch.passes:
+            vectors.append(self._encode_windows(features, batch.num_samples[at : at + len(features)]))
+            at += len(features)
+        return mean_over_windows(torch.cat(vectors), batch.owners, batch.num_samples, batch.num_sounds)
 
     def _windows(self, wave: Waveform) -> list[Window]:
         cut = cut_windows(wave.samples, window_samples=self._window_samples, sample_rate=self.sample_rate)
@@ -186,10 +210,10 @@ class TransformersAudio:
             windows.append(Window(np.asarray(features[name][0], dtype=np.float32), len(samples)))
         return windows
 
-    def _encode_windows(self, windows: list[Window]) -> Float[Tensor, "windows dim"]:
-        inputs = {self._extractor.model_input_names[0]: torch.from_numpy(np.stack([w.features for w in windows]))}
+    def _encode_windows(self, features: Tensor, num_samples: list[int]) -> Float[Tensor, "windows dim"]:
+        inputs = {self._extractor.model_input_names[0]: features}
         if self._kind is CLAP:  # its feature extractor would mark one sound of the batch at random
-            inputs["is_longer"] = torch.zeros(len(windows), 1, dtype=torch.bool)
+            inputs["is_longer"] = torch.zeros(len(features), 1, dtype=torch.bool)
         outputs = run(self._tower, inputs, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
@@ -198,7 +222,7 @@ class TransformersAudio:
             states = states.flatten(2).transpose(1, 2)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         if self._kind.real_states:
-            real = [self._kind.real_states(window.num_samples, self._extractor) for window in windows]
+            real = [self._kind.real_states(samples, self._extractor) for samples in num_samples]
             mask = torch.arange(states.shape[1])[None] < torch.tensor(real)[:, None]
         prefix = self._kind.num_prefix
         return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=prefix, has_cls=prefix > 0)

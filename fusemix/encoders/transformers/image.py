@@ -64,7 +64,7 @@ class TransformersImage:
     def __init__(self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str) -> None:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
         self._processor, self._pooling, self._layer = processor, pooling, layer
-        self.dim = width(self.encode(self.prepare([Image.new("RGB", (64, 48))])), network)
+        self.dim = width(self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))), network)
         self.fingerprint = fingerprint(
             network,
             self._tower,
@@ -90,17 +90,20 @@ class TransformersImage:
         """Always 1: nothing is padded."""
         return 1
 
-    def encode(self, batch: Sequence[Pixels]) -> Float[Tensor, "batch dim"]:
+    def collate(self, prepared: Sequence[Pixels]) -> dict[str, Tensor]:
+        """Stacked."""
+        return {key: torch.from_numpy(np.stack([row[key] for row in prepared])) for key in prepared[0]}
+
+    def encode(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """Run and pool."""
-        inputs = {key: torch.from_numpy(np.stack([row[key] for row in batch])) for key in batch[0]}
-        outputs = run(self._tower, inputs, self._layer)
+        outputs = run(self._tower, batch, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
         states = chosen_layer(outputs, self._layer)
         if states.ndim == 4:  # a convolutional net: (batch, width, height, width of the map)
             states = states.flatten(2).transpose(1, 2)
-        num_prefix = self._num_prefix(states, inputs["pixel_values"])
-        mask = self._mask(states, inputs, num_prefix)
+        num_prefix = self._num_prefix(states, batch["pixel_values"])
+        mask = self._mask(states, batch)
         has_cls = num_prefix > 0
         return pool_tokens(states, mask, self._pooling, num_prefix=num_prefix, has_cls=has_cls)
 
@@ -113,7 +116,7 @@ class TransformersImage:
         num_patches = (pixels.shape[2] // high) * (pixels.shape[3] // wide)
         return max(states.shape[1] - num_patches, 0)  # negative where a hierarchical model merges patches
 
-    def _mask(self, states: Tensor, inputs: dict[str, Tensor], num_prefix: int) -> Tensor:
+    def _mask(self, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         if "pixel_attention_mask" in inputs:  # SigLIP2 NaFlex pads to the largest number of patches
             return inputs["pixel_attention_mask"].bool().to(states.device)
         return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)

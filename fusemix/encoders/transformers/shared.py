@@ -72,7 +72,7 @@ def run(tower: Any, inputs: dict[str, Tensor], layer: int | None) -> Any:
     """Run a tower on inputs moved to its device; real-valued ones take its dtype, sizes and masks stay whole."""
     parameter = next(tower.parameters())
     moved = {
-        key: value.to(parameter.device, parameter.dtype if value.is_floating_point() else None)
+        key: value.to(parameter.device, parameter.dtype if value.is_floating_point() else None, non_blocking=True)
         for key, value in inputs.items()
     }
     with torch.inference_mode():

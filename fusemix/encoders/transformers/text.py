@@ -5,10 +5,10 @@ Place in the flow: captions -> tokens -> states -> one vector.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
@@ -18,6 +18,15 @@ from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load
 from fusemix.errors import EncoderError
 
 Tokens = dict[str, list[int]]
+
+
+class TokenBatch(NamedTuple):
+    """Padded tokens, and which of them are real."""
+
+    inputs: dict[str, Tensor]
+    is_real: Bool[Tensor, "batch length"]
+
+
 FALLBACK_LENGTH = 512
 POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text")
 """Models that count positions from behind the padding token's id, and so take a few tokens fewer."""
@@ -86,7 +95,7 @@ class TransformersText:
             raise EncoderError(f"max_length is {max_length}, but this model takes from 1 to {most} tokens.")
         self._max_length = max_length or most
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
-        self.dim = width(self.encode(self.prepare(["width"])), network)
+        self.dim = width(self.encode(self.collate(self.prepare(["width"]))), network)
         self.fingerprint = fingerprint(
             network,
             tower,
@@ -114,18 +123,23 @@ class TransformersText:
         """Number of tokens."""
         return len(prepared["input_ids"])
 
-    def encode(self, batch: Sequence[Tokens]) -> Float[Tensor, "batch dim"]:
-        """Pad on the right, run, pool."""
-        inputs = {key: pad([row[key] for row in batch], self._pad_value(key)) for key in batch[0]}
-        real = torch.tensor([len(row["input_ids"]) for row in batch])
+    def collate(self, prepared: Sequence[Tokens]) -> "TokenBatch":
+        """Padded on the right."""
+        inputs = {key: pad([row[key] for row in prepared], self._pad_value(key)) for key in prepared[0]}
+        real = torch.tensor([len(row["input_ids"]) for row in prepared])
         mask = torch.arange(int(real.max()))[None] < real[:, None]
         if not self._fixed_length:
             inputs["attention_mask"] = mask.long()
-        outputs = run(self._tower, inputs, self._layer)
+        return TokenBatch(inputs, mask)
+
+    def encode(self, batch: "TokenBatch") -> Float[Tensor, "batch dim"]:
+        """Run and pool."""
+        outputs = run(self._tower, batch.inputs, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
         states = chosen_layer(outputs, self._layer)
-        return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=0, has_cls=True)
+        mask = batch.is_real.to(states.device, non_blocking=True)
+        return pool_tokens(states, mask, self._pooling, num_prefix=0, has_cls=True)
 
     def _pad_value(self, key: str) -> int:
         return self._pad if key == "input_ids" else 0

@@ -1,0 +1,79 @@
+"""What a caching run would take, from a few items.
+
+Place in the flow: CacheConfig + Encoder + Items -> rows, bytes, time and memory, without writing anything.
+"""
+
+import resource
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+
+from fusemix.build.cache import num_workers
+from fusemix.config import CacheConfig
+from fusemix.encoders.batch_size import find_batch_size, measured_rate
+from fusemix.encoders.reading import prepared_sample
+from fusemix.errors import DatasetError, EncoderError
+from fusemix.interfaces import Encoder, Items
+
+SAMPLE_ROWS = 64
+
+
+class Estimate(NamedTuple):
+    """What one encoder would take.
+
+    Attributes:
+        encoder: its name.
+        num_rows: of all splits.
+        dim: width of its latents.
+        batch_size: as set, or measured.
+        num_bytes: of its latents on disk.
+        rate: items per second of one device, reading included.
+        seconds: for all rows, on one device.
+        memory_bytes: peak on the GPU, or on the CPU of this process, encoder included.
+    """
+
+    encoder: str
+    num_rows: int
+    dim: int
+    batch_size: int
+    num_bytes: int
+    rate: float
+    seconds: float
+    memory_bytes: int
+
+
+def estimate(slug: str, encoder: Encoder, sides: Sequence[Items], config: CacheConfig, fabric: Fabric) -> Estimate:
+    """Time an encoder, on its device, on a few items.
+
+    The slower of encoding (one device) and of reading, decoding and preparing (all its workers) sets the rate.
+
+    Raises:
+        DatasetError: none of the items that were tried can be used.
+        EncoderError: one batch does not fit into memory.
+    """
+    rows = np.unique(np.linspace(0, len(sides[0]) - 1, SAMPLE_ROWS).astype(int)).tolist()
+    started = time.perf_counter()
+    sample = prepared_sample(sides[0], encoder, rows)
+    reading = (time.perf_counter() - started) / len(rows) / max(1, num_workers(config, fabric))
+    if not sample:
+        raise DatasetError(f"none of {len(rows)} {encoder.modality} items that were tried could be used by {slug}.")
+    if fabric.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(fabric.device)
+    size = config.batch_size if isinstance(config.batch_size, int) else find_batch_size(encoder, sample, fabric.device)
+    encoding = measured_rate(encoder, sample, size, fabric.device)
+    if encoding is None:
+        raise EncoderError(f"{slug}: a batch of {size} does not fit into memory; use batch_size=auto.")
+    rate = min(encoding, 1 / max(reading, 1e-9))
+    num_rows = sum(map(len, sides))
+    num_bytes = num_rows * encoder.dim * np.dtype(config.dtype).itemsize
+    return Estimate(slug, num_rows, encoder.dim, size, num_bytes, rate, num_rows / rate, _peak_memory(fabric.device))
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,108 @@
+"""Before a long run: load what it needs, show the data as it is understood, estimate what it takes.
+
+    fusemix check config.yaml [key=value …]
+
+Takes the settings of cache_features; writes nothing.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.markup import escape
+from rich.table import Table
+
+from fusemix.build import cache as build
+from fusemix.build.estimate import Estimate, estimate
+from fusemix.commands.cache_features import tell_pairs
+from fusemix.config import CacheConfig, load_config
+from fusemix.encoders.decoding import decode
+from fusemix.errors import LatentStoreError
+from fusemix.interfaces import Items, PairSet
+from fusemix.progress import console
+
+ROWS_SHOWN = 5
+
+
+def main(argv: Sequence[str]) -> list[Estimate]:
+    """Check a caching run; returns what each encoder would take.
+
+    Raises:
+        FusemixError: what the run itself would raise at its start, or a disk that is too small.
+    """
+    config = load_config(CacheConfig, argv)
+    fabric = build.fabric(config)
+    splits = {split: build.pair_set(config, split) for split in config.splits}
+    for pairs in splits.values():
+        _show(pairs)
+    encoders = build.encoders(config, next(iter(splits.values())))
+    found = []
+    for slug, encoder in encoders.items():
+        encoder.to(str(fabric.device))
+        sides = [items for pairs in splits.values() for items in pairs.sides if items.modality == encoder.modality]
+        found.append(estimate(slug, encoder, sides, config, fabric))
+    _show_estimates(found, fabric.world_size, fabric.device)
+    _require_room(Path(config.out), sum(e.num_bytes for e in found))
+    console.print(f"ready: python cache_features.py {' '.join(argv)}")
+    return found
+
+
+def _show(pairs: PairSet) -> None:
+    tell_pairs(pairs, None)
+    for items in pairs.sides:
+        table = Table(title=f"{items.modality}, the first {min(ROWS_SHOWN, len(items))}", title_justify="left")
+        table.add_column("id", overflow="fold", ratio=2)
+        table.add_column("as it is understood", overflow="fold", ratio=3)
+        for row in range(min(ROWS_SHOWN, len(items))):
+            table.add_row(escape(items.table["id"][row].as_py()), _understood(items, row))
+        console.print(table)
+
+
+def _understood(items: Items, row: int) -> str:
+    try:
+        content = decode(items.modality, items.read(row))
+        if items.modality == "image":
+            return f"{content.width} × {content.height} pixels"
+        if items.modality == "audio":
+            return f"{len(content.samples) / content.sample_rate:.2f} s at {content.sample_rate:,} Hz"
+        return escape(str(content))
+    except Exception as error:  # shown, and in the run it would be set aside
+        return f"[yellow]set aside: {type(error).__name__}: {escape(str(error))}"
+
+
+def _show_estimates(found: Sequence[Estimate], num_processes: int, device: torch.device) -> None:
+    shared = f", {num_processes} processes" if num_processes > 1 else ""
+    table = Table(title=f"what caching takes (encoders timed on {device}{shared})", title_justify="left")
+    for name in ("encoder", "rows", "width", "batch", "disk", "rate", "time", "memory"):
+        table.add_column(name, justify="left" if name == "encoder" else "right")
+    for one in found:
+        table.add_row(
+            one.encoder,
+            f"{one.num_rows:,}",
+            str(one.dim),
+            str(one.batch_size),
+            f"{one.num_bytes / 1e6:,.1f} MB",
+            f"{one.rate * num_processes:,.1f}/s",
+            _duration(one.seconds / num_processes),
+            f"{one.memory_bytes / 2**30:.2f} GiB",
+        )
+    console.print(table)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _require_room(out: Path, num_bytes: int) -> None:
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < num_bytes:
+        raise LatentStoreError(
+            f"{out} needs {num_bytes / 1e9:,.1f} GB, but its disk has {free / 1e9:,.1f} GB left. Make room, choose "
+            "another out, or store with dtype=float16."
+        )
+    console.print(f"disk: {num_bytes / 1e6:,.1f} MB of {free / 1e9:,.1f} GB that are free")

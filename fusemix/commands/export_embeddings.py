@@ -1,0 +1,37 @@
+"""Write a latent set, or a run's embeddings of it, in clip-retrieval's layout.
+
+    fusemix export-embeddings latents=FOLDER encoders.image=[a] encoders.text=[b] out=FOLDER
+    fusemix export-embeddings latents=FOLDER run=RUN out=FOLDER
+
+One row a link, unit length, float16. An export that was killed goes on when the same command is given again.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.build import export_embeddings as build
+from fusemix.config import ExportConfig, load_config
+from fusemix.progress import console, progress_bar
+
+
+def main(argv: Sequence[str]) -> Path:
+    """Write all files; returns the folder."""
+    config = load_config(ExportConfig, argv)
+    export = build.export(config)
+    missing = export.writer.missing()
+    started, written = time.monotonic(), 0
+    with progress_bar() as bar:
+        task = bar.add_task("export", total=sum(len(export.writer.spans[i]) for i in missing), note="")
+        for index in missing:
+            num_rows = export.write(index)
+            written += num_rows
+            bar.advance(task, num_rows)
+    export.writer.seal()
+    seconds = time.monotonic() - started
+    rate = f"{written:,} new in {seconds:.1f} s" if missing else "no new"
+    console.print(
+        f"exported {export.latent_set.name}: {len(export.latent_set.links):,} rows in "
+        f"{len(export.writer.spans):,} files a folder ({rate}): {config.out}"
+    )
+    return Path(config.out)

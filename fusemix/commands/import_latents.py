@@ -1,0 +1,86 @@
+"""Take latents that exist already into sealed stores, so that nothing is encoded twice.
+
+    fusemix import set=FOLDER modality=image name=my_encoder latents=file.npy ids=ids.txt
+    fusemix import clip_retrieval=FOLDER out=FOLDER dataset=my_data split=train
+
+The first fills one side of a latent set; the second makes a whole set, <out>/<split>. An import that was
+killed goes on when the same command is given again.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.build import import_latents as build
+from fusemix.config import ImportConfig, load_config
+from fusemix.interfaces import PairSet
+from fusemix.latents.embeddings_folder import EmbeddingsFolder
+from fusemix.latents.foreign import fill_store
+from fusemix.latents.records import read_quarantine
+from fusemix.latents.sets import write_set
+from fusemix.progress import console, progress_bar
+
+SHOWN = 3
+
+
+def main(argv: Sequence[str]) -> list[Path]:
+    """Fill the stores; returns their folders."""
+    config = load_config(ImportConfig, argv)
+    build.check_settings(config)
+    if config.clip_retrieval:
+        imports = _whole_set(config, Path(config.clip_retrieval))
+    else:
+        imports = [build.import_into_set(config)]
+    for one in imports:
+        _fill(one)
+    if config.made_by is None:
+        text = "made_by is not set: only the width tells these latents from those of another encoder"
+        console.print(text, style="yellow")
+    return [one.writer.folder for one in imports]
+
+
+def _whole_set(config: ImportConfig, source: Path) -> list[build.Import]:
+    found = EmbeddingsFolder(source)
+    made = build.paired_rows(found, str(config.dataset), str(config.split))
+    folder = Path(str(config.out)) / str(config.split)
+    write_set(folder, made.pairs, build.source_of(config), overwrite=config.overwrite)
+    _tell_set(made.pairs, len(found.metadata), folder)
+    return build.imports_of_layout(config, found, made, folder)
+
+
+def _fill(one: build.Import) -> None:
+    total = sum(len(one.writer.spans[index]) for index in one.writer.missing())
+    started = time.monotonic()
+    with progress_bar() as bar:
+        task = bar.add_task(f"import {one.writer.folder.name}", total=total, note="")
+        rows = one.matched.rows
+        fill_store(one.writer, one.item_ids, one.vectors, rows, advance=lambda count: bar.advance(task, count))
+    manifest = one.writer.seal()
+    seconds = time.monotonic() - started
+    console.print(
+        f"  {manifest.modality}/{manifest.encoder}: {manifest.num_rows:,} × {manifest.dim} {manifest.dtype} "
+        f"({f'{total:,} new in {seconds:.1f} s' if total else 'no new'}): {one.writer.folder}"
+    )
+    if one.matched.unknown:
+        first = ", ".join(one.matched.unknown[:SHOWN])
+        text = f"  {len(one.matched.unknown):,} ids are no items of the set, such as {first}"
+        console.print(text, style="yellow", markup=False)
+    if len(one.matched.repeats):
+        console.print(f"  {len(one.matched.repeats):,} rows repeat an item with the same vector")
+    if manifest.num_rejected:
+        first_reason = read_quarantine(one.writer.folder)[0]
+        console.print(
+            f"  {manifest.num_rejected:,} items set aside, such as {first_reason.id}: {first_reason.reason} "
+            f"(all in {one.writer.folder / 'quarantine.jsonl'})",
+            style="yellow",
+            markup=False,
+        )
+
+
+def _tell_set(pairs: PairSet, num_rows: int, folder: Path) -> None:
+    sides = " and ".join(f"{len(items):,} {items.modality} items" for items in pairs.sides)
+    console.print(f"{pairs.dataset}/{pairs.split}: {num_rows:,} rows, {sides}, {len(pairs.links):,} links: {folder}")
+    if pairs.excluded:
+        first = pairs.excluded[0]
+        text = f"  left out {len(pairs.excluded):,}, such as {first.id}: {first.reason}"
+        console.print(text, style="yellow", markup=False)

@@ -1,0 +1,47 @@
+"""Read latent stores back and compare every shard with its hash.
+
+fusemix verify FOLDER …      of latent sets or latent stores
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.errors import ConfigError, LatentStoreError
+from fusemix.latents.manifest import read_manifest
+from fusemix.latents.sets import SET
+from fusemix.latents.verify import Damage, damaged_shards, damaged_tables, num_bytes, stores_of
+from fusemix.progress import console, counting
+
+
+def main(argv: Sequence[str]) -> None:
+    """Verify sets and stores.
+
+    Raises:
+        LatentStoreError: something is damaged; the message names every file.
+    """
+    folders = [Path(argument) for argument in argv]
+    if not folders:
+        raise ConfigError("verify needs the folder of a latent set or of a latent store.")
+    damaged = [damage for folder in folders for damage in _verify(folder)]
+    if damaged:
+        lines = "\n  ".join(str(damage) for damage in damaged)
+        raise LatentStoreError(
+            f"{len(damaged)} damaged:\n  {lines}\n"
+            "Run cache_features.py with the config that made it and verify=true: it makes just these shards anew. "
+            "A table that has changed has to be cached again, with overwrite=true."
+        )
+
+
+def _verify(folder: Path) -> list[Damage]:
+    found = []
+    if (folder / SET).is_file():
+        found += damaged_tables(folder)
+        console.print(f"{folder}: tables {'are damaged' if found else 'are as they were sealed'}")
+    for store in stores_of(folder):
+        manifest = read_manifest(store)
+        with counting(f"reading {store.name}", num_bytes(store)) as advance:
+            damaged = damaged_shards(store, manifest, read_back=True, advance=advance)
+        state = f"{len(damaged)} damaged" if damaged else "are as they were sealed"
+        console.print(f"{store}: {len(manifest.shards)} shards {state}")
+        found += damaged
+    return found

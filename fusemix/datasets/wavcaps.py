@@ -1,0 +1,122 @@
+"""WavCaps: sounds of four sources with captions that a language model wrote, from the authors' JSON files.
+
+Place in the flow: files on disk -> PairSet.
+Source: Mei et al., "WavCaps", IEEE/ACM TASLP 2024, arXiv:2303.17395; counts as in the JSON files.
+
+The authors' archives hold fewer sounds than their JSON files name. Many sounds are also in the test splits of AudioCaps
+and Clotho: give one of the authors' blacklists before measuring there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from fusemix.datasets.caption_files import CaptionLine
+from fusemix.datasets.captioned_files import pair_files
+from fusemix.datasets.json_stream import stream_list
+from fusemix.datasets.unsplit import members
+from fusemix.errors import DatasetError
+from fusemix.files import read_json, sha256_of_file, sha256_of_json
+from fusemix.interfaces import PairSet, Rejected
+
+
+class Source(NamedTuple):
+    """One source: its JSON file, its name in the blacklists, and how many sounds it was published with."""
+
+    captions: str
+    blacklisted_as: str
+    num_clips: int
+
+
+SOURCES = {
+    "FreeSound": Source("fsd_final.json", "FreeSound", 262_300),
+    "BBC_Sound_Effects": Source("bbc_final.json", "BBC_Sound_Effects", 31_201),
+    "SoundBible": Source("sb_final.json", "SoundBible", 1_232),
+    "AudioSet_SL": Source("as_final.json", "AudioSet", 108_317),
+}
+
+
+def wavcaps(
+    *,
+    split: str,
+    clips: str,
+    annotations: str,
+    sources: Sequence[str] = tuple(SOURCES),
+    blacklist: str | None = None,
+    fractions: dict[str, float] | None = None,
+) -> PairSet:
+    """WavCaps, or some of its sources.
+
+    Args:
+        split: `all` or `train`, which hold everything, or one of `fractions`.
+        clips: folder that holds a folder of `<id>.flac` a source, called as the source or `<source>_flac`.
+        annotations: the authors' folder `json_files`, with a folder a source.
+        sources: which of FreeSound, BBC_Sound_Effects, SoundBible and AudioSet_SL.
+        blacklist: one of the authors' `blacklist_exclude_….json`; what it names is left out and listed.
+        fractions: split -> share of the sounds, drawn by a hash of source and id.
+
+    Raises:
+        DatasetError: something is missing or in another layout.
+    """
+    unknown = [name for name in sources if name not in SOURCES]
+    if unknown or not sources or len(set(sources)) < len(sources):
+        raise DatasetError(f"wavcaps: sources must be some of {', '.join(SOURCES)}, once each, not {list(sources)}.")
+    files = {name: Path(annotations) / name / SOURCES[name].captions for name in sources}
+    absent = [str(path) for path in (*files.values(), *([Path(blacklist)] if blacklist else [])) if not path.is_file()]
+    if absent:
+        raise DatasetError(f"wavcaps: there is no file {' and no file '.join(absent)}.")
+    kept = _KeptLines(files, Path(clips), members("wavcaps", split, fractions), _forbidden(blacklist))
+    digests = [sha256_of_file(path) for path in (*files.values(), *([Path(blacklist)] if blacklist else []))]
+    pairs = pair_files("wavcaps", "audio", split, Path(clips), kept, sha256_of_json(digests)[:12])
+    count = sum(SOURCES[name].num_clips for name in sources)
+    return replace(
+        pairs,
+        excluded=(*pairs.excluded, *kept.blacklisted),
+        published=None if fractions else (count, count),
+    )
+
+
+@dataclass(frozen=True)
+class _KeptLines:
+    """Caption lines of all sources; what the blacklist names is collected instead."""
+
+    files: Mapping[str, Path]
+    clips: Path
+    belongs: Callable[[str], bool]
+    forbidden: Mapping[str, frozenset[str]]
+    blacklisted: list[Rejected] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[CaptionLine]:
+        for source, path in self.files.items():
+            folder = source if (self.clips / source).is_dir() else f"{source}_flac"
+            forbidden = self.forbidden.get(SOURCES[source].blacklisted_as, frozenset())
+            for item, caption in _entries(path):
+                stem = item.removesuffix(".wav")  # AudioSet's ids end so, their files do not
+                file = f"{folder}/{stem}.flac"
+                if not self.belongs(f"{source}/{stem}"):
+                    continue
+                if item in forbidden:
+                    self.blacklisted.append(Rejected(file, "dataset", "on the blacklist"))
+                else:
+                    yield CaptionLine(file, caption)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str]]:
+    """Id and caption of each entry of one source, one at a time; FreeSound's file is too large to hold."""
+    for entry in stream_list(path, "data"):
+        if not isinstance(entry, dict) or not entry.keys() >= {"id", "caption"}:
+            raise DatasetError(f"{path}: an entry of 'data' lacks 'id' or 'caption': {str(entry)[:100]}")
+        yield str(entry["id"]), str(entry["caption"] or "")
+
+
+def _forbidden(blacklist: str | None) -> dict[str, frozenset[str]]:
+    if blacklist is None:
+        return {}
+    try:
+        lists = read_json(Path(blacklist))
+        return {source: frozenset(str(item) for item in ids) for source, ids in lists.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(
+            f"{blacklist} is not one of WavCaps' blacklists, which are JSON with a list of ids a source: {error}"
+        ) from error

@@ -1,0 +1,180 @@
+"""Tars of samples, as img2dataset and WebDataset write them, read in place; and two data sets that come so.
+
+Place in the flow: tars on disk -> PairSet.
+Source of the layout: github.com/rom1504/img2dataset (00000.tar with 000000000.jpg, .txt and .json; beside it
+00000.parquet, which also names what could not be downloaded). CC3M: Sharma et al., "Conceptual Captions", ACL 2018.
+SBU: Ordonez, Kulkarni & Berg, "Im2Text", NIPS 2011.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fusemix.datasets.caption_column import parted
+from fusemix.datasets.pairs import pair_captions
+from fusemix.datasets.tar_index import tar_reader, tar_table
+from fusemix.datasets.tars import MEDIA_ENDINGS
+from fusemix.datasets.unsplit import WHOLE, members
+from fusemix.errors import DatasetError
+from fusemix.files import sha256_of_json
+from fusemix.interfaces import PairSet, Rejected
+from fusemix.progress import progress_bar
+
+PUBLISHED = {
+    "cc3m": {"train": 3_318_333, "validation": 15_840},
+    "sbu": {"train": 1_000_000},
+}
+"""Pictures of each split, with one caption each."""
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+FAILURE_COLUMNS = ["key", "status", "error_message"]
+NAMES = pa.dictionary(pa.int32(), pa.string())
+"""A tar's name and path are the same for all its samples, so they are kept once."""
+
+
+def webdataset(
+    *, split: str, folder: str, modality: str = "image", fractions: dict[str, float] | None = None
+) -> PairSet:
+    """Pictures or sounds with captions in tars.
+
+    Args:
+        split: name of a folder in `folder` that holds the split's tars. Where the tars lie in `folder` itself,
+            `all` or `train` for everything, or one of `fractions`.
+        folder: where the tars lie.
+        modality: `image` (.jpg, .jpeg, .png, .webp) or `audio` (.flac, .wav, .mp3, .ogg).
+        fractions: split -> share of the samples, drawn by a hash of tar and key.
+
+    Raises:
+        DatasetError: there are no tars, or nothing in them can be used.
+    """
+    if modality not in MEDIA_ENDINGS:
+        raise DatasetError(f"webdataset: modality must be {' or '.join(MEDIA_ENDINGS)}, not {modality!r}.")
+    return _pairs("webdataset", split, Path(folder), modality, fractions)
+
+
+def cc3m(*, split: str, folder: str) -> PairSet:
+    """Conceptual Captions, as img2dataset downloads it. Links have rotted, so copies are smaller than published.
+
+    Args:
+        split: `train` or `validation`.
+        folder: holds folders `train` and `validation` of tars, or the tars of train.
+
+    Raises:
+        DatasetError: there are no tars, or they hold more than was published.
+    """
+    return _published("cc3m", split, Path(folder))
+
+
+def sbu(*, split: str, folder: str) -> PairSet:
+    """SBU Captioned Photos, as img2dataset downloads it. Links have rotted, so copies are smaller than published.
+
+    Args:
+        split: `train`, the only one.
+        folder: holds the tars, or a folder `train` of them.
+
+    Raises:
+        DatasetError: there are no tars, or they hold more than was published.
+    """
+    return _published("sbu", split, Path(folder))
+
+
+def _published(dataset: str, split: str, folder: Path) -> PairSet:
+    if split not in PUBLISHED[dataset]:
+        raise DatasetError(f"{dataset} has no split {split!r}; it has: {', '.join(PUBLISHED[dataset])}.")
+    pairs, most = _pairs(dataset, split, folder, "image", None), PUBLISHED[dataset][split]
+    if len(pairs.left) > most:
+        raise DatasetError(
+            f"{dataset}, split {split!r}: published with {most:,} pictures, but the tars in {folder} hold "
+            f"{len(pairs.left):,}. They are of another data set, or hold pictures twice; set dataset.name=webdataset "
+            "if this is meant."
+        )
+    return replace(pairs, published=(most, most))
+
+
+def _pairs(dataset: str, split: str, folder: Path, modality: str, fractions: dict[str, float] | None) -> PairSet:
+    if not folder.is_dir():
+        raise DatasetError(f"{dataset}: there is no folder {folder}.")
+    belongs, place = None, folder
+    if fractions:
+        belongs = members(dataset, split, fractions)
+    elif (folder / split).is_dir():
+        place = folder / split
+    elif split not in WHOLE:
+        raise DatasetError(
+            f"{dataset}: {folder} has no folder {split!r}. Tars of a split lie in a folder of its name; tars that lie "
+            "in the folder itself are the split 'all' or 'train'."
+        )
+    tars = {path.relative_to(folder).as_posix(): path for path in sorted(place.glob("*.tar"))}
+    if not tars:
+        raise DatasetError(f"{dataset}: there is no .tar in {place}.")
+    samples, excluded = _samples(tars, modality, belongs)
+    media, captions = parted(samples, "caption")
+    del samples
+    return pair_captions(
+        dataset=dataset,
+        revision=f"tars {sha256_of_json([[name, path.stat().st_size] for name, path in tars.items()])[:12]}",
+        split=split,
+        modality=modality,
+        media=media,
+        reader=tar_reader,
+        captions=captions,
+        excluded=excluded,
+    )
+
+
+def _samples(
+    tars: Mapping[str, Path], modality: str, belongs: Callable[[str], bool] | None
+) -> tuple[pa.Table, list[Rejected]]:
+    """Usable samples of all tars, and the others; only Arrow arrays outlive the tar whose usable samples they hold."""
+    tables: list[pa.Table] = []
+    excluded: list[Rejected] = []
+    for name, found in _tables(tars, modality):
+        stem = name.removesuffix(".tar")
+        ids = [f"{stem}/{key}" if key is not None else None for key in found["key"].to_pylist()]
+        kept = pa.array([belongs is None or item is None or belongs(item) for item in ids], pa.bool_())
+        found = found.set_column(0, "id", pa.array(ids, pa.string())).filter(kept)
+        lost = found.filter(found["reason"].is_valid())
+        for item, reason in zip(lost["id"].to_pylist(), lost["reason"].to_pylist(), strict=True):
+            excluded.append(Rejected(item or name, "dataset", sys.intern(reason)))
+        failed = _not_downloaded(tars[name].with_suffix(".parquet"), stem)
+        excluded += [rejected for rejected in failed if belongs is None or belongs(rejected.id)]
+        tables.append(_media(found.filter(found["reason"].is_null()).drop_columns("reason"), name, tars[name]))
+    return pa.concat_tables(tables).unify_dictionaries(), excluded
+
+
+def _tables(tars: Mapping[str, Path], modality: str) -> Iterator[tuple[str, pa.Table]]:
+    with progress_bar() as bar:
+        task = bar.add_task("tars", total=len(tars), note="")
+        for name, path in tars.items():
+            yield name, tar_table(path, modality)
+            bar.advance(task)
+
+
+def _media(usable: pa.Table, name: str, path: Path) -> pa.Table:
+    """Columns id, tar, path, offset, num_bytes and caption; `path` may change without an item being another one."""
+    for place, (column, value) in enumerate([("tar", name), ("path", str(path))], start=1):
+        indices = pa.nulls(len(usable), pa.int32()).fill_null(0)
+        repeated = pa.DictionaryArray.from_arrays(indices, pa.array([value]))
+        usable = usable.add_column(place, pa.field(column, NAMES), repeated)
+    return usable
+
+
+def _not_downloaded(path: Path, stem: str) -> Iterator[Rejected]:
+    """What img2dataset's table beside a tar names as failed; a tar without such a table names nothing."""
+    if not path.is_file():
+        return
+    try:
+        if not set(pq.read_schema(path).names) >= set(FAILURE_COLUMNS):
+            return
+        failed = pq.read_table(path, columns=FAILURE_COLUMNS, filters=[("status", "!=", "success")])
+    except (OSError, pa.ArrowException):
+        yield Rejected(f"{stem}.parquet", "dataset", "cannot be read, so what was not downloaded is not listed")
+        return
+    for row in failed.to_pylist():
+        # Addresses in memory differ from picture to picture, and say nothing.
+        reason = ADDRESS.sub("", f"{row['status']}: {row['error_message']}" if row["error_message"] else row["status"])
+        yield Rejected(f"{stem}/{row['key']}", "dataset", sys.intern(reason))

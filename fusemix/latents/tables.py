@@ -1,0 +1,119 @@
+"""Facts about latents as tables for the terminal, readable in 80 columns.
+
+Place in the flow: inspection.py -> rich tables -> `fusemix info`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fusemix.interfaces import Rejected
+from fusemix.latents.inspection import SetFacts, StoreFacts, flattened, reasons
+
+SHOWN_ITEMS = 3
+SHOWN_REASONS = 6
+SHOWN_COLUMNS = ("caption", "path", "url")
+"""Columns of an item table that show an item to a person."""
+HASH = 64
+"""Characters of a SHA-256, of which twelve are enough to tell two apart."""
+
+
+def show_set(facts: SetFacts) -> Iterator[RenderableType]:
+    """Tables of a latent set, without its stores."""
+    about = facts.description
+    rows = [("data set", about["dataset"]), ("revision", about["revision"]), ("split", about["split"])]
+    rows += [(f"{modality} items", f"{len(table):,}") for modality, table in facts.items.items()]
+    rows += [("links", f"{about['num_links']:,}"), ("left out", f"{len(facts.excluded):,}")]
+    rows += [(f"source.{name}", value) for name, value in flattened(about["source"])]
+    yield _pairs(f"latent set {facts.folder}", rows)
+    if facts.excluded:
+        yield from _rejected("left out by the data set", facts.excluded)
+    for modality, table in facts.items.items():
+        yield _items(modality, table)
+    if not facts.stores:
+        text = "It holds no latent store yet. Fill it with cache_features.py or `fusemix import`."
+        yield Text(text, style="yellow")
+
+
+def show_store(facts: StoreFacts, *, with_items: bool) -> Iterator[RenderableType]:
+    """Tables of a latent store; `with_items` also shows some of its items."""
+    rows: list[tuple[str, str]] = []
+    if facts.manifest:
+        manifest = facts.manifest
+        size = sum(shard.num_bytes for shard in manifest.shards)
+        rows = [
+            ("encoder", manifest.encoder),
+            ("modality", manifest.modality),
+            ("latents", f"{manifest.num_rows:,} × {manifest.dim} {manifest.dtype}"),
+            ("shards", f"{len(manifest.shards):,} of up to {manifest.shard_size:,} rows, {size / 1e6:,.1f} MB"),
+            ("without latent", f"{manifest.num_rejected:,}"),
+        ]
+    shown = {"dim", "dtype", "shard_size"} if facts.manifest else set()
+    rows += [line for line in flattened(facts.fingerprint) if line[0] not in shown]
+    yield _pairs(f"latent store {facts.folder}", rows)
+    if facts.problem:
+        yield Text(facts.problem, style="yellow")
+    if facts.norms:
+        yield _norms(facts)
+    if facts.rejected:
+        yield from _rejected("without latent", facts.rejected)
+    if with_items and facts.items is not None:
+        yield _items(facts.folder.parent.name, facts.items)
+
+
+def _norms(facts: StoreFacts) -> Table:
+    norms = facts.norms
+    assert norms is not None
+    rows = [
+        ("mean ± std", f"{norms.mean:.4g} ± {norms.std:.3g}"),
+        ("smallest, largest", f"{norms.smallest:.4g}, {norms.largest:.4g}"),
+        ("constant dimensions", f"{norms.num_constant:,}"),
+        ("share of the mean", f"{norms.shared:.3f} (norm of the mean latent over the mean norm; 1: all point one way)"),
+    ]
+    return _pairs(f"L2 norms of {norms.num_rows:,} latents", rows)
+
+
+def _rejected(title: str, rejected: Sequence[Rejected]) -> Iterator[Table]:
+    counted = reasons(rejected)
+    table = _table(f"{title}: {len(rejected):,}", "stage", "reason", "items")
+    table.columns[2].justify = "right"
+    for stage, reason, count in counted[:SHOWN_REASONS]:
+        table.add_row(stage, Text(reason), f"{count:,}")
+    if rest := sum(count for *_, count in counted[SHOWN_REASONS:]):
+        table.add_row("…", "other reasons", f"{rest:,}")
+    yield table
+    first = _table("the first of them", "id", "stage", "reason")
+    for item in rejected[:SHOWN_ITEMS]:
+        first.add_row(Text(item.id), item.stage, Text(item.reason))
+    yield first
+
+
+def _items(modality: str, table: pa.Table) -> Table:
+    column = next((name for name in SHOWN_COLUMNS if name in table.column_names), None)
+    made = _table(f"the first {modality} items", *(["id", column] if column else ["id"]))
+    for row in table.slice(0, SHOWN_ITEMS).to_pylist():
+        made.add_row(*(Text(str(row[name])) for name in (["id", column] if column else ["id"])))
+    return made
+
+
+def _pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+    table = _table(title)
+    table.show_header = False
+    table.add_column(no_wrap=True, max_width=32, overflow="ellipsis")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        is_hash = len(value) == HASH and set(value) <= set("0123456789abcdef")
+        table.add_row(Text(name), Text(f"{value[:12]}…" if is_hash else value))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    # Text, since a path may hold brackets, which rich would read as markup.
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,189 @@
+"""The header pass over one tar, its cache, and reading out of tars."""
+
+import json
+import os
+import pickle
+import tarfile
+
+import pyarrow.parquet as pq
+import pytest
+from dataset_samples import picture, sound
+from published_samples import sample, write_tar
+
+from fusemix.datasets import tar_index
+from fusemix.datasets.tar_index import cache_folder, tar_reader, tar_table
+from fusemix.datasets.tars import scan_tar, split_name
+from fusemix.datasets.webdataset import webdataset
+
+SAMPLES = [("000000000", "A dog."), ("000000001", "A cat."), ("000000002", "A bus.")]
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def write_samples(path, samples=SAMPLES):
+    return write_tar(path, [member for key, caption in samples for member in sample(key, caption, int(key[-1]))])
+
+
+def rows_of(table):
+    return {row["key"]: (row["caption"], row["reason"]) for row in table.to_pylist()}
+
+
+def test_every_sample_is_where_tarfile_says_it_is(tmp_path):
+    path = write_samples(tmp_path / "00000.tar")
+    with tarfile.open(path) as tar:
+        expected = [(m.name[:-4], m.offset_data, m.size) for m in tar if m.name.endswith(".jpg")]
+    table = scan_tar(path, "image")
+    assert list(zip(*(table[name].to_pylist() for name in ("key", "offset", "num_bytes")), strict=True)) == expected
+    assert table["caption"].to_pylist() == ["A dog.", "A cat.", "A bus."]
+    assert table["reason"].null_count == 3
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ([("a.jpg", b"x"), ("a.txt", " A dog. \n")], ("A dog.", None)),
+        ([("a.json", json.dumps({"caption": "A dog."})), ("a.jpg", b"x")], ("A dog.", None)),
+        ([("a.json", json.dumps({"caption": "No."})), ("a.txt", "Yes."), ("a.PNG", b"x")], ("Yes.", None)),
+        ([("a.jpg", b"x"), ("a.json", '{"caption": "half \\ud83d"}')], ("half ?", None)),
+        ([("a.jpg", b"x")], (None, "no caption: neither .txt nor 'caption' in .json")),
+        ([("a.jpg", b"x"), ("a.txt", " ")], (None, "no caption: neither .txt nor 'caption' in .json")),
+        ([("a.jpg", b"x"), ("a.json", "{")], (None, "no caption: neither .txt nor 'caption' in .json")),
+        ([("a.jpg", b"x"), ("a.json", '{"caption": 3}')], (None, "no caption: neither .txt nor 'caption' in .json")),
+        ([("a.txt", "A dog.")], (None, "no jpg, jpeg, png, webp in its tar")),
+        ([("a.jpg", b""), ("a.txt", "A dog.")], (None, "empty file")),
+    ],
+)
+def test_a_sample_needs_a_picture_and_a_caption(tmp_path, members, expected):
+    assert rows_of(scan_tar(write_tar(tmp_path / "t.tar", members), "image")) == {"a": expected}
+
+
+def test_sounds_have_other_endings(tmp_path):
+    path = write_tar(tmp_path / "t.tar", [("a.flac", b"x"), ("a.txt", "one"), ("b.mp3", b"x"), ("b.txt", "two")])
+    assert rows_of(scan_tar(path, "audio")) == {"a": ("one", None), "b": ("two", None)}
+    assert {reason for _, reason in rows_of(scan_tar(path, "image")).values()} == {"no jpg, jpeg, png, webp in its tar"}
+
+
+def test_a_key_ends_at_the_first_dot_of_the_name_as_in_webdataset():
+    assert split_name("000000012.jpg") == ("000000012", "jpg")
+    assert split_name("./a.b/c.seg.PNG") == ("a.b/c", "seg.png")
+    assert split_name("README") == ("README", "")
+
+
+def test_a_key_that_occurs_twice_keeps_its_first_picture(tmp_path):
+    path = write_tar(tmp_path / "t.tar", [("a.jpg", b"x"), ("a.txt", "one"), ("a.jpg", b"y"), ("a.txt", "two")])
+    first, second = scan_tar(path, "image").to_pylist()
+    assert (first["offset"], first["caption"], first["reason"]) == (512, "one", None)
+    assert second["reason"] == "occurs more than once in its tar: the first one is kept"
+
+
+@pytest.mark.parametrize("cut", range(0, 10_000, 97))
+def test_a_tar_that_breaks_off_anywhere_gives_the_samples_before_the_break(tmp_path, cut):
+    path = write_samples(tmp_path / "t.tar")
+    with tarfile.open(path) as tar:
+        ends = {}
+        for member in tar:  # a sample is whole where its picture is, and one of its two captions
+            key, kind = member.name.split(".")
+            ends.setdefault(key, {})[kind] = member.offset_data + member.size
+        end_mark = tar.offset
+    whole = {key: max(parts["jpg"], min(parts["json"], parts["txt"])) for key, parts in ends.items()}
+    path.write_bytes(path.read_bytes()[:cut])
+    found = scan_tar(path, "image").to_pylist()
+    assert [row["key"] for row in found if row["reason"] is None] == [k for k, end in whole.items() if end <= cut]
+    broken = [row["reason"] for row in found if row["key"] is None]
+    assert len(broken) == (cut < end_mark + 512)
+    assert all(reason.startswith("breaks off at byte ") for reason in broken)
+
+
+def test_a_damaged_header_ends_a_tar_and_a_file_that_is_no_tar_gives_nothing(tmp_path):
+    path = write_samples(tmp_path / "t.tar")
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as tar:
+        second = next(member.offset for member in tar if member.name == "000000001.jpg")
+    content[second : second + 512] = os.urandom(512)
+    path.write_bytes(content)
+    assert rows_of(scan_tar(path, "image")) == {
+        "000000000": ("A dog.", None),
+        None: (None, f"breaks off at byte {second:,}: what lies behind is lost"),
+    }
+    path.write_bytes(b"")
+    assert rows_of(scan_tar(path, "image")) == {None: (None, "breaks off at byte 0: what lies behind is lost")}
+
+
+def test_names_longer_than_a_header_holds_are_read_whole(tmp_path):
+    long = "x" * 150
+    path = write_tar(tmp_path / "t.tar", [(f"{long}.jpg", b"x"), (f"{long}.txt", "one")])
+    assert rows_of(scan_tar(path, "image")) == {long: ("one", None)}
+
+
+def test_the_second_time_a_tar_s_headers_come_from_the_cache(tmp_path):
+    path = write_samples(tmp_path / "t.tar")
+    first = tar_table(path, "image")
+    (entry,) = (cache_folder() / "tars").iterdir()
+    state, content = path.stat(), path.read_bytes()
+    path.write_bytes(bytes(len(content)))  # as large and as old as before, but unreadable
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert tar_table(path, "image").equals(first)
+    entry.write_bytes(b"damaged")
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert tar_table(path, "image").equals(first)
+    assert pq.read_table(entry).equals(first)
+
+
+def test_a_changed_tar_and_another_modality_are_read_anew(tmp_path):
+    path = write_samples(tmp_path / "t.tar")
+    tar_table(path, "image")
+    assert tar_table(path, "audio")["reason"].null_count == 0
+    write_samples(path, SAMPLES[:1])
+    os.utime(path, ns=(1, 1))
+    assert len(tar_table(path, "image")) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(tar_table(write_samples(tmp_path / "t.tar"), "image")) == 3
+
+
+def test_the_cache_is_in_the_home_where_no_other_place_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "fusemix"
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Pairs out of more tars than stay open."""
+    for shard in range(tar_index.FILES_KEPT_OPEN + 3):
+        write_samples(tmp_path / "many" / f"{shard:05}.tar", [(f"{shard:05}000{k}", f"{shard} {k}") for k in range(2)])
+    return webdataset(split="all", folder=str(tmp_path / "many"))
+
+
+def test_any_sample_can_be_read_in_any_order_and_few_files_stay_open(many):
+    for row in [*range(len(many.left)), *reversed(range(len(many.left)))]:
+        assert many.left.read(row) == picture(row % 2, "JPEG")
+        assert len(tar_index._open_files) <= tar_index.FILES_KEPT_OPEN
+
+
+def test_processes_that_read_the_same_tar_do_not_disturb_one_another(many):
+    many.left.read(0)
+    child = os.fork()
+    if child == 0:
+        os._exit(not all(many.left.read(row) == picture(row % 2, "JPEG") for row in range(2) for _ in range(200)))
+    assert all(many.left.read(row) == picture(row % 2, "JPEG") for row in range(2) for _ in range(200))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_reader_that_was_sent_elsewhere_reads_the_same(many):
+    assert pickle.loads(pickle.dumps(many.left.read))(3) == picture(1, "JPEG")
+
+
+def test_a_tar_that_shrank_since_is_said_so(tmp_path):
+    path = write_tar(tmp_path / "s" / "0.tar", [("a.wav", sound(0)), ("a.txt", "one")])
+    pairs = webdataset(split="all", folder=str(tmp_path / "s"), modality="audio")
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(ValueError, match=r"0\.tar ends at byte 600: it was changed since its headers were read$"):
+        tar_reader(pairs.left.table)(0)

@@ -1,0 +1,325 @@
+"""Stage one as a whole: killed, in parallel, damaged, mostly broken, on a full disk."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fusemix import cli
+from fusemix.commands import cache_features
+from fusemix.errors import ConfigError, LatentStoreError
+
+ROOT = Path(__file__).parents[1]
+OWN_ENCODERS = """
+import time
+import numpy as np, torch
+
+class Pixels:
+    modality, sample_rate = "image", None
+    def __init__(self, side, seconds):
+        self.side, self.seconds, self.dim = side, seconds, 3 * side * side
+        self.fingerprint = {"family": "pixels", "side": side}
+    def to(self, device): return self
+    def prepare(self, contents):
+        return [np.asarray(p.resize((self.side, self.side)), dtype=np.float32).ravel() for p in contents]
+    def length(self, prepared): return 1
+    def collate(self, prepared): return torch.from_numpy(np.stack(prepared))
+    def encode(self, batch):
+        time.sleep(self.seconds)
+        return batch / 255
+
+class Letters:
+    modality, sample_rate, dim, fingerprint = "text", None, 26, {"family": "letters"}
+    def to(self, device): return self
+    def prepare(self, contents): return [[float(text.count(chr(97 + i))) for i in range(26)] for text in contents]
+    def length(self, prepared): return int(sum(prepared))
+    def collate(self, prepared): return torch.tensor(prepared)
+    def encode(self, batch): return batch
+
+def pixels(*, side=4, seconds=0.0): return Pixels(side, seconds)
+def letters(): return Letters()
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """Sixty small pictures with a caption each, two of them broken, and two encoders of one's own."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "pictures").mkdir()
+    generator = np.random.default_rng(0)
+    lines = ["file,caption"]
+    for number in range(60):
+        pixels = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "pictures" / f"{number:02}.png")
+        lines.append(f"{number:02}.png,picture number {number} of {'ab' * (number % 7)}")
+    for number in (7, 31):
+        (folder / "pictures" / f"{number:02}.png").write_bytes(b"no picture")
+    (folder / "captions.csv").write_text("\n".join(lines))
+    (folder / "own.py").write_text(OWN_ENCODERS)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_encoders_can_be_imported(world, monkeypatch):
+    monkeypatch.syspath_prepend(world)
+
+
+def settings(world: Path, out: Path, *changes: str) -> list[str]:
+    return [
+        "dataset.name=image_captions",
+        f"dataset.options.folder={world / 'pictures'}",
+        f"dataset.options.captions={world / 'captions.csv'}",
+        "splits=[all]",
+        "encoders.small.name=own:pixels",
+        "encoders.large={name: 'own:pixels', options: {side: 6}}",
+        "encoders.letters.name=own:letters",
+        "accelerator=cpu",
+        "shard_size=7",
+        "batch_size=3",
+        "num_workers=0",
+        f"out={out}",
+        *changes,
+    ]
+
+
+@pytest.fixture(scope="module")
+def cached(world, tmp_path_factory) -> Path:
+    """What an undisturbed run leaves."""
+    out = tmp_path_factory.mktemp("cached")
+    sys.path.insert(0, str(world))
+    cache_features.main(settings(world, out))
+    sys.path.remove(str(world))
+    return out
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def in_a_child(arguments: list[str]) -> int:
+    """Start caching in a process of its own, which a signal can end at any line; returns its id."""
+    child = os.fork()
+    if child == 0:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        try:
+            cache_features.main(arguments)
+        finally:
+            os._exit(0)
+    return child
+
+
+# Killed
+
+
+def test_killed_at_20_random_moments_it_ends_with_the_bytes_of_an_undisturbed_run(world, cached, tmp_path):
+    slowed = [*settings(world, tmp_path / "timed"), "encoders.small.options.seconds=0.01", "num_workers=1"]
+    started = time.monotonic()
+    os.waitpid(in_a_child(slowed), 0)
+    duration = time.monotonic() - started
+    assert content(tmp_path / "timed") == content(cached)
+
+    out = tmp_path / "killed"
+    slowed = [*slowed, f"out={out}"]
+    generator, killed, states = random.Random(0), 0, set()
+    while killed < 20:
+        child = in_a_child(slowed)
+        time.sleep(generator.uniform(0, duration))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            killed += 1
+            states.add(len(list(out.rglob("*.npy"))))
+        else:
+            shutil.rmtree(out)  # it was done already: from the start again
+    assert len(states) >= 4, "it should have been met in different states"
+    cache_features.main(slowed)
+    assert content(out) == content(cached)
+
+
+# Parallel
+
+
+def test_two_processes_give_the_bytes_of_one(world, cached, tmp_path):
+    command = [sys.executable, "cache_features.py", *settings(world, tmp_path / "two", "devices=2", "num_workers=1")]
+    environment = {**os.environ, "PYTHONPATH": str(world)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "two") == content(cached)
+    assert "2 processes share the work" in done.stdout
+    assert done.stdout.count("large: 60 × 108 float16") == 1, "only the first process speaks"
+
+
+def test_a_mistake_of_the_user_is_said_once_whatever_the_number_of_processes(world, tmp_path):
+    changes = ["devices=2", "max_bad_fraction=0.01"]
+    command = [sys.executable, "cache_features.py", *settings(world, tmp_path / "two", *changes)]
+    environment = {**os.environ, "PYTHONPATH": str(world)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("which is more than max_bad_fraction=0.01 allows") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_devices_that_are_not_there_are_named(world, tmp_path):
+    with pytest.raises(ConfigError, match=r"accelerator=cpu, devices=none, num_nodes=1 cannot be used here: .*doctor"):
+        cache_features.main(settings(world, tmp_path, "devices=none"))
+
+
+# Added later, refused, mostly broken
+
+
+def test_an_encoder_added_later_touches_only_its_own_store(world, cached, tmp_path):
+    out = tmp_path / "out"
+    cache_features.main(settings(world, out, "encoders={small: {name: 'own:pixels'}}"))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    cache_features.main(settings(world, out))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert content(out) == content(cached)
+
+
+def test_other_weights_preprocessing_or_data_are_refused_field_by_field(world, cached, tmp_path):
+    shutil.copytree(cached, tmp_path / "out")
+    other_dim = r"(?s)image/large was made by something else:\n  dim: on disk 108, now 75\n  "
+    with pytest.raises(LatentStoreError, match=other_dim):
+        cache_features.main(settings(world, tmp_path / "out", "encoders.large.options.side=5"))
+    other = tmp_path / "other.csv"
+    other.write_text((world / "captions.csv").read_text().replace("number 5 ", "number five "))
+    with pytest.raises(LatentStoreError, match=r"(?s)all was made by something else:.*right.sha256: on disk"):
+        cache_features.main(settings(world, tmp_path / "out", f"dataset.options.captions={other}"))
+    assert content(tmp_path / "out") == content(cached)
+
+
+def test_a_mostly_broken_data_set_stops_and_keeps_what_was_encoded(world, tmp_path):
+    message = r"(?s)items so far could not be used.*07.png \(decode\): UnidentifiedImageError.*What was encoded is kept"
+    with pytest.raises(LatentStoreError, match=message):
+        cache_features.main(settings(world, tmp_path, "max_bad_fraction=0.02"))
+    assert (tmp_path / "all/image/small/latents-00000.npy").is_file()
+    cache_features.main(settings(world, tmp_path, "max_bad_fraction=0.1"))
+    assert (tmp_path / "all/image/small/manifest.json").is_file()
+
+
+def test_a_mostly_broken_data_set_stops_before_a_large_shard_is_full(world, tmp_path):
+    for number in range(0, 60, 2):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        (tmp_path / "pictures" / f"{number:02}.png").write_bytes(b"")
+        shutil.copy(world / "pictures" / f"{number + 1:02}.png", tmp_path / "pictures")
+    changes = [f"dataset.options.folder={tmp_path / 'pictures'}", "shard_size=60"]
+    with pytest.raises(LatentStoreError, match=r"all/image: 7 of 12 items so far could not be used"):
+        cache_features.main(settings(world, tmp_path / "out", *changes))
+
+
+# Damaged
+
+
+def flip_a_bit(path: Path, byte: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[byte] ^= 0b100
+    path.write_bytes(bytes(data))
+
+
+@pytest.fixture
+def damaged(cached, tmp_path) -> Path:
+    """The third shard of one store has a flipped bit."""
+    shutil.copytree(cached, tmp_path / "damaged")
+    flip_a_bit(tmp_path / "damaged/all/image/small/latents-00002.npy", -5)
+    return tmp_path / "damaged"
+
+
+def test_one_flipped_bit_is_found_and_named(damaged, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fusemix", "verify", str(damaged / "all")])
+    with pytest.raises(SystemExit, match="2"):
+        cli.run()
+    error = capsys.readouterr().err
+    assert "all/image/small/latents-00002.npy (rows 14 to 20) does not have the content" in error
+    assert error.count("latents-") == 1
+    assert "cache_features.py" in error
+    assert "verify=true" in error
+
+
+def test_a_sound_store_verifies(cached, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fusemix", "verify", str(cached / "all"), str(cached / "all/image/small")])
+    cli.run()
+    assert "all/image/small: 9 shards are as they were sealed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["items-image.parquet", "links.parquet"])
+def test_a_changed_table_is_named(cached, tmp_path, name):
+    from fusemix.commands import verify
+
+    shutil.copytree(cached / "all", tmp_path / "all")
+    flip_a_bit(tmp_path / "all" / name, 10)
+    with pytest.raises(LatentStoreError, match=name):
+        verify.main([str(tmp_path / "all")])
+
+
+def test_just_the_damaged_shard_is_made_anew(world, cached, damaged, capsys):
+    shards = sorted((damaged / "all").rglob("*.npy"))
+    before = {path: path.stat().st_mtime_ns for path in shards}
+    cache_features.main(settings(world, damaged))
+    assert {path: path.stat().st_mtime_ns for path in shards} == before, "nothing is read back unasked"
+    cache_features.main(settings(world, damaged, "verify=true"))
+    assert [p.name for p in shards if p.stat().st_mtime_ns != before[p]] == ["latents-00002.npy"]
+    assert "small: 7 in " in capsys.readouterr().out
+    assert content(damaged) == content(cached)
+
+
+def test_a_shard_that_is_missing_is_made_anew_unasked(world, cached, tmp_path):
+    shutil.copytree(cached, tmp_path / "out")
+    (tmp_path / "out/all/image/large/latents-00004.npy").unlink()
+    cache_features.main(settings(world, tmp_path / "out"))
+    assert content(tmp_path / "out") == content(cached)
+
+
+# Full disk
+
+
+def test_a_full_disk_is_one_message_and_the_same_command_goes_on(world, cached, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["cache_features.py", *settings(world, tmp_path / "out")])
+    sync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) > 30:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SystemExit, match="2"):
+            cli.run("cache_features")
+    error = capsys.readouterr().err
+    assert error.startswith("fusemix: ")
+    assert "No space left on device" in error
+    assert "the same command" in error
+    cli.run("cache_features")
+    assert content(tmp_path / "out") == content(cached)
+
+
+# Batch size
+
+
+def test_an_automatic_batch_size_is_kept_when_the_run_goes_on(world, tmp_path):
+    out = tmp_path / "out"
+    cache_features.main(settings(world, out, "batch_size=auto"))
+    manifest = json.loads((out / "all/image/small/manifest.json").read_text())
+    assert isinstance(manifest["batch_size"], int)
+    (out / "all/image/small/latents-00001.npy").unlink()
+    cache_features.main(settings(world, out, "batch_size=auto"))
+    assert json.loads((out / "all/image/small/manifest.json").read_text()) == manifest
+
+
+@pytest.mark.parametrize("change", ["batch_size=many", "batch_size=0", "num_workers=some", "num_workers=-1"])
+def test_a_number_that_is_none_is_refused(world, tmp_path, change):
+    with pytest.raises(ConfigError, match=change.partition("=")[0]):
+        cache_features.main(settings(world, tmp_path, change))
