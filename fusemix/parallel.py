@@ -6,11 +6,14 @@ they are there already.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -41,6 +44,27 @@ def fabric_for(accelerator: str, devices: str, num_nodes: int) -> Fabric:
             f"accelerator={accelerator}, devices={devices}, num_nodes={num_nodes} cannot be used here: "
             f"{str(error).splitlines()[0]} See `fusemix doctor`."
         ) from error
+
+
+@contextmanager
+def first_alone(fabric: Fabric) -> Iterator[None]:
+    """Let the first process of each machine go first, so that it alone fetches what the others then find there.
+
+    Where Fabric starts the others itself, it does so afterwards, and they find everything there, too.
+    """
+    if not started_by_others(fabric):
+        yield
+        return
+    fabric.launch()
+    with fabric.rank_zero_first(local=True):
+        yield
+
+
+def started_by_others(fabric: Fabric) -> bool:
+    """Whether all processes are there from the start, as under SLURM and torchrun."""
+    environment = getattr(fabric.strategy, "cluster_environment", None)
+    # Lightning's own environment starts the others, and calls itself external in those that it has started.
+    return environment is not None and not isinstance(environment, LightningEnvironment)
 
 
 def gathered(fabric: Fabric, value: T) -> list[T]:

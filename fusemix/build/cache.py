@@ -96,6 +96,7 @@ def store_writer(
             "items_sha256": items_sha256,
         },
         max_bad_fraction=config.max_bad_fraction,
-        overwrite=config.overwrite and is_first,
-        verify=config.verify and is_first,
+        overwrite=config.overwrite,
+        verify=config.verify,
+        joins=not is_first,
     )

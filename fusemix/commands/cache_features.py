@@ -14,10 +14,12 @@ from lightning.fabric import Fabric
 from fusemix.build import cache as build
 from fusemix.build.filling import Side, fill
 from fusemix.config import CacheConfig, load_config, to_plain
+from fusemix.environment import keep_freed_memory
 from fusemix.errors import FusemixError
 from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.sets import items_sha256, write_set
+from fusemix.parallel import first_alone, started_by_others
 from fusemix.progress import console
 
 
@@ -35,14 +37,18 @@ def main(argv: Sequence[str]) -> list[Path]:
 
 
 def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
-    splits = {split: build.pair_set(config, split) for split in config.splits}
-    encoders = build.encoders(config, next(iter(splits.values())))
-    sides = _open(config, splits, encoders) if fabric.is_global_zero else []  # before others are started: it may fail
-    fabric.launch()
+    with first_alone(fabric):
+        splits = {split: build.pair_set(config, split) for split in config.splits}
+        encoders = build.encoders(config, next(iter(splits.values())))
+        sides = _open(config, splits, encoders) if fabric.is_global_zero else []  # it may fail: before others start
+    if not started_by_others(fabric):
+        fabric.launch()
     fabric.barrier()
     sides = sides or _open(config, splits, encoders, is_first=False)
     for encoder in encoders.values():
         encoder.to(str(fabric.device))
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     if fabric.world_size > 1:
         console.print(f"{fabric.world_size} processes share the work")
     for side in sides:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import torch
 from rich.table import Table
@@ -75,7 +76,9 @@ def _faiss() -> dict[str, str]:
 def _surroundings() -> dict[str, str]:
     free = shutil.disk_usage(".").free / 2**30
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    shared = shutil.disk_usage("/dev/shm").total / 2**30 if Path("/dev/shm").is_dir() else None
     return {
+        "shared memory": f"{shared:.2g} GiB, for what workers hand over" if shared else "as large as memory",
         "hub": "offline (HF_HUB_OFFLINE is set)" if offline else "online (HF_HUB_OFFLINE is not set)",
         "disk": f"{free:,.0f} GiB free in this folder",
     }

@@ -61,14 +61,13 @@ def extract(
     """
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
     run = _Run(items, encoders, sizes, device)
-    pin = device.type == "cuda" and num_workers > 0
-    windows = iter(windows_ahead(items, encoders, tasks, sizes, num_workers=num_workers, pin_memory=pin))
+    windows = iter(windows_ahead(items, encoders, tasks, sizes, num_workers=num_workers, device=device))
     for rows, names in tasks:
         parts = {name: _Part() for name in names}
         done = 0
         while done < len(rows):
             started = time.perf_counter()
-            window: Window = next(windows)
+            window = _next(windows)
             fetched = time.perf_counter()
             chunk = rows[done : done + window.num_rows]
             fresh = [item for name in names for item in run.add(parts[name], name, window, chunk)]
@@ -81,6 +80,19 @@ def extract(
         extracted = {name: parts[name].gathered(rows, encoders[name].dim) for name in names}
         seconds["encode"] += time.perf_counter() - fetched
         yield extracted
+
+
+def _next(windows: Iterator[Window]) -> Window:
+    try:
+        return next(windows)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise EncoderError(
+            f"a process that reads and decodes was ended from outside: {str(error).splitlines()[0]} It was most likely "
+            "out of memory, or of shared memory: set fewer num_workers or a smaller batch_size, or start a container "
+            "with more of it (docker run --shm-size=8g). The same command goes on where it stopped."
+        ) from error
 
 
 @dataclass

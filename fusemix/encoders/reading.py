@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -21,8 +22,11 @@ from fusemix.encoders.decoding import decode, resample
 from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-TEXTS_SORTED_TOGETHER = 4096
-"""How many texts are put in order of length at once; more would be padded a little less, and be waited for longer."""
+ROWS_READ_TOGETHER = {"text": 4096}
+"""Most rows in a window: many texts, to put them in order of length; of others few, to hand them over soon."""
+FEW = 32
+NICENESS = 19
+"""Workers take what cores the encoder leaves; when it waits for them, that is all cores."""
 
 
 class Task(NamedTuple):
@@ -199,7 +203,7 @@ def windows_ahead(
     sizes: Mapping[str, Tensor],
     *,
     num_workers: int,
-    pin_memory: bool,
+    device: torch.device,
 ) -> DataLoader[Any]:
     """The windows of all tasks, in order; none reaches across the end of a task.
 
@@ -210,25 +214,28 @@ def windows_ahead(
         sizes: items in one batch of each encoder, in shared memory: a smaller size set while this runs counts
             for windows that are not read yet.
         num_workers: processes that read ahead; 0 reads in this one.
-        pin_memory: copy batches to page-locked memory, from which a GPU fetches them while it computes.
+        device: of the encoders. For a GPU, batches are copied to page-locked memory, from which it fetches them while
+            it computes; beside a CPU, workers step back behind the encoder.
     """
     return DataLoader(
         _Windows(items, encoders, cut_windows(items.modality, tasks, sizes), sizes),
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=num_workers,
-        pin_memory=pin_memory,
-        worker_init_fn=_in_a_worker,
+        pin_memory=device.type == "cuda" and num_workers > 0,
+        worker_init_fn=_behind_the_encoder if device.type == "cpu" else _in_a_worker,
     )
 
 
 def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | Tensor]) -> list[Task]:
-    """Each task in windows of one batch, or of several where it pays to put texts in order of length."""
+    """Each task in windows of one batch, then two, four and more, so that the encoder can begin soon."""
     windows = []
     for rows, names in tasks:
-        step = max(int(sizes[name]) for name in names)
-        step *= max(1, TEXTS_SORTED_TOGETHER // step) if modality == "text" else 1
-        windows += [Task(rows[at : at + step], names) for at in range(0, len(rows), step)]
+        step, at = max(int(sizes[name]) for name in names), 0
+        while at < len(rows):
+            windows.append(Task(rows[at : at + step], names))
+            at += step
+            step = step * 2 if step * 2 <= ROWS_READ_TOGETHER.get(modality, FEW) else step
     return windows
 
 
@@ -240,6 +247,12 @@ def one_line(error: Exception) -> str:
 
 def _in_a_worker(_: int) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # after a fork its threads are gone, and it would say so
+
+
+def _behind_the_encoder(worker: int) -> None:
+    _in_a_worker(worker)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)  # a thread of the encoder that has to wait for a core holds up all the others
 
 
 def _as_it_is(window: Any) -> Any:

@@ -64,6 +64,7 @@ class StoreWriter:
         max_bad_fraction: share of rejected items, in [0, 1], above which writing and sealing stop.
         overwrite: discard a store of another fingerprint.
         verify: read the shards of a sealed store back, so that a changed one counts as lost.
+        joins: another process has opened the store already; this one only writes shards.
 
     Raises:
         LatentStoreError: the folder holds something else.
@@ -82,16 +83,20 @@ class StoreWriter:
         max_bad_fraction: float = 1.0,
         overwrite: bool = False,
         verify: bool = False,
+        joins: bool = False,
     ) -> None:
         self.folder, self.dim, self._max_bad_fraction = folder, dim, max_bad_fraction
         self._ids, self._modality, self._dtype, self._shard_size = ids, modality, dtype, shard_size
         self._fingerprint = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
-        self.damaged = self._open(overwrite, verify)
+        if not joins:
+            self._open(overwrite, verify)
         started = read_started(folder)
-        self.batch_size = started.batch_size if started else read_manifest(folder).batch_size
+        self.batch_size = (
+            started.batch_size if started else read_manifest(folder).batch_size if self.is_sealed else None
+        )
         self._finished = self._read_finished()
 
-    def _open(self, overwrite: bool, verify: bool) -> list[int]:
+    def _open(self, overwrite: bool, verify: bool) -> None:
         try:
             if self.is_sealed:
                 refuse_difference(self.folder, read_manifest(self.folder).fingerprint, self._fingerprint)
@@ -103,18 +108,16 @@ class StoreWriter:
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.is_sealed:
-            return self._unseal_damaged(verify)
-        if not (self.folder / STARTED).is_file():
+            self._unseal_damaged(verify)
+        elif not (self.folder / STARTED).is_file():
             write_started(self.folder, Started(self._fingerprint, None))
-        return []
 
-    def _unseal_damaged(self, verify: bool) -> list[int]:
+    def _unseal_damaged(self, verify: bool) -> None:
         manifest = read_manifest(self.folder)
         found = [damage.shard for damage in damaged_shards(self.folder, manifest, read_back=verify)]
         damaged = [index for index in found if index is not None]
         if damaged:
             unseal(self.folder, manifest, self._ids, damaged)
-        return damaged
 
     @property
     def is_sealed(self) -> bool:

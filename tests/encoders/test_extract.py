@@ -1,6 +1,8 @@
 """Spans of items through an encoder: order, bad items, workers, progress."""
 
 import io
+import os
+import signal
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -12,7 +14,7 @@ import soxr
 import torch
 
 from fusemix.encoders.extract import extract
-from fusemix.encoders.reading import Task
+from fusemix.encoders.reading import ROWS_READ_TOGETHER, Task
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Items, Waveform
 
@@ -123,12 +125,14 @@ def test_rows_come_back_in_order_whatever_the_lengths(encoder):
         np.testing.assert_allclose(latent, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_texts_of_like_length_share_a_batch():
-    texts, letters = texts_of_all_lengths(50), Letters()
+def test_texts_of_like_length_share_a_batch_within_windows_that_double():
+    texts, letters = texts_of_all_lengths(80), Letters()
     run(items_of("text", texts), letters, batch_size=8)
-    lengths = [[len(text) for text in batch] for batch in letters.batches]
-    assert [length for batch in lengths for length in batch] == sorted(len(text) for text in texts)
-    assert [len(batch) for batch in lengths] == [8] * 6 + [2]
+    batches = [[len(text) for text in batch] for batch in letters.batches]
+    assert [len(batch) for batch in batches] == [8] * 10
+    for start, stop in ((0, 1), (1, 3), (3, 7), (7, 10)):  # windows of 1, 2, 4 and, of the 8, the 3 that are left
+        lengths = [length for batch in batches[start:stop] for length in batch]
+        assert lengths == sorted(len(text) for text in texts[8 * start : 8 * stop])
 
 
 def test_batches_do_not_reach_across_the_end_of_a_span():
@@ -149,11 +153,13 @@ def test_only_the_asked_spans_are_read():
 
 
 def test_a_span_longer_than_what_is_sorted_together_comes_back_whole(monkeypatch):
-    monkeypatch.setattr("fusemix.encoders.reading.TEXTS_SORTED_TOGETHER", 6)
+    monkeypatch.setitem(ROWS_READ_TOGETHER, "text", 6)
     texts, letters = texts_of_all_lengths(21), Letters()
     (encoded,) = run(items_of("text", texts), letters, batch_size=3)
     assert encoded.latents[:, 0].tolist() == [len(text) for text in texts]
     assert [len(batch) for batch in letters.batches] == [3] * 7
+    windows = [sorted(letters.batches[at] + (letters.batches[at + 1] if at else [])) for at in (0, 1, 3, 5)]
+    assert windows == [sorted(part) for part in (texts[:3], texts[3:9], texts[9:15], texts[15:])], "6 at most together"
 
 
 def test_texts_are_cleaned_before_they_are_encoded():
@@ -297,6 +303,15 @@ def test_an_item_that_alone_is_too_large_ends_the_run_with_advice():
         EncoderError, match=r"encoders.only: not even one item fits into the memory of cpu.*Use a smaller"
     ):
         run(items_of("text", ["a dog", "grass"]), Full())
+
+
+def test_a_reading_process_that_is_killed_ends_the_run_with_advice():
+    class Deadly(Letters):
+        def prepare(self, contents):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(EncoderError, match=r"ended from outside: DataLoader worker .* is killed.*--shm-size=8g"):
+        run(items_of("text", ["a dog", "grass"]), Deadly(), num_workers=1)
 
 
 # Several encoders

@@ -242,3 +242,26 @@ def test_a_manifest_of_another_version_is_refused(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
     with pytest.raises(LatentStoreError, match="is not of format fusemix.latent_store, version 1"):
         read_manifest(tmp_path / "store")
+
+
+def test_a_process_that_joins_another_neither_reopens_nor_discards_what_is_there(tmp_path):
+    write(open_writer(tmp_path / "store"))
+    open_writer(tmp_path / "store").seal()
+    (tmp_path / "store/latents-00001.npy").unlink()
+    joining = open_writer(tmp_path / "store", joins=True, overwrite=True, verify=True)
+    assert joining.is_sealed
+    assert joining.missing() == []
+    assert open_writer(tmp_path / "store").missing() == [1], "the first process does"
+
+
+def test_a_rejected_item_of_a_sound_shard_stays_set_aside_when_another_shard_is_made_anew(tmp_path):
+    bad = (Rejected("item-3", "decode", "no picture"), Rejected("item-21", "decode", "no sound"))
+    write(open_writer(tmp_path / "store"), rejected=bad)
+    sealed = open_writer(tmp_path / "store").seal()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    (tmp_path / "store/latents-00001.npy").write_bytes(b"half")
+    again = open_writer(tmp_path / "store")
+    assert again.missing() == [1]
+    write(again, rejected=bad)
+    assert again.seal() == sealed
+    assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == before

@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer
 
 from fusemix.encoders.loading import explained, freeze
@@ -115,8 +116,11 @@ class TransformersText:
     def prepare(self, contents: Sequence[str]) -> list[Tokens]:
         """Token ids and their companions, cut but not padded."""
         texts = [self._prefix + text for text in contents]
-        padding = "max_length" if self._fixed_length else False
-        tokens = self._tokenizer(texts, truncation=True, max_length=self._max_length, padding=padding)
+        settings = {"truncation": True, "max_length": self._max_length}
+        if self._fixed_length:
+            tokens = self._tokenizer(texts, padding="max_length", **settings)
+        else:  # `collate` knows the mask from the lengths
+            tokens = self._tokenizer(texts, return_attention_mask=False, **settings)
         return [{key: values[i] for key, values in tokens.items()} for i in range(len(texts))]
 
     def length(self, prepared: Tokens) -> int:
@@ -147,7 +151,10 @@ class TransformersText:
 
 def pad(rows: Sequence[list[int]], value: int) -> Tensor:
     """Rows of unequal length as one matrix, filled up on the right."""
-    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+    padded = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return torch.from_numpy(padded)
 
 
 def longest(tokenizer: Any, config: Any) -> int:
