@@ -23,8 +23,8 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_known():
         ConfigError, match=r"no encoder is called 'transformers_imge'. Did you mean 'transformers_image'"
     ):
         ENCODERS.factory("transformers_imge")
-    with pytest.raises(ConfigError, match=r"no data set is called 'coco'\. Known: audio_captions, .*module:factory"):
-        DATASETS.factory("coco")
+    with pytest.raises(ConfigError, match=r"no data set is called 'zebra'\. Known: audio_captions, .*module:factory"):
+        DATASETS.factory("zebra")
 
 
 def test_all_mistakes_in_options_are_named_at_once():

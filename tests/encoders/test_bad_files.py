@@ -171,6 +171,8 @@ def goes_into_a_caption_file(modality, file):
 def test_a_mostly_broken_folder_stops_the_run_and_says_why(modality, model_folder, tmp_path):
     files = FILES[modality]()
     broken = dict([pair for pair in files.items() if is_bad(pair[1])][:9] + list(files.items())[:3])
-    message = r"9 of 12 items so far could not be used, which is more than max_bad_fraction=0\.1:\n  \S+ \(decode\): "
+    message = (
+        r"8 of 8 items so far could not be used, which is more than max_bad_fraction=0\.1 allows:\n  \S+ \(decode\): "
+    )
     with pytest.raises(LatentStoreError, match=message):
         cached(tmp_path, modality, broken, encoder_setting(modality, model_folder), "max_bad_fraction=0.1")
