@@ -90,8 +90,8 @@ def _next(windows: Iterator[Window]) -> Window:
             raise
         raise EncoderError(
             f"a process that reads and decodes was ended from outside: {str(error).splitlines()[0]}. Most likely it "
-            "ran out of memory, or of shared memory: set fewer num_workers or a smaller batch_size, or start a container "
-            "with more of it (docker run --shm-size=8g). The same command goes on where it stopped."
+            "ran out of memory, or of shared memory: set fewer num_workers or a smaller batch_size, or start a "
+            "container with more of it (docker run --shm-size=8g). The same command goes on where it stopped."
         ) from error
 
 

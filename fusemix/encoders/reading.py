@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,9 +22,10 @@ from fusemix.encoders.decoding import decode, resample
 from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-ROWS_READ_TOGETHER = {"text": 4096}
-"""Most rows in a window: many texts, to put them in order of length; of others few, to hand them over soon."""
+TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER = 4096, 16
+"""A window of texts is at least so many, and so many batches, so that those of a batch are of like length."""
 FEW = 32
+"""A window of pictures or sounds is at most so many, or one batch, to hand them over soon."""
 NICENESS = 19
 """Workers take what cores the encoder leaves; when it waits for them, that is all cores."""
 
@@ -57,7 +58,7 @@ class Window(NamedTuple):
         num_rows: the unusable ones included.
         of: encoder -> its batches.
         rejected: items that could not be read or decoded, for whatever encoder.
-        seconds: what read, decode and prepare took.
+        seconds: what read took, and the computing time of decode and prepare.
     """
 
     num_rows: int
@@ -79,7 +80,7 @@ def read_window(
     """
     seconds: dict[str, float] = dict.fromkeys(("read", "decode", "prepare"), 0.0)
     decoded = _decoded(items, rows, seconds)
-    started = time.perf_counter()
+    started = time.thread_time()
     at_rate: dict[int | None, _Decoded] = {None: decoded._replace(rejected=[])}
     of = {}
     for name, encoder in encoders.items():
@@ -87,7 +88,7 @@ def read_window(
         if rate is not None and rate not in at_rate:
             at_rate[rate] = _resampled(decoded, rate)
         of[name] = _batches(encoder, at_rate[rate], int(sizes[name]))
-    seconds["prepare"] += time.perf_counter() - started
+    seconds["prepare"] += time.thread_time() - started
     return Window(len(rows), of, decoded.rejected, seconds)
 
 
@@ -109,21 +110,30 @@ class _Decoded(NamedTuple):
 def _decoded(items: Items, rows: Sequence[int], seconds: dict[str, float]) -> _Decoded:
     decoded = _Decoded([], [], [], [])
     for place, row in enumerate(rows):
-        stage, started = "read", time.perf_counter()
+        stage = "read"
         item = items.table["id"][row].as_py()
         try:
-            raw = items.read(row)
-            seconds["read"] += time.perf_counter() - started
-            stage, started = "decode", time.perf_counter()
-            content = decode(items.modality, raw)
+            with _timed(seconds, "read", time.perf_counter):
+                raw = items.read(row)
+            stage = "decode"
+            with _timed(seconds, "decode", time.thread_time):
+                content = decode(items.modality, raw)
         except Exception as error:  # a decoder may raise anything, and one bad item must not end the run
             decoded.rejected.append(Rejected(item, stage, one_line(error)))
         else:
             decoded.contents.append(content)
             decoded.places.append(place)
             decoded.ids.append(item)
-        seconds[stage] += time.perf_counter() - started
     return decoded
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], stage: str, clock: Callable[[], float]) -> Iterator[None]:
+    started = clock()
+    try:
+        yield
+    finally:
+        seconds[stage] += clock() - started
 
 
 def _resampled(decoded: _Decoded, rate: int) -> _Decoded:
@@ -231,11 +241,13 @@ def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | 
     """Each task in windows of one batch, then two, four and more, so that the encoder can begin soon."""
     windows = []
     for rows, names in tasks:
-        step, at = max(int(sizes[name]) for name in names), 0
+        size, at = max(int(sizes[name]) for name in names), 0
+        most = max(TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER * size) if modality == "text" else FEW
+        step = size
         while at < len(rows):
             windows.append(Task(rows[at : at + step], names))
             at += step
-            step = step * 2 if step * 2 <= ROWS_READ_TOGETHER.get(modality, FEW) else step
+            step = step * 2 if step * 2 <= most else step
     return windows
 
 

@@ -63,7 +63,7 @@ def test_few_items_are_repeated_to_fill_a_batch_and_no_memory_is_no_rate():
     encoder = Counting()
     assert measured_rate(encoder, ["a", "b", "c"], 8, torch.device("cpu")) > 0
     assert measured_rate(encoder, ["a"], 16, torch.device("cpu")) is None
-    assert encoder.sizes == [8, 8, 16]
+    assert encoder.sizes == [8, 8, 8, 16]
 
 
 def test_another_error_than_memory_is_raised():

@@ -13,8 +13,9 @@ import soundfile
 import soxr
 import torch
 
+from fusemix.encoders import reading
 from fusemix.encoders.extract import extract
-from fusemix.encoders.reading import ROWS_READ_TOGETHER, Task
+from fusemix.encoders.reading import Task
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Items, Waveform
 
@@ -153,7 +154,8 @@ def test_only_the_asked_spans_are_read():
 
 
 def test_a_span_longer_than_what_is_sorted_together_comes_back_whole(monkeypatch):
-    monkeypatch.setitem(ROWS_READ_TOGETHER, "text", 6)
+    monkeypatch.setattr(reading, "TEXTS_SORTED_TOGETHER", 6)
+    monkeypatch.setattr(reading, "BATCHES_SORTED_TOGETHER", 1)
     texts, letters = texts_of_all_lengths(21), Letters()
     (encoded,) = run(items_of("text", texts), letters, batch_size=3)
     assert encoded.latents[:, 0].tolist() == [len(text) for text in texts]
