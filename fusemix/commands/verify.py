@@ -41,7 +41,8 @@ def _verify(folder: Path) -> list[Damage]:
         manifest = read_manifest(store)
         with counting(f"reading {store.name}", num_bytes(store)) as advance:
             damaged = damaged_shards(store, manifest, read_back=True, advance=advance)
-        state = f"{len(damaged)} damaged" if damaged else "are as they were sealed"
-        console.print(f"{store}: {len(manifest.shards)} shards {state}")
+        count = len(manifest.shards)
+        state = f"{len(damaged)} of {count} shards damaged" if damaged else f"{count} shards are as they were sealed"
+        console.print(f"{store}: {state}")
         found += damaged
     return found
