@@ -49,8 +49,8 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=768)
-    parser.add_argument("--captions", type=int, default=8192)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--captions", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="photographs of your own, instead of made-up ones")
     parser.add_argument("--json", type=Path)
