@@ -78,8 +78,7 @@ class CacheConfig:
         if not self.encoders:
             raise ConfigError("encoders is empty. Name at least one, for example encoders.bge.name=transformers_text.")
         for slug in self.encoders:
-            if not slug.replace("-", "").replace("_", "").replace(".", "").isalnum():
-                raise ConfigError(f"encoders.{slug}: a name becomes a folder; use letters, digits, '-', '_' and '.'.")
+            require_folder_name(f"encoders.{slug}", slug)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +237,12 @@ class ImportConfig:
     """Stop when a larger share of the items looked at so far has no usable latent."""
     overwrite: bool = False
     """Discard what is in the way: latents from other files, or another set."""
+
+
+def require_folder_name(key: str, name: str) -> None:
+    """Refuse a name of the user's that cannot become a folder."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise ConfigError(f"{key}: a name becomes a folder; use letters, digits, '-', '_' and '.'.")
 
 
 def _at_least(key: str, value: int | float, least: int | float) -> None:

@@ -190,7 +190,7 @@ def test_what_an_import_into_a_set_lacks_is_named(make_set, tmp_path):
         import_latents.main([f"set={tmp_path}", *given])
     with pytest.raises(ConfigError, match=r"modality is 'audio', but .* pairs image with text"):
         import_latents.main([f"set={folder}", *given, "modality=audio"])
-    with pytest.raises(ConfigError, match="name is 'a/b', but it becomes a folder"):
+    with pytest.raises(ConfigError, match="name=a/b: a name becomes a folder"):
         import_latents.main([f"set={folder}", *given, "name=a/b"])
     (tmp_path / "short.txt").write_text("picture-0\n")
     with pytest.raises(LatentStoreError, match=r"short.txt has 1 ids, but .*v.npy has 40 rows"):

@@ -3,7 +3,7 @@
 Place in the flow: CacheConfig + Encoder + Items -> rows, bytes, time and memory, without writing anything.
 """
 
-import resource
+import sys
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Estimate(NamedTuple):
         num_bytes: of its latents on disk.
         rate: items per second of one device, reading included.
         seconds: for all rows, on one device.
-        memory_bytes: peak on the GPU, or on the CPU of this process, encoder included.
+        memory_bytes: peak on the GPU, or on the CPU of this process, encoder included; 0 on Windows.
     """
 
     encoder: str
@@ -76,4 +76,9 @@ def estimate(slug: str, encoder: Encoder, sides: Sequence[Items], config: CacheC
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if sys.platform == "win32":
+        return 0  # it does not say
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

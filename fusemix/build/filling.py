@@ -47,7 +47,7 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
     """Encode what is missing, and seal; returns the manifests, in the first process alone.
 
     Raises:
-        FusemixError: in every process, where any of them had to stop.
+        FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
     """
     tasks: list[Task] = fabric.broadcast(missing_tasks(side.writers))
     sizes: dict[str, int] = fabric.broadcast(_batch_sizes(side, tasks, fabric, config))
@@ -56,11 +56,10 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
     problem = None
     try:
         _encode(side, tasks[fabric.global_rank :: fabric.world_size], sizes, fabric, config)
-    except FusemixError as error:
+    except (FusemixError, OSError) as error:
         problem = error
-    for found in gathered(fabric, problem):
-        if found:
-            raise found
+    for found in filter(None, gathered(fabric, problem)):
+        raise found if fabric.is_global_zero else SystemExit(0)  # all have heard of it, and one says it
     return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
 
 

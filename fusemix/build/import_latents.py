@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fusemix.config import ImportConfig
+from fusemix.config import ImportConfig, require_folder_name
 from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import read_json, sha256_of_file
@@ -37,8 +37,7 @@ def check_settings(config: ImportConfig) -> None:
         raise ConfigError("give either set, modality, latents and ids, or clip_retrieval, out, dataset and split.")
     if not 0 <= config.max_bad_fraction <= 1:
         raise ConfigError(f"max_bad_fraction is {config.max_bad_fraction}, but must lie between 0 and 1.")
-    if not config.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise ConfigError(f"name is {config.name!r}, but it becomes a folder; use letters, digits, '-', '_' and '.'.")
+    require_folder_name(f"name={config.name}", config.name)
 
 
 class Import(NamedTuple):

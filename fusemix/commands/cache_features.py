@@ -9,13 +9,10 @@ where it stopped when the same command is given again.
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.fabric import Fabric
-
 from fusemix.build import cache as build
 from fusemix.build.filling import Side, fill
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.environment import keep_freed_memory
-from fusemix.errors import FusemixError
 from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.sets import items_sha256, write_set
@@ -28,15 +25,6 @@ def main(argv: Sequence[str]) -> list[Path]:
     config = load_config(CacheConfig, argv)
     fabric = build.fabric(config)
     console.quiet = not fabric.is_global_zero
-    try:
-        return _cache(config, fabric)
-    except FusemixError:
-        if fabric.is_global_zero:  # every process fails alike, and one message is enough
-            raise
-        return []
-
-
-def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     with first_alone(fabric):
         splits = {split: build.pair_set(config, split) for split in config.splits}
         encoders = build.encoders(config, next(iter(splits.values())))

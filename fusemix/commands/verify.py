@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.latents.manifest import read_manifest
+from fusemix.latents.manifest import STARTED, read_manifest
 from fusemix.latents.sets import SET
 from fusemix.latents.verify import Damage, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.progress import console, counting
@@ -37,6 +37,8 @@ def _verify(folder: Path) -> list[Damage]:
     if (folder / SET).is_file():
         found += damaged_tables(folder)
         console.print(f"{folder}: tables {'are damaged' if found else 'are as they were sealed'}")
+    for unfinished in sorted(path.parent for path in folder.glob(f"*/*/{STARTED}")):
+        console.print(f"{unfinished}: not finished, so there is nothing to compare it with", style="yellow")
     for store in stores_of(folder):
         manifest = read_manifest(store)
         with counting(f"reading {store.name}", num_bytes(store)) as advance:

@@ -1,7 +1,7 @@
 """Embeddings in the layout of clip-retrieval, which embedding-reader and autofaiss read too.
 
 Place in the flow: rows of a latent set -> EmbeddingsWriter -> a folder; such a folder -> EmbeddingsFolder.
-Not here: which vectors are written (build/exchange.py).
+Not here: which vectors are written (build/export_embeddings.py).
 
 Files of the folder:
     img_emb/img_emb_0.npy …           (rows, dim) float16, unit length; for sounds audio_emb/audio_emb_0.npy

@@ -112,7 +112,7 @@ class StoreFacts:
 
 
 def store_facts(folder: Path) -> StoreFacts:
-    """Look at a latent store, finished or not, in a time that does not depend on its size."""
+    """Look at a latent store, finished or not: its manifest, item table and a sample of its latents."""
     items = _items_of_store(folder)
     files = len(list(folder.glob("latents-*.npy")))
     if not (folder / MANIFEST).is_file():
