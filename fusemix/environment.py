@@ -84,6 +84,12 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def give_back_freed_memory() -> None:
+    """Give the system what the C library kept: after a fork, each such page would be copied before it is used again."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def resolve_device(device: str) -> str:
     """A device that is there; `auto` takes a GPU where there is one.
 

@@ -14,12 +14,12 @@ from lightning.fabric import Fabric
 
 from fusemix.build.cache import num_workers
 from fusemix.config import CacheConfig
-from fusemix.encoders.batch_size import find_batch_size, measured_rate
+from fusemix.encoders.batch_size import find_batch_size, seconds_of_a_pass, typical_batch
 from fusemix.encoders.reading import prepared_sample
 from fusemix.errors import DatasetError, EncoderError
-from fusemix.interfaces import Encoder, Items
+from fusemix.interfaces import Encoder, Items, Prepared
 
-SAMPLE_ROWS = 64
+SAMPLE_ROWS, PASSES = 64, 3
 
 
 class Estimate(NamedTuple):
@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
         encoder: its name.
         num_rows: of all splits.
         dim: width of its latents.
-        batch_size: as set, or measured.
+        batch_size: as set, or measured; halved until the longest items fit into memory, as a run would do.
         num_bytes: of its latents on disk.
         rate: items per second of one device, reading included.
         seconds: for all rows, on one device.
@@ -53,7 +53,7 @@ def estimate(slug: str, encoder: Encoder, sides: Sequence[Items], config: CacheC
 
     Raises:
         DatasetError: none of the items that were tried can be used.
-        EncoderError: one batch does not fit into memory.
+        EncoderError: not even one item fits into memory.
     """
     rows = np.unique(np.linspace(0, len(sides[0]) - 1, SAMPLE_ROWS).astype(int)).tolist()
     started = time.perf_counter()
@@ -64,13 +64,22 @@ def estimate(slug: str, encoder: Encoder, sides: Sequence[Items], config: CacheC
     if fabric.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(fabric.device)
     size = config.batch_size if isinstance(config.batch_size, int) else find_batch_size(encoder, sample, fabric.device)
-    encoding = measured_rate(encoder, sample, size, fabric.device)
-    if encoding is None:
-        raise EncoderError(f"{slug}: a batch of {size} does not fit into memory; use batch_size=auto.")
-    rate = min(encoding, 1 / max(reading, 1e-9))
+    size = _fitting(slug, encoder, sample, size, fabric.device)
+    batch = typical_batch(encoder, sample, size)
+    encoding = min(seconds_of_a_pass(encoder, batch, fabric.device) or float("inf") for _ in range(PASSES)) / size
+    rate = 1 / max(encoding, reading)
     num_rows = sum(map(len, sides))
     num_bytes = num_rows * encoder.dim * np.dtype(config.dtype).itemsize
     return Estimate(slug, num_rows, encoder.dim, size, num_bytes, rate, num_rows / rate, _peak_memory(fabric.device))
+
+
+def _fitting(slug: str, encoder: Encoder, sample: Sequence[Prepared], size: int, device: torch.device) -> int:
+    longest = max(sample, key=encoder.length)
+    while seconds_of_a_pass(encoder, encoder.collate([longest] * size), device) is None:
+        size //= 2
+        if not size:
+            raise EncoderError(f"encoders.{slug}: not even one item fits into the memory of {device}.")
+    return size
 
 
 def _peak_memory(device: torch.device) -> int:

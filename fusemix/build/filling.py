@@ -21,6 +21,7 @@ from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.extract import Extracted, extract
 from fusemix.encoders.reading import Task, prepared_sample
+from fusemix.environment import give_back_freed_memory
 from fusemix.errors import FusemixError
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
@@ -111,6 +112,8 @@ def _encode(side: Side, tasks: Sequence[Task], sizes: dict[str, int], fabric: Fa
         return
     tally, seconds, started = _Tally(side, config), defaultdict[str, float](float), time.monotonic()
     workers = num_workers(config, fabric)
+    if workers:
+        give_back_freed_memory()
     label = f"{side.folder.name} {side.items.modality} {' '.join(sizes)}"
     with counting(label, num_rows) as advance:
 

@@ -14,47 +14,53 @@ from fusemix.encoders.extract import is_out_of_memory
 from fusemix.interfaces import Encoder, Prepared
 
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-ENOUGH = 0.93
+ENOUGH = 0.95
 """A size is good enough when it reaches this share of the best rate; smaller ones leave memory free."""
-PASSES = 3
-"""The fastest counts: the first one warms up, and something else may disturb any of them."""
-LONGEST_PASS_SEC = 4.0
-"""The size of a pass that took longer is not doubled."""
+LONG_PASS_SEC = 0.25
+"""What a pass costs whatever its size (starting kernels, Python) is nothing beside this; larger sizes gain nothing."""
+ROUNDS = 5
+"""Each size is timed so often, in turns, since machines are slower at times; the fastest counts."""
+LIKE = 4
+"""Items of like length that a batch is made of, as batches of a sorted window are."""
 
 
-def best_batch_size(rate_of: Callable[[int], float | None]) -> int:
+def best_batch_size(seconds_of: Callable[[int], float | None]) -> int:
     """The smallest size that is nearly as fast as the fastest.
 
     Args:
-        rate_of: size -> items per second, or None where memory does not suffice; called with growing sizes
-            until it gives None, a pass takes long, or the rate has fallen twice in a row.
+        seconds_of: size -> what a pass takes, or None where memory does not suffice; called with growing sizes until
+            that is so or a pass is long, then again with each of them in turns.
     """
-    rates: dict[int, float] = {}
+    fastest: dict[int, float] = {}
     for size in SIZES:
-        rate = rate_of(size)
-        if rate is None:
+        first, second = seconds_of(size), seconds_of(size)  # the first warms up
+        if first is None or second is None:
             break
-        rates[size] = rate
-        last_two = list(rates.values())[-2:]
-        if size / rate > LONGEST_PASS_SEC or (len(rates) > 2 and max(last_two) < ENOUGH * max(rates.values())):
+        fastest[size] = min(first, second)
+        if fastest[size] > LONG_PASS_SEC:
             break
-    if not rates:
-        return 1
-    return next(size for size, rate in rates.items() if rate >= ENOUGH * max(rates.values()))
+    for _ in range(ROUNDS - 1):
+        for size in fastest:
+            fastest[size] = min(fastest[size], seconds_of(size) or fastest[size])
+    rates = {size: size / seconds for size, seconds in fastest.items()}
+    return next((size for size, rate in rates.items() if rate >= ENOUGH * max(rates.values())), 1)
 
 
-def measured_rate(encoder: Encoder, prepared: Sequence[Prepared], size: int, device: torch.device) -> float | None:
-    """Items per second in passes of one size, collated beforehand; None where they do not fit into memory.
+def seconds_of_a_pass(encoder: Encoder, batch: object, device: torch.device) -> float | None:
+    """What one pass takes; None where it does not fit into memory.
 
     Args:
         encoder: on its device.
-        prepared: at least one item; repeated where the size is larger.
-        size: items in one pass.
+        batch: as the encoder's `collate` gives it.
         device: of the encoder, waited for.
     """
-    batch = encoder.collate(list(islice(cycle(prepared), size)))
+    started = time.perf_counter()
     try:
-        return size / min(_seconds(encoder, batch, device) for _ in range(PASSES))
+        with torch.inference_mode():
+            encoder.encode(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -63,15 +69,21 @@ def measured_rate(encoder: Encoder, prepared: Sequence[Prepared], size: int, dev
     return None
 
 
-def _seconds(encoder: Encoder, batch: object, device: torch.device) -> float:
-    started = time.perf_counter()
-    with torch.inference_mode():
-        encoder.encode(batch)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
+def typical_batch(encoder: Encoder, prepared: Sequence[Prepared], size: int) -> object:
+    """A batch as it comes out of a sorted window: of like length, here those in the middle, repeated.
+
+    Args:
+        encoder: gives lengths, and collates.
+        prepared: at least one item.
+        size: items in the batch.
+    """
+    by_length = sorted(prepared, key=encoder.length)
+    start = max(0, (len(by_length) - LIKE) // 2)
+    return encoder.collate(list(islice(cycle(by_length[start : start + LIKE]), size)))
 
 
 def find_batch_size(encoder: Encoder, prepared: Sequence[Prepared], device: torch.device) -> int:
     """Measure growing sizes on some items and take the best."""
-    return best_batch_size(lambda size: measured_rate(encoder, prepared, size, device))
+    return best_batch_size(
+        lambda size: seconds_of_a_pass(encoder, typical_batch(encoder, prepared, size), device),
+    )

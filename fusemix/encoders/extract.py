@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fusemix.encoders.priority import LONG_WAIT_SEC, call_workers_forward
 from fusemix.encoders.reading import Task, Window, one_line, read_window, windows_ahead
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
@@ -72,6 +73,8 @@ def extract(
             chunk = rows[done : done + window.num_rows]
             fresh = [item for name in names for item in run.add(parts[name], name, window, chunk)]
             done += window.num_rows
+            if fetched - started > LONG_WAIT_SEC:
+                call_workers_forward()
             spent = {**window.seconds, "wait": fetched - started, "encode": time.perf_counter() - fetched}
             for stage, duration in spent.items():
                 seconds[stage] += duration

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fusemix.encoders.decoding import decode, resample
+from fusemix.encoders.priority import step_back
 from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -26,8 +27,6 @@ TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER = 4096, 16
 """A window of texts is at least so many, and so many batches, so that those of a batch are of like length."""
 FEW = 32
 """A window of pictures or sounds is at most so many, or one batch, to hand them over soon."""
-NICENESS = 19
-"""Workers take what cores the encoder leaves; when it waits for them, that is all cores."""
 
 
 class Task(NamedTuple):
@@ -263,8 +262,7 @@ def _in_a_worker(_: int) -> None:
 
 def _behind_the_encoder(worker: int) -> None:
     _in_a_worker(worker)
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)  # a thread of the encoder that has to wait for a core holds up all the others
+    step_back()
 
 
 def _as_it_is(window: Any) -> Any:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModel, ViTConfig, ViTImageProcessor, ViTModel
+from transformers.image_utils import SizeDict
 
 from fusemix.encoders import ENCODERS
+from fusemix.encoders.transformers.scaling import can_scale_later
 from fusemix.errors import EncoderError
 
 WITH_PATCHES = ["dinov2", "dinov2_registers", "dinov3", "vit", "siglip", "siglip2"]
@@ -43,13 +45,29 @@ def encode(encoder, pictures):
 
 
 @pytest.mark.parametrize("model", [*WITH_PATCHES, "swin", "mobilenet"])
-def test_pictures_are_prepared_as_the_librarys_processor_does(encoder, library, pictures, model):
-    pooling = "cls" if NUM_PREFIX.get(model) else "mean"
-    prepared = encoder("transformers_image", model, pooling=pooling).prepare(pictures)
+def test_the_network_gets_what_the_librarys_processor_gives(encoder, library, pictures, model):
+    built = encoder("transformers_image", model, pooling="cls" if NUM_PREFIX.get(model) else "mean")
+    seen = []
+    built._tower.register_forward_pre_hook(lambda _, args, inputs: seen.append(inputs), with_kwargs=True)
+    built.encode(built.collate(built.prepare(pictures)))
     inputs, _ = library(model)
-    for i, arrays in enumerate(prepared):
-        assert set(arrays) == set(inputs)
-        assert all(np.array_equal(arrays[key], inputs[key][i].numpy()) for key in inputs)
+    assert all(torch.equal(seen[0][key], inputs[key]) for key in inputs)
+
+
+@pytest.mark.parametrize(
+    ("model", "dtype"), [("dinov2", np.uint8), ("siglip", np.uint8), ("dinov3", np.float32), ("siglip2", np.float32)]
+)
+def test_pictures_are_handed_over_as_bytes_where_scaling_is_the_processors_last_step(encoder, pictures, model, dtype):
+    """DINOv3 scales before it resizes, and SigLIP2 (NaFlex) before it pads."""
+    for arrays in encoder("transformers_image", model, pooling="mean").prepare(pictures):
+        assert arrays["pixel_values"].dtype == dtype
+
+
+def test_a_processor_that_cannot_leave_its_scaling_out_is_used_whole(model_folder):
+    processor = AutoImageProcessor.from_pretrained(model_folder("dinov2"))
+    assert can_scale_later(processor)
+    processor.do_pad, processor.pad_size = True, SizeDict(height=300, width=300)
+    assert not can_scale_later(processor)
 
 
 @pytest.mark.parametrize(("model", "num_prefix"), NUM_PREFIX.items())

@@ -1,6 +1,7 @@
 """Vision models of Hugging Face transformers: DINOv2, DINOv3, SigLIP2, ViT, MobileNetV2 and their like.
 
 Place in the flow: pictures -> pixels -> states -> one vector.
+Not here: when pixels are scaled (scaling.py).
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from transformers import AutoImageProcessor
 
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.transformers.scaling import UNSCALED, can_scale_later, scaled
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.errors import EncoderError
 
@@ -64,6 +66,7 @@ class TransformersImage:
     def __init__(self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str) -> None:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
         self._processor, self._pooling, self._layer = processor, pooling, layer
+        self._scales_later = can_scale_later(processor)
         self.dim = width(self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))), network)
         self.fingerprint = fingerprint(
             network,
@@ -81,8 +84,9 @@ class TransformersImage:
         return self
 
     def prepare(self, contents: Sequence[Image.Image]) -> list[Pixels]:
-        """Resized, cropped and scaled as the model's processor says."""
-        inputs = self._processor(images=list(contents), return_tensors="pt")
+        """Resized and cropped as the model's processor says, and scaled where that cannot wait for the device."""
+        settings = UNSCALED if self._scales_later else {}
+        inputs = self._processor(images=list(contents), return_tensors="pt", **settings)
         arrays = {key: value.numpy() for key, value in inputs.items() if isinstance(value, Tensor)}
         return [{key: value[i] for key, value in arrays.items()} for i in range(len(contents))]
 
@@ -95,7 +99,10 @@ class TransformersImage:
         return {key: torch.from_numpy(np.stack([row[key] for row in prepared])) for key in prepared[0]}
 
     def encode(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        """Run and pool."""
+        """Scale, run and pool."""
+        if self._scales_later:
+            pixels = batch["pixel_values"].to(next(self._tower.parameters()).device, non_blocking=True)
+            batch = {"pixel_values": scaled(self._processor, pixels)}
         outputs = run(self._tower, batch, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
