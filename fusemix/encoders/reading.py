@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fusemix.encoders.decoding import decode, resample
-from fusemix.encoders.priority import step_back
+from fusemix.encoders.priority import step_back, unhindered_time
 from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -57,7 +57,7 @@ class Window(NamedTuple):
         num_rows: the unusable ones included.
         of: encoder -> its batches.
         rejected: items that could not be read or decoded, for whatever encoder.
-        seconds: what read took, and the computing time of decode and prepare.
+        seconds: what read took, without waiting for a core, and the computing time of decode and prepare.
     """
 
     num_rows: int
@@ -78,7 +78,9 @@ def read_window(
         sizes: items in one batch of each encoder.
     """
     seconds: dict[str, float] = dict.fromkeys(("read", "decode", "prepare"), 0.0)
+    started = unhindered_time()
     decoded = _decoded(items, rows, seconds)
+    seconds["read"] = max(0.0, unhindered_time() - started - seconds["decode"])
     started = time.thread_time()
     at_rate: dict[int | None, _Decoded] = {None: decoded._replace(rejected=[])}
     of = {}
@@ -93,7 +95,7 @@ def read_window(
 
 def prepared_sample(items: Items, encoder: Encoder, rows: Sequence[int]) -> list[Prepared]:
     """Some items as the encoder's `prepare` gives them; unusable ones are passed over."""
-    decoded = _decoded(items, rows, dict.fromkeys(("read", "decode"), 0.0))
+    decoded = _decoded(items, rows, {"decode": 0.0})
     if encoder.sample_rate and items.modality == "audio":
         decoded = _resampled(decoded, encoder.sample_rate)
     return _prepared(encoder, decoded, [])[0]
@@ -112,10 +114,9 @@ def _decoded(items: Items, rows: Sequence[int], seconds: dict[str, float]) -> _D
         stage = "read"
         item = items.table["id"][row].as_py()
         try:
-            with _timed(seconds, "read", time.perf_counter):
-                raw = items.read(row)
+            raw = items.read(row)
             stage = "decode"
-            with _timed(seconds, "decode", time.thread_time):
+            with _timed(seconds, stage):
                 content = decode(items.modality, raw)
         except Exception as error:  # a decoder may raise anything, and one bad item must not end the run
             decoded.rejected.append(Rejected(item, stage, one_line(error)))
@@ -127,12 +128,12 @@ def _decoded(items: Items, rows: Sequence[int], seconds: dict[str, float]) -> _D
 
 
 @contextlib.contextmanager
-def _timed(seconds: dict[str, float], stage: str, clock: Callable[[], float]) -> Iterator[None]:
-    started = clock()
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.thread_time()
     try:
         yield
     finally:
-        seconds[stage] += clock() - started
+        seconds[stage] += time.thread_time() - started
 
 
 def _resampled(decoded: _Decoded, rate: int) -> _Decoded:

@@ -1,7 +1,9 @@
 import datasets
 import huggingface_hub.constants
 import pytest
-from dataset_samples import PICTURES, encoded_column, write_parquet
+from dataset_samples import PICTURES, encoded_column, write_files, write_parquet, write_table
+
+from fusemix.datasets.captioned_files import image_captions
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,15 @@ def copy(tmp_path):
         return str(tmp_path / "copy")
 
     return write
+
+
+@pytest.fixture
+def captioned(tmp_path):
+    """Load captions given as rows of (file, caption, ...) out of a folder that has a.png, b.png and c.png."""
+    folder = write_files(tmp_path / "pictures", ["a.png", "b.png", "c.png"])
+
+    def load(rows, *, split="all", header=("file", "caption"), **options):
+        captions = write_table(tmp_path / "captions.csv", list(header), rows)
+        return image_captions(split=split, folder=folder, captions=captions, **options)
+
+    return load

@@ -1,6 +1,4 @@
-"""Folders of files with captions: what is paired, what falls into which split, and what is left out."""
-
-import hashlib
+"""Folders of files with captions: what is paired, and what is left out."""
 
 import pytest
 from dataset_samples import (
@@ -18,31 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.datasets.caption_files import CaptionLine
-from fusemix.datasets.captioned_files import audio_captions, image_captions, line_table, pair_files, split_by_hash
+from fusemix.datasets.captioned_files import audio_captions, image_captions, line_table, pair_files
 from fusemix.errors import DatasetError
 
 
-@pytest.fixture
-def load(tmp_path):
-    """Load captions given as rows of (file, caption, ...) out of a folder that has a.png, b.png and c.png."""
-    folder = write_files(tmp_path / "pictures", ["a.png", "b.png", "c.png"])
-
-    def load(rows, *, split="all", header=("file", "caption"), **options):
-        captions = write_table(tmp_path / "captions.csv", list(header), rows)
-        return image_captions(split=split, folder=folder, captions=captions, **options)
-
-    return load
-
-
-def test_pictures_are_linked_with_their_captions_in_the_order_of_the_file(load):
-    pairs = load([["b.png", "one"], ["a.png", "two"], ["b.png", "three"]])
+def test_pictures_are_linked_with_their_captions_in_the_order_of_the_file(captioned):
+    pairs = captioned([["b.png", "one"], ["a.png", "two"], ["b.png", "three"]])
     assert captions_of(pairs) == {"b.png": ["one", "three"], "a.png": ["two"]}
     assert pairs.left.table["id"].to_pylist() == ["b.png", "a.png"]
     assert pairs.right.table["id"].to_pylist() == ["b.png#0", "a.png#0", "b.png#1"]
 
 
-def test_read_gives_the_bytes_of_the_file_and_the_table_its_size(load):
-    pairs = load([["b.png", "one"], ["c.png", "two"]])
+def test_read_gives_the_bytes_of_the_file_and_the_table_its_size(captioned):
+    pairs = captioned([["b.png", "one"], ["c.png", "two"]])
     assert contents_of(pairs.left) == {"b.png": picture(1), "c.png": picture(2)}
     assert pairs.left.table["num_bytes"].to_pylist() == [len(picture(1)), len(picture(2))]
 
@@ -63,179 +49,47 @@ def test_files_in_subfolders_are_named_relative_to_the_folder(tmp_path):
     assert contents_of(pairs.left) == {"val2014/1.jpg": picture(1)}
 
 
-def test_a_caption_that_occurs_for_two_pictures_is_one_item_with_two_links(load):
-    pairs = load([["a.png", "a square"], ["b.png", "a square"], ["b.png", "another"]])
+def test_a_caption_that_occurs_for_two_pictures_is_one_item_with_two_links(captioned):
+    pairs = captioned([["a.png", "a square"], ["b.png", "a square"], ["b.png", "another"]])
     assert pairs.right.table["caption"].to_pylist() == ["a square", "another"]
     assert pairs.links.tolist() == [[0, 0], [1, 0], [1, 1]]
 
 
-def test_a_caption_that_occurs_twice_for_one_picture_is_linked_once(load):
-    pairs = load([["a.png", "a square"], ["a.png", " a square "], ["b.png", "two"]])
+def test_a_caption_that_occurs_twice_for_one_picture_is_linked_once(captioned):
+    pairs = captioned([["a.png", "a square"], ["a.png", " a square "], ["b.png", "two"]])
     assert pairs.links.tolist() == [[0, 0], [1, 1]]
 
 
-def test_an_absent_file_is_listed_once_with_the_reason(load):
-    pairs = load([["gone.png", "one"], ["a.png", "two"], ["gone.png", "three"]])
+def test_an_absent_file_is_listed_once_with_the_reason(captioned):
+    pairs = captioned([["gone.png", "one"], ["a.png", "two"], ["gone.png", "three"]])
     assert captions_of(pairs) == {"a.png": ["two"]}
     [(name, reason)] = excluded_of(pairs)
     assert name == "gone.png"
     assert reason.startswith("no such file in ")
 
 
-def test_a_row_without_file_name_is_listed_and_not_taken_for_the_folder(load):
-    pairs = load([["", "one"], ["a.png", "two"]])
+def test_a_row_without_file_name_is_listed_and_not_taken_for_the_folder(captioned):
+    pairs = captioned([["", "one"], ["a.png", "two"]])
     assert [name for name, _ in excluded_of(pairs)] == [""]
 
 
-def test_an_empty_caption_is_left_out_and_listed_by_its_place(load):
-    pairs = load([["a.png", "one"], ["a.png", "  "], ["a.png", "three"]])
+def test_an_empty_caption_is_left_out_and_listed_by_its_place(captioned):
+    pairs = captioned([["a.png", "one"], ["a.png", "  "], ["a.png", "three"]])
     assert captions_of(pairs) == {"a.png": ["one", "three"]}
     assert pairs.right.table["id"].to_pylist() == ["a.png#0", "a.png#2"]
     assert excluded_of(pairs) == [("a.png#1", "empty caption")]
 
 
-def test_a_picture_without_any_caption_is_left_out_and_listed(load):
-    pairs = load([["a.png", ""], ["b.png", "two"]])
+def test_a_picture_without_any_caption_is_left_out_and_listed(captioned):
+    pairs = captioned([["a.png", ""], ["b.png", "two"]])
     assert captions_of(pairs) == {"b.png": ["two"]}
     assert contents_of(pairs.left) == {"b.png": picture(1)}
     assert excluded_of(pairs) == [("a.png#0", "empty caption"), ("a.png", "no caption")]
 
 
-def test_the_revision_follows_the_content_of_the_caption_file(load):
-    first, same, other = (load([["a.png", caption]]).revision for caption in ("one", "one", "two"))
+def test_the_revision_follows_the_content_of_the_caption_file(captioned):
+    first, same, other = (captioned([["a.png", caption]]).revision for caption in ("one", "one", "two"))
     assert first == same != other
-
-
-def test_without_any_split_everything_is_in_the_split_all(load):
-    assert captions_of(load([["a.png", "one"], ["b.png", "two"]])) == {"a.png": ["one"], "b.png": ["two"]}
-
-
-def test_a_split_column_says_what_is_in_which_split(load):
-    rows = [["a.png", "one", "train"], ["b.png", "two", "test"], ["c.png", "three", "train"], ["c.png", "four", ""]]
-    header = ["file", "caption", "split"]
-    assert captions_of(load(rows, split="train", header=header)) == {"a.png": ["one"], "c.png": ["three"]}
-    assert captions_of(load(rows, split="test", header=header)) == {"b.png": ["two"]}
-
-
-def test_split_lists_go_before_the_split_column(load, tmp_path):
-    rows = [["a.png", "one", "train"], ["b.png", "two", "test"], ["c.png", "three", "train"]]
-    lists = {"dev": tmp_path / "dev.txt", "rest": tmp_path / "rest.txt"}
-    lists["dev"].write_text("c.png\nb.png\n", encoding="utf-8")
-    lists["rest"].write_text("a.png\n", encoding="utf-8")
-    splits = {name: str(path) for name, path in lists.items()}
-    header = ["file", "caption", "split"]
-    assert captions_of(load(rows, split="dev", header=header, splits=splits)) == {"b.png": ["two"], "c.png": ["three"]}
-    assert captions_of(load(rows, split="rest", header=header, splits=splits)) == {"a.png": ["one"]}
-
-
-def test_a_listed_file_without_caption_is_left_out_and_listed(load, tmp_path):
-    (tmp_path / "test.txt").write_text("a.png\nb.png\nb.png\n", encoding="utf-8")
-    pairs = load([["a.png", "one"], ["c.png", "two"]], split="test", splits={"test": str(tmp_path / "test.txt")})
-    assert captions_of(pairs) == {"a.png": ["one"]}
-    assert ("b.png", "no caption") in excluded_of(pairs)
-    assert {name.partition("#")[0] for name, _ in excluded_of(pairs)} == {"b.png"}
-
-
-def test_a_listed_file_that_is_neither_captioned_nor_there_is_listed_as_absent(load, tmp_path):
-    (tmp_path / "test.txt").write_text("a.png\ngone.png\n", encoding="utf-8")
-    pairs = load([["a.png", "one"]], split="test", splits={"test": str(tmp_path / "test.txt")})
-    [(name, reason)] = excluded_of(pairs)
-    assert name == "gone.png"
-    assert reason.startswith("no such file in ")
-
-
-FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
-
-
-def test_fractions_draw_disjoint_splits_of_about_the_right_size():
-    splits = [split_by_hash(f"{number}.png", FRACTIONS) for number in range(10_000)]
-    # Three standard deviations of a binomial are 120 of 8,000 and 90 of 1,000.
-    assert splits.count("train") == pytest.approx(8000, abs=120)
-    assert splits.count("validation") == pytest.approx(1000, abs=90)
-    assert splits.count("test") == pytest.approx(1000, abs=90)
-
-
-def test_what_fractions_leave_over_is_in_no_split():
-    splits = [split_by_hash(f"{number}.png", {"train": 0.25}) for number in range(2_000)]
-    assert set(splits) == {"train", None}
-    assert splits.count("train") == pytest.approx(500, abs=60)
-
-
-def test_a_name_falls_into_the_split_that_its_hash_says():
-    for name in ("a.png", "b.png", "ü.png"):
-        share = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 16**8
-        below, above = {"test": share - 0.001}, {"test": share + 0.001}
-        assert (split_by_hash(name, below), split_by_hash(name, above)) == (None, "test")
-
-
-def test_the_splits_of_a_folder_are_disjoint_complete_and_independent_of_other_files(tmp_path):
-    names = [f"{number:03}.png" for number in range(60)]
-    folder = write_files(tmp_path / "pictures", names)
-    fractions = {"train": 0.5, "test": 0.5}
-
-    def members(split, some):
-        captions = write_table(tmp_path / "c.csv", ["file", "caption"], [[name, f"this is {name}"] for name in some])
-        pairs = image_captions(split=split, folder=folder, captions=captions, fractions=fractions)
-        return set(pairs.left.table["id"].to_pylist())
-
-    train, test = members("train", names), members("test", names)
-    assert train | test == set(names)
-    assert not train & test
-    assert 15 < len(train) < 45
-    assert members("train", names[::-1]) == train
-    assert members("test", names[20:40]) == test & set(names[20:40])
-
-
-def test_all_captions_of_a_picture_fall_into_the_same_split(load):
-    rows = [["a.png", "one"], ["a.png", "two"], ["b.png", "three"], ["b.png", "four"], ["c.png", "five"]]
-    found = {}
-    for split in ("left", "right"):
-        try:
-            found |= captions_of(load(rows, split=split, fractions={"left": 0.5, "right": 0.5}))
-        except DatasetError:  # all three may be in the other split
-            continue
-    assert found == {"a.png": ["one", "two"], "b.png": ["three", "four"], "c.png": ["five"]}
-
-
-def test_lists_and_fractions_at_once_are_refused(load):
-    with pytest.raises(DatasetError, match=r"both given: give only one of them"):
-        load([["a.png", "one"]], fractions={"all": 1.0}, splits={"all": "list.txt"})
-
-
-@pytest.mark.parametrize("fractions", [{"all": 1.2}, {"all": 0.8, "test": 0.3}, {"all": 0.5, "test": -0.1}])
-def test_fractions_that_make_no_sense_are_refused(fractions, load):
-    with pytest.raises(
-        DatasetError, match=r"^fractions must be positive and add up to at most 1, not \{'all': .*\}\.$"
-    ):
-        load([["a.png", "one"]], fractions=fractions)
-
-
-def test_fractions_may_add_up_to_one_with_the_error_of_floating_point():
-    tenths = {str(number): 0.1 for number in range(10)}
-    assert sum(tenths.values()) != 1
-    assert {split_by_hash(f"{number}.png", tenths) for number in range(500)} == set(tenths)
-
-
-@pytest.mark.parametrize(
-    ("options", "known"),
-    [
-        ({}, "all"),
-        ({"header": ("file", "caption", "split")}, "train, dev"),
-        ({"splits": {"train": "train.txt"}}, "train"),
-        ({"fractions": {"train": 0.9, "dev": 0.1}}, "train, dev"),
-    ],
-    ids=["no splits", "column", "lists", "fractions"],
-)
-def test_an_unknown_split_is_refused_with_the_known_ones_and_where_splits_come_from(options, known, load):
-    rows = [["a.png", "one", "train"], ["b.png", "two", "dev"]]
-    header = options.get("header", ("file", "caption"))
-    with pytest.raises(
-        DatasetError,
-        match=rf"captions\.csv has no split 'test'; it has: {known}\. Splits come from a column 'split', from "
-        r"dataset\.options\.splits \(lists of files\) or dataset\.options\.fractions, such as "
-        r"\{train: 0\.9, test: 0\.1\}\.$",
-    ):
-        load([row[: len(header)] for row in rows], split="test", **options)
 
 
 def test_an_absent_folder_is_named(tmp_path):
@@ -244,28 +98,22 @@ def test_an_absent_folder_is_named(tmp_path):
         image_captions(split="all", folder=str(tmp_path / "nowhere"), captions=captions)
 
 
-def test_a_folder_with_none_of_the_files_is_refused_with_an_example(load):
+def test_a_folder_with_none_of_the_files_is_refused_with_an_example(captioned):
     with pytest.raises(
         DatasetError,
         match=r"^image_captions, split 'all': none of the files is in .*pictures: "
         r"the captions name 2 files, such as 'A\.PNG'\.$",
     ):
-        load([["A.PNG", "one"], ["A.PNG", "two"], ["elsewhere/b.png", "three"]])
+        captioned([["A.PNG", "one"], ["A.PNG", "two"], ["elsewhere/b.png", "three"]])
 
 
-def test_an_empty_split_list_is_refused(load, tmp_path):
-    (tmp_path / "test.txt").write_text("\n", encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"split 'test': none of the files is in .*pictures: no file named\.$"):
-        load([["a.png", "one"]], split="test", splits={"test": str(tmp_path / "test.txt")})
-
-
-def test_a_file_whose_captions_are_all_empty_leaves_no_pair(load):
+def test_a_file_whose_captions_are_all_empty_leaves_no_pair(captioned):
     with pytest.raises(
         DatasetError,
         match=r"^image_captions, split 'all': no pair is left\. 2 entries were left out "
         r"\(gone\.png: no such file in .*; a\.png#0: empty caption, …\)\.$",
     ):
-        load([["a.png", ""], ["gone.png", "one"]])
+        captioned([["a.png", ""], ["gone.png", "one"]])
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +123,8 @@ def pictures(tmp_path_factory):
 
 
 REAL = {"a.png", "b c.png", "below/ü.png", "./a.png", *"abcd"}
+
+
 """Names under which a file is there, in the tests below."""
 
 
@@ -310,8 +160,8 @@ def test_files_are_paired_as_lists_and_dicts_would_pair_them(pictures, lines):
         assert (ids, paths, captions, excluded_of(pairs)) == files_in_plain_python(folder, lines)
 
 
-def test_a_name_that_no_file_can_have_is_listed_as_absent(load):
-    pairs = load([["a.png", "one"], ["x" * 5000, "two"]])
+def test_a_name_that_no_file_can_have_is_listed_as_absent(captioned):
+    pairs = captioned([["a.png", "one"], ["x" * 5000, "two"]])
     assert [name for name, _ in excluded_of(pairs)] == ["x" * 5000]
 
 

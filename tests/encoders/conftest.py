@@ -78,3 +78,13 @@ def sound() -> Callable[..., Waveform]:
 def file_of() -> Callable[..., bytes]:
     """A picture, a PIL format -> the bytes of its file."""
     return picture_bytes
+
+
+@pytest.fixture
+def raw_pictures(picture: Callable[..., Image.Image], file_of: Callable[..., bytes]) -> list[bytes | Exception]:
+    """Nine files; one cannot be read, one is no picture, one breaks off."""
+    raws: list[bytes | Exception] = [file_of(picture(40 + i, 30 + 2 * i, seed=i)) for i in range(9)]
+    raws[1] = FileNotFoundError("no such file:\n  gone.png")
+    raws[4] = b"this is no picture"
+    raws[6] = file_of(picture(46, 42, seed=6))[:800]
+    return raws

@@ -1,4 +1,4 @@
-"""Stage one as a whole: killed, in parallel, damaged, mostly broken, on a full disk."""
+"""Stage one as a whole: killed, in parallel, mostly broken, on a full disk."""
 
 import errno
 import json
@@ -11,99 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from caching_run import content, settings
 
 from fusemix import cli
 from fusemix.commands import cache_features
 from fusemix.errors import ConfigError, LatentStoreError
 
-ROOT = Path(__file__).parents[1]
-OWN_ENCODERS = """
-import time
-import numpy as np, torch
-
-class Pixels:
-    modality, sample_rate = "image", None
-    def __init__(self, side, seconds):
-        self.side, self.seconds, self.dim = side, seconds, 3 * side * side
-        self.fingerprint = {"family": "pixels", "side": side}
-    def to(self, device): return self
-    def prepare(self, contents):
-        return [np.asarray(p.resize((self.side, self.side)), dtype=np.float32).ravel() for p in contents]
-    def length(self, prepared): return 1
-    def collate(self, prepared): return torch.from_numpy(np.stack(prepared))
-    def encode(self, batch):
-        time.sleep(self.seconds)
-        return batch / 255
-
-class Letters:
-    modality, sample_rate, dim, fingerprint = "text", None, 26, {"family": "letters"}
-    def to(self, device): return self
-    def prepare(self, contents): return [[float(text.count(chr(97 + i))) for i in range(26)] for text in contents]
-    def length(self, prepared): return int(sum(prepared))
-    def collate(self, prepared): return torch.tensor(prepared)
-    def encode(self, batch): return batch
-
-def pixels(*, side=4, seconds=0.0): return Pixels(side, seconds)
-def letters(): return Letters()
-"""
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    """Sixty small pictures with a caption each, two of them broken, and two encoders of one's own."""
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "pictures").mkdir()
-    generator = np.random.default_rng(0)
-    lines = ["file,caption"]
-    for number in range(60):
-        pixels = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "pictures" / f"{number:02}.png")
-        lines.append(f"{number:02}.png,picture number {number} of {'ab' * (number % 7)}")
-    for number in (7, 31):
-        (folder / "pictures" / f"{number:02}.png").write_bytes(b"no picture")
-    (folder / "captions.csv").write_text("\n".join(lines))
-    (folder / "own.py").write_text(OWN_ENCODERS)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _own_encoders_can_be_imported(world, monkeypatch):
-    monkeypatch.syspath_prepend(world)
-
-
-def settings(world: Path, out: Path, *changes: str) -> list[str]:
-    return [
-        "dataset.name=image_captions",
-        f"dataset.options.folder={world / 'pictures'}",
-        f"dataset.options.captions={world / 'captions.csv'}",
-        "splits=[all]",
-        "encoders.small.name=own:pixels",
-        "encoders.large={name: 'own:pixels', options: {side: 6}}",
-        "encoders.letters.name=own:letters",
-        "accelerator=cpu",
-        "shard_size=7",
-        "batch_size=3",
-        "num_workers=0",
-        f"out={out}",
-        *changes,
-    ]
-
-
-@pytest.fixture(scope="module")
-def cached(world, tmp_path_factory) -> Path:
-    """What an undisturbed run leaves."""
-    out = tmp_path_factory.mktemp("cached")
-    sys.path.insert(0, str(world))
-    cache_features.main(settings(world, out))
-    sys.path.remove(str(world))
-    return out
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+ROOT = Path(__file__).parents[2]
 
 
 def in_a_child(arguments: list[str]) -> int:
@@ -217,68 +132,6 @@ def test_a_mostly_broken_data_set_stops_before_a_large_shard_is_full(world, tmp_
     changes = [f"dataset.options.folder={tmp_path / 'pictures'}", "shard_size=60"]
     with pytest.raises(LatentStoreError, match=r"all/image: 12 of 21 items so far could not be used"):
         cache_features.main(settings(world, tmp_path / "out", *changes))
-
-
-# Damaged
-
-
-def flip_a_bit(path: Path, byte: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[byte] ^= 0b100
-    path.write_bytes(bytes(data))
-
-
-@pytest.fixture
-def damaged(cached, tmp_path) -> Path:
-    """The third shard of one store has a flipped bit."""
-    shutil.copytree(cached, tmp_path / "damaged")
-    flip_a_bit(tmp_path / "damaged/all/image/small/latents-00002.npy", -5)
-    return tmp_path / "damaged"
-
-
-def test_one_flipped_bit_is_found_and_named(damaged, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["fusemix", "verify", str(damaged / "all")])
-    with pytest.raises(SystemExit, match="2"):
-        cli.run()
-    error = capsys.readouterr().err
-    assert "all/image/small/latents-00002.npy (rows 14 to 20) does not have the content" in error
-    assert error.count("latents-") == 1
-    assert "cache_features.py" in error
-    assert "verify=true" in error
-
-
-def test_a_sound_store_verifies(cached, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["fusemix", "verify", str(cached / "all"), str(cached / "all/image/small")])
-    cli.run()
-    assert "all/image/small: 9 shards are as they were sealed" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["items-image.parquet", "links.parquet"])
-def test_a_changed_table_is_named(cached, tmp_path, name):
-    from fusemix.commands import verify
-
-    shutil.copytree(cached / "all", tmp_path / "all")
-    flip_a_bit(tmp_path / "all" / name, 10)
-    with pytest.raises(LatentStoreError, match=name):
-        verify.main([str(tmp_path / "all")])
-
-
-def test_just_the_damaged_shard_is_made_anew(world, cached, damaged, capsys):
-    shards = sorted((damaged / "all").rglob("*.npy"))
-    before = {path: path.stat().st_mtime_ns for path in shards}
-    cache_features.main(settings(world, damaged))
-    assert {path: path.stat().st_mtime_ns for path in shards} == before, "nothing is read back unasked"
-    cache_features.main(settings(world, damaged, "verify=true"))
-    assert [p.name for p in shards if p.stat().st_mtime_ns != before[p]] == ["latents-00002.npy"]
-    assert "small: 7 in " in capsys.readouterr().out
-    assert content(damaged) == content(cached)
-
-
-def test_a_shard_that_is_missing_is_made_anew_unasked(world, cached, tmp_path):
-    shutil.copytree(cached, tmp_path / "out")
-    (tmp_path / "out/all/image/large/latents-00004.npy").unlink()
-    cache_features.main(settings(world, tmp_path / "out"))
-    assert content(tmp_path / "out") == content(cached)
 
 
 # Full disk

@@ -1,0 +1,55 @@
+"""How a caching run is called, and what it leaves."""
+
+from pathlib import Path
+
+OWN_ENCODERS = """
+import time
+import numpy as np, torch
+
+class Pixels:
+    modality, sample_rate = "image", None
+    def __init__(self, side, seconds):
+        self.side, self.seconds, self.dim = side, seconds, 3 * side * side
+        self.fingerprint = {"family": "pixels", "side": side}
+    def to(self, device): return self
+    def prepare(self, contents):
+        return [np.asarray(p.resize((self.side, self.side)), dtype=np.float32).ravel() for p in contents]
+    def length(self, prepared): return 1
+    def collate(self, prepared): return torch.from_numpy(np.stack(prepared))
+    def encode(self, batch):
+        time.sleep(self.seconds)
+        return batch / 255
+
+class Letters:
+    modality, sample_rate, dim, fingerprint = "text", None, 26, {"family": "letters"}
+    def to(self, device): return self
+    def prepare(self, contents): return [[float(text.count(chr(97 + i))) for i in range(26)] for text in contents]
+    def length(self, prepared): return int(sum(prepared))
+    def collate(self, prepared): return torch.tensor(prepared)
+    def encode(self, batch): return batch
+
+def pixels(*, side=4, seconds=0.0): return Pixels(side, seconds)
+def letters(): return Letters()
+"""
+
+
+def settings(world: Path, out: Path, *changes: str) -> list[str]:
+    return [
+        "dataset.name=image_captions",
+        f"dataset.options.folder={world / 'pictures'}",
+        f"dataset.options.captions={world / 'captions.csv'}",
+        "splits=[all]",
+        "encoders.small.name=own:pixels",
+        "encoders.large={name: 'own:pixels', options: {side: 6}}",
+        "encoders.letters.name=own:letters",
+        "accelerator=cpu",
+        "shard_size=7",
+        "batch_size=3",
+        "num_workers=0",
+        f"out={out}",
+        *changes,
+    ]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
