@@ -1,0 +1,25 @@
+"""Settings: what can be set, its defaults, and how they are read.
+
+Place in the flow: dataclass defaults < yaml files, left to right < key=value -> a frozen dataclass.
+Not here: what the settings mean to a part (its factory's signature), or wiring (build/).
+The text under a field is what `--help` prints for it. Paths are strings: a Path would be written to
+yaml as a Python object.
+"""
+
+from fusemix.config.checks import require_folder_name
+from fusemix.config.fusion import EvalConfig, OptimConfig, TrainConfig
+from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
+from fusemix.config.loading import load_config, to_plain
+
+__all__ = [
+    "CacheConfig",
+    "EvalConfig",
+    "ExportConfig",
+    "ImportConfig",
+    "OptimConfig",
+    "PartConfig",
+    "TrainConfig",
+    "load_config",
+    "require_folder_name",
+    "to_plain",
+]

@@ -1,0 +1,127 @@
+"""Settings of what makes latents or hands them over: caching, export, import.
+
+Place in the flow: see fusemix/config/__init__.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fusemix.config.checks import at_least, require_folder_name, within
+from fusemix.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartConfig:
+    """A part by its short name, or a user's own as `module:factory`, with its options."""
+
+    name: str
+    """Short name, or module:factory."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of its factory; unknown ones are refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """Stage 1: run frozen encoders once over a data set and keep their latents."""
+
+    dataset: PartConfig
+    """Which data set, and where it lies."""
+    splits: list[str]
+    """Splits to cache; each becomes a latent set in the folder <out>/<split>."""
+    encoders: dict[str, PartConfig]
+    """Encoders by a name of your own, which becomes the folder of their latents."""
+    out: str
+    """Folder that receives one latent set a split."""
+    accelerator: str = "auto"
+    """auto (GPUs where there are any), cpu, gpu or mps, as Lightning names them."""
+    devices: str = "auto"
+    """How many (2), or which (0,3); auto takes all GPUs, or one CPU process. Each has a process of its own."""
+    num_nodes: int = 1
+    """Machines that share the work, and the folder `out`."""
+    batch_size: int | str = 64
+    """Items in one pass of an encoder; auto measures which size is fastest. Halved where memory does not suffice."""
+    num_workers: int | str = "auto"
+    """Processes beside each device that read and decode; auto shares out the cores, 0 does without."""
+    shard_size: int = 8192
+    """Rows in one file of latents."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """How latents are stored."""
+    max_bad_fraction: float = 0.1
+    """Stop when a larger share of the items read so far could not be used."""
+    overwrite: bool = False
+    """Discard what is in the way: latents of other data, or of another encoder."""
+    verify: bool = False
+    """Read finished shards back first, and make those anew whose content has changed."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        at_least("shard_size", self.shard_size, 1)
+        at_least("num_nodes", self.num_nodes, 1)
+        for key, value, least in (("batch_size", self.batch_size, 1), ("num_workers", self.num_workers, 0)):
+            if not isinstance(value, str):
+                at_least(key, value, least)
+            elif value != "auto":
+                raise ConfigError(f"{key} is {value!r}, but must be a whole number or auto.")
+        within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
+        if not self.splits:
+            raise ConfigError("splits is empty. Name at least one, for example splits=[train,validation,test].")
+        if not self.encoders:
+            raise ConfigError("encoders is empty. Name at least one, for example encoders.bge.name=transformers_text.")
+        for slug in self.encoders:
+            require_folder_name(f"encoders.{slug}", slug)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Write a latent set in clip-retrieval's layout, for other tools."""
+
+    latents: str
+    """Folder of the latent set."""
+    encoders: dict[str, list[str]] = field(default_factory=dict)
+    """For each modality the latents to write; several are concatenated. Not together with run."""
+    run: str | None = None
+    """Folder of a trained run: writes the embeddings of its best adapters, which share one space."""
+    out: str
+    """Folder that receives img_emb/ (or audio_emb/), text_emb/ and metadata/."""
+    rows_per_file: int = 100_000
+    """Links in one file; no more than one file is held in memory."""
+    overwrite: bool = False
+    """Discard the embeddings and metadata that are in `out`."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        at_least("rows_per_file", self.rows_per_file, 1)
+        if bool(self.encoders) == bool(self.run):
+            raise ConfigError("give either encoders={image: [a], text: [b]} or run=RUN: what is to be written?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Take latents that exist already: one side into a latent set, or clip-retrieval's layout as a new set."""
+
+    set: str | None = None
+    """Folder of the latent set that receives the latents of one modality."""
+    modality: str | None = None
+    """Side of the set that they belong to."""
+    latents: str | None = None
+    """One .npy file (rows, dim), or a folder of them, read in lexicographic order."""
+    ids: str | None = None
+    """Item of each row: .txt (one id a line), .json (a list), .csv or .parquet (column id)."""
+    clip_retrieval: str | None = None
+    """Instead: a folder in clip-retrieval's layout, which becomes a whole latent set."""
+    out: str | None = None
+    """Folder that receives that set as <out>/<split>."""
+    dataset: str | None = None
+    """Name of its data set."""
+    split: str | None = None
+    """Its split: train, validation, test or a word of your own."""
+    name: str = "imported"
+    """Name of the encoder, which becomes the folder of its latents."""
+    made_by: Any = None
+    """What you know of the encoder, as text or mapping, such as {model: m, revision: r}."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """How latents are stored."""
+    max_bad_fraction: float = 0.1
+    """Stop when a larger share of the items looked at so far has no usable latent."""
+    overwrite: bool = False
+    """Discard what is in the way: latents from other files, or another set."""
