@@ -48,9 +48,9 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--captions", type=int, default=4096)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--captions", type=int, default=6144)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="photographs of your own, instead of made-up ones")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
