@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from fusemix.fusion.losses import LOSSES
+from fusemix.fusion.losses import LOSSES, info_nce
 from fusemix.fusion.losses.info_nce import symmetric_info_nce
 from fusemix.interfaces import PairLoss
 
@@ -64,6 +65,52 @@ def test_info_nce_agrees_with_a_slow_loop():
 def test_info_nce_of_embeddings_that_are_all_the_same_is_the_logarithm_of_the_batch():
     same = unit(1, 4).repeat(16, 1)
     assert float(symmetric_info_nce(same, same, torch.tensor(14.0, dtype=torch.float64))) == pytest.approx(math.log(16))
+
+
+def whole_info_nce(left, right, scale):
+    """By torch's cross-entropy over all logits at once."""
+    logits, target = scale * left @ right.T, torch.arange(len(left))
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+@pytest.mark.parametrize(("batch", "tile"), [(1, 4), (8, 4), (11, 4), (30, 7), (12, 100)])
+@pytest.mark.parametrize("scale", [1.0, 14.0, 1000.0])
+def test_info_nce_in_tiles_is_that_of_all_logits_at_once(batch, tile, scale, monkeypatch):
+    monkeypatch.setattr(info_nce, "TILE", tile)
+    found, expected = [], []
+    for loss, results in ((symmetric_info_nce, found), (whole_info_nce, expected)):
+        inputs = [unit(batch, 5), unit(batch, 5, 1), torch.tensor(scale, dtype=torch.float64)]
+        value = loss(*(x.requires_grad_() for x in inputs))
+        results += [value.detach(), *torch.autograd.grad(3 * value, inputs)]
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12 * scale)  # the gradient grows with the scale
+
+
+def test_info_nce_is_computed_in_full_precision_within_mixed_precision():
+    left, right, scale = unit(20, 5).float(), unit(20, 5, 1).float(), torch.tensor(14.0)
+    expected = symmetric_info_nce(left, right, scale)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(symmetric_info_nce(left, right, scale), expected)
+        assert symmetric_info_nce(left.bfloat16(), right.bfloat16(), scale).dtype == torch.float32
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes how many numbers the largest tensor had that any operation gave."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = func(*args, **(kwargs or {}))
+        for x in given if isinstance(given, tuple | list) else [given]:
+            self.largest = max(self.largest, x.numel() if isinstance(x, torch.Tensor) else 0)
+        return given
+
+
+def test_no_tensor_of_info_nce_is_larger_than_a_tile_or_the_batch(monkeypatch):
+    monkeypatch.setattr(info_nce, "TILE", 16)
+    left, right = unit(200, 4).requires_grad_(), unit(200, 4, 1).requires_grad_()
+    with LargestTensor() as seen:
+        symmetric_info_nce(left, right, torch.tensor(10.0, dtype=torch.float64)).backward()
+    assert seen.largest == 200 * 4
 
 
 def test_info_nce_passes_a_numerical_check_of_its_gradient():
