@@ -17,7 +17,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, FusemixError
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=30)
@@ -56,8 +56,31 @@ def first_alone(fabric: Fabric) -> Iterator[None]:
         yield
         return
     fabric.launch()
-    with fabric.rank_zero_first(local=True):
+    if fabric.local_rank > 0:
+        fabric.barrier()
+    try:
         yield
+    finally:  # Fabric's own rank_zero_first would leave the others waiting
+        if fabric.local_rank == 0:
+            fabric.barrier()
+
+
+@contextmanager
+def failing_together(fabric: Fabric) -> Iterator[None]:
+    """End all processes where one of them has to stop: the first one says why, the others end without a word.
+
+    Raises:
+        FusemixError, OSError: in the first process, or before they are launched in this one.
+    """
+    problem = None
+    try:
+        yield
+    except (FusemixError, OSError) as error:
+        if not torch.distributed.is_initialized():
+            raise
+        problem = error
+    for found in filter(None, gathered(fabric, problem)):
+        raise found if fabric.is_global_zero else SystemExit(0)
 
 
 def started_by_others(fabric: Fabric) -> bool:
@@ -69,7 +92,7 @@ def started_by_others(fabric: Fabric) -> bool:
 
 def gathered(fabric: Fabric, value: T) -> list[T]:
     """What each process found, in order of ranks; every process gets all of it."""
-    if fabric.world_size == 1:
+    if not torch.distributed.is_initialized():
         return [value]
     values: list[Any] = [None] * fabric.world_size
     torch.distributed.all_gather_object(values, value)

@@ -216,7 +216,7 @@ def test_one_road_must_be_given_in_full():
         with pytest.raises(ConfigError, match="give either set, modality, latents and ids, or clip_retrieval, out"):
             import_latents.main(given)
     whole = ["clip_retrieval=b", "out=c", "dataset=d", "split=e"]
-    with pytest.raises(ConfigError, match="max_bad_fraction is 2.0, but must lie between 0 and 1"):
+    with pytest.raises(ConfigError, match="max_bad_fraction is 2.0, but must lie between 0.0 and 1.0"):
         import_latents.main([*whole, "max_bad_fraction=2"])
 
 

@@ -22,11 +22,10 @@ from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.extract import Extracted, extract
 from fusemix.encoders.reading import Task, prepared_sample
 from fusemix.environment import give_back_freed_memory
-from fusemix.errors import FusemixError
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.writer import StoreWriter, refuse_mostly_bad
-from fusemix.parallel import gathered
+from fusemix.parallel import failing_together
 from fusemix.progress import console, counting
 
 SAMPLE_ROWS = 64
@@ -51,17 +50,17 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
         FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
     """
     tasks: list[Task] = fabric.broadcast(missing_tasks(side.writers))
-    sizes: dict[str, int] = fabric.broadcast(_batch_sizes(side, tasks, fabric, config))
-    for slug, size in sizes.items() if fabric.is_global_zero else ():
-        side.writers[slug].begin(size)
-    problem = None
-    try:
+    sizes: dict[str, int] = {}
+    with failing_together(fabric):
+        if fabric.is_global_zero:
+            sizes = _batch_sizes(side, tasks, fabric, config)
+            for slug, size in sizes.items():
+                side.writers[slug].begin(size)
+    sizes = fabric.broadcast(sizes)
+    with failing_together(fabric):
         _encode(side, tasks[fabric.global_rank :: fabric.world_size], sizes, fabric, config)
-    except (FusemixError, OSError) as error:
-        problem = error
-    for found in filter(None, gathered(fabric, problem)):
-        raise found if fabric.is_global_zero else SystemExit(0)  # all have heard of it, and one says it
-    return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
+    with failing_together(fabric):
+        return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
 
 
 def missing_tasks(writers: dict[str, StoreWriter]) -> list[Task]:
@@ -82,7 +81,7 @@ def _batch_sizes(side: Side, tasks: Sequence[Task], fabric: Fabric, config: Cach
             sizes[slug] = config.batch_size
         elif begun := side.writers[slug].batch_size:
             sizes[slug] = begun
-        elif fabric.is_global_zero:
+        else:
             rows = np.unique(np.linspace(0, len(side.items) - 1, SAMPLE_ROWS).astype(int)).tolist()
             sample = prepared_sample(side.items, side.encoders[slug], rows)
             sizes[slug] = find_batch_size(side.encoders[slug], sample, fabric.device) if sample else 1

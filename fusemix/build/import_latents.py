@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fusemix.config import ImportConfig, require_folder_name
+from fusemix.config import ImportConfig
 from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import read_json, sha256_of_file
@@ -23,21 +23,6 @@ from fusemix.latents.writer import StoreWriter
 
 SHARD_SIZE = 8192
 """Rows in one file of an imported store, as in caching."""
-
-
-def check_settings(config: ImportConfig) -> None:
-    """Check what can be checked without data.
-
-    Raises:
-        ConfigError: what is to be imported is not given in full, or a setting cannot be.
-    """
-    one = [config.set, config.modality, config.latents, config.ids]
-    whole = [config.clip_retrieval, config.out, config.dataset, config.split]
-    if (all(one), any(whole)) != (True, False) and (any(one), all(whole)) != (False, True):
-        raise ConfigError("give either set, modality, latents and ids, or clip_retrieval, out, dataset and split.")
-    if not 0 <= config.max_bad_fraction <= 1:
-        raise ConfigError(f"max_bad_fraction is {config.max_bad_fraction}, but must lie between 0 and 1.")
-    require_folder_name(f"name={config.name}", config.name)
 
 
 class Import(NamedTuple):

@@ -16,7 +16,7 @@ from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.sets import items_sha256, write_set
-from fusemix.parallel import first_alone, started_by_others
+from fusemix.parallel import failing_together, first_alone, started_by_others
 from fusemix.progress import console
 
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> list[Path]:
     config = load_config(CacheConfig, argv)
     fabric = build.fabric(config)
     console.quiet = not fabric.is_global_zero
-    with first_alone(fabric):
+    with failing_together(fabric), first_alone(fabric):
         splits = {split: build.pair_set(config, split) for split in config.splits}
         encoders = build.encoders(config, next(iter(splits.values())))
         sides = _open(config, splits, encoders) if fabric.is_global_zero else []  # it may fail: before others start

@@ -26,7 +26,6 @@ SHOWN = 3
 def main(argv: Sequence[str]) -> list[Path]:
     """Fill the stores; returns their folders."""
     config = load_config(ImportConfig, argv)
-    build.check_settings(config)
     if config.clip_retrieval:
         imports = _whole_set(config, Path(config.clip_retrieval))
     else:

@@ -6,7 +6,6 @@ The text under a field is what `--help` prints for it. Paths are strings: a Path
 yaml as a Python object.
 """
 
-from fusemix.config.checks import require_folder_name
 from fusemix.config.fusion import EvalConfig, OptimConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import load_config, to_plain
@@ -20,6 +19,5 @@ __all__ = [
     "PartConfig",
     "TrainConfig",
     "load_config",
-    "require_folder_name",
     "to_plain",
 ]

@@ -125,3 +125,12 @@ class ImportConfig:
     """Stop when a larger share of the items looked at so far has no usable latent."""
     overwrite: bool = False
     """Discard what is in the way: latents from other files, or another set."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        one = [self.set, self.modality, self.latents, self.ids]
+        whole = [self.clip_retrieval, self.out, self.dataset, self.split]
+        if (all(one), any(whole)) != (True, False) and (any(one), all(whole)) != (False, True):
+            raise ConfigError("give either set, modality, latents and ids, or clip_retrieval, out, dataset and split.")
+        within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
+        require_folder_name(f"name={self.name}", self.name)

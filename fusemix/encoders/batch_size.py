@@ -11,6 +11,8 @@ from itertools import cycle, islice
 import torch
 
 from fusemix.encoders.extract import is_out_of_memory
+from fusemix.encoders.reading import one_line
+from fusemix.errors import EncoderError
 from fusemix.interfaces import Encoder, Prepared
 
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -53,6 +55,9 @@ def seconds_of_a_pass(encoder: Encoder, batch: object, device: torch.device) -> 
         encoder: on its device.
         batch: as the encoder's `collate` gives it.
         device: of the encoder, waited for.
+
+    Raises:
+        EncoderError: the encoder cannot take it, for another reason.
     """
     started = time.perf_counter()
     try:
@@ -61,9 +66,14 @@ def seconds_of_a_pass(encoder: Encoder, batch: object, device: torch.device) -> 
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter() - started
+    except torch.AcceleratorError:  # the device's fault, and no item is to blame
+        raise
     except Exception as error:
         if not is_out_of_memory(error):
-            raise
+            raise EncoderError(
+                f"items that were tried could not be encoded: {one_line(error)}. Set batch_size to a number: "
+                "cache_features.py then finds those to blame and sets them aside."
+            ) from error
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return None

@@ -18,7 +18,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fusemix.encoders.priority import LONG_WAIT_SEC, call_workers_forward
 from fusemix.encoders.reading import Task, Window, one_line, read_window, windows_ahead
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
@@ -62,7 +61,7 @@ def extract(
     """
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
     run = _Run(items, encoders, sizes, device)
-    windows = iter(windows_ahead(items, encoders, tasks, sizes, num_workers=num_workers, device=device))
+    windows = windows_ahead(items, encoders, tasks, sizes, num_workers=num_workers, device=device)
     for rows, names in tasks:
         parts = {name: _Part() for name in names}
         done = 0
@@ -73,8 +72,6 @@ def extract(
             chunk = rows[done : done + window.num_rows]
             fresh = [item for name in names for item in run.add(parts[name], name, window, chunk)]
             done += window.num_rows
-            if fetched - started > LONG_WAIT_SEC:
-                call_workers_forward()
             spent = {**window.seconds, "wait": fetched - started, "encode": time.perf_counter() - fetched}
             for stage, duration in spent.items():
                 seconds[stage] += duration

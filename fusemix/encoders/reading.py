@@ -27,6 +27,8 @@ TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER = 4096, 16
 """A window of texts is at least so many, and so many batches, so that those of a batch are of like length."""
 FEW = 32
 """A window of pictures or sounds is at most so many, or one batch, to hand them over soon."""
+LONG_WAIT_SEC = 1.0
+"""An encoder that waited so long for a window gets workers that do not step back."""
 
 
 class Task(NamedTuple):
@@ -214,7 +216,7 @@ def windows_ahead(
     *,
     num_workers: int,
     device: torch.device,
-) -> DataLoader[Any]:
+) -> Iterator[Window]:
     """The windows of all tasks, in order; none reaches across the end of a task.
 
     Args:
@@ -225,16 +227,29 @@ def windows_ahead(
             for windows that are not read yet.
         num_workers: processes that read ahead; 0 reads in this one.
         device: of the encoders. For a GPU, batches are copied to page-locked memory, from which it fetches them while
-            it computes; beside a CPU, workers step back behind the encoder.
+            it computes. Beside a CPU, workers step back behind the encoder; where it waits long for one of them, since
+            others keep the machine busy, workers that do not step back take over.
     """
-    return DataLoader(
-        _Windows(items, encoders, cut_windows(items.modality, tasks, sizes), sizes),
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda" and num_workers > 0,
-        worker_init_fn=_behind_the_encoder if device.type == "cpu" else _in_a_worker,
-    )
+    windows, steps_back, done = cut_windows(items.modality, tasks, sizes), device.type == "cpu", 0
+    while done < len(windows):
+        loader = iter(
+            DataLoader(
+                _Windows(items, encoders, windows[done:], sizes),
+                batch_size=None,
+                collate_fn=_as_it_is,
+                num_workers=num_workers,
+                pin_memory=device.type == "cuda" and num_workers > 0,
+                worker_init_fn=_behind_the_encoder if steps_back else _in_a_worker,
+            )
+        )
+        waited = 0.0
+        while done < len(windows) and not (steps_back and num_workers and waited > LONG_WAIT_SEC):
+            started = time.perf_counter()
+            window = next(loader)
+            waited = time.perf_counter() - started
+            done += 1
+            yield window
+        steps_back = False
 
 
 def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | Tensor]) -> list[Task]:

@@ -86,6 +86,17 @@ def test_a_mistake_of_the_user_is_said_once_whatever_the_number_of_processes(wor
     assert "Traceback" not in done.stderr
 
 
+def test_a_mistake_of_the_user_is_said_once_where_others_start_the_processes(world, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    missing = f"dataset.options.captions={tmp_path / 'nowhere.csv'}"
+    command = [*torchrun, "cache_features.py", *settings(world, tmp_path / "two", "devices=2", missing)]
+    environment = {**os.environ, "PYTHONPATH": str(world)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert done.stderr.count("fusemix: there is no caption file") == 1
+    assert "fusemix/commands" not in done.stderr, "the only traceback is torchrun's own"
+
+
 def test_devices_that_are_not_there_are_named(world, tmp_path):
     with pytest.raises(ConfigError, match=r"accelerator=cpu, devices=none, num_nodes=1 cannot be used here: .*doctor"):
         cache_features.main(settings(world, tmp_path, "devices=none"))

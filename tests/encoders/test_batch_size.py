@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 import torch
+from extracting import Letters, Small
 
 from fusemix.encoders.batch_size import best_batch_size, seconds_of_a_pass, typical_batch
+from fusemix.errors import EncoderError
 
 
 @pytest.mark.parametrize(
@@ -51,50 +53,23 @@ def test_memory_that_ends_later_is_no_reason_to_drop_a_size():
     assert best_batch_size(lambda size: size / 20 if next(passes) < 2 else None) == 4
 
 
-class Counting:
-    """Takes eight items at once, and no more."""
-
-    modality, dim, sample_rate = "text", 1, None
-
-    def __init__(self):
-        self.sizes, self.fingerprint = [], {}
-
-    def to(self, device):
-        return self
-
-    def prepare(self, contents):
-        return list(contents)
-
-    def collate(self, prepared):
-        return list(prepared)
-
-    def encode(self, batch):
-        self.sizes.append(len(batch))
-        if len(batch) > 8:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return torch.zeros(len(batch), 1)
-
-    def length(self, prepared):
-        return len(prepared)
-
-
 def test_a_typical_batch_is_of_items_of_like_length_repeated():
     texts = ["a" * length for length in (9, 1, 7, 3, 5, 8, 2, 6, 4, 10)]
-    assert sorted(map(len, typical_batch(Counting(), texts, 8))) == [4, 4, 5, 5, 6, 6, 7, 7]
-    assert typical_batch(Counting(), ["a"], 3) == ["a", "a", "a"]
+    assert sorted(map(len, typical_batch(Letters(), texts, 8))) == [4, 4, 5, 5, 6, 6, 7, 7]
+    assert typical_batch(Letters(), ["a"], 3) == ["a", "a", "a"]
 
 
 def test_a_pass_that_does_not_fit_into_memory_has_no_time():
-    encoder = Counting()
-    assert seconds_of_a_pass(encoder, ["a"] * 8, torch.device("cpu")) > 0
-    assert seconds_of_a_pass(encoder, ["a"] * 16, torch.device("cpu")) is None
-    assert encoder.sizes == [8, 16]
+    small = Small()
+    assert seconds_of_a_pass(small, ["a"] * 3, torch.device("cpu")) > 0
+    assert seconds_of_a_pass(small, ["a"] * 4, torch.device("cpu")) is None
+    assert small.batches == [["a"] * 3, "4 were too many"]
 
 
-def test_another_error_than_memory_is_raised():
-    class Broken(Counting):
+def test_items_that_cannot_be_encoded_are_a_message_that_says_what_to_do():
+    class Broken(Letters):
         def encode(self, batch):
             raise RuntimeError("shapes do not fit")
 
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
+    with pytest.raises(EncoderError, match=r"not be encoded: RuntimeError: shapes do not fit\. Set batch_size to a"):
         seconds_of_a_pass(Broken(), ["a"], torch.device("cpu"))

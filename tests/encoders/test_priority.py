@@ -1,4 +1,4 @@
-"""Workers step back behind the encoder, and come forward when it waits for them."""
+"""Workers step back behind the encoder, until it waits long for them."""
 
 import multiprocessing
 import os
@@ -6,17 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from extracting import Letters, items_of, run, texts_of_all_lengths
 
-from fusemix.encoders.priority import call_workers_forward, step_back, unhindered_time
+from fusemix.encoders import reading
+from fusemix.encoders.priority import unhindered_time
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux has this kind of priority")
-
-
-def worker(connection):
-    step_back()
-    connection.send(os.sched_getscheduler(0))
-    connection.recv()
-    connection.send(os.sched_getscheduler(0))
+if not hasattr(os, "SCHED_IDLE"):
+    pytest.skip("Linux has this kind of priority", allow_module_level=True)
 
 
 @pytest.mark.skipif(not Path("/proc/thread-self/schedstat").is_file(), reason="this kernel does not tell")
@@ -48,13 +45,31 @@ def compute(seconds):
         pass
 
 
-def test_a_worker_steps_back_until_it_is_called_forward():
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=worker, args=(theirs,))
-    process.start()
-    assert ours.recv() == os.SCHED_IDLE
-    call_workers_forward()
-    ours.send("called")
-    assert ours.recv() == os.SCHED_OTHER
-    process.join()
+class Policies(Letters):
+    """Gives for each item how the process that prepared it is scheduled."""
+
+    def prepare(self, contents):
+        return [os.sched_getscheduler(0)] * len(contents)
+
+    def length(self, prepared):
+        return 1
+
+    def encode(self, batch):
+        return torch.tensor([[float(policy), 0.0] for policy in batch])
+
+
+@pytest.mark.parametrize(("long_wait", "last"), [(1e9, os.SCHED_IDLE), (0.0, os.SCHED_OTHER)])
+def test_workers_step_back_until_the_encoder_has_waited_long_for_them(long_wait, last, monkeypatch):
+    monkeypatch.setattr(reading, "LONG_WAIT_SEC", long_wait)
+    (encoded,) = run(items_of("touch", ["rough"] * 200), Policies(), batch_size=4, num_workers=2)
+    policies = encoded.latents[:, 0].tolist()
+    assert policies[0] == os.SCHED_IDLE
+    assert set(policies[4:]) == {last}
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_workers_that_take_over_go_on_where_the_others_were(monkeypatch):
+    monkeypatch.setattr(reading, "LONG_WAIT_SEC", 0.0)
+    texts = texts_of_all_lengths(150)
+    (encoded,) = run(items_of("text", texts), Letters(), batch_size=4, num_workers=2)
+    assert encoded.latents[:, 0].tolist() == [len(text) for text in texts]

@@ -4,22 +4,11 @@ import os
 import signal
 
 import pytest
-import torch
-from extracting import Letters, items_of, run, texts_of_all_lengths
+from extracting import Letters, Small, items_of, run, texts_of_all_lengths
 
 from fusemix.errors import EncoderError
 
 # Memory
-
-
-class Small(Letters):
-    """Takes three items at once, and no more."""
-
-    def encode(self, batch):
-        if len(batch) > 3:
-            self.batches.append(f"{len(batch)} were too many")
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-        return super().encode(batch)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fusemix.interfaces import PairLoss
 
@@ -57,7 +58,10 @@ class _MeanLogSum(torch.autograd.Function):
         return (of_rows.mean() + of_columns.mean()) / 2
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: the decorator hides the names
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         left, right, logit_scale, of_rows, of_columns = ctx.saved_tensors
         for_left, for_right = torch.zeros_like(left), torch.zeros_like(right)
         for_scale = torch.zeros_like(logit_scale)
