@@ -5,6 +5,7 @@ Place in the flow: written beside every run and report.
 
 import contextlib
 import ctypes
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -65,10 +66,38 @@ def device_name(device: str) -> str:
 
 def _processor() -> str:
     """What Linux calls the processor; elsewhere what Python knows of it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 matrices in hardware, several times as fast as float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and "amx_bf16" in _cpuinfo("flags").split()
+
+
+def _cpuinfo(key: str) -> str:
+    """What Linux says of the first processor, or nothing."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def available_memory() -> int:
+    """Bytes of the host's memory that can still be had: what the system says, and at most what a container may take."""
+    found = [_number_in(Path("/proc/meminfo"), "MemAvailable:") * 1024]
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.is_file() and limit.read_text().strip().isdigit():
+        reclaimable = _number_in(Path("/sys/fs/cgroup/memory.stat"), "inactive_file ")
+        found.append(int(limit.read_text()) - int(used.read_text()) + reclaimable)
+    known = [size for size in found if size > 0]
+    return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _number_in(path: Path, key: str) -> int:
+    """The number behind a key in a file of the system's, or nought."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((int(line.split()[1]) for line in lines if line.startswith(key)), 0)
 
 
 def keep_freed_memory() -> None:

@@ -96,10 +96,21 @@ class PairSet:
 
 
 class LatentBatch(NamedTuple):
-    """Pairs in one step: row i of the left belongs to row i of the right. Not normalised."""
+    """Pairs in one step, not normalised: row i of the left belongs to row i of the right.
+
+    Where items have several positives, the right side holds as many blocks as long as the left, and row i of each block
+    belongs to row i of the left.
+    """
 
     left: Float[Tensor, "batch left_dim"]
-    right: Float[Tensor, "batch right_dim"]
+    right: Float[Tensor, "columns right_dim"]
+
+
+class TrainBatch(NamedTuple):
+    """Pairs of one step, and which of the run's sets they are from."""
+
+    source: int
+    pairs: LatentBatch
 
 
 @runtime_checkable
@@ -148,11 +159,14 @@ class PairLoss(Protocol):
 
     def __call__(
         self,
-        left: Float[Tensor, "batch dim"],
-        right: Float[Tensor, "batch dim"],
+        left: Float[Tensor, "rows dim"],
+        right: Float[Tensor, "columns dim"],
         logit_scale: Float[Tensor, ""],
     ) -> Float[Tensor, ""]:
-        """Loss of unit-length embeddings whose row i belong together."""
+        """Loss of unit-length embeddings: row i of the left and of each block of the right belong together.
+
+        Where processes share a batch, each gets its own rows; the mean of what they return is the loss of the batch.
+        """
         ...
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from fusemix.interfaces import Items, PairSet, Rejected
-from fusemix.latents.sets import items_sha256
+from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.writer import StoreWriter
 
 
-def pair_set(links: np.ndarray, split: str = "train") -> PairSet:
+def pair_set(links: np.ndarray, split: str = "train", left_modality: str = "image") -> PairSet:
     """A pair set of made-up items that `links` joins."""
     num_left, num_right = links.max(axis=0) + 1
     left = pa.table({"id": [f"picture-{i}" for i in range(num_left)]})
@@ -22,7 +22,7 @@ def pair_set(links: np.ndarray, split: str = "train") -> PairSet:
         dataset="made_up",
         revision="1",
         split=split,
-        left=Items("image", left, lambda row: b""),
+        left=Items(left_modality, left, lambda row: b""),
         right=Items("text", right, lambda row: f"caption {row}"),
         links=links.astype(np.int64),
     )

@@ -124,7 +124,7 @@ def latents(world, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(latents, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "shapes"
-    train.main(training(latents, folder, "mixup_alpha=0"))
+    train.main(training(latents, folder, "mixup.name=none"))
     return folder
 
 

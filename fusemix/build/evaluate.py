@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fusemix.build.train import require_same_encoders
+from fusemix.build.training_data import require_same_encoders
 from fusemix.config import EvalConfig
 from fusemix.datasets import DATASETS
 from fusemix.errors import RunError
 from fusemix.fusion.model import FusionModel
 from fusemix.interfaces import Content, Items
-from fusemix.latents.loader import Gallery
+from fusemix.latents.galleries import Gallery
 from fusemix.latents.sets import LatentSet, Side
 
 ROWS_AT_ONCE = 8192
@@ -32,7 +32,7 @@ def evaluation_set(config: EvalConfig, record: Mapping[str, Any]) -> LatentSet:
     """
     latent_set = LatentSet(Path(config.latents), record["config"]["encoders"])
     for side in latent_set.sides:
-        if side.modality not in record["widths"]:
+        if side.modality not in record["dims"]:
             raise RunError(f"{config.run} was trained on {', '.join(record['widths'])}, not on {side.modality}.")
         require_same_encoders(config.latents, side.modality, record["encoders"][side.modality], side)
     return latent_set

@@ -18,7 +18,8 @@ from fusemix.files import read_json, sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
-from fusemix.latents.sets import SET, items_sha256
+from fusemix.latents.item_tables import items_sha256
+from fusemix.latents.sets import SET
 from fusemix.latents.writer import StoreWriter
 
 SHARD_SIZE = 8192

@@ -11,58 +11,80 @@ import torch
 from jaxtyping import Float
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
+from fusemix.build.starts import checkpoint_of
+from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
-from fusemix.errors import ConfigError, RunError
-from fusemix.files import differences
-from fusemix.fusion.callbacks import RunProgress, checkpoints
+from fusemix.environment import multiplies_bfloat16
+from fusemix.errors import ConfigError
+from fusemix.files import sha256_of_file
+from fusemix.fusion.callbacks import RunProgress, checkpoints, early_stopping
 from fusemix.fusion.losses import LOSSES
-from fusemix.fusion.module import FusionModule, Schedule
+from fusemix.fusion.mixup import MIXUPS, Augmentation
+from fusemix.fusion.module import FusionModule, Pairing, Structure
 from fusemix.fusion.runs import CHECKPOINTS, model_of
+from fusemix.fusion.schedule import Schedule
 from fusemix.interfaces import Scorer
-from fusemix.latents.loader import Gallery, LatentData
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.galleries import Gallery
+from fusemix.latents.loader import LatentData
+from fusemix.latents.sets import LatentSet
 from fusemix.retrieval.metrics import flat, mean_recall, measure
 
-NOT_IDENTITY = ("out", "resume", "overwrite", "accelerator", "train", "validation")
-"""Settings that may change while a run stays the same; the data are told apart by their hashes."""
+NOT_IDENTITY = (
+    "out",
+    "resume",
+    "overwrite",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "compile",
+    "latents_on",
+    "train",
+    "validation",
+    "also",
+    "init_from",
+)
+"""Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
 
 
-def latent_data(config: TrainConfig) -> tuple[LatentData, LatentSet, LatentSet]:
-    """Batches, the set they come from, and the set that epochs are chosen on.
+def augmentation(config: TrainConfig) -> Augmentation:
+    """What is done to latents in training.
 
     Raises:
-        ConfigError: modalities without latents, a batch larger than the data, or a test split to choose on.
-        RunError: the two sets were not made by the same encoders.
+        ConfigError: it is unknown, or its options are.
     """
-    train = LatentSet(Path(config.train), config.encoders)
-    validation = LatentSet(Path(config.validation), config.encoders) if config.validation else None
-    for side in train.sides if validation else ():
-        other = next((s for s in validation.sides if s.modality == side.modality), None) if validation else None
-        require_same_encoders(str(config.validation), side.modality, side.fingerprints, other)
-    data = LatentData(
-        train,
-        validation=validation,
-        holdout=config.holdout,
-        pairs_per_step=config.optim.batch_size * (2 if config.mixup_alpha > 0 else 1),
-        seed=config.seed,
-    )
-    return data, train, validation or train
+    try:
+        return MIXUPS.build(config.mixup.name, config.mixup.options)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error
 
 
-def run_record(config: TrainConfig, train: LatentSet, validation: LatentSet) -> dict[str, Any]:
+def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     """What a run says about itself in its checkpoints, as plain data.
 
     Enough to build the model again, to know its data and encoders, and to tell two runs apart.
     """
-    settings = {key: value for key, value in to_plain(config).items() if key not in NOT_IDENTITY}
+    sides = sides_by_modality(data)
+    first, *more = data.sources
+    init_from = checkpoint_of(Path(config.init_from)) if config.init_from else None
     return {
-        "config": settings,
-        "widths": {side.modality: side.dim for side in train.sides},
-        "encoders": {side.modality: side.fingerprints for side in train.sides},
-        "train": _data_record(train),
-        "validation": _data_record(validation),
+        "config": {key: value for key, value in to_plain(config).items() if key not in NOT_IDENTITY},
+        "dims": {modality: side.dims for modality, side in sides.items()},
+        "encoders": {modality: side.fingerprints for modality, side in sides.items()},
+        "train": _data_record(first.train),
+        "validation": _data_record(first.validation),
+        "also": {
+            source.name: {
+                "train": _data_record(source.train),
+                "validation": _data_record(source.validation) if source.gallery else None,
+                "weight": config.also[source.name].weight,
+                "holdout": config.also[source.name].holdout,
+            }
+            for source in more
+        },
+        "init_from": sha256_of_file(init_from) if init_from and init_from.is_file() else None,
     }
 
 
@@ -72,29 +94,41 @@ def _data_record(latent_set: LatentSet) -> dict[str, Any]:
     return {"name": latent_set.name, "num_links": len(latent_set.links), "links": about["links_sha256"], **hashes}
 
 
-def fusion_module(config: TrainConfig, data: LatentData, train: LatentSet, record: dict[str, Any]) -> FusionModule:
-    """Model, loss, optimiser and scorer, ready to be fitted."""
-    optim = config.optim
-    steps = max(1, len(data.links) // data.pairs_per_step)
+def fusion_module(
+    config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation
+) -> FusionModule:
+    """Model, loss, optimiser and scorers, ready to be fitted."""
+    optim, structure = config.optim, config.structure
+    model = model_of(record)
+    if config.compile:
+        for adapter in model.adapters.values():
+            adapter.compile()
     return FusionModule(
-        model=model_of(record),
+        model=model,
         loss=LOSSES.build(config.loss.name, config.loss.options),
-        modalities=(train.left.modality, train.right.modality),
-        mixup_alpha=config.mixup_alpha,
-        schedule=Schedule(optim.lr, optim.min_lr, optim.weight_decay, optim.warmup_steps, steps * optim.max_epochs),
-        scorer=retrieval_scorer(data.gallery, (train.left.modality, train.right.modality)),
+        pairings=[
+            Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities))
+            for source in data.sources
+        ],
+        augmentation=augmented,
+        structure=Structure(structure.weight, structure.temperature, structure.warmup_steps),
+        schedule=Schedule(
+            optim.lr, optim.min_lr, optim.weight_decay, optim.warmup_steps, data.num_batches * optim.max_epochs
+        ),
         seed=config.seed,
         checkpoint=record,
     )
 
 
-def retrieval_scorer(gallery: Gallery, modalities: tuple[str, str]) -> Scorer:
+def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Scorer | None:
     """Recall of both directions and their mean, by the code that evaluation uses."""
-    smallest = min(len(gallery.left_rows), len(gallery.right_rows))
+    if gallery is None:
+        return None
+    links, smallest = gallery.links, min(len(rows) for rows in gallery.rows)
     ks = [k for k in (1, 5, 10) if k <= smallest]
 
     def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
-        directions = measure(left, right, gallery.links, modalities, ks)
+        directions = measure(left, right, links, modalities, ks)
         return {**flat(directions), "mean_recall": mean_recall(directions)}
 
     return score
@@ -104,27 +138,37 @@ def trainer(config: TrainConfig) -> L.Trainer:
     """Lightning's Trainer, writing into the run folder.
 
     Raises:
-        ConfigError: accelerator or precision is unknown, or not to be had here.
+        ConfigError: accelerator, devices or precision are unknown, or not to be had here.
     """
-    on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    precision: Any = config.precision if config.precision != "auto" else "bf16-mixed" if on_gpu else "32-true"
-    out = Path(config.out)
-    settings: dict[str, Any] = {"accelerator": config.accelerator, "devices": 1, "precision": precision}
+    asked = f"accelerator={config.accelerator}, devices={config.devices}, num_nodes={config.num_nodes}, "
     try:
-        return _trainer(config, out, settings)
-    except (MisconfigurationException, ValueError) as error:
+        return _trainer(config)
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"accelerator={config.accelerator}, precision={config.precision} cannot be used here: "
+            f"{asked}precision={config.precision} cannot be used here: "
             f"{str(error).splitlines()[0]} See `fusemix doctor`."
         ) from error
 
 
-def _trainer(config: TrainConfig, out: Path, settings: dict[str, Any]) -> L.Trainer:
+def _trainer(config: TrainConfig) -> L.Trainer:
+    out = Path(config.out)
+    settings: dict[str, Any] = {
+        "accelerator": config.accelerator,
+        "devices": config.devices,
+        "num_nodes": config.num_nodes,
+    }
+    alone = L.Trainer(**settings, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    if alone.world_size > 1:
+        # The statistics of preprocessing never change, and a step of one set leaves the adapters of the others unused.
+        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=bool(config.also))
+        settings["strategy"] = ddp
     return L.Trainer(
         **settings,
+        precision=_precision(config, alone.strategy.root_device),
         max_epochs=config.optim.max_epochs,
+        check_val_every_n_epoch=config.optim.validate_every,
         logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="", version="tensorboard")],
-        callbacks=[RunProgress(), *checkpoints(out / CHECKPOINTS)],
+        callbacks=[RunProgress(), *early_stopping(config.optim.patience), *checkpoints(out / CHECKPOINTS)],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -133,22 +177,9 @@ def _trainer(config: TrainConfig, out: Path, settings: dict[str, Any]) -> L.Trai
     )
 
 
-def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None) -> None:
-    """Refuse latents that other encoders made; other versions of packages are no reason to.
-
-    Raises:
-        RunError: they differ, field by field.
-    """
-    found = side.fingerprints if side else []
-    lines = differences(_named(found), _named(wanted)) if found else [f"there is no {modality}"]
-    lines = [line for line in lines if ".packages." not in line]
-    if lines:
-        text = "\n  ".join(lines)
-        raise RunError(
-            f"{where}: its {modality} latents were not made like those that the model is trained on:\n  {text}\n"
-            "Cache the set again with the encoders of the training set."
-        )
-
-
-def _named(fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
-    return {f"encoder {number}": fingerprint for number, fingerprint in enumerate(fingerprints, start=1)}
+def _precision(config: TrainConfig, device: torch.device) -> Any:
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, for what bfloat16 does not do
+    if config.precision != "auto":
+        return config.precision
+    return "bf16-mixed" if multiplies_bfloat16(device) else "32-true"

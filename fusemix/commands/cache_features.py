@@ -14,8 +14,9 @@ from fusemix.build.filling import Side, fill
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
+from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.manifest import Manifest
-from fusemix.latents.sets import items_sha256, write_set
+from fusemix.latents.sets import write_set
 from fusemix.parallel import failing_together, first_alone, started_by_others
 from fusemix.progress import console
 

@@ -18,7 +18,7 @@ from fusemix.environment import describe_environment, resolve_device
 from fusemix.errors import ConfigError
 from fusemix.files import write_json, write_jsonl, write_text
 from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
-from fusemix.latents.loader import Gallery, gallery_of
+from fusemix.latents.galleries import Gallery, gallery_of
 from fusemix.latents.sets import LatentSet
 from fusemix.progress import console
 from fusemix.retrieval.metrics import measure

@@ -14,7 +14,9 @@ from pathlib import Path
 import lightning as L
 import yaml
 
+from fusemix.build import starts
 from fusemix.build import train as build
+from fusemix.build.training_data import latent_data, require_divisible
 from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text
@@ -24,54 +26,111 @@ from fusemix.fusion.runs import CHECKPOINTS, continue_metrics, prepare_folder
 from fusemix.latents.loader import LatentData
 from fusemix.progress import console
 
+FEW_PAIRS = 100_000
+"""Below, keeping the structure of the latents is worth a try (arXiv:2506.16895 and 2602.23353)."""
+
 
 def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
     config = load_config(TrainConfig, argv)
     _quiet_lightning()
     out = Path(config.out)
-    data, train, validation = build.latent_data(config)
-    record = build.run_record(config, train, validation)
+    best = out / CHECKPOINTS / "best.ckpt"
+    augmentation = build.augmentation(config)
+    data = latent_data(config, augmentation.parts)
+    record = build.run_record(config, data)
     L.seed_everything(config.seed, verbose=False)
-    module = build.fusion_module(config, data, train, record)
+    module = build.fusion_module(config, data, record, augmentation)
     trainer = build.trainer(config)
+    require_divisible(config.optim.batch_size, trainer.world_size)
+    told = _start(module, config, data)
     # Last of all that can fail: with overwrite it discards the run that is there.
     last, is_finished = prepare_folder(
-        out, record, max_epochs=config.optim.max_epochs, resume=config.resume, overwrite=config.overwrite
+        out,
+        record,
+        max_epochs=1 if config.method == "csa" else config.optim.max_epochs,
+        resume=config.resume,
+        overwrite=config.overwrite,
+        is_first=trainer.is_global_zero,
     )
-    best = out / CHECKPOINTS / "best.ckpt"
     if is_finished:
         console.print(f"{out} is trained already, with these settings on these data; overwrite=true trains it again")
         return best
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
-    write_json(out / "environment.json", describe_environment(str(trainer.strategy.root_device)))
-    _tell_start(config, data, module, last)
-    if last:
-        continue_metrics(trainer)
-    trainer.fit(module, data, ckpt_path=last, weights_only=True)
-    recall = best_score(trainer)
-    console.print(f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}")
+    if trainer.is_global_zero:
+        _write_about(out, config, trainer)
+        _tell(config, data, module, trainer.world_size)
+        for line in [*told, *([f"going on from {last}"] if last else [])]:
+            console.print(line)
+    recall = _solve(trainer, module, data, out) if config.method == "csa" else _fit(trainer, module, data, last)
+    if trainer.is_global_zero:
+        console.print(f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}")
     return best
 
 
-def _tell_start(config: TrainConfig, data: LatentData, module: FusionModule, last: Path | None) -> None:
+def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[str]:
+    """Give the model what it starts from; returns what there is to tell of it."""
+    if config.init_from:
+        shared = starts.start_from_run(module.model, config, data)
+        return [f"weights of {', '.join(shared)} are those of {config.init_from}"]
+    starts.fit_preprocessing(module.model, data, config.seed)
+    if config.method == "csa" or config.warm_start:
+        scorer = module.pairings[0].scorer
+        assert scorer is not None, "the first set always has something to choose on"
+        chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
+        return [f"closed form with {', '.join(f'{name} {value:g}' for name, value in chosen.items())}"]
+    return []
+
+
+def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path | None) -> float:
+    if last and trainer.is_global_zero:
+        continue_metrics(trainer)
+    trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    return best_score(trainer)
+
+
+def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, out: Path) -> float:
+    """Nothing is left to train: measure, and write the checkpoints that a run has."""
+    figures = trainer.validate(module, data, verbose=False)
+    for name in ("best", "last"):
+        trainer.save_checkpoint(out / CHECKPOINTS / f"{name}.ckpt")
+    return float(figures[0][MONITOR])
+
+
+def _write_about(out: Path, config: TrainConfig, trainer: L.Trainer) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
+    write_json(out / "environment.json", describe_environment(str(trainer.strategy.root_device)))
+
+
+def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_processes: int) -> None:
+    for source in data.sources:
+        held_out = "nothing held out"
+        if source.gallery:
+            held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, source.gallery.rows))
+        links = len(source.links.links)
+        console.print(f"{f'{source.name}: ' if source.name else ''}{links:,} pairs of {source.train.name}; {held_out}")
     sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in module.model.num_parameters().items())
-    mixed = f"mixed from {data.pairs_per_step:,}" if config.mixup_alpha > 0 else "not mixed"
-    console.print(f"{len(data.links):,} pairs to train on; adapters of {sizes} parameters")
+    console.print(f"adapters of {sizes} parameters")
+    if config.method == "csa":
+        return
+    batch, positives, loaded = config.optim.batch_size, config.links_per_item or 1, data.sources[0].pairs_per_step
+    shared = f", over {num_processes} processes" if num_processes > 1 else ""
     console.print(
-        f"{config.optim.batch_size:,} pairs a step, {mixed}: {config.optim.batch_size - 1:,} negatives for each; "
-        f"choosing among {len(data.gallery.left_rows):,} and {len(data.gallery.right_rows):,} held-out items"
+        f"{batch:,} pairs a step{shared}, {f'mixed from {loaded:,}' if loaded > batch else 'not mixed'}: "
+        f"{positives * (batch - 1):,} negatives for each left item"
     )
-    if last:
-        console.print(f"going on from {last}")
+    if config.structure.weight == 0 and len(data.sources[0].links.links) < FEW_PAIRS:
+        console.print(f"below {FEW_PAIRS:,} pairs structure.weight=10 is worth a try; see configs/train/few_pairs.yaml")
 
 
 def _quiet_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Latents are gathered whole, in this process, on purpose.
+    # Latents are gathered whole, in this process, on purpose; and an epoch knows its length.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*`IterableDataset` has `__len__` defined.*")
+    # Figures are logged once an epoch.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     # The run folder holds config.yaml before the loggers look at it.
     warnings.filterwarnings("ignore", message=".*directory.* exists and is not empty.*")
     # Lightning 2.6.6 asks torch's pytree in a way that torch 2.15 calls old.

@@ -6,17 +6,21 @@ The text under a field is what `--help` prints for it. Paths are strings: a Path
 yaml as a Python object.
 """
 
-from fusemix.config.fusion import EvalConfig, OptimConfig, TrainConfig
+from fusemix.config.fusion import ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import load_config, to_plain
+from fusemix.config.retrieval import EvalConfig
 
 __all__ = [
     "CacheConfig",
+    "ClosedFormConfig",
     "EvalConfig",
     "ExportConfig",
     "ImportConfig",
     "OptimConfig",
     "PartConfig",
+    "SetConfig",
+    "StructureConfig",
     "TrainConfig",
     "load_config",
     "to_plain",

@@ -1,4 +1,4 @@
-"""Settings of what is done with latents: training and evaluation.
+"""Settings of training.
 
 Place in the flow: see fusemix/config/__init__.py.
 """
@@ -24,9 +24,49 @@ class OptimConfig:
     warmup_steps: int = 100
     """Steps of linear warm-up."""
     batch_size: int = 4096
-    """Pairs that the loss sees in a step. With mixup twice as many are loaded to make them."""
+    """Pairs that the loss sees in a step, over all devices. Where halves are mixed twice as many are loaded."""
     max_epochs: int = 100
-    """Passes over the links of the training set."""
+    """Passes over the training set; with several sets, over the first one."""
+    validate_every: int = 1
+    """Epochs from one validation to the next."""
+    patience: int | None = None
+    """Stop early after as many validations in a row without a better one; never, where it is not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetConfig:
+    """One more latent set that is trained on."""
+
+    train: str
+    """Folder of the latent set."""
+    validation: str | None = None
+    """Folder of the latent set that it is validated on; its mean recall counts as much as that of the others."""
+    holdout: float = 0.0
+    """Share of train's links to validate on instead; with neither, this set is not validated."""
+    weight: float = 1.0
+    """Passes over it while the first set is passed over once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructureConfig:
+    """Regulariser for few pairs: what is alike before an adapter stays alike after it (arXiv:2506.16895)."""
+
+    weight: float = 0.0
+    """Of the regulariser beside the loss; 0 leaves it out, the authors use 10."""
+    temperature: float = 0.05
+    """Of the similarities that are compared."""
+    warmup_steps: int = 0
+    """Steps in which the weight rises from 0; the authors use 1000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedFormConfig:
+    """Canonical correlation analysis, with directions weighted by their correlation (CSA)."""
+
+    ridge: float | None = None
+    """Added to every variance, in multiples of the mean variance; chosen on validation where it is not given."""
+    power: float | None = None
+    """Directions are weighted by their correlation to this power: 0 is plain CCA; chosen on validation, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,30 +79,57 @@ class TrainConfig:
     """Folder of the latent set on which the best epoch is chosen; never a test split."""
     holdout: float = 0.0
     """Share of train's links to choose on instead, when there is no validation set."""
+    also: dict[str, SetConfig] = field(default_factory=dict)
+    """More latent sets, under names of your own; each step draws from one set and uses the adapters of its sides."""
+    links_per_item: int | None = None
+    """Captions of a picture in an epoch: all, each as a pair of its own, or this many at random; several are taken at
+    once, as several positives. (In general: links of a left item.)"""
+    latents_on: Literal["auto", "device", "pinned", "mapped"] = "auto"
+    """Where latents are kept: on the device, in the host's pinned memory, on disk; auto takes the first with room."""
     encoders: dict[str, list[str]]
     """For each modality the latents that stand for its items; several are concatenated."""
+    preprocess: list[str] = field(default_factory=list)
+    """Steps before mixing and adapters, fitted on train: l2 (one length), standardise (mean 0, variance 1), whiten."""
     embedding_dim: int = 512
     """Width of the shared space."""
     adapter: PartConfig = field(default_factory=lambda: PartConfig(name="residual_mlp"))
     """Map from a modality's latents to the shared space; every modality gets its own."""
+    adapters: dict[str, PartConfig] = field(default_factory=dict)
+    """Modality -> another adapter for it."""
     loss: PartConfig = field(default_factory=lambda: PartConfig(name="info_nce"))
     """Contrastive loss."""
     temperature: float = 0.07
     """Where the learned temperature starts; it stays within [0.001, 0.5]."""
-    mixup_alpha: float = 1.0
-    """FuseMix: weights are drawn from Beta(alpha, alpha); 0 trains on plain pairs."""
+    mixup: PartConfig = field(default_factory=lambda: PartConfig(name="per_batch"))
+    """Augmentation of latents: per_batch is FuseMix; none trains on plain pairs."""
+    structure: StructureConfig = field(default_factory=StructureConfig)
+    """Regulariser for few pairs."""
+    method: Literal["contrastive", "csa"] = "contrastive"
+    """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop."""
+    closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
+    """Of method=csa and of warm_start."""
+    warm_start: bool = False
+    """Let adapters with a linear part (linear, low_rank_residual) start from the closed form."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and schedule."""
     accelerator: str = "auto"
     """auto, cpu, gpu or mps, as Lightning names them."""
+    devices: str = "auto"
+    """How many, or which, as Lightning understands it: auto, 2, or 0,1. They share each batch, exactly."""
+    num_nodes: int = 1
+    """Machines that run the same command, under SLURM or torchrun."""
     precision: str = "auto"
-    """auto (bf16-mixed on a GPU, else 32-true), or a precision of Lightning's."""
+    """auto (bf16-mixed where the device multiplies bfloat16 in hardware, else 32-true), or one of Lightning's."""
+    compile: bool = False
+    """Compile adapters with torch.compile; the first step takes a minute longer."""
     seed: int = 0
     """Fixes weights, order of pairs, mixing and dropout."""
     out: str
     """Run folder: config, environment, metrics, checkpoints."""
+    init_from: str | None = None
+    """A new run that starts from another's weights: its folder or a checkpoint. Modalities it lacks start anew."""
     resume: bool = False
-    """Insist on continuing: an error where `out` holds no unfinished run."""
+    """Insist on continuing the same run: an error where `out` holds no unfinished one."""
     overwrite: bool = False
     """Discard the run that is in `out`."""
 
@@ -70,44 +137,43 @@ class TrainConfig:
         """Check what can be checked without data."""
         at_least("optim.batch_size", self.optim.batch_size, 2)
         at_least("optim.max_epochs", self.optim.max_epochs, 1)
+        at_least("optim.validate_every", self.optim.validate_every, 1)
         at_least("embedding_dim", self.embedding_dim, 1)
+        at_least("structure.weight", self.structure.weight, 0.0)
+        at_least("num_nodes", self.num_nodes, 1)
+        at_least("links_per_item", self.links_per_item or 1, 1)
+        at_least("optim.patience", self.optim.patience or 1, 1)
         within("temperature", self.temperature, 0.001, 0.5)
-        within("holdout", self.holdout, 0.0, 0.5)
-        at_least("mixup_alpha", self.mixup_alpha, 0.0)
+        within("structure.temperature", self.structure.temperature, 0.001, 1.0)
+        self._check_sets()
+        self._check_start()
+        if len(self.encoders) < 2 or not all(self.encoders.values()):
+            raise ConfigError("encoders needs two modalities with at least one encoder each: {image: [a], text: [b]}.")
+
+    def _check_sets(self) -> None:
         if (self.validation is None) == (self.holdout == 0.0):
             raise ConfigError(
                 "the best epoch is chosen on pairs that were not trained on: give either validation=FOLDER "
                 "or a holdout, such as holdout=0.1, and not both."
             )
+        within("holdout", self.holdout, 0.0, 0.5)
+        for name, more in self.also.items():
+            within(f"also.{name}.holdout", more.holdout, 0.0, 0.5)
+            at_least(f"also.{name}.weight", more.weight, 0.01)
+            if more.validation and more.holdout:
+                raise ConfigError(f"also.{name}: give validation or holdout, not both.")
+
+    def _check_start(self) -> None:
         if self.resume and self.overwrite:
             raise ConfigError("resume continues the run in out and overwrite discards it: give only one of them.")
-        if len(self.encoders) < 2 or not all(self.encoders.values()):
-            raise ConfigError("encoders needs two modalities with at least one encoder each: {image: [a], text: [b]}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """Stage 3: measure retrieval with a trained run on a latent set."""
-
-    run: str
-    """Folder of the training run."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Best on validation, or the last epoch."""
-    latents: str
-    """Folder of the latent set to measure on."""
-    out: str
-    """Report folder."""
-    ks: list[int] = field(default_factory=lambda: [1, 5, 10])
-    """How deep recall looks."""
-    num_examples: int = 4
-    """Sample queries a direction in the picture; 0 draws none."""
-    device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
-    seed: int = 0
-    """Chooses the sample queries."""
-
-    def __post_init__(self) -> None:
-        """Check what can be checked without data."""
-        if not self.ks or min(self.ks) < 1:
-            raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
-        at_least("num_examples", self.num_examples, 0)
+        if self.resume and self.init_from:
+            raise ConfigError(
+                "resume continues the same run, with nothing changed; init_from starts a new one from another's "
+                "weights: give only one of them."
+            )
+        if self.warm_start and (self.init_from or self.method == "csa"):
+            raise ConfigError(
+                "warm_start starts from the closed form, so neither init_from nor method=csa goes with it."
+            )
+        if self.method == "csa" and (self.also or self.init_from):
+            raise ConfigError("method=csa solves for two modalities anew: neither also nor init_from goes with it.")

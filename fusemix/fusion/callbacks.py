@@ -4,11 +4,12 @@ Place in the flow: Lightning's Trainer -> the terminal and the run folder.
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from fusemix.progress import console, progress_bar
 
@@ -24,6 +25,23 @@ def checkpoints(folder: Path) -> list[Callback]:
     best = ModelCheckpoint(filename="best", monitor=MONITOR, mode="max", **shared)
     last = ModelCheckpoint(filename="last", **shared)
     return [best, last]
+
+
+def early_stopping(patience: int | None) -> list[Callback]:
+    """End the run after some validations in a row without a better one."""
+    if patience is None:
+        return []
+    return [EarlyStopping(MONITOR, mode="max", patience=patience, check_on_train_epoch_end=False)]
+
+
+def stopped_early(callbacks: Mapping[str, Any]) -> bool:
+    """Whether a run ended by `early_stopping`.
+
+    Args:
+        callbacks: what a checkpoint holds of them.
+    """
+    states = [state for name, state in callbacks.items() if name.startswith(EarlyStopping.__name__)]
+    return any(state["wait_count"] >= state["patience"] for state in states)
 
 
 def best_score(trainer: L.Trainer) -> float:

@@ -1,11 +1,11 @@
 """What is trained: one adapter a modality, and a temperature.
 
-Place in the flow: latents -> FusionModel -> embeddings of unit length in one space.
+Place in the flow: latents -> preprocessing -> adapter -> embeddings of unit length in one space.
 Not here: how it is trained (module.py).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.preprocessing import Preprocessing
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 0.5
 
@@ -22,28 +23,29 @@ class FusionModel(nn.Module):
     """Adapters keyed by modality, with a learned temperature.
 
     Args:
-        widths: modality -> width of its latents.
+        dims: modality -> widths of its encoders' latents, which stand side by side.
         embedding_dim: width of the shared space.
-        adapter: short name of the adapter, or `module:factory`.
-        options: of the adapter.
+        adapters: modality -> name and options of its adapter; a name may be `module:factory`.
+        preprocess: steps before the adapters; see `preprocessing.STEPS`.
         temperature: where it starts, in [0.001, 0.5].
     """
 
     def __init__(
         self,
         *,
-        widths: Mapping[str, int],
+        dims: Mapping[str, Sequence[int]],
         embedding_dim: int,
-        adapter: str,
-        options: Mapping[str, Any],
-        temperature: float,
+        adapters: Mapping[str, tuple[str, Mapping[str, Any]]],
+        preprocess: Sequence[str] = (),
+        temperature: float = 0.07,
     ) -> None:
         super().__init__()
-        self.widths = dict(widths)
+        self.dims = {modality: list(widths) for modality, widths in dims.items()}
         built = {
-            modality: ADAPTERS.build(adapter, options, input_dim=width, output_dim=embedding_dim)
-            for modality, width in widths.items()
+            modality: ADAPTERS.build(*adapters[modality], input_dim=sum(widths), output_dim=embedding_dim)
+            for modality, widths in dims.items()
         }
+        self.preprocessing = nn.ModuleDict({m: Preprocessing(preprocess, widths) for m, widths in dims.items()})
         self.adapters = nn.ModuleDict(built)
         self.log_logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 
@@ -57,15 +59,24 @@ class FusionModel(nn.Module):
         with torch.no_grad():
             self.log_logit_scale.clamp_(-math.log(MAX_TEMPERATURE), -math.log(MIN_TEMPERATURE))
 
+    def prepare(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Preprocess latents as they come from the encoder, of any real dtype; then they can be mixed and adapted."""
+        return self.preprocessing[modality](latents)
+
+    def adapt(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
+        """Embeddings of unit length, in float32 at least, of prepared latents."""
+        adapter = self.adapters[modality]
+        out = adapter(prepared.to(next(adapter.parameters()).dtype))
+        return F.normalize(out.to(torch.promote_types(out.dtype, torch.float32)), dim=-1)
+
     def embed(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
-        """Embeddings of unit length.
+        """Embeddings of unit length, in float32.
 
         Args:
             modality: whose adapter to use.
             latents: as they come from the encoder, not normalised, of any real dtype.
         """
-        adapter = self.adapters[modality]
-        return F.normalize(adapter(latents.to(next(adapter.parameters()).dtype)).float(), dim=-1)
+        return self.adapt(modality, self.prepare(modality, latents))
 
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters of each adapter."""

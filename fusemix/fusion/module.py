@@ -1,11 +1,11 @@
 """The LightningModule: one training step, one validation pass, one optimiser.
 
-Place in the flow: LatentBatch -> mixup -> FusionModel -> loss; validation rows -> embeddings -> scorer.
+Place in the flow: TrainBatch -> augmentation -> FusionModel -> loss; validation rows -> embeddings -> scorer.
 Not here: arithmetic. Mixing, adapters and losses are functions of their own, and recall comes in
 as a function, so that training does not import retrieval.
 """
 
-import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -13,21 +13,36 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
-from fusemix.fusion.mixup import draw_weight, halves, mix_pairs
+from fusemix.fusion.gathering import own_rank
+from fusemix.fusion.losses.structure import structure_divergence
+from fusemix.fusion.mixup import Augmentation
 from fusemix.fusion.model import FusionModel
-from fusemix.interfaces import LatentBatch, PairLoss, Scorer
+from fusemix.fusion.schedule import LearningRate, Schedule, parameter_groups
+from fusemix.interfaces import LatentBatch, PairLoss, Scorer, TrainBatch
 
 
-class Schedule(NamedTuple):
-    """AdamW with linear warm-up and cosine; see `config.OptimConfig`."""
+class Pairing(NamedTuple):
+    """What one of the run's sets pairs, and how it is validated.
 
-    lr: float
-    min_lr: float
-    weight_decay: float
+    Attributes:
+        name: of the set in this run; empty for the first one.
+        modalities: of the left and of the right.
+        scorer: validation embeddings -> figures, `mean_recall` among them; None where nothing is held out.
+    """
+
+    name: str
+    modalities: tuple[str, str]
+    scorer: Scorer | None
+
+
+class Structure(NamedTuple):
+    """Weight of the structure regulariser; see `config.StructureConfig`."""
+
+    weight: float
+    temperature: float
     warmup_steps: int
-    total_steps: int
 
 
 class FusionModule(L.LightningModule):
@@ -36,10 +51,10 @@ class FusionModule(L.LightningModule):
     Args:
         model: what is trained.
         loss: of a batch of embeddings.
-        modalities: of the left and of the right.
-        mixup_alpha: of the Beta distribution; 0 trains on plain pairs.
+        pairings: of the run's sets, in the order of the loader's sources.
+        augmentation: of latents, in training.
+        structure: regulariser beside the loss.
         schedule: of the optimiser.
-        scorer: validation embeddings -> figures; `mean_recall` among them chooses the best epoch.
         seed: of dropout and mixing, which are drawn anew from seed and epoch, so that a run which was
             interrupted goes on as it would have.
         checkpoint: plain data that goes into the checkpoint, enough to build the model again.
@@ -50,39 +65,54 @@ class FusionModule(L.LightningModule):
         *,
         model: FusionModel,
         loss: PairLoss,
-        modalities: tuple[str, str],
-        mixup_alpha: float,
+        pairings: Sequence[Pairing],
+        augmentation: Augmentation,
+        structure: Structure,
         schedule: Schedule,
-        scorer: Scorer,
         seed: int,
         checkpoint: dict[str, Any],
     ) -> None:
         super().__init__()
         self.model, self.loss = model, loss
-        self._modalities, self._mixup_alpha, self._schedule = modalities, mixup_alpha, schedule
-        self._scorer, self._seed = scorer, seed
+        self.pairings, self._augmentation = list(pairings), augmentation
+        self._structure, self._schedule, self._seed = structure, schedule, seed
         self._mixing = np.random.default_rng(seed)
-        self._embedded: dict[str, list[Tensor]] = {}
+        self._embedded: dict[tuple[int, str], list[Tensor]] = {}
         # Plain containers only: anything else makes the checkpoint unreadable under weights_only=True.
         self.save_hyperparameters({"fusemix": checkpoint}, logger=False)
 
     def on_train_epoch_start(self) -> None:
-        """Start every epoch from randomness of its own."""
+        """Start every epoch from randomness of its own: mixing is the same in all processes, dropout is not."""
         self._mixing = np.random.default_rng([self._seed, self.current_epoch])
-        torch.manual_seed(int(self._mixing.integers(2**63)))
+        dropout = np.random.SeedSequence([self._seed, self.current_epoch, own_rank()])
+        torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1))
 
-    def training_step(self, batch: LatentBatch, batch_idx: int) -> Float[Tensor, ""]:
+    def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Mix, embed, compare."""
-        if self._mixup_alpha > 0:
-            # float16 has 11 bits; mixing in it would round what the encoder gave.
-            full = LatentBatch(batch.left.float(), batch.right.float())
-            batch = mix_pairs(*halves(full), weight=draw_weight(self._mixup_alpha, self._mixing))
-        left, right = (self.model.embed(m, side) for m, side in zip(self._modalities, batch, strict=True))
+        one, other = self.pairings[batch.source].modalities
+        prepared = LatentBatch(self.model.prepare(one, batch.pairs.left), self.model.prepare(other, batch.pairs.right))
+        mixed = self._augmentation.apply(prepared, self._mixing)
+        left, right = self.model.adapt(one, mixed.left), self.model.adapt(other, mixed.right)
         loss = self.loss(left, right, self.model.logit_scale)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(left))
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=len(left))
+        if self._structure.weight:
+            loss = loss + self._structure_weight() * self._divergence(mixed, LatentBatch(left, right))
         return loss
 
-    def on_train_batch_end(self, outputs: object, batch: LatentBatch, batch_idx: int) -> None:
+    def _structure_weight(self) -> float:
+        warmup = self._structure.warmup_steps
+        return self._structure.weight * (min(1.0, (self.global_step + 1) / warmup) if warmup else 1.0)
+
+    def _divergence(self, latents: LatentBatch, embeddings: LatentBatch) -> Float[Tensor, ""]:
+        parts = [
+            structure_divergence(before, after, self._structure.temperature)
+            for before, after in zip(latents, embeddings, strict=True)
+        ]
+        divergence = parts[0] + parts[1]
+        self.log("train/structure", divergence.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+        return divergence
+
+    def on_train_batch_end(self, outputs: object, batch: TrainBatch, batch_idx: int) -> None:
         """Keep the temperature within its bounds."""
         self.model.clamp_temperature()
 
@@ -93,47 +123,28 @@ class FusionModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the embeddings of the last epoch."""
-        self._embedded = {modality: [] for modality in self._modalities}
+        self._embedded = {(i, m): [] for i, pairing in enumerate(self.pairings) for m in pairing.modalities}
 
-    def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[int, str, Tensor], batch_idx: int) -> None:
         """Embed some rows of one side."""
-        modality, latents = batch
-        self._embedded[modality].append(self.model.embed(modality, latents).cpu())
+        source, modality, latents = batch
+        self._embedded[source, modality].append(self.model.embed(modality, latents).float().cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Measure retrieval among all items of the validation set."""
-        left, right = (torch.cat(self._embedded[modality]) for modality in self._modalities)
-        self.log_dict({f"validation/{name}": value for name, value in self._scorer(left, right).items()})
+        """Measure retrieval among all items of each validation set; `mean_recall` is the mean over the sets."""
+        figures, recalls = {}, []
+        for index, (name, modalities, scorer) in enumerate(self.pairings):
+            if scorer:
+                left, right = (torch.cat(self._embedded[index, modality]) for modality in modalities)
+                found = scorer(left, right)
+                figures |= {"/".join(filter(None, ["validation", name, key])): value for key, value in found.items()}
+                recalls.append(found["mean_recall"])
+        # Each process validates on all items. The mean makes sure that all come to the same decision, bit by bit.
+        self.log_dict({**figures, "validation/mean_recall": float(np.mean(recalls))}, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, whose decay spares all but matrices; warm-up and cosine step by step."""
-        optimizer = torch.optim.AdamW(parameter_groups(self.model, self._schedule.weight_decay), lr=self._schedule.lr)
+        groups = parameter_groups(self, self._schedule.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self._schedule.lr, fused=True)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, LearningRate(self._schedule))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-class LearningRate:
-    """Step -> factor on the peak rate: linear from `min_lr` to the peak, then half a cosine down to `min_lr`.
-
-    Args:
-        schedule: rates and lengths; the warm-up takes at most half of the steps.
-    """
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.floor = schedule.min_lr / schedule.lr
-        self.total = schedule.total_steps
-        self.warmup = min(schedule.warmup_steps, schedule.total_steps // 2)
-
-    def __call__(self, step: int) -> float:
-        """Factor at a step, from 0."""
-        if step < self.warmup:
-            return self.floor + (1 - self.floor) * step / self.warmup
-        done = min(1.0, (step - self.warmup) / max(1, self.total - self.warmup))
-        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, norms and the temperature do not."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from fusemix.errors import RunError
 from fusemix.files import differences, write_text
+from fusemix.fusion.callbacks import stopped_early
 from fusemix.fusion.model import FusionModel
 
 CHECKPOINTS = "checkpoints"
@@ -47,7 +48,7 @@ def about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def prepare_folder(
-    folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool, overwrite: bool
+    folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool, overwrite: bool, is_first: bool
 ) -> tuple[Path | None, bool]:
     """Find out how to go on in a run folder.
 
@@ -57,6 +58,7 @@ def prepare_folder(
         max_epochs: length of the run.
         resume: there must be something to continue.
         overwrite: discard what is there.
+        is_first: whether this is the first process of the run, which alone may discard anything.
 
     Returns:
         The checkpoint to go on from, or None to start; and whether the run is finished already.
@@ -65,8 +67,10 @@ def prepare_folder(
         RunError: another run is in the way, or there is nothing to continue.
     """
     last = folder / CHECKPOINTS / "last.ckpt"
-    if overwrite and (folder / "config.yaml").is_file():
-        shutil.rmtree(folder)
+    if overwrite:
+        if is_first and (folder / "config.yaml").is_file():
+            shutil.rmtree(folder)
+        return None, False
     if not last.is_file():
         if resume:
             raise RunError(f"resume=true, but {last} does not exist, so there is nothing to continue in {folder}.")
@@ -79,17 +83,18 @@ def prepare_folder(
             f"{folder} holds a run that differs from this one:\n  {lines}\n"
             "Choose another out, or discard that run with overwrite=true."
         )
-    return last, checkpoint["epoch"] + 1 >= max_epochs
+    return last, checkpoint["epoch"] + 1 >= max_epochs or stopped_early(checkpoint.get("callbacks", {}))
 
 
 def model_of(record: Mapping[str, Any]) -> FusionModel:
     """A model with fresh weights, from what a checkpoint says about itself."""
     config = record["config"]
+    chosen = {modality: config["adapters"].get(modality, config["adapter"]) for modality in record["dims"]}
     return FusionModel(
-        widths=record["widths"],
+        dims=record["dims"],
         embedding_dim=config["embedding_dim"],
-        adapter=config["adapter"]["name"],
-        options=config["adapter"]["options"],
+        adapters={modality: (part["name"], part["options"]) for modality, part in chosen.items()},
+        preprocess=config["preprocess"],
         temperature=config["temperature"],
     )
 

@@ -3,80 +3,168 @@
 Place in the flow: links -> rows of each batch. Pure: numbers in, numbers out.
 Not here: the latents behind the rows (loader.py).
 
-A batch never holds an item twice. With five captions a picture, a plain shuffle would make the
-other four captions negatives of their own picture.
+A batch never holds an item twice. With five captions a picture, a plain shuffle would make the other four captions
+negatives of their own picture.
+
+A group is one left row and one or several right rows that belong to it: a pair, or an item with several positives.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-
-def first_occurrences(links: Int64[np.ndarray, "links 2"]) -> Bool[np.ndarray, " links"]:
-    """True where both the left and the right item occur for the first time."""
-    first = np.ones(len(links), dtype=bool)
-    place = np.arange(len(links))
-    for side in (0, 1):
-        # Written backwards, so that the first occurrence is what stays; without sorting.
-        first_place = np.empty(int(links[:, side].max(initial=0)) + 1, dtype=np.int64)
-        first_place[links[::-1, side]] = place[::-1]
-        first &= first_place[links[:, side]] == place
-    return first
+LEAST_RANDOM_BITS = 8
+WINDOW_IN_BATCHES = 16
+BLOCK = 4096
+"""Links that lie together on disk and are read together, where latents do not fit into memory."""
 
 
-def distinct_pairs(links: Int64[np.ndarray, "links 2"], most: int) -> Int64[np.ndarray, " chosen"]:
-    """Places of links that share no item, in order: as many as a greedy choice finds, and `most` at the most."""
-    chosen = np.flatnonzero(first_occurrences(links))[:most]
-    while len(chosen) < most:
-        taken = [np.isin(links[:, side], links[chosen, side]) for side in (0, 1)]
-        free = np.flatnonzero(~taken[0] & ~taken[1])
-        if len(free) == 0:
-            break
-        more = free[first_occurrences(links[free])]
-        chosen = np.sort(np.concatenate([chosen, more[: most - len(chosen)]]))
-    return chosen
+class Distinct:
+    """Finds groups that share no item.
 
-
-def epoch_order(links: Int64[np.ndarray, "links 2"], generator: np.random.Generator) -> Int64[np.ndarray, " links"]:
-    """A random order of links in which the links of one left item lie far apart.
-
-    Every left item's links are dealt to rounds, one a round, and each round is shuffled, so a
-    stretch of a round repeats no left item.
+    Args:
+        groups: all groups that will ever be asked for; what is kept of them is the largest row of each side.
     """
-    shuffled = generator.permutation(len(links))
-    by_left = shuffled[np.argsort(links[shuffled, 0], kind="stable")]
-    left = links[by_left, 0]
-    starts = np.flatnonzero(np.r_[True, left[1:] != left[:-1]])
-    sizes = np.diff(np.r_[starts, len(left)])
-    rounds = np.arange(len(left)) - np.repeat(starts, sizes)
-    return by_left[np.lexsort((generator.random(len(left)), rounds))]
+
+    def __init__(self, groups: Int64[np.ndarray, "groups items"]) -> None:
+        # Where a row was last seen. Made once: a batch touches few of its pages, and fresh pages are slow.
+        self._left = np.empty(int(groups[:, 0].max(initial=0)) + 1, dtype=np.int64)
+        self._right = np.empty(int(groups[:, 1:].max(initial=0)) + 1, dtype=np.int64)
+
+    def first_occurrences(self, groups: Int64[np.ndarray, "some items"]) -> Bool[np.ndarray, " some"]:
+        """True where every item of a group occurs for the first time."""
+        place = np.arange(len(groups))
+        rights = groups[:, 1:]
+        # Written backwards, so that the first occurrence is what stays; without sorting.
+        self._left[groups[::-1, 0]] = place[::-1]
+        self._right[rights[::-1].ravel()] = np.repeat(place[::-1], rights.shape[1])
+        return (self._left[groups[:, 0]] == place) & (self._right[rights] == place[:, None]).all(axis=1)
+
+    def choose(self, groups: Int64[np.ndarray, "some items"], most: int) -> Int64[np.ndarray, " chosen"]:
+        """Places of groups that share no item, in order: as many as a greedy choice finds, and `most` at the most."""
+        chosen = np.flatnonzero(self.first_occurrences(groups))[:most]
+        while len(chosen) < most:
+            taken = np.isin(groups[:, 0], groups[chosen, 0]) | np.isin(groups[:, 1:], groups[chosen, 1:]).any(axis=1)
+            free = np.flatnonzero(~taken)
+            if len(free) == 0:
+                break
+            more = free[self.first_occurrences(groups[free])]
+            chosen = np.sort(np.concatenate([chosen, more[: most - len(chosen)]]))
+        return chosen
 
 
-def draw_batches(
-    links: Int64[np.ndarray, "links 2"], batch_size: int, generator: np.random.Generator
-) -> Iterator[Int64[np.ndarray, "batch 2"]]:
-    """Batches of one epoch: every link at most once, and no item twice in a batch.
-
-    A link that would repeat an item waits for the next batch. What does not fill a last batch is
-    left to the next epoch, whose order is another.
+class Links:
+    """The links of a training set, ready to be dealt anew for every epoch.
 
     Args:
         links: (left row, right row).
-        batch_size: pairs in each batch.
+        per_item: None takes every link as a pair of its own; a number takes as many links of each left item an epoch,
+            at random, as one group.
+    """
+
+    def __init__(self, links: Int64[np.ndarray, "links 2"], per_item: int | None = None) -> None:
+        self.links = links[np.argsort(links[:, 0], kind="stable")]
+        self.per_item = per_item
+        left = self.links[:, 0]
+        starts = np.flatnonzero(np.r_[True, left[1:] != left[:-1]])
+        self._starts, self._sizes = starts, np.diff(np.r_[starts, len(left)])
+        self._distinct = Distinct(self.links)
+
+    def __len__(self) -> int:
+        """Groups in an epoch."""
+        return len(self.links) if self.per_item is None else len(self._starts)
+
+    @property
+    def largest_batch(self) -> int:
+        """No batch can be larger: the number of distinct items on the smaller side."""
+        return min(len(self._starts), len(np.unique(self.links[:, 1])) // (self.per_item or 1))
+
+    def batches(
+        self, batch_size: int, generator: np.random.Generator, *, by_block: bool = False
+    ) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        """Batches of one epoch: every group at most once, and no item twice in a batch.
+
+        A group that would repeat an item waits for the next batch. What does not fill a last batch is left to the next
+        epoch, whose order is another.
+
+        Args:
+            batch_size: groups in each batch.
+            generator: source of the order.
+            by_block: shuffle runs of links that lie together on disk, and then the links of some such runs, so that
+                latents which are read from there are read in runs.
+        """
+        groups = self._groups(generator)
+        if by_block:
+            order = block_order(len(groups), WINDOW_IN_BATCHES * batch_size, generator)
+        else:
+            order = self._dealt(generator) if self.per_item is None else generator.permutation(len(groups))
+        return draw_batches(groups, order, batch_size, self._distinct)
+
+    def _groups(self, generator: np.random.Generator) -> Int64[np.ndarray, "groups items"]:
+        if self.per_item is None:
+            return self.links
+        # Of each item's links a stretch that starts anywhere, in a circle, so that each is taken as often.
+        first = (generator.random(len(self._sizes)) * self._sizes).astype(np.int64)
+        places = (first[:, None] + np.arange(self.per_item)) % self._sizes[:, None] + self._starts[:, None]
+        return np.column_stack([self.links[self._starts, 0], self.links[places, 1]])
+
+    def _dealt(self, generator: np.random.Generator) -> Int64[np.ndarray, " links"]:
+        """A random order in which the links of one left item lie far apart.
+
+        Every left item's links are dealt to rounds, one a round, and each round is shuffled, so a stretch of a round
+        repeats no left item.
+        """
+        turn = (generator.random(len(self._sizes)) * self._sizes).astype(np.int64)
+        sizes = np.repeat(self._sizes, self._sizes)
+        inside = np.arange(len(self.links)) - np.repeat(self._starts - turn, self._sizes)
+        return shuffled_by(inside % sizes, generator)
+
+
+def shuffled_by(keys: Int64[np.ndarray, " n"], generator: np.random.Generator) -> Int64[np.ndarray, " n"]:
+    """Places in order of their keys, at random among equals.
+
+    Key, random bits and place are sorted as one number, which is several times as fast as sorting places by keys.
+    """
+    place_bits = max(1, (len(keys) - 1).bit_length())
+    random_bits = 64 - place_bits - int(keys.max(initial=0)).bit_length()
+    if random_bits < LEAST_RANDOM_BITS:
+        return np.lexsort((generator.random(len(keys)), keys))
+    random: UInt64[np.ndarray, " n"] = generator.integers(0, 1 << random_bits, len(keys), dtype=np.uint64)
+    packed = (keys.astype(np.uint64) << np.uint64(random_bits) | random) << np.uint64(place_bits)
+    packed |= np.arange(len(keys), dtype=np.uint64)
+    packed.sort()
+    return (packed & np.uint64((1 << place_bits) - 1)).astype(np.int64)
+
+
+def block_order(count: int, window: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"]:
+    """A random order made of windows, each of which holds some whole blocks of neighbours.
+
+    Args:
+        count: of what is put in order.
+        window: how many are shuffled with one another; whole blocks.
         generator: source of the order.
     """
-    order = epoch_order(links, generator)
+    block = np.arange(count) // BLOCK
+    places = generator.permutation(int(block[-1]) + 1)
+    blocks_in_window = max(1, window // BLOCK)
+    return shuffled_by(places[block] // blocks_in_window, generator)
+
+
+def draw_batches(
+    groups: Int64[np.ndarray, "groups items"], order: Int64[np.ndarray, " groups"], batch_size: int, distinct: Distinct
+) -> Iterator[Int64[np.ndarray, "batch items"]]:
+    """Groups in an order, cut into batches that hold no item twice; see `Links.batches`."""
     waiting = order[:0]
     position = 0
     while len(waiting) + len(order) - position >= batch_size:
-        reach = 2 * batch_size
+        reach = batch_size + batch_size // 4
         while True:
             fresh = order[position : position + reach]
             pool = np.concatenate([waiting, fresh])
-            chosen = distinct_pairs(links[pool], batch_size)
+            chosen = distinct.choose(groups[pool], batch_size)
             if len(chosen) == batch_size or position + reach >= len(order):
                 break
             reach *= 2
@@ -84,16 +172,11 @@ def draw_batches(
             return
         keep = np.ones(len(pool), dtype=bool)
         keep[chosen] = False
-        # What lies behind the last chosen link is read again, so the pool stays small.
+        # What lies behind the last chosen group is read again, so the pool stays small.
         last = max(int(chosen[-1]) + 1, len(waiting))
         waiting = pool[:last][keep[:last]]
         position += last - (len(pool) - len(fresh))
-        yield links[pool[chosen]]
-
-
-def largest_batch(links: Int64[np.ndarray, "links 2"]) -> int:
-    """No batch can be larger: the number of distinct items on the smaller side."""
-    return min(len(np.unique(links[:, 0])), len(np.unique(links[:, 1])))
+        yield groups[pool[chosen]]
 
 
 def split_links(

@@ -1,10 +1,10 @@
 """Batches of latents for Lightning, gathered whole; never a Python loop over samples.
 
-Place in the flow: LatentSet -> LatentData (a LightningDataModule) -> LatentBatch.
-Not here: which pairs make a batch (batches.py), mixing (fusion/mixup.py).
+Place in the flow: Source(s) -> LatentData (a LightningDataModule) -> TrainBatch, ValidationRows.
+Not here: which pairs make a batch (batches.py), where latents live (residence.py), mixing (fusion/mixup.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import lightning as L
@@ -12,152 +12,133 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset
 
-from fusemix.errors import ConfigError
-from fusemix.interfaces import LatentBatch
-from fusemix.latents.batches import draw_batches, largest_batch, split_links
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.interfaces import TrainBatch
+from fusemix.latents.ahead import ahead
+from fusemix.latents.residence import Where, choose
+from fusemix.latents.sources import Source
+from fusemix.progress import console
 
 ROWS_AT_ONCE = 8192
 
 
-class SideRows(NamedTuple):
-    """Latents of some consecutive chosen rows of one side of the validation set."""
+class ValidationRows(NamedTuple):
+    """Latents of some consecutive rows of one side of a source's validation set."""
 
+    source: int
     modality: str
     latents: Float[Tensor, "rows dim"]
 
 
-class Gallery(NamedTuple):
-    """The items of a validation set and their links, renumbered to the rows that are used.
+def own_share(
+    rows: Int64[np.ndarray, "batch items"], *, parts: int, rank: int, num_processes: int
+) -> Int64[np.ndarray, "share items"]:
+    """The rows of a batch that one of several processes works on.
 
-    Attributes:
-        left_rows, right_rows: rows of the latent set that take part.
-        links: pairs of positions in these.
+    Args:
+        rows: of the whole batch, whose length `parts` times `num_processes` divides.
+        parts: stretches of the batch whose row i belong together: two where halves are mixed, else one.
+        rank: of this process.
+        num_processes: that share the batch.
+
+    Returns:
+        The same stretch of every part, so that the shares of all processes, mixed, make up the mixed batch.
     """
-
-    left_rows: Int64[np.ndarray, " left"]
-    right_rows: Int64[np.ndarray, " right"]
-    links: Int64[np.ndarray, "links 2"]
-
-    @property
-    def rows(self) -> tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]:
-        """Of the left, then of the right."""
-        return self.left_rows, self.right_rows
-
-
-def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None = None) -> Gallery:
-    """All items with latents, or, given links, only the items that these name."""
-    if links is None:
-        rows = [np.flatnonzero(side.valid) for side in latent_set.sides]
-        links = latent_set.links
-    else:
-        rows = [np.unique(links[:, side]) for side in (0, 1)]
-    renumbered = np.column_stack([np.searchsorted(rows[side], links[:, side]) for side in (0, 1)])
-    return Gallery(rows[0], rows[1], renumbered)
-
-
-class _Pairs(Dataset):
-    """Indexed by the links of a whole batch."""
-
-    def __init__(self, latent_set: LatentSet) -> None:
-        self._set = latent_set
-
-    def __getitem__(self, links: Int64[np.ndarray, "batch 2"]) -> LatentBatch:
-        left, right = (side.take(links[:, i]) for i, side in enumerate(self._set.sides))
-        return LatentBatch(torch.from_numpy(left), torch.from_numpy(right))
-
-
-class _Batches(Sampler):
-    """Links of each batch of one epoch; the same for the same seed and epoch."""
-
-    def __init__(self, links: Int64[np.ndarray, "links 2"], batch_size: int, seed: int, epoch: int) -> None:
-        self._links, self._batch_size, self._seed = links, batch_size, [seed, epoch]
-
-    def __iter__(self) -> Iterator[Int64[np.ndarray, "batch 2"]]:
-        return draw_batches(self._links, self._batch_size, np.random.default_rng(self._seed))
-
-
-class _Rows(Dataset):
-    """Element i is a run of rows of one side."""
-
-    def __init__(self, sides: tuple[tuple[Side, Int64[np.ndarray, " _"]], ...]) -> None:
-        self._parts = [
-            (side, rows[at : at + ROWS_AT_ONCE]) for side, rows in sides for at in range(0, len(rows), ROWS_AT_ONCE)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __getitem__(self, index: int) -> SideRows:
-        side, rows = self._parts[index]
-        return SideRows(side.modality, torch.from_numpy(side.take(rows)))
+    return rows.reshape(parts, num_processes, -1, rows.shape[1])[:, rank].reshape(-1, rows.shape[1])
 
 
 class LatentData(L.LightningDataModule):
     """Training batches and validation rows out of latent sets.
 
     Args:
-        train: set to train on.
-        validation: set to choose on; None holds out a share of `train`.
-        holdout: that share, in (0, 1).
-        pairs_per_step: pairs in a batch, before mixing.
-        seed: of order and holdout.
+        sources: sets to train on.
+        parts: see `own_share`.
+        latents_on: where latents live while adapters are trained.
+        seed: of the order in which sources take turns.
 
-    Raises:
-        ConfigError: a batch would be larger than the distinct items there are, or the validation set is a test split.
+    Attributes:
+        residence: where they live, and why, once it is known.
     """
 
-    def __init__(
-        self, train: LatentSet, *, validation: LatentSet | None, holdout: float, pairs_per_step: int, seed: int
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], *, parts: int, latents_on: Where, seed: int) -> None:
         super().__init__()
-        self._train, self._validation, self._seed = train, validation or train, seed
-        if validation is None:
-            self.links, held_out = split_links(train.links, holdout, seed)
-            self.gallery = gallery_of(train, _not_empty(held_out, holdout, train))
-        else:
-            self.links, self.gallery = train.links, gallery_of(_not_test(validation))
-        if next(draw_batches(self.links, pairs_per_step, np.random.default_rng([seed, 0])), None) is None:
-            most = largest_batch(self.links)
-            raise ConfigError(
-                f"a step needs {pairs_per_step:,} pairs (twice optim.batch_size with mixup), and no item may occur "
-                f"twice, but {train.name} has only {most:,} distinct items on its smaller side, so no batch could "
-                f"be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup_alpha=0)."
-            )
-        self.pairs_per_step = pairs_per_step
+        self.sources = list(sources)
+        self._parts, self._seed = parts, seed
+        self._latents_on: Where = latents_on
+        self.residence: tuple[Where, str] | None = None
+
+    @property
+    def num_batches(self) -> int:
+        """Steps in an epoch."""
+        return sum(source.num_batches for source in self.sources)
+
+    def setup(self, stage: str) -> None:
+        """Bring the latents to where they are going to live."""
+        if stage != "fit" or self.residence or self.trainer is None:
+            return
+        device = self.trainer.strategy.root_device
+        copies = self.trainer.num_devices if device.type == "cpu" else 1
+        num_bytes = sum(source.num_bytes for source in self.sources) * copies
+        self.residence = choose(self._latents_on, num_bytes, device)
+        if self.trainer.is_global_zero:
+            console.print("latents {}: {}".format(*self.residence))
+        for source in self.sources:
+            source.reside(self.residence[0], device)
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the epoch that the trainer is in.
 
-        Needs `reload_dataloaders_every_n_epochs=1`: where a run goes on, Lightning 2.6 fetches a batch
-        before it tells a sampler its epoch.
+        Needs `reload_dataloaders_every_n_epochs=1`: where a run goes on, Lightning 2.6 fetches a batch before it tells
+        a sampler its epoch.
         """
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        sampler = _Batches(self.links, self.pairs_per_step, self._seed, epoch)
-        # A generator of its own: a DataLoader without one draws from the global state, which is dropout's.
-        return DataLoader(_Pairs(self._train), sampler=sampler, batch_size=None, generator=torch.Generator())
+        trainer = self.trainer
+        epoch = trainer.current_epoch if trainer else 0
+        rank, num_processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        return _unbatched(_Epoch(self, epoch, rank, num_processes))
 
     def val_dataloader(self) -> DataLoader:
-        """All items of the left, then all of the right, in order."""
-        sides = zip(self._validation.sides, self.gallery.rows, strict=True)
-        return DataLoader(_Rows(tuple(sides)), batch_size=None, generator=torch.Generator())
+        """All items of the left, then all of the right, in order, of one source after the other."""
+        return _unbatched(_Validation(self.sources))
+
+    def batches(self, epoch: int, *, rank: int = 0, num_processes: int = 1) -> Iterator[TrainBatch]:
+        """This process's share of each batch of an epoch."""
+        turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
+        drawn = [source.batches(epoch) for source in self.sources]
+        for index in np.random.default_rng([self._seed, epoch]).permutation(turns).tolist():
+            rows = own_share(next(drawn[index]), parts=self._parts, rank=rank, num_processes=num_processes)
+            yield TrainBatch(index, self.sources[index].latents(rows))
 
 
-def _not_test(validation: LatentSet) -> LatentSet:
-    if validation.description["split"] == "test":
-        raise ConfigError(
-            f"validation is {validation.folder}, a test split. An epoch that is chosen on test makes the test figure "
-            "meaningless. Give a validation split, or hold out a part of train with holdout=0.1."
-        )
-    return validation
+class _Epoch(IterableDataset):
+    def __init__(self, data: LatentData, epoch: int, rank: int, num_processes: int) -> None:
+        self._data, self._epoch, self._rank, self._num_processes = data, epoch, rank, num_processes
+
+    def __len__(self) -> int:
+        return self._data.num_batches
+
+    def __iter__(self) -> Iterator[TrainBatch]:
+        return ahead(self._data.batches(self._epoch, rank=self._rank, num_processes=self._num_processes))
 
 
-def _not_empty(links: np.ndarray, holdout: float, train: LatentSet) -> np.ndarray:
-    if len(links) == 0:
-        raise ConfigError(
-            f"holdout={holdout} of the {len(train.links):,} links of {train.name} holds out none, since items that "
-            "share a link stay together. Give a larger holdout, or a validation set."
-        )
-    return links
+class _Validation(IterableDataset):
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._parts = [
+            (index, side, rows[at : at + ROWS_AT_ONCE])
+            for index, source in enumerate(sources)
+            if source.gallery
+            for side, rows in zip(source.validation.sides, source.gallery.rows, strict=True)
+            for at in range(0, len(rows), ROWS_AT_ONCE)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[ValidationRows]:
+        for index, side, rows in self._parts:
+            yield ValidationRows(index, side.modality, torch.from_numpy(side.take(rows)))
+
+
+def _unbatched(dataset: IterableDataset) -> DataLoader:
+    # A generator of its own: a DataLoader without one draws from the global state, which is dropout's.
+    return DataLoader(dataset, batch_size=None, generator=torch.Generator())

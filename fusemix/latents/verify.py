@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from fusemix.files import read_json, sha256_of_file
+from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.manifest import MANIFEST, Manifest, read_manifest, size_problem
-from fusemix.latents.sets import SET, items_sha256
+from fusemix.latents.sets import SET
 
 
 class Damage(NamedTuple):

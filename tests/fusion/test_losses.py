@@ -1,12 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import jensenshannon
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fusemix.fusion.losses import LOSSES, info_nce
-from fusemix.fusion.losses.info_nce import symmetric_info_nce
+from fusemix.fusion.losses import LOSSES, tiles
+from fusemix.fusion.losses.info_nce import InfoNCE
+from fusemix.fusion.losses.sigmoid import SigmoidLoss
+from fusemix.fusion.losses.structure import structure_divergence
 from fusemix.interfaces import PairLoss
 
 
@@ -16,9 +20,35 @@ def unit(rows: int, dim: int, seed: int = 0) -> torch.Tensor:
     )
 
 
+def number(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def naive_info_nce(left, right, scale):
+    """By torch's cross-entropy over all logits at once; with several positives the mean over them."""
+    logits, own = scale * left @ right.T, torch.arange(len(left))
+    blocks = len(right) // len(left)
+    of_rows = sum(F.cross_entropy(logits, own + block * len(left)) for block in range(blocks)) / blocks
+    return (of_rows + F.cross_entropy(logits.T, own.repeat(blocks))) / 2
+
+
+def naive_sigmoid(left, right, scale, bias=-10.0):
+    """By torch's binary cross-entropy over all pairs at once."""
+    belongs = torch.eye(len(left), dtype=left.dtype).repeat(1, len(right) // len(left))
+    return F.binary_cross_entropy_with_logits(scale * left @ right.T + bias, belongs)
+
+
+NAIVE = {"info_nce": naive_info_nce, "sigmoid": naive_sigmoid}
+
+
 @pytest.fixture(params=LOSSES.names())
-def loss(request) -> PairLoss:
-    return LOSSES.build(request.param, {})
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def loss(name) -> PairLoss:
+    return LOSSES.build(name, {})
 
 
 def test_a_loss_is_what_a_loss_must_be(loss):
@@ -26,71 +56,51 @@ def test_a_loss_is_what_a_loss_must_be(loss):
 
 
 def test_the_order_of_pairs_does_not_matter(loss):
-    left, right, order = unit(9, 4), unit(9, 4, 1), torch.randperm(9)
-    scale = torch.tensor(10.0, dtype=torch.float64)
+    left, right, order, scale = unit(9, 4), unit(9, 4, 1), torch.randperm(9), number(10)
     torch.testing.assert_close(loss(left[order], right[order], scale), loss(left, right, scale))
 
 
 def test_the_sides_are_treated_alike(loss):
-    left, right, scale = unit(9, 4), unit(9, 4, 1), torch.tensor(5.0, dtype=torch.float64)
+    left, right, scale = unit(9, 4), unit(9, 4, 1), number(5)
     torch.testing.assert_close(loss(left, right, scale), loss(right, left, scale))
 
 
 def test_aligned_pairs_cost_less_than_shuffled_ones(loss):
-    left, scale = unit(9, 4), torch.tensor(10.0, dtype=torch.float64)
+    left, scale = unit(9, 4), number(10)
     assert loss(left, left, scale) < loss(left, left.roll(1, 0), scale)
 
 
 def test_gradient_reaches_both_sides_and_the_scale(loss):
-    inputs = [
-        unit(6, 4).requires_grad_(),
-        unit(6, 4, 1).requires_grad_(),
-        torch.tensor(3.0, dtype=torch.float64).requires_grad_(),
-    ]
+    inputs = [unit(6, 4).requires_grad_(), unit(6, 4, 1).requires_grad_(), number(3).requires_grad_()]
     loss(*inputs).backward()
     assert all(x.grad is not None and x.grad.abs().sum() > 0 for x in inputs)
 
 
-def test_info_nce_agrees_with_a_slow_loop():
-    left, right, scale = unit(5, 3), unit(5, 3, 1), 4.0
-    total = 0.0
-    for i in range(5):
-        row = [math.exp(scale * float(left[i] @ right[j])) for j in range(5)]
-        column = [math.exp(scale * float(left[j] @ right[i])) for j in range(5)]
-        total -= math.log(row[i] / sum(row)) + math.log(column[i] / sum(column))
-    found = symmetric_info_nce(left, right, torch.tensor(scale, dtype=torch.float64))
-    assert float(found) == pytest.approx(total / 10)
-
-
-def test_info_nce_of_embeddings_that_are_all_the_same_is_the_logarithm_of_the_batch():
-    same = unit(1, 4).repeat(16, 1)
-    assert float(symmetric_info_nce(same, same, torch.tensor(14.0, dtype=torch.float64))) == pytest.approx(math.log(16))
-
-
-def whole_info_nce(left, right, scale):
-    """By torch's cross-entropy over all logits at once."""
-    logits, target = scale * left @ right.T, torch.arange(len(left))
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-
-
 @pytest.mark.parametrize(("batch", "tile"), [(1, 4), (8, 4), (11, 4), (30, 7), (12, 100)])
 @pytest.mark.parametrize("scale", [1.0, 14.0, 1000.0])
-def test_info_nce_in_tiles_is_that_of_all_logits_at_once(batch, tile, scale, monkeypatch):
-    monkeypatch.setattr(info_nce, "TILE", tile)
+@pytest.mark.parametrize("positives", [1, 3])
+def test_a_loss_in_tiles_is_that_of_all_logits_at_once(name, loss, batch, tile, scale, positives, monkeypatch):
+    monkeypatch.setitem(tiles.TILE, "cpu", tile)
     found, expected = [], []
-    for loss, results in ((symmetric_info_nce, found), (whole_info_nce, expected)):
-        inputs = [unit(batch, 5), unit(batch, 5, 1), torch.tensor(scale, dtype=torch.float64)]
-        value = loss(*(x.requires_grad_() for x in inputs))
+    for function, results in ((loss, found), (NAIVE[name], expected)):
+        inputs = [unit(batch, 5), unit(batch * positives, 5, 1), number(scale)]
+        value = function(*(x.requires_grad_() for x in inputs))
         results += [value.detach(), *torch.autograd.grad(3 * value, inputs)]
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12 * scale)  # the gradient grows with the scale
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12 * scale)  # the gradient grows with the scale
 
 
-def test_info_nce_is_computed_in_full_precision_within_mixed_precision():
+def test_a_loss_is_computed_in_full_precision_within_mixed_precision(loss):
     left, right, scale = unit(20, 5).float(), unit(20, 5, 1).float(), torch.tensor(14.0)
-    expected = symmetric_info_nce(left, right, scale)
+    expected = loss(left, right, scale)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(symmetric_info_nce(left, right, scale), expected)
-        assert symmetric_info_nce(left.bfloat16(), right.bfloat16(), scale).dtype == torch.float32
+        assert torch.equal(loss(left, right, scale), expected)
+        assert loss(left.bfloat16(), right.bfloat16(), scale).dtype == torch.float32
+
+
+def test_a_loss_passes_a_numerical_check_of_its_gradient(loss):
+    loss.double()
+    inputs = (unit(4, 3).requires_grad_(), unit(8, 3, 1).requires_grad_(), number(2).requires_grad_())
+    assert torch.autograd.gradcheck(loss, inputs)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -105,18 +115,83 @@ class LargestTensor(TorchDispatchMode):
         return given
 
 
-def test_no_tensor_of_info_nce_is_larger_than_a_tile_or_the_batch(monkeypatch):
-    monkeypatch.setattr(info_nce, "TILE", 16)
+def test_no_tensor_of_a_loss_is_larger_than_a_tile_or_the_batch(loss, monkeypatch):
+    monkeypatch.setitem(tiles.TILE, "cpu", 16)
     left, right = unit(200, 4).requires_grad_(), unit(200, 4, 1).requires_grad_()
     with LargestTensor() as seen:
-        symmetric_info_nce(left, right, torch.tensor(10.0, dtype=torch.float64)).backward()
+        loss(left, right, number(10)).backward()
     assert seen.largest == 200 * 4
 
 
-def test_info_nce_passes_a_numerical_check_of_its_gradient():
-    inputs = (
-        unit(4, 3).requires_grad_(),
-        unit(4, 3, 1).requires_grad_(),
-        torch.tensor(2.0, dtype=torch.float64).requires_grad_(),
-    )
-    assert torch.autograd.gradcheck(symmetric_info_nce, inputs)
+def test_right_rows_that_are_no_multiple_of_the_left_ones_are_refused(loss):
+    with pytest.raises(ValueError, match="7 right rows are no multiple of 3 left rows"):
+        loss(unit(3, 4), unit(7, 4), number(1))
+
+
+def test_info_nce_agrees_with_a_slow_loop():
+    left, right, scale = unit(5, 3), unit(5, 3, 1), 4.0
+    total = 0.0
+    for i in range(5):
+        row = [math.exp(scale * float(left[i] @ right[j])) for j in range(5)]
+        column = [math.exp(scale * float(left[j] @ right[i])) for j in range(5)]
+        total -= math.log(row[i] / sum(row)) + math.log(column[i] / sum(column))
+    assert float(InfoNCE()(left, right, number(scale))) == pytest.approx(total / 10)
+
+
+def test_info_nce_of_embeddings_that_are_all_the_same_is_the_logarithm_of_the_batch():
+    same = unit(1, 4).repeat(16, 1)
+    assert float(InfoNCE()(same, same, number(14))) == pytest.approx(math.log(16))
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_label_smoothing_is_that_of_torch(smoothing):
+    left, right, scale = unit(9, 4).requires_grad_(), unit(9, 4, 1).requires_grad_(), number(5)
+    logits, own = scale * left @ right.T, torch.arange(9)
+    parts = [F.cross_entropy(side, own, label_smoothing=smoothing) for side in (logits, logits.T)]
+    expected = sum(parts) / 2
+    found = InfoNCE(label_smoothing=smoothing)(left, right, scale)
+    torch.testing.assert_close(found, expected)
+    for side in (left, right):
+        torch.testing.assert_close(*(torch.autograd.grad(v, side, retain_graph=True)[0] for v in (found, expected)))
+
+
+def test_the_bias_of_the_sigmoid_loss_gets_the_gradient_of_all_pairs():
+    left, right, loss = unit(7, 3), unit(7, 3, 1), SigmoidLoss(bias=-2.0).double()
+    bias = number(-2).requires_grad_()
+    naive_sigmoid(left, right, 5, bias).backward()
+    loss(left, right, number(5)).backward()
+    torch.testing.assert_close(loss.bias.grad, bias.grad)
+
+
+def jensen_shannon(latents, embeddings, temperature):
+    """By scipy, item by item."""
+    parts = [torch.softmax(side @ side.T / temperature, dim=1).numpy() for side in (latents, embeddings)]
+    return float(np.mean([jensenshannon(p, q) ** 2 for p, q in zip(*parts, strict=True)]))
+
+
+@pytest.mark.parametrize("tile", [2, 5, 100])
+def test_the_structure_regulariser_is_the_divergence_that_scipy_gives(tile, monkeypatch):
+    monkeypatch.setitem(tiles.TILE, "cpu", tile)
+    latents, embeddings = unit(12, 6), unit(12, 3, 1)
+    found = structure_divergence(latents * 7, embeddings, 0.1)
+    assert float(found) == pytest.approx(jensen_shannon(latents, embeddings, 0.1), rel=1e-5)
+
+
+def test_the_structure_regulariser_vanishes_where_nothing_changed_and_pulls_only_on_embeddings(monkeypatch):
+    monkeypatch.setitem(tiles.TILE, "cpu", 3)
+    latents, embeddings = unit(9, 4).requires_grad_(), unit(9, 4).requires_grad_()
+    assert float(structure_divergence(latents, embeddings, 0.05).detach()) == pytest.approx(0, abs=1e-9)
+    turned = unit(9, 4, 1).requires_grad_()
+    structure_divergence(latents, turned, 0.05).backward()
+    assert latents.grad is None
+    assert turned.grad.abs().sum() > 0
+
+
+def test_the_gradient_of_the_structure_regulariser_does_not_depend_on_tiles(monkeypatch):
+    found = []
+    for tile in (2, 100):
+        monkeypatch.setitem(tiles.TILE, "cpu", tile)
+        embeddings = unit(9, 4, 1).requires_grad_()
+        structure_divergence(unit(9, 5), embeddings, 0.1).backward()
+        found.append(embeddings.grad)
+    torch.testing.assert_close(*found)

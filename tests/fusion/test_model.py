@@ -1,68 +1,20 @@
-import math
-
 import pytest
 import torch
 
 from fusemix.errors import ConfigError
-from fusemix.fusion.adapters import ADAPTERS, residual_mlp
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.module import LearningRate, Schedule, parameter_groups
+from fusemix.fusion.schedule import LearningRate, Schedule, parameter_groups
 
 
 def small_model(**changes: object) -> FusionModel:
     settings = {
-        "widths": {"image": 6, "text": 4},
+        "dims": {"image": [6], "text": [4]},
         "embedding_dim": 3,
-        "adapter": "residual_mlp",
-        "options": {"num_blocks": 1, "dropout": 0.0},
         "temperature": 0.07,
         **changes,
     }
-    return FusionModel(**settings)
-
-
-@pytest.fixture(params=ADAPTERS.names())
-def adapter(request) -> torch.nn.Module:
-    return ADAPTERS.build(request.param, {}, input_dim=8, output_dim=3)
-
-
-def test_an_adapter_maps_rows_on_their_own_to_the_shared_width(adapter):
-    adapter.eval()
-    rows = torch.randn(5, 8)
-    out = adapter(rows)
-    assert out.shape == (5, 3)
-    torch.testing.assert_close(adapter(rows[2:3]), out[2:3])
-
-
-def test_the_residual_mlp_agrees_with_its_formula():
-    torch.manual_seed(0)
-    adapter = residual_mlp(input_dim=5, output_dim=2, num_blocks=2, expansion=3, dropout=0.5).eval()
-    first, second, norm, linear = adapter
-
-    def layer_norm(x, m):
-        return (x - x.mean(1, keepdim=True)) / (
-            x.var(1, unbiased=False, keepdim=True) + m.eps
-        ).sqrt() * m.weight + m.bias
-
-    def gelu(x):
-        return x * (1 + torch.erf(x / math.sqrt(2))) / 2
-
-    x = torch.randn(4, 5)
-    expected = x
-    for block in (first, second):
-        ln, up, _, _, down = block.branch
-        expected = expected + gelu(layer_norm(expected, ln) @ up.weight.T + up.bias) @ down.weight.T + down.bias
-    expected = layer_norm(expected, norm) @ linear.weight.T + linear.bias
-    torch.testing.assert_close(adapter(x), expected)
-
-
-def test_the_papers_adapters_have_the_number_of_parameters_that_its_sizes_imply():
-    """110.4 million for latents of 1,536 and 1,024 with four blocks, expansion 4 and width 512."""
-    with torch.device("meta"):
-        counts = [
-            sum(p.numel() for p in residual_mlp(input_dim=width, output_dim=512).parameters()) for width in (1536, 1024)
-        ]
-    assert [round(count / 1e6, 1) for count in counts] == [76.3, 34.1]
+    chosen = ("residual_mlp", settings.pop("options", {"num_blocks": 1, "dropout": 0.0}))
+    return FusionModel(adapters={"image": chosen, "text": chosen}, **settings)
 
 
 def test_embeddings_have_unit_length_whatever_the_dtype_of_latents():

@@ -7,33 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from training import arguments, recalls, weights
 
 from fusemix.commands import train
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.runs import about, read_checkpoint, trained_model
 
 ROOT = Path(__file__).parents[2]
-
-
-def arguments(make_set, out: Path, **changes: object) -> list[str]:
-    settings = {
-        "train": make_set("train"),
-        "validation": make_set("validation", num_left=40, seed=1),
-        "encoders": "{image: [eyes], text: [words]}",
-        "out": out,
-        "embedding_dim": 8,
-        "adapter.options": "{num_blocks: 1, dropout: 0.3}",
-        "optim.batch_size": 16,
-        "optim.max_epochs": 12,
-        "optim.warmup_steps": 5,
-        "accelerator": "cpu",
-        **{key.replace("__", "."): value for key, value in changes.items()},
-    }
-    return [f"{key}={value}" for key, value in settings.items()]
-
-
-def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
-    return read_checkpoint(out / "checkpoints" / f"{name}.ckpt")["state_dict"]
 
 
 def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
@@ -43,20 +23,18 @@ def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
     assert {"config.yaml", "environment.json", "metrics.csv", "tensorboard", "checkpoints"} <= {
         p.name for p in out.iterdir()
     }
-    rows = (out / "metrics.csv").read_text().splitlines()
-    column = rows[0].split(",").index("validation/mean_recall")
-    recalls = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
-    assert len(recalls) == 30
-    assert recalls[-1] > 0.6
-    assert recalls[-1] > 1.5 * recalls[0]
+    found = recalls(out)
+    assert len(found) == 30
+    assert found[-1] > 0.6
+    assert found[-1] > 1.5 * found[0]
     checkpoint = read_checkpoint(best)
-    assert max(recalls) == pytest.approx(recalls[checkpoint["epoch"]], abs=1e-6)
+    assert max(found) == pytest.approx(found[checkpoint["epoch"]], abs=1e-6)
 
 
 def test_a_checkpoint_holds_all_that_is_needed_to_use_it(make_set, tmp_path):
     best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=2))
     record = about(read_checkpoint(best))
-    assert record["widths"] == {"image": 12, "text": 8}
+    assert record["dims"] == {"image": [12], "text": [8]}
     assert record["encoders"]["image"][0]["encoder"] == {"family": "eyes"}
     assert record["train"]["name"] == "made_up/train"
     model = trained_model(read_checkpoint(best))
@@ -158,6 +136,24 @@ def test_sets_that_different_encoders_made_are_not_mixed_up(make_set, tmp_path):
         train.main(arguments(make_set, tmp_path / "run", validation=validation))
 
 
+def test_a_run_that_stops_early_is_finished(make_set, tmp_path, capsys):
+    out = tmp_path / "run"
+    stopping = {"optim__patience": 2, "optim__max_epochs": 200, "optim__lr": 1e-8, "optim__min_lr": 1e-9}
+    train.main(arguments(make_set, out, **stopping))
+    reached = read_checkpoint(out / "checkpoints" / "last.ckpt")["epoch"]
+    found = recalls(out)
+    assert reached + 1 == len(found) < 20
+    assert max(found[-2:]) <= max(found[:-2])
+    train.main(arguments(make_set, out, **stopping))
+    assert "is trained already" in capsys.readouterr().out
+
+
+def test_validation_can_be_rarer_than_epochs(make_set, tmp_path):
+    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=9, optim__validate_every=4))
+    assert len(recalls(tmp_path / "run")) == 2
+    assert read_checkpoint(best)["epoch"] in (3, 7)
+
+
 def test_training_without_mixup_loads_as_many_pairs_as_the_loss_sees(make_set, tmp_path, capsys):
-    train.main(arguments(make_set, tmp_path / "run", mixup_alpha=0, optim__batch_size=128, optim__max_epochs=1))
+    train.main(arguments(make_set, tmp_path / "run", mixup__name="none", optim__batch_size=128, optim__max_epochs=1))
     assert "128 pairs a step, not mixed: 127 negatives for each" in capsys.readouterr().out

@@ -3,14 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusemix.latents.batches import (
-    distinct_pairs,
-    draw_batches,
-    epoch_order,
-    first_occurrences,
-    largest_batch,
-    split_links,
-)
+from fusemix.latents import batches as module
+from fusemix.latents.batches import Distinct, Links, block_order, shuffled_by, split_links
 
 
 def captioned(num_left: int, captions: int) -> np.ndarray:
@@ -23,6 +17,11 @@ def some_links(draw):
     return np.array(sorted(pairs), dtype=np.int64)
 
 
+def batches_of(links: np.ndarray, batch_size: int, seed: object = 0, **options: object) -> list[np.ndarray]:
+    per_item = options.pop("per_item", None)
+    return list(Links(links, per_item).batches(batch_size, np.random.default_rng(seed), **options))
+
+
 @given(links=some_links())
 def test_first_occurrences_agree_with_a_plain_loop(links):
     lefts, rights, expected = set(), set(), []
@@ -30,21 +29,23 @@ def test_first_occurrences_agree_with_a_plain_loop(links):
         expected.append(left not in lefts and right not in rights)
         lefts.add(left)
         rights.add(right)
-    assert first_occurrences(links).tolist() == expected
+    assert Distinct(links).first_occurrences(links).tolist() == expected
 
 
 @given(links=some_links(), most=st.integers(1, 10))
-def test_distinct_pairs_share_no_item_and_none_could_be_added(links, most):
-    chosen = links[distinct_pairs(links, most)]
+def test_what_is_chosen_shares_no_item_and_nothing_could_be_added(links, most):
+    distinct = Distinct(links)
+    distinct.first_occurrences(links[::-1])  # what was seen before must not matter
+    chosen = links[distinct.choose(links, most)]
     assert len(np.unique(chosen[:, 0])) == len(np.unique(chosen[:, 1])) == len(chosen) <= most
     if len(chosen) < most:
         assert all(left in chosen[:, 0] or right in chosen[:, 1] for left, right in links)
 
 
 @settings(deadline=None)
-@given(links=some_links(), batch_size=st.integers(1, 6), seed=st.integers(0, 99))
-def test_no_batch_holds_an_item_twice_and_no_link_comes_twice(links, batch_size, seed):
-    batches = list(draw_batches(links, batch_size, np.random.default_rng(seed)))
+@given(links=some_links(), batch_size=st.integers(1, 6), seed=st.integers(0, 99), by_block=st.booleans())
+def test_no_batch_holds_an_item_twice_and_no_link_comes_twice(links, batch_size, seed, by_block):
+    batches = batches_of(links, batch_size, seed, by_block=by_block)
     for batch in batches:
         assert len(batch) == batch_size
         assert len(np.unique(batch[:, 0])) == len(np.unique(batch[:, 1])) == batch_size
@@ -56,43 +57,96 @@ def test_no_batch_holds_an_item_twice_and_no_link_comes_twice(links, batch_size,
 @settings(deadline=None)
 @given(links=some_links(), batch_size=st.integers(1, 6))
 def test_an_epoch_ends_only_when_what_is_left_fills_no_batch(links, batch_size):
-    batches = list(draw_batches(links, batch_size, np.random.default_rng(0)))
-    drawn = {tuple(link) for batch in batches for link in batch.tolist()}
+    drawn = {tuple(link) for batch in batches_of(links, batch_size) for link in batch.tolist()}
     left_over = np.array([link for link in links.tolist() if tuple(link) not in drawn], dtype=np.int64).reshape(-1, 2)
     # What a greedy choice fills depends on the order it meets the links in, and a maximal choice is
     # never smaller than half of a largest one.
-    assert len(distinct_pairs(left_over, batch_size * 2)) < 2 * batch_size
+    assert len(Distinct(links).choose(left_over, batch_size * 2)) < 2 * batch_size
+
+
+@settings(deadline=None)
+@given(links=some_links(), per_item=st.integers(1, 4), batch_size=st.integers(1, 4), seed=st.integers(0, 99))
+def test_groups_hold_linked_items_and_share_none_with_other_groups_of_a_batch(links, per_item, batch_size, seed):
+    known = {tuple(link) for link in links.tolist()}
+    seen: list[int] = []
+    for batch in batches_of(links, batch_size, seed, per_item=per_item):
+        assert batch.shape == (batch_size, 1 + per_item)
+        owner: dict[int, int] = {}
+        for left, *rights in batch.tolist():
+            assert {(left, right) for right in rights} <= known
+            assert all(owner.setdefault(right, left) == left for right in rights)
+        seen += batch[:, 0].tolist()
+    assert len(seen) == len(set(seen)), "each left item has one turn an epoch"
+
+
+def test_several_links_of_an_item_are_taken_alike_often_and_not_twice_at_once():
+    links = captioned(20, 5)
+    taken = np.zeros(100, dtype=int)
+    for seed in range(300):
+        for batch in batches_of(links, 20, seed, per_item=2):
+            assert (batch[:, 1] != batch[:, 2]).all()
+            taken[batch[:, 1:]] += 1
+    assert taken.sum() == 300 * 40
+    assert abs(taken - 120).max() < 50  # five standard deviations
 
 
 @pytest.mark.parametrize(("num_left", "captions", "batch_size"), [(600, 5, 400), (1000, 1, 64), (50, 5, 50)])
-def test_nearly_every_pair_is_seen_in_an_epoch(num_left, captions, batch_size):
+@pytest.mark.parametrize("by_block", [False, True])
+def test_nearly_every_pair_is_seen_in_an_epoch(num_left, captions, batch_size, by_block, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 16)
     links = captioned(num_left, captions)
-    seen = sum(len(batch) for batch in draw_batches(links, batch_size, np.random.default_rng(0)))
+    seen = sum(len(batch) for batch in batches_of(links, batch_size, by_block=by_block))
     assert seen > len(links) - 2 * batch_size
 
 
 def test_a_batch_of_all_pictures_can_be_filled():
-    batches = list(draw_batches(captioned(50, 5), 50, np.random.default_rng(0)))
-    assert len(batches) == 5
+    assert len(batches_of(captioned(50, 5), 50)) == 5
 
 
-def test_the_order_is_a_permutation_that_deals_each_items_links_to_rounds():
+def test_the_links_of_one_item_lie_far_apart_in_an_epoch():
     links = captioned(40, 3)
-    order = epoch_order(links, np.random.default_rng(0))
-    assert sorted(order) == list(range(120))
+    order = np.concatenate(batches_of(links, 1))
+    assert sorted(order[:, 1].tolist()) == list(range(120))
     for start in (0, 40, 80):
-        assert len(np.unique(links[order[start : start + 40], 0])) == 40
+        assert len(np.unique(order[start : start + 40, 0])) == 40
 
 
 def test_the_order_depends_on_the_generator_alone():
     links = captioned(40, 3)
-    same = [epoch_order(links, np.random.default_rng([7, epoch])) for epoch in (0, 0, 1)]
+    same = [np.concatenate(batches_of(links, 4, [7, epoch])) for epoch in (0, 0, 1)]
     assert (same[0] == same[1]).all()
     assert (same[0] != same[2]).any()
+    assert (np.concatenate(batches_of(links[::-1], 4, [7, 0]))[:, 0] == same[0][:, 0]).mean() > 0.9
+
+
+@pytest.mark.parametrize("largest_key", [2, 1 << 55])
+def test_shuffling_by_keys_sorts_them_and_treats_equals_alike(largest_key):
+    keys = np.array([0, largest_key, 0, 1, 0, largest_key])
+    first = np.zeros(6)
+    for seed in range(600):
+        order = shuffled_by(keys, np.random.default_rng(seed))
+        assert (np.diff(keys[order]) >= 0).all()
+        assert sorted(order) == list(range(6))
+        first[order[0]] += 1
+    assert (first[[1, 3, 5]] == 0).all()
+    assert abs(first[[0, 2, 4]] - 200).max() < 60  # five standard deviations
+
+
+def test_an_order_by_blocks_shuffles_windows_of_whole_blocks(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 10)
+    order = block_order(90, 30, np.random.default_rng(0))
+    assert sorted(order) == list(range(90))
+    windows = order.reshape(3, 30)
+    for window in windows:
+        assert len(np.unique(window // 10)) == 3
+        assert (np.diff(window) != 1).mean() > 0.8, "shuffled inside"
+    assert len({tuple(np.unique(window // 10)) for window in windows} & {(0, 1, 2), (3, 4, 5), (6, 7, 8)}) < 3
+    assert sorted(block_order(95, 30, np.random.default_rng(0))) == list(range(95))
 
 
 def test_the_largest_batch_is_the_smaller_side():
-    assert largest_batch(captioned(7, 5)) == 7
+    assert Links(captioned(7, 5)).largest_batch == 7
+    assert Links(captioned(7, 1), per_item=3).largest_batch == 2
 
 
 @given(links=some_links(), holdout=st.floats(0.05, 0.5), seed=st.integers(0, 9))

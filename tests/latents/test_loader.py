@@ -4,79 +4,142 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from latent_samples import pair_set, write_store
 
 from fusemix.errors import ConfigError
-from fusemix.latents.loader import LatentData, gallery_of
-from fusemix.latents.sets import LatentSet
+from fusemix.latents.galleries import gallery_of
+from fusemix.latents.loader import LatentData, own_share
+from fusemix.latents.sets import LatentSet, write_set
+from fusemix.latents.sources import Source
 
 ENCODERS = {"image": ["eyes"], "text": ["words"]}
 
 
-def data_of(train: Path, validation: Path | None = None, **changes: object) -> LatentData:
-    settings = {"holdout": 0.0, "pairs_per_step": 16, "seed": 0, **changes}
+def source_of(train: Path, validation: Path | None = None, **changes: object) -> Source:
+    settings = {"holdout": 0.0, "weight": 1.0, "links_per_item": None, "pairs_per_step": 16, "seed": 0, **changes}
     opened = LatentSet(validation, ENCODERS) if validation else None
-    return LatentData(LatentSet(train, ENCODERS), validation=opened, **settings)
+    source = Source("", LatentSet(train, ENCODERS), validation=opened, **settings)
+    source.reside("device", torch.device("cpu"))
+    return source
 
 
-def test_a_batch_holds_the_latents_of_linked_items(make_set):
+def data_of(*sources: Source, parts: int = 1) -> LatentData:
+    return LatentData(sources, parts=parts, latents_on="device", seed=0)
+
+
+def lefts(data: LatentData, epoch: int = 0, **process: int) -> torch.Tensor:
+    return torch.cat([batch.pairs.left for batch in data.batches(epoch, **process)])
+
+
+@pytest.mark.parametrize("where", ["device", "mapped"])
+def test_a_batch_holds_the_latents_of_linked_items(make_set, where):
     train = make_set("train")
     opened = LatentSet(train, ENCODERS)
-    left, right = (torch.from_numpy(side.take(np.arange(len(side.table)))) for side in opened.sides)
+    left, right = (torch.from_numpy(side.take(np.arange(len(side)))) for side in opened.sides)
     links = {tuple(link) for link in opened.links.tolist()}
-    batches = list(data_of(train, make_set("validation")).train_dataloader())
+    source = source_of(train, make_set("validation"))
+    source.reside(where, torch.device("cpu"))
+    batches = list(data_of(source).batches(0))
     assert len(batches) == 256 // 16
     for batch in batches:
-        for one, other in zip(batch.left, batch.right, strict=True):
+        for one, other in zip(*batch.pairs, strict=True):
             row = (left == one).all(dim=1).nonzero().item()
             column = (right == other).all(dim=1).nonzero().item()
             assert (row, column) in links
 
 
+def test_several_positives_come_block_after_block(make_set):
+    train = make_set("train")
+    opened = LatentSet(train, ENCODERS)
+    left, right = (torch.from_numpy(side.take(np.arange(len(side)))) for side in opened.sides)
+    batch = next(data_of(source_of(train, make_set("validation"), links_per_item=2)).batches(0))
+    assert batch.pairs.right.shape == (32, 8)
+    for place, one in enumerate(batch.pairs.left):
+        row = (left == one).all(dim=1).nonzero().item()
+        found = {(right == batch.pairs.right[place + at]).all(dim=1).nonzero().item() for at in (0, 16)}
+        assert found == {2 * row, 2 * row + 1}
+
+
 def test_every_epoch_has_an_order_of_its_own_that_can_be_had_again(make_set):
-    data = data_of(make_set("train"), make_set("validation"))
+    data = data_of(source_of(make_set("train"), make_set("validation")))
+    assert torch.equal(lefts(data, 3), lefts(data, 3))
+    assert not torch.equal(lefts(data, 3), lefts(data, 4))
+    data.trainer = SimpleNamespace(current_epoch=3, global_rank=0, world_size=1)
+    assert torch.equal(torch.cat([batch.pairs.left for batch in data.train_dataloader()]), lefts(data, 3))
 
-    def epoch(number):
-        data.trainer = SimpleNamespace(current_epoch=number)
-        return torch.cat([batch.left for batch in data.train_dataloader()])
 
-    assert torch.equal(epoch(3), epoch(3))
-    assert not torch.equal(epoch(3), epoch(4))
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("num_processes", [2, 4])
+def test_the_shares_of_processes_make_up_the_batch_of_one(make_set, parts, num_processes):
+    data = data_of(source_of(make_set("train"), make_set("validation")), parts=parts)
+    whole = [batch.pairs.left.view(parts, -1, 12) for batch in data.batches(0)]
+    shares = [
+        [batch.pairs.left.view(parts, -1, 12) for batch in data.batches(0, rank=rank, num_processes=num_processes)]
+        for rank in range(num_processes)
+    ]
+    for step, batch in enumerate(whole):
+        assert torch.equal(torch.cat([share[step] for share in shares], dim=1), batch)
+
+
+def test_a_share_takes_the_same_stretch_of_each_half():
+    rows = np.arange(24).reshape(12, 2)
+    assert own_share(rows, parts=2, rank=1, num_processes=3)[:, 0].tolist() == [4, 6, 16, 18]
+
+
+def test_sets_take_turns_as_often_as_their_weights_say(make_set):
+    validation = make_set("validation")
+    sources = [source_of(make_set("train"), validation), source_of(make_set("more", seed=3), validation, weight=2.5)]
+    drawn = [batch.source for batch in data_of(*sources).batches(0)]
+    assert drawn.count(0) == 16
+    assert drawn.count(1) == 40
+    assert drawn != sorted(drawn)
+    assert drawn != [batch.source for batch in data_of(*sources).batches(1)]
+
+
+def test_an_epoch_has_its_length_where_repeated_items_keep_a_pass_from_filling_it(tmp_path):
+    links = np.column_stack([np.repeat([0, 1, 2, 3], [1, 1, 1, 21]), np.arange(24)])
+    pairs = pair_set(links)
+    write_set(tmp_path / "uneven", pairs, {"name": "made_up", "options": {}})
+    for items, slug in zip(pairs.sides, ("eyes", "words"), strict=True):
+        write_store(tmp_path / "uneven", items, slug, np.arange(len(items) * 2, dtype=np.float32).reshape(-1, 2))
+    source = source_of(tmp_path / "uneven", tmp_path / "uneven", pairs_per_step=4)
+    assert source.num_batches == len(list(data_of(source).batches(0))) == 6
 
 
 def test_validation_gives_all_items_of_both_sides_in_order(make_set):
     validation = make_set("validation", num_left=40)
     opened = LatentSet(validation, ENCODERS)
-    parts = list(data_of(make_set("train"), validation).val_dataloader())
+    parts = list(data_of(source_of(make_set("train"), validation)).val_dataloader())
     for side in opened.sides:
         got = torch.cat([part.latents for part in parts if part.modality == side.modality])
-        assert torch.equal(got, torch.from_numpy(side.take(np.arange(len(side.table)))))
+        assert torch.equal(got, torch.from_numpy(side.take(np.arange(len(side)))))
 
 
 def test_a_holdout_takes_its_pairs_out_of_training(make_set):
-    data = data_of(make_set("train"), holdout=0.25)
-    assert len(data.links) == 192
-    assert len(data.gallery.links) == 64
-    assert not set(data.links[:, 0]) & set(data.gallery.left_rows)
-    assert (
-        data.gallery.left_rows[data.gallery.links[:, 0]] * 2 <= data.gallery.right_rows[data.gallery.links[:, 1]]
-    ).all()
+    source = source_of(make_set("train"), holdout=0.25)
+    assert len(source.links.links) == 192
+    assert source.gallery is not None
+    assert len(source.gallery.links) == 64
+    left_rows, right_rows, links = source.gallery
+    assert not set(source.links.links[:, 0]) & set(left_rows)
+    assert (left_rows[links[:, 0]] * 2 <= right_rows[links[:, 1]]).all()
 
 
 def test_choosing_on_a_test_split_is_refused(make_set):
     with pytest.raises(ConfigError, match="test, a test split. An epoch that is chosen on test makes the test figure"):
-        data_of(make_set("train"), make_set("test"))
+        source_of(make_set("train"), make_set("test"))
 
 
 def test_a_batch_larger_than_the_data_is_refused_with_the_largest_that_fits(make_set):
     with pytest.raises(
         ConfigError, match=r"needs 300 pairs .* only 128 distinct items .* optim.batch_size to 64 or less"
     ):
-        data_of(make_set("train"), make_set("validation"), pairs_per_step=300)
+        source_of(make_set("train"), make_set("validation"), pairs_per_step=300)
 
 
 def test_a_holdout_of_nothing_is_refused(make_set):
     with pytest.raises(ConfigError, match="holds out none"):
-        data_of(make_set("train", num_left=20), holdout=0.01)
+        source_of(make_set("train", num_left=20), holdout=0.01)
 
 
 def test_a_gallery_numbers_its_items_from_nought(make_set):

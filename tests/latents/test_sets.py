@@ -72,7 +72,7 @@ def test_a_set_without_a_usable_pair_is_refused(tmp_path):
     write_store(tmp_path / "set", pairs.left, "eyes", latents(2, 3), [Rejected("picture-0", "read", "gone")])
     write_store(tmp_path / "set", pairs.right, "words", latents(2, 3), [Rejected("text-1", "read", "gone")])
     with pytest.raises(LatentStoreError, match="no pair has latents on both sides"):
-        LatentSet(tmp_path / "set", ENCODERS)
+        _ = LatentSet(tmp_path / "set", ENCODERS).links
 
 
 def test_a_store_made_from_other_items_is_refused(folder, tmp_path):
@@ -190,3 +190,13 @@ def test_a_long_table_of_links_comes_back_as_it_was(tmp_path):
     links = np.unique(draw.integers(0, 600, (200_000, 2)), axis=0)
     write_set(tmp_path / "set", pair_set(links), SOURCE)
     assert (LatentSet(tmp_path / "set", {"image": [], "text": []}).links == links).all()
+
+
+def test_opening_reads_neither_tables_nor_links(folder):
+    """So that it takes as long for a thousand items as for millions."""
+    for path in folder.glob("*.parquet"):
+        path.rename(path.with_suffix(".away"))
+    opened = LatentSet(folder, ENCODERS)
+    assert opened.left.dim == 6
+    with pytest.raises(FileNotFoundError):
+        _ = opened.links

@@ -2,4 +2,10 @@
 
 from fusemix.registry import Registry
 
-LOSSES = Registry("loss", {"info_nce": "fusemix.fusion.losses.info_nce:info_nce"})
+LOSSES = Registry(
+    "loss",
+    {
+        "info_nce": "fusemix.fusion.losses.info_nce:InfoNCE",
+        "sigmoid": "fusemix.fusion.losses.sigmoid:SigmoidLoss",
+    },
+)

@@ -1,96 +1,94 @@
 """Symmetric InfoNCE: each item should pick its partner out of the batch, both ways.
 
-Place in the flow: embeddings of both sides -> a scalar.
-The logits of a batch are never held whole: they are computed tile by tile, and again for the gradient, so that
-memory grows with the batch and not with its square.
+Place in the flow: embeddings of both sides -> a scalar. Tiles: losses/tiles.py; several processes: gathering.py.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from fusemix.interfaces import PairLoss
-
-TILE = 2048
-"""Rows and columns of logits that are held at a time: 16 MB in float32."""
+from fusemix.fusion.gathering import gathered_rows, log_sum_over_processes, num_processes
+from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
 
 
-def info_nce() -> PairLoss:
-    """Mean of the cross-entropies left to right and right to left.
+class InfoNCE(nn.Module):
+    """Mean of the cross-entropies left to right and right to left, over cosines times `logit_scale`.
 
-    Source: van den Oord et al., arXiv:1807.03748, in the symmetric form of Radford et al., arXiv:2103.00020.
-    """
-    return symmetric_info_nce
-
-
-def symmetric_info_nce(
-    left: Float[Tensor, "batch dim"], right: Float[Tensor, "batch dim"], logit_scale: Float[Tensor, ""]
-) -> Float[Tensor, ""]:
-    """Symmetric InfoNCE over cosines times `logit_scale`.
+    Source: van den Oord et al., arXiv:1807.03748, in the symmetric form of Radford et al., arXiv:2103.00020; with
+    several positives the mean over them stands outside of the logarithm, as in arXiv:2004.11362, equation 2.
 
     Args:
-        left, right: unit length; row i of one belongs to row i of the other.
-        logit_scale: 1 / temperature, already exponentiated.
-
-    Returns:
-        At least 0; log(batch) where nothing is told apart.
+        label_smoothing: share of the target that is spread evenly over the batch (Szegedy et al., arXiv:1512.00567), in
+            [0, 1); it keeps logits of unlinked items from being pushed ever further down.
     """
-    with torch.autocast(left.device.type, enabled=False):  # bfloat16 would round logits of 14 to steps of 0.06
-        left, right = (side.to(torch.promote_types(side.dtype, torch.float32)) for side in (left, right))
-        of_partners = (left * right).sum(dim=1)
-        return _MeanLogSum.apply(left, right, logit_scale) - logit_scale * of_partners.mean()
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(
+        self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "columns dim"], logit_scale: Float[Tensor, ""]
+    ) -> Float[Tensor, ""]:
+        """This process's part of the loss; the mean over processes is the loss of the batch.
+
+        Args:
+            left: unit length; own rows of the batch.
+            right: unit length; one block of own rows, or several where an item has several positives.
+            logit_scale: 1 / temperature, already exponentiated.
+
+        Returns:
+            With one process at least 0; log(batch) where nothing is told apart. Smoothing adds to it.
+        """
+        with torch.autocast(left.device.type, enabled=False):
+            left, right, logit_scale = full_precision(left, right, logit_scale)
+            columns = gathered_rows(right)
+            of_partners, of_all = partner_cosines(left, right).mean(), left.mean(dim=0) @ columns.mean(dim=0)
+            expected = torch.lerp(of_partners, of_all, self.label_smoothing)
+            return _MeanLogSum.apply(left, columns, logit_scale) - logit_scale * expected
 
 
 class _MeanLogSum(torch.autograd.Function):
-    """Mean, over all rows and all columns of the logits, of the logarithm of the sum of their exponentials.
+    """Mean, over own rows and over all columns of the logits, of the logarithm of the sum of their exponentials.
 
-    With p the softmax of a logit within its row and q that within its column, its gradient is (p + q) / (2 · batch).
+    With p the softmax of a logit within its row and q that within its column, which goes through all processes, a logit
+    changes the mean over processes as much as a part of (p + q / positives) / (2 · own rows) in this one would.
     """
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, logit_scale: Tensor) -> Tensor:
         of_rows, of_columns = log_sums(left, right, logit_scale)
+        of_columns = log_sum_over_processes(of_columns)
         ctx.save_for_backward(left, right, logit_scale, of_rows, of_columns)
         return (of_rows.mean() + of_columns.mean()) / 2
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: the decorator hides the names
-        ctx: Any, *gradients: Tensor
+        ctx: Any, *given: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         left, right, logit_scale, of_rows, of_columns = ctx.saved_tensors
-        for_left, for_right = torch.zeros_like(left), torch.zeros_like(right)
-        for_scale = torch.zeros_like(logit_scale)
-        for rows, columns in tiles(len(left)):
-            cosines = left[rows] @ right[columns].T
-            logits = cosines * logit_scale
+        num_positives = len(right) // (len(left) * num_processes())
+
+        def weigh(logits: Tensor, rows: slice, columns: slice) -> Tensor:
             weights = (logits - of_rows[rows, None]).exp_()
-            weights += logits.sub_(of_columns[columns]).exp_()
-            for_scale += torch.dot(weights.flatten(), cosines.flatten())
-            for_left[rows].addmm_(weights, right[columns])
-            for_right[columns].addmm_(weights.T, left[rows])
-        factor = gradients[0] / (2 * len(left))
-        return for_left * (factor * logit_scale), for_right * (factor * logit_scale), for_scale * factor
+            return weights.add_(logits.sub_(of_columns[columns]).exp_(), alpha=1 / num_positives)
+
+        factor = given[0] / (2 * len(left))
+        found = gradients(left, right, logit_scale, weigh)
+        return found.left * factor, found.right * factor, found.logit_scale * factor
 
 
 def log_sums(
-    left: Float[Tensor, "batch dim"], right: Float[Tensor, "batch dim"], logit_scale: Float[Tensor, ""]
-) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    left: Float[Tensor, "rows dim"], right: Float[Tensor, "columns dim"], logit_scale: Float[Tensor, ""]
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, " columns"]]:
     """Logarithm of the sum of the exponentials of each row, and of each column, of the logits."""
     of_rows = left.new_full((len(left),), -torch.inf)
-    of_columns = of_rows.clone()
-    for rows, columns in tiles(len(left)):
+    of_columns = left.new_full((len(right),), -torch.inf)
+    for rows, columns in tiles(len(left), len(right), left.device.type):
         logits = (left[rows] @ right[columns].T).mul_(logit_scale)
         of_rows[rows] = torch.logaddexp(of_rows[rows], logits.logsumexp(dim=1))
         of_columns[columns] = torch.logaddexp(of_columns[columns], logits.logsumexp(dim=0))
     return of_rows, of_columns
-
-
-def tiles(batch: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each tile of a square of logits."""
-    parts = [slice(at, at + TILE) for at in range(0, batch, TILE)]
-    return ((rows, columns) for rows in parts for columns in parts)

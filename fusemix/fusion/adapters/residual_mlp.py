@@ -1,14 +1,9 @@
-"""Adapters: small trainable maps from a modality's latents to the shared space.
-
-Place in the flow: LatentBatch -> adapter -> (batch, embedding_dim), before it is brought to unit length.
-"""
+"""The paper's adapter: residual blocks at the width of the latents, then a linear map."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusemix.registry import Registry
-
-ADAPTERS = Registry("adapter", {"residual_mlp": "fusemix.fusion.adapters:residual_mlp"})
+from fusemix.fusion.adapters.dropout import Dropout
 
 
 def residual_mlp(
@@ -38,7 +33,7 @@ class ResidualBlock(nn.Module):
             nn.LayerNorm(dim),
             nn.Linear(dim, expansion * dim),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(expansion * dim, dim),
         )
 

@@ -1,0 +1,150 @@
+"""What a model starts from: statistics of the training set, a closed form, or the weights of another run.
+
+Place in the flow: LatentData, TrainConfig -> a FusionModel's buffers and weights.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fusemix.build.training_data import require_same_encoders, sides_by_modality
+from fusemix.config import TrainConfig
+from fusemix.errors import ConfigError, RunError
+from fusemix.fusion.adapters.affine import StartsLinear
+from fusemix.fusion.closed_form import canonical_maps, pair_moments
+from fusemix.fusion.model import FusionModel
+from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint
+from fusemix.interfaces import LatentBatch, Scorer
+from fusemix.latents.loader import LatentData
+from fusemix.latents.sets import Side
+from fusemix.latents.sources import Source
+
+MOST_ROWS = 500_000
+"""More tell nothing new about means and covariances."""
+ROWS_AT_ONCE = 8192
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
+POWERS = (0.0, 0.5, 1.0)
+
+
+def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
+    """Fit each modality's preprocessing on the items that are trained on."""
+    for modality, side in sides_by_modality(data).items():
+        source = next(source for source in data.sources if modality in source.modalities)
+        rows = np.unique(source.links.links[:, source.modalities.index(modality)])
+        model.preprocessing[modality].fit(_latents_of(side, _sample(rows, seed)))  # pyright: ignore[reportCallIssue]
+
+
+def _sample(rows: np.ndarray, seed: int) -> np.ndarray:
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))]
+
+
+def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Tensor, "rows dim"]]]:
+    def chunks() -> Iterator[Tensor]:
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            yield torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE]))
+
+    return chunks
+
+
+def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Source, scorer: Scorer) -> dict[str, float]:
+    """Let a model's linear parts be the closed form's; returns the ridge and power that were taken.
+
+    Raises:
+        ConfigError: an adapter has no linear part.
+    """
+    adapters = [model.adapters[modality] for modality in source.modalities]
+    for modality, adapter in zip(source.modalities, adapters, strict=True):
+        if not isinstance(adapter, StartsLinear):
+            raise ConfigError(
+                f"the {modality} adapter has no linear part that could start from the closed form. "
+                "Use adapter.name=linear or low_rank_residual."
+            )
+    moments = pair_moments(_pairs_of(model, source, config.seed))
+    dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
+    best = {"recall": -1.0, "ridge": 0.0, "power": 0.0}
+    ridges = RIDGES if config.closed_form.ridge is None else (config.closed_form.ridge,)
+    powers = POWERS if config.closed_form.power is None else (config.closed_form.power,)
+    for ridge in ridges:
+        for power in powers:
+            _set_maps(adapters, canonical_maps(moments, dims=dims, ridge=ridge, power=power))
+            recall = scorer(*_validation_embeddings(model, source))["mean_recall"]
+            best = max(best, {"recall": recall, "ridge": ridge, "power": power}, key=lambda found: found["recall"])
+    _set_maps(adapters, canonical_maps(moments, dims=dims, ridge=best["ridge"], power=best["power"]))
+    return {"ridge": best["ridge"], "power": best["power"]}
+
+
+def _set_maps(adapters: list[Any], maps: Iterable[Any]) -> None:
+    for adapter, found in zip(adapters, maps, strict=True):
+        adapter.start_from(found.weight.float(), found.bias.float())
+
+
+def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+    links = source.links.links
+    links = links[_sample(np.arange(len(links)), seed)]
+
+    def chunks() -> Iterator[LatentBatch]:
+        for at in range(0, len(links), ROWS_AT_ONCE):
+            rows = links[at : at + ROWS_AT_ONCE].T
+            sides = zip(source.train.sides, rows, strict=True)
+            left, right = (model.prepare(side.modality, torch.from_numpy(side.take(r))) for side, r in sides)
+            yield LatentBatch(left, right)
+
+    return chunks
+
+
+def _validation_embeddings(model: FusionModel, source: Source) -> tuple[Tensor, Tensor]:
+    assert source.gallery is not None, "the first set always has something to choose on"
+    with torch.inference_mode():
+        sides = zip(source.validation.sides, source.gallery.rows, strict=True)
+        left, right = (model.embed(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
+    return left, right
+
+
+def start_from_run(model: FusionModel, config: TrainConfig, data: LatentData) -> list[str]:
+    """Take the weights of another run, for the modalities that both have; returns these.
+
+    Raises:
+        RunError: there is no such run, it shares no modality, its encoders or its adapters are others.
+    """
+    path = checkpoint_of(Path(str(config.init_from)))
+    checkpoint = read_checkpoint(path)
+    record = about(checkpoint)
+    shared = {modality: side for modality, side in sides_by_modality(data).items() if modality in record["dims"]}
+    if not shared:
+        raise RunError(f"init_from={path}: it was trained on {', '.join(record['dims'])}, none of which is here.")
+    for modality, side in shared.items():
+        require_same_encoders(config.train, modality, record["encoders"][modality], side)
+    wanted = tuple(f"model.{part}.{modality}." for part in ("adapters", "preprocessing") for modality in shared)
+    weights = {
+        key.removeprefix("model."): value
+        for key, value in checkpoint["state_dict"].items()
+        if key.startswith((*wanted, "model.log_logit_scale"))
+    }
+    _require_same_shapes(path, weights, model.state_dict(), tuple(key.removeprefix("model.") for key in wanted))
+    model.load_state_dict(weights, strict=False)
+    return list(shared)
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The best checkpoint of a run folder, or the checkpoint itself."""
+    return path / CHECKPOINTS / "best.ckpt" if path.is_dir() else path
+
+
+def _require_same_shapes(
+    path: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefixes: tuple[str, ...]
+) -> None:
+    mine = {key for key in wanted if key.startswith(prefixes)}
+    found = {key for key in weights if key.startswith(prefixes)}
+    other = sorted(mine ^ found) + sorted(key for key in mine & found if weights[key].shape != wanted[key].shape)
+    if other:
+        raise RunError(
+            f"init_from={path}: its adapters are built otherwise than those of this run ({', '.join(other[:3])}"
+            f"{', …' if len(other) > 3 else ''}). Give the same adapter, preprocess and embedding_dim."
+        )

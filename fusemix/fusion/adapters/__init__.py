@@ -1,0 +1,17 @@
+"""Adapters: small trainable maps from a modality's latents to the shared space. One file each.
+
+Place in the flow: prepared latents -> adapter -> (batch, embedding_dim), before it is brought to unit length.
+"""
+
+from fusemix.registry import Registry
+
+ADAPTERS = Registry(
+    "adapter",
+    {
+        "residual_mlp": "fusemix.fusion.adapters.residual_mlp:residual_mlp",
+        "bottleneck": "fusemix.fusion.adapters.bottleneck:bottleneck",
+        "gated": "fusemix.fusion.adapters.gated:Gated",
+        "linear": "fusemix.fusion.adapters.linear:Linear",
+        "low_rank_residual": "fusemix.fusion.adapters.low_rank_residual:LowRankResidual",
+    },
+)

@@ -1,0 +1,84 @@
+"""Adapters without a training loop: canonical correlation analysis, and CSA on top of it.
+
+Place in the flow: latents of linked items -> a linear map a side, into one space.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fusemix.interfaces import LatentBatch
+
+PairChunks = Callable[[], Iterable[LatentBatch]]
+"""Gives the pairs that are fitted on, prepared as for an adapter, some at a time, as often as it is called."""
+
+
+class Moments(NamedTuple):
+    """Means and covariances of linked latents, in float64, with the directions in which a side varies."""
+
+    left_mean: Float[Tensor, " left"]
+    right_mean: Float[Tensor, " right"]
+    left_variances: Float[Tensor, " left"]
+    left_directions: Float[Tensor, "left left"]
+    right_variances: Float[Tensor, " right"]
+    right_directions: Float[Tensor, "right right"]
+    covariance: Float[Tensor, "left right"]
+
+
+class LinearMap(NamedTuple):
+    """latents @ weight.T + bias."""
+
+    weight: Float[Tensor, "dims dim"]
+    bias: Float[Tensor, " dims"]
+
+
+def pair_moments(chunks: PairChunks) -> Moments:
+    """Means and covariances over pairs."""
+    totals, count = [torch.zeros(()), torch.zeros(())], 0
+    for chunk in chunks():
+        totals = [total + side.double().sum(dim=0) for total, side in zip(totals, chunk, strict=True)]
+        count += len(chunk.left)
+    left_mean, right_mean = (total / count for total in totals)
+    of_left, of_right, of_both = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for chunk in chunks():
+        left, right = chunk.left.double() - left_mean, chunk.right.double() - right_mean
+        of_left, of_right, of_both = of_left + left.T @ left, of_right + right.T @ right, of_both + left.T @ right
+    left_variances, left_directions = torch.linalg.eigh(of_left / count)
+    right_variances, right_directions = torch.linalg.eigh(of_right / count)
+    return Moments(
+        left_mean, right_mean, left_variances, left_directions, right_variances, right_directions, of_both / count
+    )
+
+
+def canonical_maps(moments: Moments, *, dims: int, ridge: float, power: float) -> tuple[LinearMap, LinearMap]:
+    """Maps of both sides under which linked items correlate most.
+
+    Regularised canonical correlation analysis (Vinod 1976): the directions are the singular vectors of
+    Cxx^-1/2 Cxy Cyy^-1/2, with ridges on Cxx and Cyy, and their singular values are the correlations. With a power of
+    1, cosines weigh each direction by its squared correlation, as CSA does (Li et al., "CSA: Data-efficient Mapping of
+    Unimodal Features to Multimodal Features", ICLR 2025, arXiv:2410.07610).
+
+    Args:
+        moments: of the linked latents.
+        dims: directions kept, of which there are no more than the narrower side is wide.
+        ridge: above 0; added to each variance, in multiples of the side's mean variance.
+        power: of the correlation, by which a direction is scaled; 0 leaves plain CCA.
+    """
+    left_root = _inverse_root(moments.left_variances, moments.left_directions, ridge)
+    right_root = _inverse_root(moments.right_variances, moments.right_directions, ridge)
+    left, correlations, right = torch.linalg.svd(left_root @ moments.covariance @ right_root, full_matrices=False)
+    scale = correlations[:dims].clamp(0, 1) ** power
+    left_weight = (left_root @ left[:, :dims] * scale).T
+    right_weight = (right_root @ right[:dims].T * scale).T
+    return (
+        LinearMap(left_weight, -left_weight @ moments.left_mean),
+        LinearMap(right_weight, -right_weight @ moments.right_mean),
+    )
+
+
+def _inverse_root(variances: Tensor, directions: Tensor, ridge: float) -> Tensor:
+    variances = variances.clamp(min=0)
+    return (directions * (variances + ridge * variances.mean()).rsqrt()) @ directions.T

@@ -1,0 +1,61 @@
+"""Batches that are spread over processes: rows of all of them, with gradient.
+
+Place in the flow: this process's rows -> those of all processes -> a loss.
+With one process every function here gives its argument back, so that a loss is written once.
+
+Each process returns a loss whose mean over processes is that of the whole batch. DDP averages gradients over processes,
+and the gradient of `gathered_rows` sums what all processes did with a row; so adapters and temperature get exactly the
+gradient that one process would give them on the same batch.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def num_processes() -> int:
+    """How many processes share a batch."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own_rank() -> int:
+    """Which of them this one is, from 0."""
+    return dist.get_rank() if num_processes() > 1 else 0
+
+
+def gathered_rows(rows: Float[Tensor, "own dim"]) -> Float[Tensor, "all dim"]:
+    """Rows of all processes, in order of ranks; each process must give as many."""
+    return rows if num_processes() == 1 else _Gathered.apply(rows)  # pyright: ignore[reportReturnType]
+
+
+def log_sum_over_processes(values: Float[Tensor, " columns"]) -> Float[Tensor, " columns"]:
+    """Logarithm of the sum, over processes, of the exponentials of each entry; without gradient."""
+    if num_processes() == 1:
+        return values
+    return torch.stack(_of_all(values)).logsumexp(dim=0)
+
+
+def _of_all(own: Tensor) -> list[Tensor]:
+    parts = [torch.empty_like(own) for _ in range(num_processes())]
+    dist.all_gather(parts, own.contiguous())
+    return parts
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.own = slice(own_rank() * len(rows), (own_rank() + 1) * len(rows))
+        return torch.cat(_of_all(rows))
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: the decorator hides the names
+        ctx: Any, *gradients: Tensor
+    ) -> Tensor:
+        total = gradients[0].contiguous()
+        dist.all_reduce(total)
+        return total[ctx.own]

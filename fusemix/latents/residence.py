@@ -1,0 +1,119 @@
+"""Where latents are kept while adapters are trained: on the device, in pinned memory of the host, or on disk.
+
+Place in the flow: Side -> Residence -> rows of a batch on the device, gathered in one call.
+"""
+
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from fusemix.environment import available_memory
+from fusemix.errors import ConfigError
+from fusemix.latents.sets import Side
+
+Where = Literal["auto", "device", "pinned", "mapped"]
+SHARE_OF_DEVICE = 0.6
+"""Of a device's free memory that latents may take; the rest is for the step."""
+SHARE_OF_HOST = 0.5
+ROWS_AT_ONCE = 65_536
+
+
+@runtime_checkable
+class Residence(Protocol):
+    """Latents of one side."""
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
+        """Rows in the order asked for, in the dtype of the store; on the device, or on their way to it."""
+        ...
+
+
+def choose(where: Where, num_bytes: int, device: torch.device) -> tuple[Where, str]:
+    """Where latents are going to live, and why.
+
+    Args:
+        where: what was asked for; `auto` takes the first of device, pinned and mapped that has room.
+        num_bytes: of all latents that are trained on.
+        device: that the adapters are on. A CPU's own memory is the host's, and nothing there is pinned.
+
+    Raises:
+        ConfigError: pinned memory was asked for and the device is a CPU.
+    """
+    room = _free(device) * (SHARE_OF_HOST if device.type == "cpu" else SHARE_OF_DEVICE)
+    size = f"{num_bytes / 1e9:,.3f} GB"
+    if where == "pinned" and device.type != "cuda":
+        raise ConfigError("latents_on=pinned speeds up copies to a GPU, and there is none here. Use device or mapped.")
+    if where != "auto":
+        return where, f"{size}, as asked for"
+    if num_bytes <= room:
+        return "device", f"{size} of {room / 1e9:,.1f} GB that may be used there"
+    if device.type == "cuda" and num_bytes <= available_memory() * SHARE_OF_HOST:
+        return "pinned", f"{size} do not fit into {room / 1e9:,.1f} GB on the device"
+    return "mapped", f"{size} do not fit into memory; links that lie together on disk are read together"
+
+
+def _free(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
+
+
+def reside(side: Side, where: Where, device: torch.device) -> Residence:
+    """Bring the latents of a side to where they are going to live."""
+    if where == "device":
+        return OnDevice(side, device)
+    return Pinned(side, device) if where == "pinned" else Mapped(side, device)
+
+
+class OnDevice:
+    """All latents of a side in the device's memory."""
+
+    def __init__(self, side: Side, device: torch.device) -> None:
+        self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side), device=device)
+        _copy(side, self._latents)
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
+        """Rows; see `Residence`."""
+        return self._latents.index_select(0, _sent(torch.from_numpy(rows), self._latents.device))
+
+
+class Pinned:
+    """All latents of a side in the host's memory, where a GPU can fetch what was gathered while it computes."""
+
+    def __init__(self, side: Side, device: torch.device) -> None:
+        self._device = device
+        self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side), pin_memory=True)
+        _copy(side, self._latents)
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
+        """Rows; see `Residence`."""
+        return _sent(self._latents.index_select(0, torch.from_numpy(rows)), self._device)
+
+
+class Mapped:
+    """Latents that stay on disk."""
+
+    def __init__(self, side: Side, device: torch.device) -> None:
+        self._side, self._device = side, device
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
+        """Rows; see `Residence`. Read in the order of the disk."""
+        distinct, places = np.unique(rows, return_inverse=True)
+        return _sent(torch.from_numpy(self._side.take(distinct)[places]), self._device)
+
+
+def _dtype(side: Side) -> torch.dtype:
+    return torch.from_numpy(side.take(np.arange(0))).dtype
+
+
+def _copy(side: Side, to: Tensor) -> None:
+    for at in range(0, len(side), ROWS_AT_ONCE):
+        rows = np.arange(at, min(at + ROWS_AT_ONCE, len(side)))
+        to[at : at + len(rows)] = torch.from_numpy(side.take(rows))
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cpu":
+        return values
+    pinned = values.pin_memory() if device.type == "cuda" and not values.is_pinned() else values
+    return pinned.to(device, non_blocking=True)

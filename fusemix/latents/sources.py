@@ -1,0 +1,131 @@
+"""One set to train on, and the items that are held out to choose the best epoch on.
+
+Place in the flow: LatentSet(s) -> Source -> loader.py, which draws from one or several of them.
+"""
+
+from collections.abc import Iterator
+from itertools import chain, count, islice
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from fusemix.errors import ConfigError
+from fusemix.interfaces import LatentBatch
+from fusemix.latents.batches import Links, split_links
+from fusemix.latents.galleries import Gallery, gallery_of
+from fusemix.latents.residence import Residence, Where, reside
+from fusemix.latents.sets import LatentSet
+
+
+class Source:
+    """Training pairs of one latent set.
+
+    Args:
+        name: of the set in this run; empty for the first one.
+        train: set to train on.
+        validation: set to choose on; None holds out a share of `train`.
+        holdout: that share, in (0, 1); 0 with neither leaves nothing to choose on.
+        weight: passes over the set in an epoch.
+        links_per_item: see `batches.Links`.
+        pairs_per_step: groups in a batch, before mixing.
+        seed: of order and holdout.
+
+    Attributes:
+        gallery: items to choose on, or None.
+        validation: the set that these are of.
+        num_batches: in an epoch.
+
+    Raises:
+        ConfigError: a batch would be larger than the distinct items there are, or the validation set is a test split.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        train: LatentSet,
+        *,
+        validation: LatentSet | None,
+        holdout: float,
+        weight: float,
+        links_per_item: int | None,
+        pairs_per_step: int,
+        seed: int,
+    ) -> None:
+        self.name, self.train, self.validation = name, train, validation or train
+        self.pairs_per_step, self._seed = pairs_per_step, seed
+        links, self.gallery = _divided(train, validation, holdout, seed)
+        self.links = Links(links, links_per_item)
+        self._by_block = False
+        _require_a_batch(self)
+        self.num_batches = max(1, round(weight * (len(self.links) // pairs_per_step)))
+        self._sides: tuple[Residence, Residence] | None = None
+
+    @property
+    def modalities(self) -> tuple[str, str]:
+        """Of the left and of the right."""
+        return self.train.left.modality, self.train.right.modality
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its latents."""
+        stores = [store.manifest for side in self.train.sides for store in side.stores]
+        return sum(manifest.num_rows * manifest.dim * np.dtype(manifest.dtype).itemsize for manifest in stores)
+
+    def reside(self, where: Where, device: torch.device) -> None:
+        """Bring its latents to where they are going to live."""
+        self._by_block = where == "mapped"
+        left, right = (reside(side, where, device) for side in self.train.sides)
+        self._sides = left, right
+
+    def batches(self, epoch: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        """Rows of the batches of one epoch; the same for the same seed and epoch.
+
+        There are `num_batches` always: where items that occur often keep a pass from giving as many, another is begun.
+        """
+        passes = (self._pass(epoch, number) for number in count())
+        return islice(chain.from_iterable(passes), self.num_batches)
+
+    def _pass(self, epoch: int, number: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        generator = np.random.default_rng([self._seed, epoch, number])
+        return self.links.batches(self.pairs_per_step, generator, by_block=self._by_block)
+
+    def latents(self, rows: Int64[np.ndarray, "batch items"]) -> LatentBatch:
+        """Latents of a batch on the device: the left ones, and block after block those of the right."""
+        assert self._sides is not None, "reside() comes first"
+        return LatentBatch(self._sides[0].take(rows[:, 0]), self._sides[1].take(rows[:, 1:].T.ravel()))
+
+
+def _divided(
+    train: LatentSet, validation: LatentSet | None, holdout: float, seed: int
+) -> tuple[Int64[np.ndarray, "train 2"], Gallery | None]:
+    if validation is not None:
+        return train.links, gallery_of(_not_test(validation))
+    if holdout == 0:
+        return train.links, None
+    links, held_out = split_links(train.links, holdout, seed)
+    if len(held_out) == 0:
+        raise ConfigError(
+            f"holdout={holdout} of the {len(train.links):,} links of {train.name} holds out none, since items that "
+            "share a link stay together. Give a larger holdout, or a validation set."
+        )
+    return links, gallery_of(train, held_out)
+
+
+def _not_test(validation: LatentSet) -> LatentSet:
+    if validation.description["split"] == "test":
+        raise ConfigError(
+            f"validation is {validation.folder}, a test split. An epoch that is chosen on test makes the test figure "
+            "meaningless. Give a validation split, or hold out a part of train with holdout=0.1."
+        )
+    return validation
+
+
+def _require_a_batch(source: Source) -> None:
+    if next(source.links.batches(source.pairs_per_step, np.random.default_rng(0)), None) is None:
+        most = source.links.largest_batch
+        raise ConfigError(
+            f"a step needs {source.pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
+            f"may occur twice, but {source.train.name} has only {most:,} distinct items on its smaller side, so no "
+            f"batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none)."
+        )

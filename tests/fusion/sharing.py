@@ -1,0 +1,70 @@
+"""Losses of a batch that processes share over gloo, for test_processes.py: what each process finds goes into a file."""
+
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusemix.fusion.losses import LOSSES
+from fusemix.fusion.losses.structure import structure_divergence
+
+ROWS, POSITIVES = 12, 2
+NAMES = [*LOSSES.names(), "structure", "smoothed"]
+
+
+class Towers(nn.Module):
+    """Two adapters, a temperature and a loss, in float64."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right = nn.Linear(5, 4), nn.Linear(6, 4)
+        self.log_scale = nn.Parameter(torch.tensor(2.0))
+        options = {"label_smoothing": 0.2} if name == "smoothed" else {}
+        kind = name if name in LOSSES.names() else "info_nce"
+        self.loss = LOSSES.build(kind, options)
+        self.with_structure = name == "structure"
+        self.double()
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        one, other = F.normalize(self.left(left), dim=1), F.normalize(self.right(right), dim=1)
+        loss = self.loss(one, other, self.log_scale.exp())
+        if self.with_structure:
+            loss = loss + structure_divergence(left, one, 0.1) + structure_divergence(right, other, 0.1)
+        return loss
+
+
+def batch(step: int) -> tuple[Tensor, Tensor]:
+    """The whole batch; the right side in blocks of positives."""
+    generator = torch.Generator().manual_seed(step)
+    draw = {"generator": generator, "dtype": torch.float64}
+    return torch.randn(ROWS, 5, **draw), torch.randn(POSITIVES, ROWS, 6, **draw)
+
+
+def ten_steps(name: str, rank: int, num_processes: int) -> dict[str, list[Tensor]]:
+    """Losses, first gradients and last weights of ten optimiser steps on this process's share of each batch."""
+    towers = Towers(name)
+    model = nn.parallel.DistributedDataParallel(towers) if num_processes > 1 else towers
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+    losses, first = [], []
+    for step in range(10):
+        left, right = batch(step)
+        own = slice(rank * ROWS // num_processes, (rank + 1) * ROWS // num_processes)
+        loss = model(left[own], right[:, own].reshape(-1, 6))
+        optimizer.zero_grad()
+        loss.backward()
+        first = first or [p.grad.clone() for p in towers.parameters()]
+        optimizer.step()
+        losses.append(loss.detach())
+    return {"losses": losses, "gradients": first, "weights": [p.detach() for p in towers.parameters()]}
+
+
+def work(rank: int, num_processes: int, folder: str) -> None:
+    """What each process does."""
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=num_processes)
+    found = {name: ten_steps(name, rank, num_processes) for name in NAMES}
+    torch.save(found, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()

@@ -1,0 +1,74 @@
+"""One batch shared by several processes gives what one process gives: on a GPU each, over NCCL; here over gloo."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from sharing import NAMES, ten_steps, work
+
+from fusemix.commands import train
+from fusemix.errors import ConfigError
+from fusemix.fusion.runs import read_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def shared(request, tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("shared")
+    mp.spawn(work, (request.param, str(folder)), nprocs=request.param)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_and_ten_steps_of_processes_that_share_a_batch_are_those_of_one(name, shared):
+    alone = ten_steps(name, 0, 1)
+    losses = torch.stack([torch.stack(found[name]["losses"]) for found in shared]).mean(dim=0)
+    torch.testing.assert_close(losses, torch.stack(alone["losses"]), rtol=1e-10, atol=1e-12)
+    for found in shared:
+        for part in ("gradients", "weights"):
+            torch.testing.assert_close(found[name][part], alone[part], rtol=1e-8, atol=1e-10)
+
+
+def settings(make_set, out: Path, *changes: str) -> list[str]:
+    return [
+        f"train={make_set('train')}",
+        f"validation={make_set('validation', num_left=40, seed=1)}",
+        "encoders={image: [eyes], text: [words]}",
+        f"out={out}",
+        "embedding_dim=8",
+        "adapter.options={num_blocks: 1, dropout: 0.0}",
+        "optim={batch_size: 12, max_epochs: 2, warmup_steps: 5}",
+        "accelerator=cpu",
+        "precision=64-true",
+        *changes,
+    ]
+
+
+@pytest.mark.parametrize("mixup", ["per_batch", "per_pair"])
+@pytest.mark.parametrize("devices", [2, 3])
+def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, devices):
+    one, several = tmp_path / "one", tmp_path / "several"
+    train.main(settings(make_set, one, f"mixup.name={mixup}"))
+    command = [sys.executable, "train.py", *settings(make_set, several, f"mixup.name={mixup}", f"devices={devices}")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"12 pairs a step, over {devices} processes, mixed from 24: 11 negatives for each left item" in done.stdout
+    for name in ("last", "best"):
+        here, there = (read_checkpoint(run / "checkpoints" / f"{name}.ckpt") for run in (one, several))
+        assert here["global_step"] == there["global_step"]
+        for key, value in here["state_dict"].items():
+            torch.testing.assert_close(there["state_dict"][key], value, rtol=1e-6, atol=1e-9)
+    logged = [(run / "metrics.csv").read_text().splitlines() for run in (one, several)]
+    losses = [
+        [float(row.split(",")[lines[0].split(",").index("train/loss")] or 0) for row in lines[1:]] for lines in logged
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(make_set, tmp_path):
+    with pytest.raises(ConfigError, match="batch_size=12 pairs cannot be shared by 5 devices. .* such as 10"):
+        train.main(settings(make_set, tmp_path / "run", "devices=5"))

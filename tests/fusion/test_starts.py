@@ -1,0 +1,129 @@
+"""What a run starts from: a closed form, statistics of its training set, another run."""
+
+import numpy as np
+import pytest
+import torch
+from training import arguments, recalls, weights
+
+from fusemix.commands import eval_retrieval, train
+from fusemix.errors import ConfigError, RunError
+from fusemix.fusion.runs import about, read_checkpoint, trained_model
+from fusemix.latents.sets import LatentSet
+
+LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epochs": 2}
+
+
+def test_the_closed_form_needs_no_training_loop_and_is_evaluated_like_any_run(make_set, tmp_path, capsys):
+    best = train.main(arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
+    printed = capsys.readouterr().out
+    assert "closed form with ridge 0.1" in printed
+    assert "pairs a step" not in printed
+    found = recalls(tmp_path / "run") or [0.0]
+    sets = [f"run={tmp_path / 'run'}", f"latents={make_set('test', num_left=60, seed=2)}", f"out={tmp_path / 'report'}"]
+    report = eval_retrieval.main([*sets, "ks=[1]", "num_examples=0", "device=cpu"])
+    assert (
+        '"text_to_image/recall_at_1": 0.9' in report.read_text()
+        or '"text_to_image/recall_at_1": 1.0' in report.read_text()
+    )
+    assert found
+    assert trained_model(read_checkpoint(best)).num_parameters() == {"image": 13 * 8, "text": 9 * 8}
+    train.main(arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
+    assert "is trained already" in capsys.readouterr().out
+
+
+def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
+    train.main(arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
+    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "warm_start": "true"}
+    train.main(
+        arguments(
+            make_set,
+            tmp_path / "warm",
+            adapter__name="low_rank_residual",
+            adapter__options="{}",
+            optim__max_epochs=1,
+            **still,
+        )
+    )
+    closed, warm = weights(tmp_path / "csa"), weights(tmp_path / "warm")
+    for side in ("image", "text"):
+        key = f"model.adapters.{side}.linear.weight"
+        torch.testing.assert_close(warm[key], closed[key], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("way", [{"method": "csa"}, {"warm_start": "true"}])
+def test_an_adapter_without_a_linear_part_cannot_start_from_the_closed_form(make_set, tmp_path, way):
+    with pytest.raises(ConfigError, match="the image adapter has no linear part .* adapter.name=linear"):
+        train.main(arguments(make_set, tmp_path / "run", **way))
+
+
+def test_preprocessing_is_fitted_on_the_training_set_and_kept(make_set, tmp_path):
+    changes = {"preprocess": "[standardise]", "optim__max_epochs": 1, "holdout": 0.25}
+    best = train.main([a for a in arguments(make_set, tmp_path / "run", **changes) if not a.startswith("validation")])
+    side = LatentSet(make_set("again"), {"image": ["eyes"], "text": ["words"]}).left
+    record = read_checkpoint(best)
+    kept = record["state_dict"]["model.preprocessing.image.steps.0.mean"]
+    everything = torch.from_numpy(side.take(np.arange(len(side)))).mean(dim=0)
+    assert 0 < (kept - everything).abs().max() < 0.3, "held-out items took no part"
+    embedded = trained_model(record).embed("image", torch.from_numpy(side.take(np.arange(5))))
+    assert embedded.isfinite().all()
+
+
+def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
+    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=3, preprocess="[standardise]"))
+    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 1, "preprocess": "[standardise]"}
+    train.main(arguments(make_set, tmp_path / "second", init_from=tmp_path / "first", **still))
+    assert f"weights of image, text are those of {tmp_path / 'first'}" in capsys.readouterr().out
+    before, after = weights(tmp_path / "first", "best"), weights(tmp_path / "second")
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, atol=1e-6, rtol=0)
+    record = about(read_checkpoint(tmp_path / "second" / "checkpoints" / "last.ckpt"))
+    assert len(record["init_from"]) == 64
+
+
+def test_a_start_that_does_not_fit_is_refused(make_set, tmp_path):
+    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=1))
+    out = tmp_path / "second"
+    with pytest.raises(RunError, match="its adapters are built otherwise .* Give the same adapter"):
+        train.main(arguments(make_set, out, init_from=tmp_path / "first", embedding_dim=5))
+    with pytest.raises(RunError, match="there is no checkpoint"):
+        train.main(arguments(make_set, out, init_from=tmp_path / "nothing"))
+    assert not out.exists()
+
+
+def test_three_modalities_share_one_space(make_set, tmp_path):
+    """Text with images, and text with sounds; the text adapter serves both."""
+    sounds = make_set("sounds", seed=4, left="audio")
+    held_out = make_set("held_out", seed=5, num_left=40, left="audio")
+    also = f"{{sounds: {{train: {sounds}, validation: {held_out}}}}}"
+    three = {"encoders": "{image: [eyes], text: [words], audio: [eyes]}", "also": also, "mixup__name": "none"}
+    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=30, optim__lr=0.01, **three))
+    model = trained_model(read_checkpoint(best))
+    assert sorted(model.dims) == ["audio", "image", "text"]
+    with_sounds = recalls(tmp_path / "run", "validation/sounds/mean_recall")
+    with_images, mean = (
+        recalls(tmp_path / "run", f"validation/{name}") for name in ("text_to_image/recall_at_1", "mean_recall")
+    )
+    assert with_sounds[-1] > 0.5
+    assert with_images[-1] > 0.3
+    assert len(mean) == 30
+    # A new run may take over the modalities that it shares with another.
+    train.main(arguments(make_set, tmp_path / "two", init_from=best, optim__max_epochs=1))
+
+
+def test_a_set_whose_encoders_differ_is_refused(make_set, tmp_path):
+    sounds = make_set("sounds", seed=4, left="audio")
+    manifest = sounds / "text" / "words" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"family": "words"', '"family": "letters"'))
+    three = {"encoders": "{image: [eyes], text: [words], audio: [eyes]}", "also": f"{{sounds: {{train: {sounds}}}}}"}
+    with pytest.raises(RunError, match=r"(?s)sounds: its text latents were not made like.*'letters', now 'words'"):
+        train.main(arguments(make_set, tmp_path / "run", **three))
+
+
+def test_a_validation_set_of_other_modalities_is_refused(make_set, tmp_path):
+    other = make_set("others", left="audio")
+    with pytest.raises(RunError, match="others pairs audio and text, but .*train does not"):
+        train.main(
+            arguments(
+                make_set, tmp_path / "run", validation=other, encoders="{image: [eyes], text: [words], audio: [eyes]}"
+            )
+        )
