@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from fusemix.interfaces import TrainBatch
 from fusemix.latents.ahead import ahead
@@ -139,6 +139,6 @@ class _Validation(IterableDataset):
             yield ValidationRows(index, side.modality, torch.from_numpy(side.take(rows)))
 
 
-def _unbatched(dataset: IterableDataset) -> DataLoader:
+def _unbatched(dataset: Dataset) -> DataLoader:
     # A generator of its own: a DataLoader without one draws from the global state, which is dropout's.
     return DataLoader(dataset, batch_size=None, generator=torch.Generator())
