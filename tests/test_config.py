@@ -69,7 +69,13 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         ),
         (TrainConfig, [*TRAIN, "resume=true", "overwrite=true"], "give only one of them"),
         (TrainConfig, [*TRAIN, "warm_start=true", "method=csa"], "neither init_from nor method=csa goes with it"),
-        (TrainConfig, [*TRAIN, "method=csa", "init_from=runs/a"], "neither also nor init_from goes with it"),
+        (
+            TrainConfig,
+            [*TRAIN, "method=csa", "init_from=runs/a"],
+            "neither init_from nor closed_form.share goes with it",
+        ),
+        (TrainConfig, [*TRAIN, "also.more.train=a", "warm_start=true"], "the closed form solves for two modalities"),
+        (TrainConfig, [*TRAIN, "closed_form.share=1.5"], "closed_form.share is 1.5, but must lie between"),
         (
             TrainConfig,
             [*TRAIN, "also.more={train: a, validation: b, holdout: 0.1}"],

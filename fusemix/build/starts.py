@@ -5,7 +5,7 @@ Place in the flow: LatentData, TrainConfig -> a FusionModel's buffers and weight
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fusemix.build.training_data import require_same_encoders, sides_by_modality
-from fusemix.config import TrainConfig
+from fusemix.config import ClosedFormConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters.affine import StartsLinear
-from fusemix.fusion.closed_form import canonical_maps, pair_moments
+from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint
 from fusemix.interfaces import LatentBatch, Scorer
@@ -27,8 +27,17 @@ from fusemix.latents.sources import Source
 MOST_ROWS = 500_000
 """More tell nothing new about means and covariances."""
 ROWS_AT_ONCE = 8192
-RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
-POWERS = (0.0, 0.5, 1.0)
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+CHOICES = {"left_ridge": RIDGES, "right_ridge": RIDGES, "power": (0.0, 0.5, 0.75, 1.0)}
+"""Settings of the closed form that are tried on validation."""
+
+
+class ClosedForm(NamedTuple):
+    """Settings of `canonical_maps`."""
+
+    left_ridge: float
+    right_ridge: float
+    power: float
 
 
 def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
@@ -53,14 +62,15 @@ def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Ten
     return chunks
 
 
-def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Source, scorer: Scorer) -> dict[str, float]:
-    """Let a model's linear parts be the closed form's; returns the ridge and power that were taken.
+def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Source, scorer: Scorer) -> ClosedForm:
+    """Put the closed form where the settings want it: into the adapters, or beside them; returns what was chosen.
 
     Raises:
-        ConfigError: an adapter has no linear part.
+        ConfigError: it is to go into an adapter that has no linear part.
     """
-    adapters = [model.adapters[modality] for modality in source.modalities]
-    for modality, adapter in zip(source.modalities, adapters, strict=True):
+    beside = config.closed_form.share > 0
+    places = [(model.beside if beside else model.adapters)[modality] for modality in source.modalities]
+    for modality, adapter in zip(source.modalities, places, strict=True):
         if not isinstance(adapter, StartsLinear):
             raise ConfigError(
                 f"the {modality} adapter has no linear part that could start from the closed form. "
@@ -68,21 +78,31 @@ def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Sour
             )
     moments = pair_moments(_pairs_of(model, source, config.seed))
     dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
-    best = {"recall": -1.0, "ridge": 0.0, "power": 0.0}
-    ridges = RIDGES if config.closed_form.ridge is None else (config.closed_form.ridge,)
-    powers = POWERS if config.closed_form.power is None else (config.closed_form.power,)
-    for ridge in ridges:
-        for power in powers:
-            _set_maps(adapters, canonical_maps(moments, dims=dims, ridge=ridge, power=power))
-            recall = scorer(*_validation_embeddings(model, source))["mean_recall"]
-            best = max(best, {"recall": recall, "ridge": ridge, "power": power}, key=lambda found: found["recall"])
-    _set_maps(adapters, canonical_maps(moments, dims=dims, ridge=best["ridge"], power=best["power"]))
-    return {"ridge": best["ridge"], "power": best["power"]}
+    prepared = _validation_latents(model, source)
+
+    def recall(setting: ClosedForm) -> float:
+        maps = canonical_maps(moments, dims=dims, **setting._asdict())
+        return scorer(*(mapped(side, found) for side, found in zip(prepared, maps, strict=True)))["mean_recall"]
+
+    chosen = climbed(recall, config.closed_form)
+    for place, found in zip(places, canonical_maps(moments, dims=dims, **chosen._asdict()), strict=True):
+        place.start_from(found.weight.float(), found.bias.float())
+    return chosen
 
 
-def _set_maps(adapters: list[Any], maps: Iterable[Any]) -> None:
-    for adapter, found in zip(adapters, maps, strict=True):
-        adapter.start_from(found.weight.float(), found.bias.float())
+def climbed(recall: Callable[[ClosedForm], float], given: ClosedFormConfig) -> ClosedForm:
+    """The best of some settings, found by changing one at a time, twice through; what was given is left alone."""
+    at = {name: getattr(given, name) for name in CHOICES}
+    free = [name for name, value in at.items() if value is None]
+    best = ClosedForm(**{name: 1.0 if value is None else value for name, value in at.items()})
+    seen = {best: recall(best)} if free else {}
+    for name in free * 2:
+        for value in CHOICES[name]:
+            tried = best._replace(**{name: value})
+            if tried not in seen:
+                seen[tried] = recall(tried)
+        best = max(seen, key=lambda setting: seen[setting])
+    return best
 
 
 def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Iterable[LatentBatch]]:
@@ -99,11 +119,10 @@ def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Ite
     return chunks
 
 
-def _validation_embeddings(model: FusionModel, source: Source) -> tuple[Tensor, Tensor]:
+def _validation_latents(model: FusionModel, source: Source) -> tuple[Tensor, Tensor]:
     assert source.gallery is not None, "the first set always has something to choose on"
-    with torch.inference_mode():
-        sides = zip(source.validation.sides, source.gallery.rows, strict=True)
-        left, right = (model.embed(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
+    sides = zip(source.validation.sides, source.gallery.rows, strict=True)
+    left, right = (model.prepare(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
     return left, right
 
 

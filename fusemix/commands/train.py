@@ -33,7 +33,7 @@ FEW_PAIRS = 100_000
 def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
     config = load_config(TrainConfig, argv)
-    _quiet_lightning()
+    quiet_lightning()
     out = Path(config.out)
     best = out / CHECKPOINTS / "best.ckpt"
     augmentation = build.augmentation(config)
@@ -73,11 +73,11 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
         shared = starts.start_from_run(module.model, config, data)
         return [f"weights of {', '.join(shared)} are those of {config.init_from}"]
     starts.fit_preprocessing(module.model, data, config.seed)
-    if config.method == "csa" or config.warm_start:
+    if config.method == "csa" or config.warm_start or config.closed_form.share:
         scorer = module.pairings[0].scorer
         assert scorer is not None, "the first set always has something to choose on"
         chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
-        return [f"closed form with {', '.join(f'{name} {value:g}' for name, value in chosen.items())}"]
+        return [f"closed form with {', '.join(f'{name} {value:g}' for name, value in chosen._asdict().items())}"]
     return []
 
 
@@ -123,7 +123,8 @@ def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_proce
         console.print(f"below {FEW_PAIRS:,} pairs structure.weight=10 is worth a try; see configs/train/few_pairs.yaml")
 
 
-def _quiet_lightning() -> None:
+def quiet_lightning() -> None:
+    """Leave out what Lightning says about choices that are made on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Latents are gathered whole, in this process, on purpose; and an epoch knows its length.

@@ -63,8 +63,12 @@ class StructureConfig:
 class ClosedFormConfig:
     """Canonical correlation analysis, with directions weighted by their correlation (CSA)."""
 
-    ridge: float | None = None
-    """Added to every variance, in multiples of the mean variance; chosen on validation where it is not given."""
+    share: float = 0.0
+    """Beside trained adapters: the share of each cosine that is the closed form's, in [0, 1); 0 leaves it out."""
+    left_ridge: float | None = None
+    """Added to every variance of the left side, in multiples of their mean; chosen on validation where not given."""
+    right_ridge: float | None = None
+    """The same of the right side."""
     power: float | None = None
     """Directions are weighted by their correlation to this power: 0 is plain CCA; chosen on validation, too."""
 
@@ -107,7 +111,7 @@ class TrainConfig:
     method: Literal["contrastive", "csa"] = "contrastive"
     """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop."""
     closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
-    """Of method=csa and of warm_start."""
+    """Canonical correlation analysis: alone (method=csa), to start from (warm_start), or beside the adapters."""
     warm_start: bool = False
     """Let adapters with a linear part (linear, low_rank_residual) start from the closed form."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -175,5 +179,10 @@ class TrainConfig:
             raise ConfigError(
                 "warm_start starts from the closed form, so neither init_from nor method=csa goes with it."
             )
-        if self.method == "csa" and (self.also or self.init_from):
-            raise ConfigError("method=csa solves for two modalities anew: neither also nor init_from goes with it.")
+        within("closed_form.share", self.closed_form.share, 0.0, 0.99)
+        if self.method == "csa" and (self.init_from or self.closed_form.share):
+            raise ConfigError(
+                "method=csa is the closed form alone: neither init_from nor closed_form.share goes with it."
+            )
+        if self.also and (self.method == "csa" or self.warm_start or self.closed_form.share):
+            raise ConfigError("the closed form solves for two modalities: leave out also, or train without it.")

@@ -53,7 +53,9 @@ def pair_moments(chunks: PairChunks) -> Moments:
     )
 
 
-def canonical_maps(moments: Moments, *, dims: int, ridge: float, power: float) -> tuple[LinearMap, LinearMap]:
+def canonical_maps(
+    moments: Moments, *, dims: int, left_ridge: float, right_ridge: float, power: float
+) -> tuple[LinearMap, LinearMap]:
     """Maps of both sides under which linked items correlate most.
 
     Regularised canonical correlation analysis (Vinod 1976): the directions are the singular vectors of
@@ -64,11 +66,11 @@ def canonical_maps(moments: Moments, *, dims: int, ridge: float, power: float) -
     Args:
         moments: of the linked latents.
         dims: directions kept, of which there are no more than the narrower side is wide.
-        ridge: above 0; added to each variance, in multiples of the side's mean variance.
+        left_ridge, right_ridge: above 0; added to each variance of a side, in multiples of their mean.
         power: of the correlation, by which a direction is scaled; 0 leaves plain CCA.
     """
-    left_root = _inverse_root(moments.left_variances, moments.left_directions, ridge)
-    right_root = _inverse_root(moments.right_variances, moments.right_directions, ridge)
+    left_root = _inverse_root(moments.left_variances, moments.left_directions, left_ridge)
+    right_root = _inverse_root(moments.right_variances, moments.right_directions, right_ridge)
     left, correlations, right = torch.linalg.svd(left_root @ moments.covariance @ right_root, full_matrices=False)
     scale = correlations[:dims].clamp(0, 1) ** power
     left_weight = (left_root @ left[:, :dims] * scale).T
@@ -77,6 +79,12 @@ def canonical_maps(moments: Moments, *, dims: int, ridge: float, power: float) -
         LinearMap(left_weight, -left_weight @ moments.left_mean),
         LinearMap(right_weight, -right_weight @ moments.right_mean),
     )
+
+
+def mapped(prepared: Float[Tensor, "rows dim"], found: LinearMap) -> Float[Tensor, "rows dims"]:
+    """Embeddings of unit length, in float32."""
+    rows = prepared.float() @ found.weight.T.float() + found.bias.float()
+    return torch.nn.functional.normalize(rows, dim=1)
 
 
 def _inverse_root(variances: Tensor, directions: Tensor, ridge: float) -> Tensor:

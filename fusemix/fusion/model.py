@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.adapters.linear import Linear
 from fusemix.fusion.preprocessing import Preprocessing
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 0.5
@@ -28,6 +29,7 @@ class FusionModel(nn.Module):
         adapters: modality -> name and options of its adapter; a name may be `module:factory`.
         preprocess: steps before the adapters; see `preprocessing.STEPS`.
         temperature: where it starts, in [0.001, 0.5].
+        closed_form: share of each cosine that a fixed linear map beside each adapter gives, in [0, 1).
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class FusionModel(nn.Module):
         adapters: Mapping[str, tuple[str, Mapping[str, Any]]],
         preprocess: Sequence[str] = (),
         temperature: float = 0.07,
+        closed_form: float = 0.0,
     ) -> None:
         super().__init__()
         self.dims = {modality: list(widths) for modality, widths in dims.items()}
@@ -47,6 +50,12 @@ class FusionModel(nn.Module):
         }
         self.preprocessing = nn.ModuleDict({m: Preprocessing(preprocess, widths) for m, widths in dims.items()})
         self.adapters = nn.ModuleDict(built)
+        self._share = closed_form
+        self.beside = nn.ModuleDict()
+        if closed_form:
+            narrowest = min(embedding_dim, *(sum(widths) for widths in dims.values()))
+            fixed = {m: Linear(input_dim=sum(widths), output_dim=narrowest) for m, widths in dims.items()}
+            self.beside = nn.ModuleDict(fixed).requires_grad_(False)
         self.log_logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 
     @property
@@ -64,19 +73,26 @@ class FusionModel(nn.Module):
         return self.preprocessing[modality](latents)
 
     def adapt(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
-        """Embeddings of unit length, in float32 at least, of prepared latents."""
+        """What an adapter makes of prepared latents: unit length, in float32 at least. This is what is trained."""
         adapter = self.adapters[modality]
         out = adapter(prepared.to(next(adapter.parameters()).dtype))
         return F.normalize(out.to(torch.promote_types(out.dtype, torch.float32)), dim=-1)
 
-    def embed(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
-        """Embeddings of unit length, in float32.
+    def embed(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch width"]:
+        """Embeddings of unit length, in float32, with the closed form's beside the adapter's where it has a share.
 
         Args:
             modality: whose adapter to use.
             latents: as they come from the encoder, not normalised, of any real dtype.
         """
-        return self.adapt(modality, self.prepare(modality, latents))
+        prepared = self.prepare(modality, latents)
+        adapted = self.adapt(modality, prepared)
+        if not self._share:
+            return adapted
+        # Side by side, scaled by the roots of the shares: cosines are then the weighted mean of both.
+        with torch.autocast(prepared.device.type, enabled=False):
+            fixed = F.normalize(self.beside[modality](prepared.to(adapted.dtype)), dim=-1)
+        return torch.cat([(1 - self._share) ** 0.5 * adapted, self._share**0.5 * fixed], dim=-1)
 
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters of each adapter."""

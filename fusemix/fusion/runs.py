@@ -96,6 +96,7 @@ def model_of(record: Mapping[str, Any]) -> FusionModel:
         adapters={modality: (part["name"], part["options"]) for modality, part in chosen.items()},
         preprocess=config["preprocess"],
         temperature=config["temperature"],
+        closed_form=config["closed_form"]["share"],
     )
 
 

@@ -27,7 +27,7 @@ def canonical_correlations(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def test_mapped_sides_correlate_as_much_as_canonical_analysis_says_they_can():
     batch = linked()
-    maps = canonical_maps(pair_moments(chunks(batch)), dims=5, ridge=1e-12, power=0.0)
+    maps = canonical_maps(pair_moments(chunks(batch)), dims=5, left_ridge=1e-12, right_ridge=1e-12, power=0.0)
     left, right = (side @ found.weight.T + found.bias for side, found in zip(batch, maps, strict=True))
     n = len(left)
     torch.testing.assert_close(left.T @ left / n, torch.eye(5, dtype=torch.float64), atol=1e-6, rtol=0)
@@ -38,7 +38,9 @@ def test_mapped_sides_correlate_as_much_as_canonical_analysis_says_they_can():
 
 def test_a_power_scales_directions_by_their_correlation():
     moments = pair_moments(chunks(linked()))
-    plain, weighted = (canonical_maps(moments, dims=4, ridge=0.1, power=power)[0] for power in (0.0, 2.0))
+    plain, weighted = (
+        canonical_maps(moments, dims=4, left_ridge=0.1, right_ridge=0.1, power=power)[0] for power in (0.0, 2.0)
+    )
     scale = (weighted.weight / plain.weight).mean(dim=1).sqrt()
     torch.testing.assert_close(weighted.weight, plain.weight * scale[:, None] ** 2)
     assert (scale.diff() < 0).all()
@@ -47,13 +49,13 @@ def test_a_power_scales_directions_by_their_correlation():
 
 def test_a_ridge_makes_sense_of_more_dimensions_than_pairs():
     few = LatentBatch(*(side[:4] for side in linked()))
-    maps = canonical_maps(pair_moments(chunks(few)), dims=5, ridge=1.0, power=1.0)
+    maps = canonical_maps(pair_moments(chunks(few)), dims=5, left_ridge=1.0, right_ridge=1.0, power=1.0)
     assert all(part.isfinite().all() for found in maps for part in found)
 
 
 def test_fewer_dimensions_are_the_first_of_more():
     moments = pair_moments(chunks(linked()))
-    few, many = (canonical_maps(moments, dims=dims, ridge=0.1, power=1.0)[1] for dims in (2, 5))
+    few, many = (canonical_maps(moments, dims=dims, left_ridge=0.1, right_ridge=0.1, power=1.0)[1] for dims in (2, 5))
     torch.testing.assert_close(few.weight, many.weight[:2])
     assert len(few.bias) == 2
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 from training import arguments, recalls, weights
 
+from fusemix.build.starts import climbed
 from fusemix.commands import eval_retrieval, train
+from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.runs import about, read_checkpoint, trained_model
 from fusemix.latents.sets import LatentSet
@@ -16,7 +18,7 @@ LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epoch
 def test_the_closed_form_needs_no_training_loop_and_is_evaluated_like_any_run(make_set, tmp_path, capsys):
     best = train.main(arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
     printed = capsys.readouterr().out
-    assert "closed form with ridge 0.1" in printed
+    assert "closed form with left_ridge " in printed
     assert "pairs a step" not in printed
     found = recalls(tmp_path / "run") or [0.0]
     sets = [f"run={tmp_path / 'run'}", f"latents={make_set('test', num_left=60, seed=2)}", f"out={tmp_path / 'report'}"]
@@ -48,6 +50,35 @@ def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
     for side in ("image", "text"):
         key = f"model.adapters.{side}.linear.weight"
         torch.testing.assert_close(warm[key], closed[key], atol=1e-6, rtol=0)
+
+
+def test_beside_an_adapter_the_closed_form_gives_its_share_of_each_cosine(make_set, tmp_path):
+    train.main(arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
+    best = {}
+    for name, share in (("alone", 0), ("both", 0.25)):
+        changes = {"closed_form__share": share, "optim__max_epochs": 2}
+        best[name] = read_checkpoint(train.main(arguments(make_set, tmp_path / name, **changes)))
+    csa, alone, both = (
+        trained_model(c) for c in (read_checkpoint(tmp_path / "csa/checkpoints/best.ckpt"), *best.values())
+    )
+    left, right = torch.randn(9, 12), torch.randn(7, 8)
+    cosines = [model.embed("image", left) @ model.embed("text", right).T for model in (csa, alone, both)]
+    torch.testing.assert_close(both.embed("image", left).norm(dim=1), torch.ones(9))
+    torch.testing.assert_close(cosines[2], 0.25 * cosines[0] + 0.75 * cosines[1], atol=1e-5, rtol=0)
+    assert not any(p.requires_grad for p in both.beside.parameters())
+
+
+def test_a_climb_changes_one_setting_at_a_time_and_leaves_what_was_given():
+    tried = []
+
+    def recall(setting):
+        tried.append(setting)
+        return -abs(setting.left_ridge - 10) - abs(setting.power - 0.5)
+
+    found = climbed(recall, ClosedFormConfig(right_ridge=0.7))
+    assert found == (10.0, 0.7, 0.5)
+    assert len(tried) == len(set(tried)) < 20
+    assert climbed(recall, ClosedFormConfig(left_ridge=1.0, right_ridge=2.0, power=0.0)) == (1.0, 2.0, 0.0)
 
 
 @pytest.mark.parametrize("way", [{"method": "csa"}, {"warm_start": "true"}])
