@@ -9,9 +9,12 @@ from fusemix.encoders import ENCODERS
 from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.losses import LOSSES
+from fusemix.fusion.mixup import MIXUPS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"cache": CacheConfig, "train": TrainConfig, "eval": EvalConfig}
+RECIPES = ("recommended", "few_pairs")
+"""Settings without data."""
 SHIPPED = sorted(CONFIGS.glob("*/*.yaml"))
 TRAIN = ["train=a", "validation=b", "encoders.image=[x]", "encoders.text=[y]", "out=o"]
 CACHE = ["dataset.name=glyphs", "splits=[train]", "encoders.hog.name=hog", "out=o"]
@@ -19,7 +22,8 @@ CACHE = ["dataset.name=glyphs", "splits=[train]", "encoders.hog.name=hog", "out=
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_shipped_config_fits_its_schema_and_names_real_parts(path):
-    config = load_config(SCHEMAS[path.parent.name], [str(path)])
+    data = TRAIN if path.stem in RECIPES else []
+    config = load_config(SCHEMAS[path.parent.name], [str(path), *data])
     if isinstance(config, CacheConfig):
         DATASETS.complete(config.dataset.name, config.dataset.options, split=config.splits[0])
         for part in config.encoders.values():
@@ -27,6 +31,7 @@ def test_every_shipped_config_fits_its_schema_and_names_real_parts(path):
     if isinstance(config, TrainConfig):
         ADAPTERS.complete(config.adapter.name, config.adapter.options, input_dim=4, output_dim=2)
         LOSSES.complete(config.loss.name, config.loss.options)
+        MIXUPS.complete(config.mixup.name, config.mixup.options)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")

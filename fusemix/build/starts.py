@@ -45,7 +45,7 @@ def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
     for modality, side in sides_by_modality(data).items():
         source = next(source for source in data.sources if modality in source.modalities)
         rows = np.unique(source.links.links[:, source.modalities.index(modality)])
-        model.preprocessing[modality].fit(_latents_of(side, _sample(rows, seed)))  # pyright: ignore[reportCallIssue]
+        model.fit_preprocessing(modality, _latents_of(side, _sample(rows, seed)))
 
 
 def _sample(rows: np.ndarray, seed: int) -> np.ndarray:
@@ -68,14 +68,7 @@ def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Sour
     Raises:
         ConfigError: it is to go into an adapter that has no linear part.
     """
-    beside = config.closed_form.share > 0
-    places = [(model.beside if beside else model.adapters)[modality] for modality in source.modalities]
-    for modality, adapter in zip(source.modalities, places, strict=True):
-        if not isinstance(adapter, StartsLinear):
-            raise ConfigError(
-                f"the {modality} adapter has no linear part that could start from the closed form. "
-                "Use adapter.name=linear or low_rank_residual."
-            )
+    places = [_place(model, modality, beside=config.closed_form.share > 0) for modality in source.modalities]
     moments = pair_moments(_pairs_of(model, source, config.seed))
     dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
     prepared = _validation_latents(model, source)
@@ -88,6 +81,16 @@ def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Sour
     for place, found in zip(places, canonical_maps(moments, dims=dims, **chosen._asdict()), strict=True):
         place.start_from(found.weight.float(), found.bias.float())
     return chosen
+
+
+def _place(model: FusionModel, modality: str, *, beside: bool) -> StartsLinear:
+    place = (model.beside if beside else model.adapters)[modality]
+    if isinstance(place, StartsLinear):
+        return place
+    raise ConfigError(
+        f"the {modality} adapter has no linear part that could start from the closed form. "
+        "Use adapter.name=linear or low_rank_residual."
+    )
 
 
 def climbed(recall: Callable[[ClosedForm], float], given: ClosedFormConfig) -> ClosedForm:

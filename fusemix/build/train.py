@@ -40,7 +40,6 @@ NOT_IDENTITY = (
     "devices",
     "num_nodes",
     "compile",
-    "latents_on",
     "train",
     "validation",
     "also",

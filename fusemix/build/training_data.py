@@ -49,7 +49,7 @@ def _source(config: TrainConfig, name: str, about: SetConfig, parts: int) -> Sou
         holdout=about.holdout,
         weight=about.weight,
         links_per_item=config.links_per_item,
-        pairs_per_step=config.optim.batch_size * parts,
+        pairs_per_step=config.optim.batch_size * parts if config.method == "contrastive" else 1,
         seed=config.seed,
     )
 

@@ -130,6 +130,8 @@ def quiet_lightning() -> None:
     # Latents are gathered whole, in this process, on purpose; and an epoch knows its length.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*`IterableDataset` has `__len__` defined.*")
+    # Validation may be rarer than epochs.
+    warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")
     # Figures are logged once an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     # The run folder holds config.yaml before the loggers look at it.

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.adapters.linear import Linear
-from fusemix.fusion.preprocessing import Preprocessing
+from fusemix.fusion.preprocessing import Chunks, Preprocessing
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 0.5
 
@@ -71,6 +71,12 @@ class FusionModel(nn.Module):
     def prepare(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Preprocess latents as they come from the encoder, of any real dtype; then they can be mixed and adapted."""
         return self.preprocessing[modality](latents)
+
+    def fit_preprocessing(self, modality: str, chunks: Chunks) -> None:
+        """Fit what is done to a modality's latents before its adapter on those of the training set."""
+        preprocessing = self.preprocessing[modality]
+        assert isinstance(preprocessing, Preprocessing)
+        preprocessing.fit(chunks)
 
     def adapt(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
         """What an adapter makes of prepared latents: unit length, in float32 at least. This is what is trained."""

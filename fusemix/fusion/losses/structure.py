@@ -4,6 +4,7 @@ Place in the flow: latents and embeddings of one side -> a scalar that is added 
 Rows are taken in runs and computed again for the gradient, so that no more similarities are held than a tile has.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -48,5 +49,5 @@ def structure_divergence(
 def _divergences(before: Tensor, all_before: Tensor, after: Tensor, all_after: Tensor, temperature: float) -> Tensor:
     log_p = (before @ all_before.T / temperature).log_softmax(dim=1)
     log_q = (after @ all_after.T / temperature).log_softmax(dim=1)
-    log_mean = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0, dtype=log_q.dtype, device=log_q.device))
+    log_mean = torch.logaddexp(log_p, log_q) - math.log(2)
     return (log_p.exp() * (log_p - log_mean) + log_q.exp() * (log_q - log_mean)).sum() / 2
