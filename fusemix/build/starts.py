@@ -143,14 +143,20 @@ def start_from_run(model: FusionModel, config: TrainConfig, data: LatentData) ->
         raise RunError(f"init_from={path}: it was trained on {', '.join(record['dims'])}, none of which is here.")
     for modality, side in shared.items():
         require_same_encoders(config.train, modality, record["encoders"][modality], side)
-    wanted = tuple(f"model.{part}.{modality}." for part in ("adapters", "preprocessing") for modality in shared)
-    weights = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith((*wanted, "model.log_logit_scale"))
-    }
-    _require_same_shapes(path, weights, model.state_dict(), tuple(key.removeprefix("model.") for key in wanted))
-    model.load_state_dict(weights, strict=False)
+    parts = ["adapters", "preprocessing"]
+    if config.closed_form.share:
+        parts.append("beside")
+        if len(shared) < len(model.dims):
+            raise RunError(
+                f"init_from={path}: the closed form beside adapters belongs to both modalities, and it has only "
+                f"{', '.join(shared)}. Set closed_form.share=0."
+            )
+    prefixes = tuple(f"{part}.{modality}." for part in parts for modality in shared)
+    weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
+    found = {key: value for key, value in weights.items() if key.startswith(prefixes)}
+    mine = {key: value for key, value in model.state_dict().items() if key.startswith(prefixes)}
+    _require_same_shapes(path, found, mine)
+    model.load_state_dict({**found, "log_logit_scale": weights["log_logit_scale"]}, strict=False)
     return list(shared)
 
 
@@ -159,14 +165,11 @@ def checkpoint_of(path: Path) -> Path:
     return path / CHECKPOINTS / "best.ckpt" if path.is_dir() else path
 
 
-def _require_same_shapes(
-    path: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefixes: tuple[str, ...]
-) -> None:
-    mine = {key for key in wanted if key.startswith(prefixes)}
-    found = {key for key in weights if key.startswith(prefixes)}
-    other = sorted(mine ^ found) + sorted(key for key in mine & found if weights[key].shape != wanted[key].shape)
+def _require_same_shapes(path: Path, found: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> None:
+    other = sorted(found.keys() ^ mine.keys())
+    other += sorted(key for key in found.keys() & mine.keys() if found[key].shape != mine[key].shape)
     if other:
         raise RunError(
             f"init_from={path}: its adapters are built otherwise than those of this run ({', '.join(other[:3])}"
-            f"{', …' if len(other) > 3 else ''}). Give the same adapter, preprocess and embedding_dim."
+            f"{', …' if len(other) > 3 else ''}). Give the same adapter, preprocess, embedding_dim and closed form."
         )

@@ -161,13 +161,14 @@ def _trainer(config: TrainConfig) -> L.Trainer:
         # The statistics of preprocessing never change, and a step of one set leaves the adapters of the others unused.
         ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=bool(config.also))
         settings["strategy"] = ddp
+    progress = [RunProgress()] if alone.is_global_zero else []  # one bar, whatever the number of processes
     return L.Trainer(
         **settings,
         precision=_precision(config, alone.strategy.root_device),
         max_epochs=config.optim.max_epochs,
         check_val_every_n_epoch=config.optim.validate_every,
         logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="", version="tensorboard")],
-        callbacks=[RunProgress(), *early_stopping(config.optim.patience), *checkpoints(out / CHECKPOINTS)],
+        callbacks=[*progress, *early_stopping(config.optim.patience), *checkpoints(out / CHECKPOINTS)],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -22,7 +22,7 @@ from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text
 from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.module import FusionModule
-from fusemix.fusion.runs import CHECKPOINTS, continue_metrics, prepare_folder
+from fusemix.fusion.runs import CHECKPOINTS, continue_metrics, discard, state_of_run
 from fusemix.latents.loader import LatentData
 from fusemix.progress import console
 
@@ -43,23 +43,20 @@ def main(argv: Sequence[str]) -> Path:
     module = build.fusion_module(config, data, record, augmentation)
     trainer = build.trainer(config)
     require_divisible(config.optim.batch_size, trainer.world_size)
-    told = _start(module, config, data)
-    # Last of all that can fail: with overwrite it discards the run that is there.
-    last, is_finished = prepare_folder(
-        out,
-        record,
-        max_epochs=1 if config.method == "csa" else config.optim.max_epochs,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        is_first=trainer.is_global_zero,
+    max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
+    last, is_finished = state_of_run(
+        out, record, max_epochs=max_epochs, resume=config.resume, overwrite=config.overwrite
     )
     if is_finished:
         console.print(f"{out} is trained already, with these settings on these data; overwrite=true trains it again")
         return best
+    told = [f"going on from {last}"] if last else _start(module, config, data)
     if trainer.is_global_zero:
+        if config.overwrite:  # after all that can fail
+            discard(out)
         _write_about(out, config, trainer)
         _tell(config, data, module, trainer.world_size)
-        for line in [*told, *([f"going on from {last}"] if last else [])]:
+        for line in told:
             console.print(line)
     recall = _solve(trainer, module, data, out) if config.method == "csa" else _fit(trainer, module, data, last)
     if trainer.is_global_zero:
@@ -69,10 +66,10 @@ def main(argv: Sequence[str]) -> Path:
 
 def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[str]:
     """Give the model what it starts from; returns what there is to tell of it."""
+    starts.fit_preprocessing(module.model, data, config.seed)
     if config.init_from:
         shared = starts.start_from_run(module.model, config, data)
         return [f"weights of {', '.join(shared)} are those of {config.init_from}"]
-    starts.fit_preprocessing(module.model, data, config.seed)
     if config.method == "csa" or config.warm_start or config.closed_form.share:
         scorer = module.pairings[0].scorer
         assert scorer is not None, "the first set always has something to choose on"

@@ -63,6 +63,12 @@ class RunProgress(Callback):
         self._bar.start()
         self._printed = time.monotonic()
 
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
+        """Advance within the epoch."""
+        *_, batch_idx = batch
+        done = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
+        self._bar.update(self._task, completed=done)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Advance by one epoch."""
         figures = trainer.callback_metrics

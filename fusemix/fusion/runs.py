@@ -47,18 +47,17 @@ def about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return checkpoint["hyper_parameters"]["fusemix"]
 
 
-def prepare_folder(
-    folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool, overwrite: bool, is_first: bool
+def state_of_run(
+    folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool, overwrite: bool
 ) -> tuple[Path | None, bool]:
-    """Find out how to go on in a run folder.
+    """Find out how to go on in a run folder; nothing is changed.
 
     Args:
         folder: of the run.
         wanted: what the run is going to be: settings and data, as it will stand in its checkpoints.
         max_epochs: length of the run.
         resume: there must be something to continue.
-        overwrite: discard what is there.
-        is_first: whether this is the first process of the run, which alone may discard anything.
+        overwrite: what is there does not count.
 
     Returns:
         The checkpoint to go on from, or None to start; and whether the run is finished already.
@@ -68,8 +67,6 @@ def prepare_folder(
     """
     last = folder / CHECKPOINTS / "last.ckpt"
     if overwrite:
-        if is_first and (folder / "config.yaml").is_file():
-            shutil.rmtree(folder)
         return None, False
     if not last.is_file():
         if resume:
@@ -84,6 +81,12 @@ def prepare_folder(
             "Choose another out, or discard that run with overwrite=true."
         )
     return last, checkpoint["epoch"] + 1 >= max_epochs or stopped_early(checkpoint.get("callbacks", {}))
+
+
+def discard(folder: Path) -> None:
+    """Remove the run that is in a folder, if one is."""
+    if (folder / "config.yaml").is_file():
+        shutil.rmtree(folder)
 
 
 def model_of(record: Mapping[str, Any]) -> FusionModel:

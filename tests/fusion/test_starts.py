@@ -111,6 +111,32 @@ def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
     assert len(record["init_from"]) == 64
 
 
+def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path):
+    both = {"closed_form__share": 0.3, "preprocess": "[l2]"}
+    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=1, **both))
+    train.main(arguments(make_set, tmp_path / "second", optim__max_epochs=1, init_from=tmp_path / "first", **both))
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    for side in ("image", "text"):
+        assert torch.equal(before[f"model.beside.{side}.linear.weight"], after[f"model.beside.{side}.linear.weight"])
+    sounds = make_set("sounds", left="audio")
+    other = arguments(
+        make_set, tmp_path / "third", init_from=tmp_path / "first", train=sounds, validation=sounds, **both
+    )
+    with pytest.raises(RunError, match="belongs to both modalities, and it has only text. Set closed_form.share=0"):
+        train.main([*other, "encoders={audio: [eyes], text: [words]}"])
+
+
+def test_a_modality_that_the_other_run_lacks_starts_anew_and_is_preprocessed(make_set, tmp_path):
+    scaled = {"preprocess": "[standardise]", "optim__max_epochs": 1}
+    train.main(arguments(make_set, tmp_path / "first", **scaled))
+    sounds = make_set("sounds", left="audio")
+    other = arguments(
+        make_set, tmp_path / "second", init_from=tmp_path / "first", train=sounds, validation=sounds, **scaled
+    )
+    train.main([a for a in other if not a.startswith("encoders")] + ["encoders={audio: [eyes], text: [words]}"])
+    assert weights(tmp_path / "second")["model.preprocessing.audio.steps.0.mean"].abs().sum() > 0
+
+
 def test_a_start_that_does_not_fit_is_refused(make_set, tmp_path):
     train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=1))
     out = tmp_path / "second"
