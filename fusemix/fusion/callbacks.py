@@ -63,9 +63,10 @@ class RunProgress(Callback):
         self._bar.start()
         self._printed = time.monotonic()
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Advance within the epoch."""
-        *_, batch_idx = batch
         done = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
         self._bar.update(self._task, completed=done)
 
