@@ -1,6 +1,7 @@
 """The three commands on pictures of coloured shapes that the test draws, with an encoder of one's own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,16 @@ def test_a_set_cached_by_other_encoders_does_not_fit_the_model(world, latents, r
         RunError, match=r"(?s)its image latents were not made like.*encoder 1.dim: on disk 225, now 144"
     ):
         eval_retrieval.main(evaluation(tmp_path / "other", run, tmp_path / "report"))
+
+
+def test_a_set_of_a_modality_that_the_model_lacks_is_refused(world, latents, run, tmp_path):
+    silent = tmp_path / "silent"
+    shutil.copytree(latents / "test", silent)
+    (silent / "set.json").write_text(
+        (silent / "set.json").read_text().replace('"modality": "image"', '"modality": "audio"')
+    )
+    with pytest.raises(ConfigError, match=r"pairs audio with text, but encoders names only: image, text"):
+        eval_retrieval.main([f"run={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "device=cpu"])
 
 
 def test_looking_deeper_than_the_gallery_is_refused(latents, run, tmp_path):

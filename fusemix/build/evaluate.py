@@ -15,7 +15,6 @@ from torch import Tensor
 from fusemix.build.training_data import require_same_encoders
 from fusemix.config import EvalConfig
 from fusemix.datasets import DATASETS
-from fusemix.errors import RunError
 from fusemix.fusion.model import FusionModel
 from fusemix.interfaces import Content, Items
 from fusemix.latents.galleries import Gallery
@@ -28,12 +27,11 @@ def evaluation_set(config: EvalConfig, record: Mapping[str, Any]) -> LatentSet:
     """The latent set to measure on, made by the encoders that the model was trained with.
 
     Raises:
+        ConfigError: the model knows nothing of a modality.
         RunError: it was made by others.
     """
     latent_set = LatentSet(Path(config.latents), record["config"]["encoders"])
     for side in latent_set.sides:
-        if side.modality not in record["dims"]:
-            raise RunError(f"{config.run} was trained on {', '.join(record['widths'])}, not on {side.modality}.")
         require_same_encoders(config.latents, side.modality, record["encoders"][side.modality], side)
     return latent_set
 

@@ -24,7 +24,7 @@ from fusemix.fusion.callbacks import RunProgress, checkpoints, early_stopping
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS, Augmentation
 from fusemix.fusion.module import FusionModule, Pairing, Structure
-from fusemix.fusion.runs import CHECKPOINTS, model_of
+from fusemix.fusion.runs import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.schedule import Schedule
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
@@ -69,6 +69,7 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     first, *more = data.sources
     init_from = checkpoint_of(Path(config.init_from)) if config.init_from else None
     return {
+        "version": VERSION,
         "config": {key: value for key, value in to_plain(config).items() if key not in NOT_IDENTITY},
         "dims": {modality: side.dims for modality, side in sides.items()},
         "encoders": {modality: side.fingerprints for modality, side in sides.items()},

@@ -22,6 +22,8 @@ from fusemix.fusion.callbacks import stopped_early
 from fusemix.fusion.model import FusionModel
 
 CHECKPOINTS = "checkpoints"
+VERSION = 2
+"""Of what a checkpoint says about itself. 1 knew one width a modality and `mixup_alpha`."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -36,9 +38,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(f"there is no checkpoint {path}. {known}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["hyper_parameters"]["fusemix"]
+        version = about(checkpoint).get("version", 1)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged, or no checkpoint of fusemix: {str(error).splitlines()[0][:200]}") from error
+    if version != VERSION:
+        raise RunError(
+            f"{path} is of version {version}, and this fusemix reads version {VERSION}. Train again, with another out "
+            "or with overwrite=true."
+        )
     return checkpoint
 
 

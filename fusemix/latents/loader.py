@@ -82,7 +82,7 @@ class LatentData(L.LightningDataModule):
         num_bytes = sum(source.num_bytes for source in self.sources) * copies
         self.residence = choose(self._latents_on, num_bytes, device)
         if self.trainer.is_global_zero:
-            console.print("latents {}: {}".format(*self.residence))
+            console.print("latents_on={}: {}".format(*self.residence))
         for source in self.sources:
             source.reside(self.residence[0], device)
 

@@ -121,6 +121,9 @@ def test_missing_damaged_and_foreign_checkpoints_are_named(tmp_path):
         read_checkpoint(tmp_path / "best.ckpt")
     with pytest.raises(RunError, match="is damaged, or no checkpoint of fusemix"):
         read_checkpoint(tmp_path / "last.ckpt")
+    torch.save({"hyper_parameters": {"fusemix": {"widths": {"image": 4}}}}, tmp_path / "old.ckpt")
+    with pytest.raises(RunError, match=r"old.ckpt is of version 1, and this fusemix reads version 2. Train again"):
+        read_checkpoint(tmp_path / "old.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     with pytest.raises(RunError, match="is damaged, or no checkpoint of fusemix"):
         read_checkpoint(tmp_path / "foreign.ckpt")
