@@ -48,8 +48,7 @@ def settings(make_set, out: Path, *changes: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("mixup", ["per_batch", "per_pair"])
-@pytest.mark.parametrize("devices", [2, 3])
+@pytest.mark.parametrize(("mixup", "devices"), [("per_batch", 3), ("per_pair", 2)])
 def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, devices):
     one, several = tmp_path / "one", tmp_path / "several"
     train.main(settings(make_set, one, f"mixup.name={mixup}"))
