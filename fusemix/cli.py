@@ -10,17 +10,20 @@ import ast
 import dataclasses
 import errno
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from fusemix import __version__
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.registry import nearest
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+MODULES = re.compile(r"\b(?:\w+\.)+")
+"""What stands before a type's own name."""
 SETTINGS = "[config.yaml …] [key=value …]"
 
 
@@ -129,9 +132,12 @@ def _settings(schema: type, prefix: str, given: object = None) -> list[str]:
             instance = None if default is dataclasses.MISSING else default
             lines += [f"  {name}.*: {texts[field.name]}", *_settings(field.type, f"{name}.", instance)]
             continue
-        kind = field.type.__name__ if type(field.type) is type else str(field.type).replace("typing.", "")
+        kind = field.type.__name__ if type(field.type) is type else MODULES.sub("", str(field.type))
         lines.append(f"  {name}: {kind}{' (required)' if default is dataclasses.MISSING else f' = {default}'}")
         lines += textwrap.wrap(texts[field.name], 100, initial_indent="      ", subsequent_indent="      ")
+        of_each = next((kind for kind in get_args(field.type) if dataclasses.is_dataclass(kind)), None)
+        if isinstance(of_each, type):
+            lines += _settings(of_each, f"{name}.NAME.")
     return lines
 
 
@@ -147,5 +153,5 @@ def field_texts(schema: type) -> dict[str, str]:
     for statement, following in zip(body.body, body.body[1:], strict=False):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             value = following.value if isinstance(following, ast.Expr) else None
-            texts[statement.target.id] = str(value.value) if isinstance(value, ast.Constant) else ""
+            texts[statement.target.id] = " ".join(str(value.value).split()) if isinstance(value, ast.Constant) else ""
     return texts

@@ -44,6 +44,8 @@ def test_help_shows_defaults_also_of_nested_settings_and_says_what_is_required()
     assert "  optim.lr: float = 0.001\n" in text
     assert "  ks: list[int] = [1, 5, 10]\n" in cli.help_text("eval_retrieval")
     assert "  dataset.name: str (required)\n" in cli.help_text("cache_features")
+    assert "  also: dict[str, SetConfig] = {}\n" in text
+    assert "  also.NAME.weight: float = 1.0\n      Passes over it while" in text
 
 
 def test_the_overview_lists_every_command(capsys, monkeypatch):
