@@ -16,7 +16,7 @@ from fusemix.build import train as build
 from fusemix.build.training_data import latent_data
 from fusemix.commands.train import quiet_lightning
 from fusemix.config import OptimConfig, PartConfig, TrainConfig
-from fusemix.interfaces import Items, PairSet, TrainBatch
+from fusemix.interfaces import Items, LatentBatch, PairSet, TrainBatch
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import write_set
@@ -110,8 +110,7 @@ def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwa
     stopwatch, trainer = Stopwatch(sizes.steps), build.trainer(config)
     trainer.callbacks = [stopwatch]
     trainer.loggers = []
-    same = Same(batch, WARMUP + sizes.steps) if batch else data
-    trainer.fit(module, same)
+    trainer.fit(module, Same(batch, WARMUP + sizes.steps) if batch else data)
     return stopwatch
 
 
@@ -157,8 +156,6 @@ def largest_batch(folder: Path) -> int:
         left, right = (torch.randn(rows, width, device=device, dtype=torch.float16) for width in sizes.widths)
         try:
             with tempfile.TemporaryDirectory() as out:
-                from fusemix.interfaces import LatentBatch
-
                 timed(config_for(folder, sizes, out), tried, TrainBatch(0, LatentBatch(left, right)))
         except torch.cuda.OutOfMemoryError:
             break

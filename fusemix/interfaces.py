@@ -163,9 +163,13 @@ class PairLoss(Protocol):
         right: Float[Tensor, "columns dim"],
         logit_scale: Float[Tensor, ""],
     ) -> Float[Tensor, ""]:
-        """Loss of unit-length embeddings: row i of the left and of each block of the right belong together.
+        """This process's part of the loss; where several share a batch, the mean over them is the loss of the batch.
 
-        Where processes share a batch, each gets its own rows; the mean of what they return is the loss of the batch.
+        Args:
+            left: unit length; own rows of the batch.
+            right: unit length; a block of own rows, or several where an item has several positives. Row i of the left
+                and of each block belong together.
+            logit_scale: 1 / temperature, already exponentiated.
         """
         ...
 

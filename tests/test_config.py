@@ -80,6 +80,11 @@ def test_values_may_hold_equal_signs_and_plus_signs():
             "neither init_from nor closed_form.share goes with it",
         ),
         (TrainConfig, [*TRAIN, "also.more.train=a", "warm_start=true"], "the closed form solves for two modalities"),
+        (
+            TrainConfig,
+            [*TRAIN, "optim.validate_every=101"],
+            "optim.validate_every is 101, but must lie between 1 and 100",
+        ),
         (TrainConfig, [*TRAIN, "closed_form.share=1.5"], "closed_form.share is 1.5, but must lie between"),
         (
             TrainConfig,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from fusemix.build.training_data import require_same_encoders, sides_by_modality
 from fusemix.config import ClosedFormConfig, TrainConfig
@@ -63,12 +63,14 @@ def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Ten
 
 
 def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Source, scorer: Scorer) -> ClosedForm:
-    """Put the closed form where the settings want it: into the adapters, or beside them; returns what was chosen.
+    """Put the closed form where the settings want it, into the adapters and beside them; returns what was chosen.
 
     Raises:
         ConfigError: it is to go into an adapter that has no linear part.
     """
-    places = [_place(model, modality, beside=config.closed_form.share > 0) for modality in source.modalities]
+    inside = config.method == "csa" or config.warm_start
+    wanted = [*([model.adapters] if inside else []), *([model.beside] if config.closed_form.share else [])]
+    places = [[_with_linear_part(modules, modality) for modality in source.modalities] for modules in wanted]
     moments = pair_moments(_pairs_of(model, source, config.seed))
     dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
     prepared = _validation_latents(model, source)
@@ -78,13 +80,15 @@ def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Sour
         return scorer(*(mapped(side, found) for side, found in zip(prepared, maps, strict=True)))["mean_recall"]
 
     chosen = climbed(recall, config.closed_form)
-    for place, found in zip(places, canonical_maps(moments, dims=dims, **chosen._asdict()), strict=True):
-        place.start_from(found.weight.float(), found.bias.float())
+    maps = canonical_maps(moments, dims=dims, **chosen._asdict())
+    for sides in places:
+        for place, found in zip(sides, maps, strict=True):
+            place.start_from(found.weight.float(), found.bias.float())
     return chosen
 
 
-def _place(model: FusionModel, modality: str, *, beside: bool) -> StartsLinear:
-    place = (model.beside if beside else model.adapters)[modality]
+def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
+    place = modules[modality]
     if isinstance(place, StartsLinear):
         return place
     raise ConfigError(

@@ -49,15 +49,8 @@ NOT_IDENTITY = (
 
 
 def augmentation(config: TrainConfig) -> Augmentation:
-    """What is done to latents in training.
-
-    Raises:
-        ConfigError: it is unknown, or its options are.
-    """
-    try:
-        return MIXUPS.build(config.mixup.name, config.mixup.options)
-    except ValueError as error:
-        raise ConfigError(f"{error}.") from error
+    """What is done to latents in training."""
+    return MIXUPS.build(config.mixup.name, config.mixup.options)
 
 
 def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:

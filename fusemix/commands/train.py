@@ -42,7 +42,8 @@ def main(argv: Sequence[str]) -> Path:
     L.seed_everything(config.seed, verbose=False)
     module = build.fusion_module(config, data, record, augmentation)
     trainer = build.trainer(config)
-    require_divisible(config.optim.batch_size, trainer.world_size)
+    if config.method == "contrastive":
+        require_divisible(config.optim.batch_size, trainer.world_size)
     max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
     last, is_finished = state_of_run(
         out, record, max_epochs=max_epochs, resume=config.resume, overwrite=config.overwrite
@@ -117,7 +118,7 @@ def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_proce
         f"{positives * (batch - 1):,} negatives for each left item"
     )
     if config.structure.weight == 0 and len(data.sources[0].links.links) < FEW_PAIRS:
-        console.print(f"below {FEW_PAIRS:,} pairs structure.weight=10 is worth a try; see configs/train/few_pairs.yaml")
+        console.print(f"below {FEW_PAIRS:,} pairs structure.weight is worth a try; see configs/train/few_pairs.yaml")
 
 
 def quiet_lightning() -> None:

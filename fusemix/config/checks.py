@@ -18,7 +18,7 @@ def at_least(key: str, value: int | float, least: int | float) -> None:
         raise ConfigError(f"{key} is {value}, but must be at least {least}.")
 
 
-def within(key: str, value: int | float, least: float, most: float) -> None:
+def within(key: str, value: int | float, least: int | float, most: int | float) -> None:
     """Refuse a number out of its range; both ends belong to it."""
     if not least <= value <= most:
         raise ConfigError(f"{key} is {value}, but must lie between {least} and {most}.")

@@ -141,7 +141,7 @@ class TrainConfig:
         """Check what can be checked without data."""
         at_least("optim.batch_size", self.optim.batch_size, 2)
         at_least("optim.max_epochs", self.optim.max_epochs, 1)
-        at_least("optim.validate_every", self.optim.validate_every, 1)
+        within("optim.validate_every", self.optim.validate_every, 1, self.optim.max_epochs)
         at_least("embedding_dim", self.embedding_dim, 1)
         at_least("structure.weight", self.structure.weight, 0.0)
         at_least("num_nodes", self.num_nodes, 1)

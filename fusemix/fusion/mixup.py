@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import num_processes, own_rank
 from fusemix.interfaces import LatentBatch
 from fusemix.registry import Registry
@@ -91,10 +92,10 @@ def one_sided(*, side: str = "left", alpha: float = 1.0) -> Augmentation:
     """Mix one side and keep the first half of the other.
 
     Raises:
-        ValueError: there is no such side.
+        ConfigError: there is no such side.
     """
     if side not in ("left", "right"):
-        raise ValueError(f"mixup.options.side is {side!r}, but a pair has a left and a right side")
+        raise ConfigError(f"mixup.options.side is {side!r}, but a pair has a left and a right side.")
     _require_positive(alpha)
 
     def apply(batch: LatentBatch, generator: np.random.Generator) -> LatentBatch:
@@ -117,7 +118,7 @@ def noise(*, std: float = 0.1) -> Augmentation:
 
 def _require_positive(alpha: float) -> None:
     if alpha <= 0:
-        raise ValueError(f"mixup.options.alpha is {alpha}, but must be above 0; mixup.name=none mixes nothing")
+        raise ConfigError(f"mixup.options.alpha is {alpha}, but must be above 0; mixup.name=none mixes nothing.")
 
 
 def draw_weight(alpha: float, generator: np.random.Generator) -> float:

@@ -5,6 +5,7 @@ Not here: which pairs make a batch (batches.py), where latents live (residence.p
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import lightning as L
@@ -18,7 +19,7 @@ from fusemix.interfaces import TrainBatch
 from fusemix.latents.ahead import ahead
 from fusemix.latents.residence import Where, choose
 from fusemix.latents.sources import Source
-from fusemix.progress import console
+from fusemix.progress import console, counting
 
 ROWS_AT_ONCE = 8192
 
@@ -81,10 +82,14 @@ class LatentData(L.LightningDataModule):
         copies = self.trainer.num_devices if device.type == "cpu" else 1
         num_bytes = sum(source.num_bytes for source in self.sources) * copies
         self.residence = choose(self._latents_on, num_bytes, device)
+        progress = nullcontext(lambda count: None)
         if self.trainer.is_global_zero:
             console.print("latents_on={}: {}".format(*self.residence))
-        for source in self.sources:
-            source.reside(self.residence[0], device)
+            num_rows = sum(len(side) for source in self.sources for side in source.train.sides)
+            progress = counting("reading latents", num_rows)
+        with progress as advance:
+            for source in self.sources:
+                source.reside(self.residence[0], device, advance)
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the epoch that the trainer is in.

@@ -3,6 +3,7 @@
 Place in the flow: Side -> Residence -> rows of a batch on the device, gathered in one call.
 """
 
+from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +16,7 @@ from fusemix.errors import ConfigError
 from fusemix.latents.sets import Side
 
 Where = Literal["auto", "device", "pinned", "mapped"]
+Advance = Callable[[int], None]
 SHARE_OF_DEVICE = 0.6
 """Of a device's free memory that latents may take; the rest is for the step."""
 SHARE_OF_HOST = 0.5
@@ -58,19 +60,26 @@ def _free(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
 
 
-def reside(side: Side, where: Where, device: torch.device) -> Residence:
-    """Bring the latents of a side to where they are going to live."""
+def reside(side: Side, where: Where, device: torch.device, advance: Advance) -> Residence:
+    """Bring the latents of a side to where they are going to live.
+
+    Args:
+        side: whose latents.
+        where: not `auto`; see `choose`.
+        device: that the adapters are on.
+        advance: is told how many rows were just read; what stays on disk is not read.
+    """
     if where == "device":
-        return OnDevice(side, device)
-    return Pinned(side, device) if where == "pinned" else Mapped(side, device)
+        return OnDevice(side, device, advance)
+    return Pinned(side, device, advance) if where == "pinned" else Mapped(side, device)
 
 
 class OnDevice:
     """All latents of a side in the device's memory."""
 
-    def __init__(self, side: Side, device: torch.device) -> None:
+    def __init__(self, side: Side, device: torch.device, advance: Advance) -> None:
         self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side), device=device)
-        _copy(side, self._latents)
+        _copy(side, self._latents, advance)
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
         """Rows; see `Residence`."""
@@ -80,10 +89,10 @@ class OnDevice:
 class Pinned:
     """All latents of a side in the host's memory, where a GPU can fetch what was gathered while it computes."""
 
-    def __init__(self, side: Side, device: torch.device) -> None:
+    def __init__(self, side: Side, device: torch.device, advance: Advance) -> None:
         self._device = device
         self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side), pin_memory=True)
-        _copy(side, self._latents)
+        _copy(side, self._latents, advance)
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
         """Rows; see `Residence`."""
@@ -106,10 +115,11 @@ def _dtype(side: Side) -> torch.dtype:
     return torch.from_numpy(side.take(np.arange(0))).dtype
 
 
-def _copy(side: Side, to: Tensor) -> None:
+def _copy(side: Side, to: Tensor, advance: Advance) -> None:
     for at in range(0, len(side), ROWS_AT_ONCE):
         rows = np.arange(at, min(at + ROWS_AT_ONCE, len(side)))
         to[at : at + len(rows)] = torch.from_numpy(side.take(rows))
+        advance(len(rows))
 
 
 def _sent(values: Tensor, device: torch.device) -> Tensor:

@@ -147,7 +147,7 @@ class Side:
 class LatentSet:
     """A latent set, opened with chosen encoders.
 
-    Opening takes as long for a thousand items as for millions: tables and links are read when they are asked for.
+    Opening takes milliseconds, also with millions of items: tables and links are read when they are asked for.
 
     Args:
         folder: of the set.

@@ -14,7 +14,7 @@ from fusemix.errors import ConfigError
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import Links, split_links
 from fusemix.latents.galleries import Gallery, gallery_of
-from fusemix.latents.residence import Residence, Where, reside
+from fusemix.latents.residence import Advance, Residence, Where, reside
 from fusemix.latents.sets import LatentSet
 
 
@@ -72,10 +72,10 @@ class Source:
         stores = [store.manifest for side in self.train.sides for store in side.stores]
         return sum(manifest.num_rows * manifest.dim * np.dtype(manifest.dtype).itemsize for manifest in stores)
 
-    def reside(self, where: Where, device: torch.device) -> None:
-        """Bring its latents to where they are going to live."""
+    def reside(self, where: Where, device: torch.device, advance: Advance = lambda count: None) -> None:
+        """Bring its latents to where they are going to live; `advance` is told of rows as they are read."""
         self._by_block = where == "mapped"
-        left, right = (reside(side, where, device) for side in self.train.sides)
+        left, right = (reside(side, where, device, advance) for side in self.train.sides)
         self._sides = left, right
 
     def batches(self, epoch: int) -> Iterator[Int64[np.ndarray, "batch items"]]:

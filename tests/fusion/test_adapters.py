@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.adapters.affine import StartsLinear
 from fusemix.fusion.adapters.dropout import Dropout
@@ -129,5 +130,5 @@ def test_dropout_depends_on_the_seed_alone():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
 def test_a_share_that_cannot_be_dropped_is_refused(rate):
-    with pytest.raises(ValueError, match=r"cannot be dropped; it must lie in \[0, 1\)"):
+    with pytest.raises(ConfigError, match="cannot be dropped; it must be at least 0 and below 1"):
         Dropout(rate)

@@ -7,6 +7,7 @@ from scipy.spatial.distance import jensenshannon
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fusemix.errors import ConfigError
 from fusemix.fusion.losses import LOSSES, tiles
 from fusemix.fusion.losses.info_nce import InfoNCE
 from fusemix.fusion.losses.sigmoid import SigmoidLoss
@@ -155,6 +156,12 @@ def test_label_smoothing_is_that_of_torch(smoothing):
         torch.testing.assert_close(*(torch.autograd.grad(v, side, retain_graph=True)[0] for v in (found, expected)))
 
 
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_a_share_of_the_target_that_cannot_be_spread_is_refused(smoothing):
+    with pytest.raises(ConfigError, match="label_smoothing is .*, but must be at least 0 and below 1"):
+        InfoNCE(label_smoothing=smoothing)
+
+
 def test_the_bias_of_the_sigmoid_loss_gets_the_gradient_of_all_pairs():
     left, right, loss = unit(7, 3), unit(7, 3, 1), SigmoidLoss(bias=-2.0).double()
     bias = number(-2).requires_grad_()
@@ -185,6 +192,14 @@ def test_the_structure_regulariser_vanishes_where_nothing_changed_and_pulls_only
     structure_divergence(latents, turned, 0.05).backward()
     assert latents.grad is None
     assert turned.grad.abs().sum() > 0
+
+
+def test_no_tensor_of_the_structure_regulariser_is_larger_than_a_tile_or_the_batch(monkeypatch):
+    monkeypatch.setitem(tiles.TILE, "cpu", 16)
+    embeddings = unit(120, 4, 1).requires_grad_()
+    with LargestTensor() as seen:
+        structure_divergence(unit(120, 5), embeddings, 0.1).backward()
+    assert seen.largest == 120 * 5
 
 
 def test_the_gradient_of_the_structure_regulariser_does_not_depend_on_tiles(monkeypatch):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fusemix.errors import ConfigError
 from fusemix.fusion.mixup import MIXUPS, draw_weight, halves, mix_pairs
 from fusemix.interfaces import LatentBatch
 
@@ -102,11 +103,11 @@ def test_noise_has_the_size_that_was_asked_for_in_units_of_the_side():
 @pytest.mark.parametrize("name", ["per_batch", "per_pair", "separate", "one_sided"])
 def test_a_beta_distribution_that_does_not_exist_is_refused(name):
     with pytest.raises(
-        ValueError, match=r"mixup.options.alpha is 0.0, but must be above 0; mixup.name=none mixes nothing"
+        ConfigError, match=r"mixup.options.alpha is 0.0, but must be above 0; mixup.name=none mixes nothing"
     ):
         MIXUPS.build(name, {"alpha": 0.0})
 
 
 def test_a_pair_has_no_third_side():
-    with pytest.raises(ValueError, match="mixup.options.side is 'top', but a pair has a left and a right side"):
+    with pytest.raises(ConfigError, match="mixup.options.side is 'top', but a pair has a left and a right side"):
         MIXUPS.build("one_sided", {"side": "top"})

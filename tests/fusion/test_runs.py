@@ -52,7 +52,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_set, 
 
 def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    epochs = {"optim__max_epochs": 60}
+    epochs = {
+        "optim__max_epochs": 60,
+        "mixup__name": "per_pair",
+        "preprocess": "[standardise]",
+        "closed_form__share": 0.3,
+    }
     train.main(arguments(make_set, whole, **epochs))
     command = [sys.executable, str(ROOT / "train.py"), *arguments(make_set, killed, **epochs)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -51,6 +51,22 @@ def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
         torch.testing.assert_close(warm[key], closed[key], atol=1e-6, rtol=0)
 
 
+def test_the_closed_form_can_be_started_from_and_stand_beside_at_once(make_set, tmp_path):
+    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 1}
+    both = {
+        **still,
+        "adapter__name": "linear",
+        "adapter__options": "{}",
+        "warm_start": "true",
+        "closed_form__share": 0.5,
+    }
+    train.main(arguments(make_set, tmp_path / "run", **both))
+    found = weights(tmp_path / "run")
+    for side in ("image", "text"):
+        inside, beside = (found[f"model.{part}.{side}.linear.weight"] for part in ("adapters", "beside"))
+        torch.testing.assert_close(inside, beside, atol=1e-6, rtol=0)
+
+
 def test_beside_an_adapter_the_closed_form_gives_its_share_of_each_cosine(make_set, tmp_path):
     train.main(arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
     best = {}

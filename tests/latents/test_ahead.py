@@ -8,7 +8,7 @@ from fusemix.latents.ahead import ahead
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "fusemix-ahead"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fusemix-ahead")]
 
 
 def test_elements_come_in_order_and_the_thread_ends():
@@ -27,10 +27,10 @@ def test_no_more_elements_are_made_than_may_wait():
     stream = ahead(items(), depth=2)
     assert next(stream) == 0
     deadline = time.monotonic() + 5
-    while len(made) < 4 and time.monotonic() < deadline:
+    while len(made) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.05)
-    assert made == [0, 1, 2, 3]  # one is in use, two wait, one waits for room
+    assert made == [0, 1, 2]  # one is in use, two wait
     stream.close()
     assert not threads()
 

@@ -1,7 +1,7 @@
 """Dropout that a CPU does not spend half of its time on.
 
-Place in the flow: a layer of the adapters. PyTorch's draws one Bernoulli number after another on a CPU, ten times as
-slow as the matrix products around it; here random words are drawn and cut into 16-bit numbers.
+Place in the flow: a layer of the adapters. PyTorch's draws one Bernoulli number after another on a CPU, which takes
+longer than the matrix products around it; here random words are drawn and cut into 16-bit numbers.
 """
 
 from typing import Any
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from fusemix.errors import ConfigError
+
 LEVELS = 1 << 16
 
 
@@ -20,12 +22,15 @@ class Dropout(nn.Module):
 
     Args:
         rate: in [0, 1); on a CPU in steps of 1/65536.
+
+    Raises:
+        ConfigError: it is not.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate < 1:
-            raise ValueError(f"a share of {rate} cannot be dropped; it must lie in [0, 1)")
+            raise ConfigError(f"a share of {rate} cannot be dropped; it must be at least 0 and below 1.")
         self.rate = rate
 
     def forward(self, values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

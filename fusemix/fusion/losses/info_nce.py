@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import gathered_rows, log_sum_over_processes, num_processes
 from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
 
@@ -23,25 +24,21 @@ class InfoNCE(nn.Module):
     Args:
         label_smoothing: share of the target that is spread evenly over the batch (Szegedy et al., arXiv:1512.00567), in
             [0, 1); it keeps logits of unlinked items from being pushed ever further down.
+
+    Raises:
+        ConfigError: the share is none.
     """
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"loss.options.label_smoothing is {label_smoothing}, but must be at least 0 and below 1.")
         self.label_smoothing = label_smoothing
 
     def forward(
         self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "columns dim"], logit_scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:
-        """This process's part of the loss; the mean over processes is the loss of the batch.
-
-        Args:
-            left: unit length; own rows of the batch.
-            right: unit length; one block of own rows, or several where an item has several positives.
-            logit_scale: 1 / temperature, already exponentiated.
-
-        Returns:
-            With one process at least 0; log(batch) where nothing is told apart. Smoothing adds to it.
-        """
+        """See `interfaces.PairLoss`. It is at least 0, and log(batch) where nothing is told apart."""
         with torch.autocast(left.device.type, enabled=False):
             left, right, logit_scale = full_precision(left, right, logit_scale)
             columns = gathered_rows(right)

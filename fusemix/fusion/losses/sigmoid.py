@@ -35,13 +35,7 @@ class SigmoidLoss(nn.Module):
     def forward(
         self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "columns dim"], logit_scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:
-        """This process's part of the loss; the mean over processes is the loss of the batch.
-
-        Args:
-            left: unit length; own rows of the batch.
-            right: unit length; one block of own rows, or several where an item has several positives.
-            logit_scale: 1 / temperature, already exponentiated.
-        """
+        """See `interfaces.PairLoss`."""
         with torch.autocast(left.device.type, enabled=False):
             left, right, logit_scale, bias = full_precision(left, right, logit_scale, self.bias)
             columns = gathered_rows(right)
