@@ -97,3 +97,9 @@ def gathered(fabric: Fabric, value: T) -> list[T]:
     values: list[Any] = [None] * fabric.world_size
     torch.distributed.all_gather_object(values, value)
     return values
+
+
+def added_up(values: torch.Tensor) -> torch.Tensor:
+    """The sum over all processes, element by element, on the CPU; in place."""
+    torch.distributed.all_reduce(values)
+    return values

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fusemix.config import CacheConfig, EvalConfig, TrainConfig, load_config, to_plain
+from fusemix.config import CacheConfig, EvalConfig, TrainConfig, ZeroShotConfig, load_config, to_plain
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.errors import ConfigError
@@ -13,6 +13,8 @@ from fusemix.fusion.mixup import MIXUPS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"cache": CacheConfig, "train": TrainConfig, "eval": EvalConfig}
+ZERO_SHOT = "_zero_shot"
+"""How the files end that are of another schema than their folder's."""
 RECIPES = ("recommended", "few_pairs")
 """Settings without data."""
 SHIPPED = sorted(CONFIGS.glob("*/*.yaml"))
@@ -20,10 +22,14 @@ TRAIN = ["train=a", "validation=b", "encoders.image=[x]", "encoders.text=[y]", "
 CACHE = ["dataset.name=glyphs", "splits=[train]", "encoders.hog.name=hog", "out=o"]
 
 
+def schema_of(path):
+    return ZeroShotConfig if path.stem.endswith(ZERO_SHOT) else SCHEMAS[path.parent.name]
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_shipped_config_fits_its_schema_and_names_real_parts(path):
     data = TRAIN if path.stem in RECIPES else []
-    config = load_config(SCHEMAS[path.parent.name], [str(path), *data])
+    config = load_config(schema_of(path), [str(path), *data])
     if isinstance(config, CacheConfig):
         DATASETS.complete(config.dataset.name, config.dataset.options, split=config.splits[0])
         for part in config.encoders.values():
@@ -39,7 +45,7 @@ def test_every_shipped_config_says_what_it_is_for_and_repeats_no_default(path):
     text = path.read_text()
     assert text.startswith("# ")
     given = yaml.safe_load(text)
-    defaults = {f.name: f.default for f in SCHEMAS[path.parent.name].__dataclass_fields__.values()}
+    defaults = {f.name: f.default for f in schema_of(path).__dataclass_fields__.values()}
     assert not [key for key, value in given.items() if defaults.get(key) == value]
 
 
@@ -112,6 +118,8 @@ def test_values_may_hold_equal_signs_and_plus_signs():
             ["run=r", "latents=l", "out=o", "ks=[0]"],
             r"ks must hold whole numbers from 1 upwards, not \[0\]",
         ),
+        (ZeroShotConfig, ["latents=l", "out=o"], "give either run=FOLDER, .* or run=null with encoders"),
+        (ZeroShotConfig, ["run=r", "encoders.image=[x]", "latents=l", "out=o"], "give either run=FOLDER"),
         (EvalConfig, ["run=r", "latents=l", "out=o", "num_examples=-1"], "num_examples is -1"),
         (EvalConfig, ["run=r", "latents=l", "out=o", "checkpoint=newest"], r"expected one of \['best', 'last'\]"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightning.fabric import Fabric
 
-from fusemix.config import CacheConfig
+from fusemix.config import CacheConfig, to_plain
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
@@ -95,6 +95,7 @@ def store_writer(
             "decoding": decoding_fingerprint(items.modality),
             "items_sha256": items_sha256,
         },
+        source=to_plain(config.encoders[slug]),
         max_bad_fraction=config.max_bad_fraction,
         overwrite=config.overwrite,
         verify=config.verify,

@@ -1,77 +1,220 @@
-"""Stage 3, wired: the set to measure on, its embeddings, and what shows its items.
+"""Stage 3, wired: the set to measure on, its embeddings, and what a report says about both.
 
-Place in the flow: EvalConfig + a trained run -> LatentSet, embeddings, readers of pictures, sounds and texts.
+Place in the flow: EvalConfig + a trained run -> LatentSet, embeddings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float32, Int64
+from lightning.fabric import Fabric
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusemix.build.training_data import require_same_encoders
 from fusemix.config import EvalConfig
-from fusemix.datasets import DATASETS
+from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.model import FusionModel
-from fusemix.interfaces import Content, Items
-from fusemix.latents.galleries import Gallery
+from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint
+from fusemix.latents.galleries import Gallery, gallery_of
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.parallel import added_up
+from fusemix.retrieval.counting import ALONE, Share
+from fusemix.retrieval.evaluation import Fold, folds_of
+from fusemix.retrieval.protocols import Protocol, protocol_for, require_counts
+from fusemix.retrieval.ranks import DEPTH
 
 ROWS_AT_ONCE = 8192
 
 
-def evaluation_set(config: EvalConfig, record: Mapping[str, Any]) -> LatentSet:
-    """The latent set to measure on, made by the encoders that the model was trained with.
+@dataclass(frozen=True)
+class Evaluation:
+    """What is going to be measured.
+
+    Attributes:
+        config: the settings.
+        checkpoint: of the run.
+        latent_set: the set, opened with the run's encoders.
+        gallery: its items that take part.
+        protocol: that is followed.
+        folds: parts that are measured one by one.
+    """
+
+    config: EvalConfig
+    checkpoint: dict[str, Any]
+    latent_set: LatentSet
+    gallery: Gallery
+    protocol: Protocol
+    folds: list[Fold]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the checkpoint says about its run."""
+        return about(self.checkpoint)
+
+    @property
+    def modalities(self) -> tuple[str, str]:
+        """Of the left and of the right."""
+        return self.latent_set.left.modality, self.latent_set.right.modality
+
+    @property
+    def depth(self) -> int:
+        """Gallery items that are listed for each query."""
+        return min(max(*self.config.ks, DEPTH), _smallest(self.folds))
+
+
+def evaluation_of(config: EvalConfig) -> Evaluation:
+    """Open what is going to be measured, and refuse what could not be or would mislead.
+
+    Raises:
+        ConfigError: the protocol is unknown, the model knows nothing of a modality, or ks look deeper than a gallery.
+        RunError: there is no such run, other encoders made the set, or it has not the protocol's counts.
+        LatentStoreError: the set is missing or damaged, or no query has a link.
+    """
+    checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
+    latent_set = fitting_set(Path(config.latents), about(checkpoint))
+    gallery = gallery_of(latent_set)
+    described = latent_set.description
+    protocol = protocol_for(config.protocol, described["dataset"], described["split"])
+    if not config.allow_other_counts:
+        require_counts(protocol, config.latents, len(gallery.left_rows), len(gallery.links))
+    if config.indexes and protocol.folds > 1:
+        raise ConfigError(f"indexes are measured on whole galleries, and {protocol.name} has {protocol.folds} folds.")
+    folds = folds_of((len(gallery.left_rows), len(gallery.right_rows)), gallery.links, protocol.folds)
+    if max(config.ks) > _smallest(folds):
+        raise ConfigError(
+            f"ks asks for the first {max(config.ks)}, but the smaller side of {config.latents} has {_smallest(folds)} "
+            f"items{' in a fold' if len(folds) > 1 else ''}. Set ks to numbers up to {_smallest(folds)}."
+        )
+    return Evaluation(config, checkpoint, latent_set, gallery, protocol, folds)
+
+
+def _smallest(folds: Sequence[Fold]) -> int:
+    return min(len(side) for fold in folds for side in (fold.left, fold.right))
+
+
+def fitting_set(folder: Path, record: Mapping[str, Any]) -> LatentSet:
+    """A latent set that was made by the encoders that a model was trained with.
 
     Raises:
         ConfigError: the model knows nothing of a modality.
         RunError: it was made by others.
     """
-    latent_set = LatentSet(Path(config.latents), record["config"]["encoders"])
+    latent_set = LatentSet(folder, record["config"]["encoders"])
     for side in latent_set.sides:
-        require_same_encoders(config.latents, side.modality, record["encoders"][side.modality], side)
+        require_same_encoders(str(folder), side.modality, record["encoders"][side.modality], side)
     return latent_set
 
 
-def embed(model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str) -> Float[Tensor, "rows dim"]:
-    """Embeddings of some items of a side, on the CPU, in float32."""
-    parts = []
-    with torch.inference_mode():
-        for at in range(0, len(rows), ROWS_AT_ONCE):
-            latents = torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE]))
-            parts.append(model.embed(side.modality, latents.to(device)).cpu())
-    return torch.cat(parts)
+def share_of(fabric: Fabric) -> Share:
+    """This process's part of the work."""
+    if fabric.world_size == 1:
+        return ALONE
+    return Share(
+        fabric.global_rank, fabric.world_size, lambda counts: added_up(torch.from_numpy(counts.copy())).numpy()
+    )
 
 
-def content_readers(
-    latent_set: LatentSet, gallery: Gallery, decode: Callable[[str, Any], Content]
-) -> tuple[Callable[[int], Content], Callable[[int], Content]]:
-    """For the left and the right: position in the gallery -> picture, sound or text.
+def embed(
+    model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str, share: Share = ALONE
+) -> Float32[Tensor, "rows dim"]:
+    """Embeddings of some items of a side, on the CPU, in float32.
 
-    They are read out of the data set that the latents were made from. What cannot be shown any more (the
-    files moved, the hub is out of reach) is shown by its id.
+    Args:
+        model: on `device`.
+        side: of a latent set.
+        rows: of the items.
+        device: to compute on.
+        share: where several processes divide the rows; all of them get all embeddings.
+
+    Raises:
+        RunError: the model gives NaN or infinity for some of them.
     """
-    source = latent_set.description["source"]
-    try:
-        pairs = DATASETS.build(source["name"], source["options"], split=latent_set.description["split"])
-        items: tuple[Items | None, Items | None] = pairs.sides
-    except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
-        items = (None, None)
 
-    def reader(which: int) -> Callable[[int], Content]:
-        side, rows, source_items = latent_set.sides[which], gallery.rows[which], items[which]
+    def some(start: int, stop: int) -> Float32[Tensor, "some dim"]:
+        latents = torch.from_numpy(side.take(rows[start:stop]))
+        with torch.inference_mode():
+            return model.embed(side.modality, latents.to(device)).float().cpu()
 
-        def read(position: int) -> Content:
-            row = int(rows[position])
-            item = side.table["id"][row].as_py()
-            try:
-                return decode(side.modality, source_items.read(row)) if source_items else item
-            except Exception:
-                return item
+    # Filled in place: for a million items, parts and the whole would take twice the memory.
+    found = torch.zeros(len(rows), some(0, 1).shape[1])
+    for at in range(share.rank * ROWS_AT_ONCE, len(rows), share.num_processes * ROWS_AT_ONCE):
+        found[at : at + ROWS_AT_ONCE] = some(at, at + ROWS_AT_ONCE)
+    found = added_up(found) if share.num_processes > 1 else found
+    _require_finite(found, side, rows)
+    return found
 
-        return read
 
-    return reader(0), reader(1)
+def _require_finite(found: Float32[Tensor, "rows dim"], side: Side, rows: Int64[np.ndarray, " rows"]) -> None:
+    broken = torch.nonzero(~found.sum(dim=1).isfinite())[:, 0].tolist()
+    if broken:
+        first = side.table["id"][int(rows[broken[0]])].as_py()
+        raise RunError(
+            f"{side.folder}: the model gives NaN or infinity for {len(broken):,} of {len(rows):,} {side.modality} "
+            f"items, such as {first!r}, and such embeddings cannot be ranked. Training went astray (see "
+            "metrics.csv of the run; train again, with a lower optim.lr), or latents are damaged (`fusemix verify`)."
+        )
+
+
+def unit_latents(side: Side, rows: Int64[np.ndarray, " rows"]) -> Float32[Tensor, "rows dim"]:
+    """Latents at unit length, in float32; of several stores side by side, so that cosines are the mean of theirs."""
+    found = torch.empty(len(rows), side.dim)
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        stores = torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE])).float().split(side.dims, dim=1)
+        beside = torch.cat([F.normalize(store, dim=-1) for store in stores], dim=1)
+        found[at : at + ROWS_AT_ONCE] = beside / len(stores) ** 0.5
+    return found
+
+
+def require_same_width(what: str, latent_set: LatentSet) -> None:
+    """Refuse to compare latents as they are where they cannot share a space.
+
+    Raises:
+        ConfigError: their widths differ.
+    """
+    left, right = latent_set.sides
+    if left.dims != right.dims:
+        raise ConfigError(
+            f"{what}: latents are compared as they are, but the widths of {latent_set.folder} differ: {left.modality} "
+            f"{left.dims}, {right.modality} {right.dims}. Name encoders that share a space, such as the two of one "
+            "CLIP, or have a map to one space: train=FOLDER of a baseline, run=FOLDER of a trained run."
+        )
+
+
+def about_set(latent_set: LatentSet) -> dict[str, Any]:
+    """What a report says about the data."""
+    described = latent_set.description
+    return {
+        "name": latent_set.name,
+        **{key: described[key] for key in ("dataset", "split", "revision")},
+        "num_unusable": latent_set.num_unusable,
+        "encoders": {side.modality: [store.manifest.encoder for store in side.stores] for side in latent_set.sides},
+        "fingerprints": {side.modality: side.fingerprints for side in latent_set.sides},
+        "sha256": {
+            **{side: described[side]["sha256"] for side in ("left", "right")},
+            "links": described["links_sha256"],
+        },
+    }
+
+
+def about_run(run: str, name: str, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What a report says about the model.
+
+    Args:
+        run: its folder.
+        name: of the checkpoint, `best` or `last`.
+        checkpoint: itself.
+    """
+    record = about(checkpoint)
+    return {
+        "run": run,
+        "checkpoint": name,
+        "epoch": int(checkpoint["epoch"]),
+        "train": record["train"]["name"],
+        "validation": record["validation"]["name"],
+        "config": record["config"],
+    }

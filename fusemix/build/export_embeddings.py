@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from fusemix.build.evaluate import embed, evaluation_set
-from fusemix.config import EvalConfig, ExportConfig
+from fusemix.build.evaluate import embed, fitting_set
+from fusemix.config import ExportConfig
 from fusemix.environment import resolve_device
 from fusemix.files import sha256_of_file
 from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
@@ -75,8 +75,7 @@ def _embeddings_of_run(config: ExportConfig, run: Path) -> tuple[LatentSet, Vect
     device = resolve_device("auto")
     path = run / CHECKPOINTS / "best.ckpt"
     checkpoint = read_checkpoint(path)
-    checked = EvalConfig(run=str(run), latents=config.latents, out=config.out)
-    latent_set = evaluation_set(checked, about(checkpoint))
+    latent_set = fitting_set(Path(config.latents), about(checkpoint))
     model = trained_model(checkpoint).to(device)
     return latent_set, lambda side, rows: embed(model, side, rows, device).numpy(), sha256_of_file(path)
 

@@ -30,7 +30,10 @@ from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
-from fusemix.retrieval.metrics import flat, mean_recall, measure
+from fusemix.retrieval.metrics import flat, measure, with_sums
+
+SOURCES = "encoders.json"
+"""In a run folder: what builds the encoders again."""
 
 NOT_IDENTITY = (
     "out",
@@ -81,6 +84,14 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     }
 
 
+def encoder_sources(data: LatentData) -> dict[str, list[dict[str, Any]]]:
+    """Modality -> for each encoder, in order, the name of its latent store and what builds it again, or None."""
+    return {
+        modality: [{"store": store.manifest.encoder, "source": store.manifest.source} for store in side.stores]
+        for modality, side in sides_by_modality(data).items()
+    }
+
+
 def _data_record(latent_set: LatentSet) -> dict[str, Any]:
     about = latent_set.description
     hashes = {side: about[side]["sha256"] for side in ("left", "right")}
@@ -122,7 +133,7 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Sc
 
     def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
         directions = measure(left, right, links, modalities, ks)
-        return {**flat(directions), "mean_recall": mean_recall(directions)}
+        return with_sums(flat(directions))
 
     return score
 

@@ -2,125 +2,127 @@
 
     python eval_retrieval.py configs/eval/glyphs.yaml [key=value …]
 
-Reads a run folder and a latent set; writes report.json, report.md, queries.jsonl and examples.png to <out>.
+Reads a run folder and a latent set; writes report.html, report.json, report.md, queries.jsonl and examples.png
+to <out>.
 """
 
 from collections.abc import Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from lightning.fabric import Fabric
 
+from fusemix.build import beside
 from fusemix.build import evaluate as build
+from fusemix.build.showing import directions_shown, sampled_points, sampled_scores
 from fusemix.config import EvalConfig, load_config
-from fusemix.encoders.decoding import decode
-from fusemix.environment import describe_environment, resolve_device
-from fusemix.errors import ConfigError
+from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_jsonl, write_text
-from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
-from fusemix.latents.galleries import Gallery, gallery_of
-from fusemix.latents.sets import LatentSet
-from fusemix.progress import console
-from fusemix.retrieval.metrics import measure
-from fusemix.retrieval.picture import draw_examples
-from fusemix.retrieval.report import markdown, report_data, table
-from fusemix.retrieval.results import Results, query_lines, sample_examples, search_results
+from fusemix.fusion.model import FusionModel
+from fusemix.fusion.runs import trained_model
+from fusemix.parallel import fabric_for, failing_together, started_by_others
+from fusemix.progress import console, counting
+from fusemix.retrieval.evaluation import Embeddings, measure_folds, search_folds
+from fusemix.retrieval.intervals import Sampled, bootstrap_intervals
+from fusemix.retrieval.metrics import Direction
+from fusemix.retrieval.reports.page.data import Card, DirectionPage
+from fusemix.retrieval.reports.page.render import render_page
+from fusemix.retrieval.reports.picture import draw_examples
+from fusemix.retrieval.reports.report import markdown, report_data, tables
+from fusemix.retrieval.results import Results, query_lines, results_of
 
-SHOWN = 5
-"""Gallery items in the picture, for each query."""
+IN_PICTURE = 2
+"""Queries of each kind and direction in examples.png."""
 
 
 def main(argv: Sequence[str]) -> Path:
     """Embed, measure, search, report; returns report.json."""
     config = load_config(EvalConfig, argv)
-    device = resolve_device(config.device)
-    checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
-    latent_set = build.evaluation_set(config, about(checkpoint))
-    gallery = gallery_of(latent_set)
-    _check_depth(config, gallery)
-    model = trained_model(checkpoint).to(device)
-    left, right = (
-        build.embed(model, side, rows, device) for side, rows in zip(latent_set.sides, gallery.rows, strict=True)
-    )
-    modalities = (latent_set.left.modality, latent_set.right.modality)
-    directions = measure(left, right, gallery.links, modalities, config.ks)
-    k = min(max(*config.ks, SHOWN), len(left), len(right))
-    on_gpu = device.startswith("cuda")
-    results = (
-        search_results(directions[0], left, right, gallery.links, k=k, use_gpu=on_gpu),
-        search_results(directions[1], right, left, gallery.links[:, ::-1], k=k, use_gpu=on_gpu),
-    )
-    report = report_data(
-        directions,
-        data=_about_data(latent_set),
-        model=_about_model(config, checkpoint),
+    fabric = fabric_for(config.accelerator, config.devices, config.num_nodes)
+    console.quiet = not fabric.is_global_zero
+    with failing_together(fabric):
+        evaluation = build.evaluation_of(config)
+    if not started_by_others(fabric):
+        fabric.launch()
+    model = trained_model(evaluation.checkpoint).to(fabric.device)
+    embeddings, directions = _measure(evaluation, model, fabric)
+    path = Path(config.out) / "report.json"
+    if not fabric.is_global_zero:
+        return path
+    on_gpu = fabric.device.type == "cuda"
+    tops = search_folds(embeddings, evaluation.folds, k=evaluation.depth, use_gpu=on_gpu)
+    results = results_of(directions, tops, evaluation.gallery.links)
+    report = _report(evaluation, model, embeddings, results, str(fabric.device))
+    for table in tables(report):
+        console.print(table)
+    _write(path.parent, evaluation, embeddings, results, report)
+    return path
+
+
+def _measure(
+    evaluation: build.Evaluation, model: FusionModel, fabric: Fabric
+) -> tuple[Embeddings, tuple[Direction, Direction]]:
+    """Embeddings on the CPU, and both directions; processes share the work, and each has the whole result."""
+    device, share = str(fabric.device), build.share_of(fabric)
+    sides = zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True)
+    left, right = (build.embed(model, side, rows, device, share) for side, rows in sides)
+    with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
+        how: dict[str, Any] = {"share": share, "advance": advance}
+        on_device = (left.to(device), right.to(device))
+        directions = measure_folds(on_device, evaluation.folds, evaluation.modalities, evaluation.config.ks, **how)
+    return (left, right), directions
+
+
+def _report(
+    evaluation: build.Evaluation,
+    model: FusionModel,
+    embeddings: Embeddings,
+    results: tuple[Results, Results],
+    device: str,
+) -> dict[str, Any]:
+    sampled = [Sampled(found.direction.name, found.direction.values, found.owners) for found in results]
+    on_device = (embeddings[0].to(device), embeddings[1].to(device))
+    return report_data(
+        [found.direction for found in results],
+        protocol={key: getattr(evaluation.protocol, key) for key in ("name", "about", "folds")},
+        intervals=bootstrap_intervals(sampled, seed=evaluation.config.seed),
+        hubs=beside.hubs(results, evaluation),
+        others=[
+            *beside.measured_baselines(evaluation, device),
+            *beside.corrections(evaluation, on_device, model, device),
+        ],
+        indexes=beside.indexes(evaluation, results, embeddings),
+        data=build.about_set(evaluation.latent_set),
+        model=build.about_run(evaluation.config.run, evaluation.config.checkpoint, evaluation.checkpoint),
         environment=describe_environment(device),
     )
-    console.print(table(directions, f"Retrieval on {latent_set.name}"))
-    return _write(Path(config.out), report, results, latent_set, gallery, config)
 
 
 def _write(
     out: Path,
-    report: dict[str, Any],
+    evaluation: build.Evaluation,
+    embeddings: Embeddings,
     results: tuple[Results, Results],
-    latent_set: LatentSet,
-    gallery: Gallery,
-    config: EvalConfig,
-) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    sides = zip(latent_set.sides, gallery.rows, strict=True)
-    ids = [side.table["id"].take(rows).to_pylist() for side, rows in sides]
-    lines = [*query_lines(results[0], ids[0], ids[1]), *query_lines(results[1], ids[1], ids[0])]
-    write_jsonl(out / "queries.jsonl", lines)
-    picture = out / "examples.png" if config.num_examples else None
-    if picture:
-        _draw(picture, results, latent_set, gallery, config)
-        console.print(f"sample queries: {picture}")
-    directions = [result.direction for result in results]
-    write_text(out / "report.md", markdown(directions, report, picture.name if picture else None))
-    write_json(out / "report.json", report)
-    console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
-    return out / "report.json"
-
-
-def _draw(
-    path: Path, results: tuple[Results, Results], latent_set: LatentSet, gallery: Gallery, config: EvalConfig
+    report: dict[str, Any],
 ) -> None:
-    read_left, read_right = build.content_readers(latent_set, gallery, decode)
-    how: dict[str, Any] = {"num_examples": config.num_examples, "num_found": SHOWN}
-    how["generator"] = np.random.default_rng(config.seed)
-    examples = sample_examples(results[0], read_left, read_right, **how)
-    examples += sample_examples(results[1], read_right, read_left, **how)
-    draw_examples(path, examples, f"{latent_set.name}: sample queries and what they found (green: linked)")
+    out.mkdir(parents=True, exist_ok=True)
+    latent_set, gallery, seed = evaluation.latent_set, evaluation.gallery, evaluation.config.seed
+    sides = zip(latent_set.sides, gallery.rows, strict=True)
+    left, right = (side.table["id"].take(rows).to_pylist() for side, rows in sides)
+    lines = [*query_lines(results[0], (left, right), left), *query_lines(results[1], (right, left), left)]
+    write_jsonl(out / "queries.jsonl", lines)
+    pages = directions_shown(results, latent_set, gallery, evaluation.config.num_examples)
+    points = sampled_points(embeddings, latent_set, gallery, seed)
+    page = render_page(report, pages, sampled_scores(embeddings, gallery.links, seed), points)
+    write_text(out / "report.html", page)
+    if cards := _first_of_each_kind(pages):
+        draw_examples(out / "examples.png", cards, f"{latent_set.name}: queries and what they found (green: linked)")
+    write_text(out / "report.md", markdown(report, "examples.png" if cards else None))
+    write_json(out / "report.json", report)
+    console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
 
 
-def _check_depth(config: EvalConfig, gallery: Gallery) -> None:
-    smallest = min(len(gallery.left_rows), len(gallery.right_rows))
-    if max(config.ks) > smallest:
-        raise ConfigError(
-            f"ks asks for the first {max(config.ks)}, but the smaller side of {config.latents} has {smallest} items. "
-            f"Set ks to numbers up to {smallest}."
-        )
-
-
-def _about_data(latent_set: LatentSet) -> dict[str, Any]:
-    return {
-        "name": latent_set.name,
-        **{key: latent_set.description[key] for key in ("dataset", "split", "revision")},
-        "num_unusable": latent_set.num_unusable,
-        "encoders": {side.modality: [store.manifest.encoder for store in side.stores] for side in latent_set.sides},
-        "fingerprints": {side.modality: side.fingerprints for side in latent_set.sides},
-    }
-
-
-def _about_model(config: EvalConfig, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    record = about(checkpoint)
-    return {
-        "run": config.run,
-        "checkpoint": config.checkpoint,
-        "epoch": int(checkpoint["epoch"]),
-        "train": record["train"]["name"],
-        "validation": record["validation"]["name"],
-        "config": record["config"],
-    }
+def _first_of_each_kind(pages: Sequence[DirectionPage]) -> list[Card]:
+    kinds = [groupby(page.cards, key=lambda card: card.kind) for page in pages]
+    return [card for of_page in kinds for _, cards in of_page for card in islice(cards, IN_PICTURE)]

@@ -2,8 +2,8 @@
 
     python train.py configs/train/glyphs.yaml [key=value …]
 
-Reads latent sets; writes config.yaml, environment.json, metrics.csv, tensorboard/ and checkpoints/ to
-<out>. A run that was interrupted goes on when the same command is given again.
+Reads latent sets; writes config.yaml, environment.json, encoders.json, metrics.csv, tensorboard/ and checkpoints/
+to <out>. A run that was interrupted goes on when the same command is given again.
 """
 
 import logging
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> Path:
     if trainer.is_global_zero:
         if config.overwrite:  # after all that can fail
             discard(out)
-        _write_about(out, config, trainer)
+        _write_about(out, config, data, trainer)
         _tell(config, data, module, trainer.world_size)
         for line in told:
             console.print(line)
@@ -94,10 +94,11 @@ def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, out: Path
     return float(figures[0][MONITOR])
 
 
-def _write_about(out: Path, config: TrainConfig, trainer: L.Trainer) -> None:
+def _write_about(out: Path, config: TrainConfig, data: LatentData, trainer: L.Trainer) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
     write_json(out / "environment.json", describe_environment(str(trainer.strategy.root_device)))
+    write_json(out / build.SOURCES, build.encoder_sources(data))
 
 
 def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_processes: int) -> None:

@@ -9,9 +9,11 @@ yaml as a Python object.
 from fusemix.config.fusion import ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import load_config, to_plain
-from fusemix.config.retrieval import EvalConfig
+from fusemix.config.retrieval import BaselineConfig, EvalConfig
+from fusemix.config.zero_shot import ZeroShotConfig
 
 __all__ = [
+    "BaselineConfig",
     "CacheConfig",
     "ClosedFormConfig",
     "EvalConfig",
@@ -22,6 +24,7 @@ __all__ = [
     "SetConfig",
     "StructureConfig",
     "TrainConfig",
+    "ZeroShotConfig",
     "load_config",
     "to_plain",
 ]

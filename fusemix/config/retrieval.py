@@ -11,6 +11,17 @@ from fusemix.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """What the model is compared with, on the same items by the same code."""
+
+    train: str | None = None
+    """Latent set that a linear map (regularised CCA) is fitted on. Without one, latents are compared as they are, which
+    is for encoders that share a space already, such as the two of a CLIP."""
+    encoders: dict[str, list[str]] = field(default_factory=dict)
+    """Modality -> latent stores of the evaluated set, as in {image: [clip], text: [clip_text]}; empty: the run's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """Stage 3: measure retrieval with a trained run on a latent set."""
 
@@ -22,17 +33,38 @@ class EvalConfig:
     """Folder of the latent set to measure on."""
     out: str
     """Report folder."""
+    protocol: str = "auto"
+    """flickr30k_1k, coco_5k, coco_1k (five folds), audiocaps, clotho, or plain (any set); auto goes by the data set."""
+    allow_other_counts: bool = False
+    """Measure a set that has not as many items as the protocol's; the report states the counts."""
     ks: list[int] = field(default_factory=lambda: [1, 5, 10])
     """How deep recall looks."""
-    num_examples: int = 4
-    """Sample queries a direction in the picture; 0 draws none."""
-    device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    baselines: dict[str, BaselineConfig] = field(default_factory=dict)
+    """What stands beside the model in the table, by a name of your own."""
+    bank: str | None = None
+    """Latent set of training queries for the query-bank correction of hubs; never the set that is measured."""
+    indexes: dict[str, str] = field(default_factory=dict)
+    """FAISS factory -> search parameters, such as {"IVF256,Flat": nprobe=16}: what such an index loses and gains."""
+    num_examples: int = 6
+    """Queries of each kind (best, typical, worst) a direction that the page shows, with what they found."""
+    accelerator: str = "auto"
+    """auto (GPUs where there are any), cpu, gpu or mps, as Lightning names them."""
+    devices: str = "1"
+    """How many (2), or which (0,3), share the work; the numbers do not depend on it."""
+    num_nodes: int = 1
+    """Machines that share the work."""
     seed: int = 0
-    """Chooses the sample queries."""
+    """Of bootstrap samples and of what is drawn for charts."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
         at_least("num_examples", self.num_examples, 0)
+        at_least("num_nodes", self.num_nodes, 1)
+        for name, baseline in self.baselines.items():
+            if not baseline.train and not baseline.encoders:
+                raise ConfigError(
+                    f"baselines.{name}: give train, a latent set that a linear map is fitted on, or encoders whose "
+                    "latents share a space."
+                )

@@ -47,6 +47,8 @@ class Manifest:
         fingerprint: all that changes the numbers: the encoder's own fingerprint, hash of the items, dtype.
         shards: the files, in order of rows.
         batch_size: items in one pass of the encoder; another one may change the last bits.
+        source: `name` and `options` that build the encoder again, as the user wrote them; they are no part of the
+            fingerprint. None where latents were imported, or cached before this was noted.
     """
 
     encoder: str
@@ -59,6 +61,7 @@ class Manifest:
     fingerprint: dict[str, Any]
     shards: tuple[Shard, ...]
     batch_size: int | None = None
+    source: dict[str, Any] | None = None
 
 
 def shard_name(index: int) -> str:

@@ -61,6 +61,7 @@ class StoreWriter:
         dtype: `float16` or `float32`.
         shard_size: rows of a shard.
         fingerprint: all that changes the numbers.
+        source: `name` and `options` that build the encoder again; None where nothing can.
         max_bad_fraction: share of rejected items, in [0, 1], above which writing and sealing stop.
         overwrite: discard a store of another fingerprint.
         verify: read the shards of a sealed store back, so that a changed one counts as lost.
@@ -80,6 +81,7 @@ class StoreWriter:
         dtype: str,
         shard_size: int,
         fingerprint: dict[str, Any],
+        source: dict[str, Any] | None = None,
         max_bad_fraction: float = 1.0,
         overwrite: bool = False,
         verify: bool = False,
@@ -87,6 +89,7 @@ class StoreWriter:
     ) -> None:
         self.folder, self.dim, self._max_bad_fraction = folder, dim, max_bad_fraction
         self._ids, self._modality, self._dtype, self._shard_size = ids, modality, dtype, shard_size
+        self._source = source
         self._fingerprint = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
         if not joins:
             self._open(overwrite, verify)
@@ -222,6 +225,7 @@ class StoreWriter:
             fingerprint=self._fingerprint,
             shards=tuple(record.shard for record in records),
             batch_size=self.batch_size,
+            source=self._source,
         )
         write_manifest(self.folder, manifest)
 

@@ -1,16 +1,19 @@
 """Search by FAISS: which gallery items stand at the top for each query.
 
-Place in the flow: embeddings -> GalleryIndex -> positions and scores, best first.
-This is the only room that knows FAISS; it is imported here alone, when an index is built.
+Place in the flow: embeddings -> positions and scores, best first.
+This is the only room that knows FAISS; it is imported here alone, when a search is made.
 """
 
 import subprocess
 import sys
+import time
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float32, Int64
+
+from fusemix.errors import ConfigError
 
 GPU_K_LIMIT = 2048
 ONE_SEARCH = """
@@ -22,55 +25,133 @@ assert index.search(numpy.eye(4, dtype="float32"), 1)[1].ravel().tolist() == [0,
 """
 
 
-class GalleryIndex:
-    """Exact search by inner product (of unit vectors: by cosine).
+class Top(NamedTuple):
+    """The k best gallery items of each query, best first; equal scores in order of position."""
+
+    scores: Float32[np.ndarray, "queries k"]
+    positions: Int64[np.ndarray, "queries k"]
+
+
+def search_exactly(
+    queries: Float32[np.ndarray, "queries dim"], gallery: Float32[np.ndarray, "items width"], k: int, *, use_gpu: bool
+) -> Top:
+    """Search every gallery item, by inner product (of unit vectors: by cosine). The gallery is not copied.
 
     Args:
-        gallery: unit length, float32.
+        queries, gallery: unit length.
+        k: from 1 to the size of the gallery, and on a GPU at most GPU_K_LIMIT.
         use_gpu: search on the first GPU, where FAISS works there; else on the CPU.
 
     Raises:
-        ValueError: the gallery is empty or holds NaN, which FAISS would leave out without a word.
+        ValueError: widths differ, k is out of range, or something holds NaN, which FAISS passes over in silence.
+    """
+    import faiss
+
+    on_gpu = use_gpu and k <= GPU_K_LIMIT and gpu_problem() is None
+    _check(queries, gallery, k)
+    queries, gallery = np.ascontiguousarray(queries), np.ascontiguousarray(gallery)
+    metric = faiss.METRIC_INNER_PRODUCT
+    if on_gpu:
+        found = faiss.knn_gpu(faiss.StandardGpuResources(), queries, gallery, k, metric=metric)  # pyright: ignore
+    else:
+        found = faiss.knn(queries, gallery, k, metric=metric)
+    return _in_order(*found)
+
+
+def _check(queries: np.ndarray, gallery: np.ndarray, k: int) -> None:
+    if queries.shape[1] != gallery.shape[1]:
+        raise ValueError(f"queries are {queries.shape[1]} wide, the gallery {gallery.shape[1]}")
+    if not 1 <= k <= len(gallery):
+        raise ValueError(f"k is {k}, but must be from 1 to {len(gallery)}")
+    if not (np.isfinite(queries.sum()) and np.isfinite(gallery.sum())):
+        raise ValueError("queries or gallery hold NaN or infinity")
+
+
+def _in_order(scores: Float32[np.ndarray, "queries k"], positions: Int64[np.ndarray, "queries k"]) -> Top:
+    order = np.lexsort((positions, -scores), axis=1)
+    return Top(np.take_along_axis(scores, order, axis=1), np.take_along_axis(positions, order, axis=1))
+
+
+class Approximate(NamedTuple):
+    """What an index found, and what it cost.
+
+    Attributes:
+        top: the best items that it found; position -1 where it found fewer than k.
+        build_sec: seconds to train and fill it.
+        search_ms_per_query: milliseconds, all queries searched in one call.
+        num_bytes: of the index, as it would be written to disk.
     """
 
-    def __init__(self, gallery: Float[np.ndarray, "items dim"], *, use_gpu: bool = False) -> None:
-        import faiss
+    top: Top
+    build_sec: float
+    search_ms_per_query: float
+    num_bytes: int
 
-        if len(gallery) == 0 or not np.isfinite(gallery).all():
-            raise ValueError("the gallery is empty, or holds NaN or infinity")
-        self.num_items, self.dim = gallery.shape
-        index: Any = faiss.IndexFlatIP(self.dim)
-        if use_gpu and gpu_problem() is None:
-            index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)  # pyright: ignore
-            self.most = GPU_K_LIMIT
-        else:
-            self.most = self.num_items
-        index.add(np.ascontiguousarray(gallery, dtype=np.float32))
-        self._index = index
 
-    def search(
-        self, queries: Float[np.ndarray, "queries dim"], k: int
-    ) -> tuple[Float[np.ndarray, "queries k"], Int64[np.ndarray, "queries k"]]:
-        """The k best gallery items of each query: scores and positions, best first.
+def search_approximately(
+    queries: Float32[np.ndarray, "queries dim"],
+    gallery: Float32[np.ndarray, "items width"],
+    k: int,
+    factory: str,
+    parameters: str = "",
+) -> Approximate:
+    """Build an index that does not look at every item, and search it, on the CPU.
 
-        Equal scores are put in order of position, so that one run equals the next.
+    Args:
+        queries, gallery: unit length.
+        k: from 1 to the size of the gallery.
+        factory: FAISS's own description of an index, such as `IVF256,Flat`, `HNSW32` or `OPQ16,IVF256,PQ16`.
+        parameters: of the search, such as `nprobe=16` or `efSearch=64`; empty leaves FAISS's defaults.
 
-        Args:
-            queries: unit length, float32.
-            k: from 1 to the size of the gallery.
+    Raises:
+        ConfigError: FAISS knows no such index or parameter, or the gallery is too small to train it.
+        ValueError: as for `search_exactly`.
+    """
+    import faiss
 
-        Raises:
-            ValueError: the width differs, k is out of range, or queries hold NaN.
-        """
-        if queries.shape[1] != self.dim:
-            raise ValueError(f"queries are {queries.shape[1]} wide, the gallery {self.dim}")
-        if not 1 <= k <= min(self.num_items, self.most):
-            raise ValueError(f"k is {k}, but must be from 1 to {min(self.num_items, self.most)}")
-        if not np.isfinite(queries).all():
-            raise ValueError("queries hold NaN or infinity")
-        scores, positions = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
-        order = np.lexsort((positions, -scores), axis=1)
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(positions, order, axis=1)
+    _check(queries, gallery, k)
+    started = time.perf_counter()
+    try:
+        index = _quiet(faiss.index_factory(gallery.shape[1], factory, faiss.METRIC_INNER_PRODUCT))
+        index.train(np.ascontiguousarray(gallery))  # pyright: ignore
+        index.add(np.ascontiguousarray(gallery))  # pyright: ignore
+        if parameters:
+            faiss.ParameterSpace().set_index_parameters(index, parameters)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"indexes: FAISS cannot make {factory!r}{f' with {parameters!r}' if parameters else ''} over "
+            f"{len(gallery):,} items of width {gallery.shape[1]}: {_reason(error)} See its guide to index factories."
+        ) from error
+    built = time.perf_counter()
+    found = index.search(np.ascontiguousarray(queries), k)  # pyright: ignore
+    searched = time.perf_counter()
+    return Approximate(
+        _in_order(*found), built - started, 1000 * (searched - built) / len(queries), _size_on_disk(index)
+    )
+
+
+def _quiet(index: Any) -> Any:
+    """Without a warning for each of its parts that a gallery is small; what that costs is measured."""
+    parts: list[Any] = [index, getattr(index, "pq", None)]
+    for part in parts:
+        if hasattr(part, "cp"):
+            part.cp.min_points_per_centroid = 1
+    return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last part of FAISS's message; before it stand the place in its source and the failed condition."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{lines[-1].rpartition(': ')[2].rstrip('.')}."
+
+
+def _size_on_disk(index: Any) -> int:
+    import faiss
+
+    sizes: list[int] = []
+    writer: Any = faiss.PyCallbackIOWriter  # pyright: ignore
+    faiss.write_index(index, writer(lambda part: sizes.append(len(part)) or len(part)))
+    return sum(sizes)
 
 
 @cache
@@ -88,3 +169,9 @@ def gpu_problem() -> str | None:
     lines = [line.strip() for line in tried.stderr.splitlines() if line.strip()]
     last = lines[-1] if lines else f"the process ended with code {tried.returncode}"
     return last.removeprefix("AssertionError: ")
+
+
+def share_found(found: Int64[np.ndarray, "queries k"], exact: Int64[np.ndarray, "queries k"]) -> float:
+    """Share, in [0, 1], of the items found by exact search among the first k that another search finds there, too."""
+    same = (exact[:, :, None] == found[:, None, :]).any(axis=2)
+    return float(same.mean())

@@ -1,29 +1,37 @@
 """Retrieval figures from ranks, with the definition of each.
 
-Place in the flow: ranks -> figures named `<query>_to_<gallery>/<metric>`, as fractions.
+Place in the flow: ranks -> one value a query -> figures named `<query>_to_<gallery>/<metric>`, as fractions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from scipy.special import gammaln
 from torch import Tensor
 
-from fusemix.retrieval.ranks import TIE_TOLERANCE, Ranks, linked_ranks
+from fusemix.retrieval.counting import ALONE, Share
+from fusemix.retrieval.ranks import DEPTH, TIE_TOLERANCE, Ranks, ranks_both_ways
 
 DEFINITIONS = {
     "recall_at_k": "Share of queries with at least one linked item among the first k of the gallery (a hit rate, the "
     "number that CLIP-style papers call R@k), as a fraction.",
+    "mrr": "Mean reciprocal rank: mean over queries of 1 / rank of the first linked item.",
+    "map_at_10": "Mean over queries of the average precision within the first 10: the sum, over linked items at ranks "
+    "up to 10, of the precision at their rank, divided by the number of linked items or by 10, whichever is less.",
+    "ndcg_at_10": "Mean over queries of the discounted cumulative gain of the first 10 (each linked item at rank r "
+    "counts 1 / log2(1 + r)), divided by that of the best possible order.",
     "median_rank": "Median over queries of the rank of the first linked item, counted from 1.",
     "mean_rank": "Mean over queries of the rank of the first linked item, counted from 1.",
+    "recall_sum": "Sum of all recall figures of both directions (what papers call rsum); with three depths at most 6, "
+    "in tables 600.",
     "mean_recall": "Mean of all recall figures of both directions.",
     "ties": f"Items whose scores differ by at most {TIE_TOLERANCE:g} tie; a linked item that ties with unlinked ones "
     "ranks after them.",
     "items": "Every unique caption is one query and one gallery item, however often it was written; a query may have "
-    "several linked items.",
-    "scores": "Cosine of the embeddings, in float32; exact search, no approximation.",
+    "several linked items. Items without any link are in the gallery, but ask nothing.",
+    "scores": "Cosine of the embeddings, in float32; exact, no approximation.",
     "chance": "What a random order of the gallery gives on average.",
 }
 
@@ -33,30 +41,61 @@ class Direction(NamedTuple):
 
     Attributes:
         name: such as `text_to_image`.
+        values: metric -> one value a query; their mean is the figure.
         figures: metric -> value.
         chance: metric -> what a random order gives.
-        counts: queries, gallery items, links, tied queries.
+        counts: queries, gallery items, links, tied queries, items that ask nothing.
         ranks: behind the figures.
     """
 
     name: str
+    values: dict[str, Float[np.ndarray, " queries"]]
     figures: dict[str, float]
     chance: dict[str, float]
     counts: dict[str, int]
     ranks: Ranks
 
 
-def recall_at_k(ranks: Int64[np.ndarray, " queries"], k: int) -> float:
-    """Share of queries whose first linked item is among the first k; a hit rate in [0, 1].
-
-    It is not the share of all linked items found: with five captions a picture, image-to-text
-    recall at 1 can be 1.0 here and would be at most 0.2 there.
+def values_of(ranks: Ranks, ks: Sequence[int]) -> dict[str, Float[np.ndarray, " queries"]]:
+    """One value a query, for each metric that is a mean over queries; see DEFINITIONS.
 
     Args:
-        ranks: of the first linked item, from 1.
-        k: how deep to look, from 1.
+        ranks: of one direction.
+        ks: depths of recall, from 1.
     """
-    return float((ranks <= k).mean())
+    first = ranks.ranks
+    hits = {f"recall_at_{k}": (first <= k).astype(np.float64) for k in ks}
+    return {
+        **hits,
+        "mrr": 1 / first,
+        "map_at_10": average_precision(ranks),
+        "ndcg_at_10": normalised_gain(ranks),
+        "mean_rank": first.astype(np.float64),
+    }
+
+
+def average_precision(ranks: Ranks) -> Float[np.ndarray, " queries"]:
+    """Average precision within the first 10, of each query; see DEFINITIONS."""
+    found = ranks.linked <= DEPTH
+    precision = np.arange(1, found.shape[1] + 1) / ranks.linked
+    return np.where(found, precision, 0).sum(axis=1) / np.minimum(ranks.num_links, DEPTH)
+
+
+def normalised_gain(ranks: Ranks) -> Float[np.ndarray, " queries"]:
+    """Normalised discounted cumulative gain of the first 10, of each query; see DEFINITIONS.
+
+    Source: Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002, with gains of 0 and 1.
+    """
+    found = ranks.linked <= DEPTH
+    gain = np.where(found, 1 / np.log2(1.0 + np.minimum(ranks.linked, DEPTH)), 0).sum(axis=1)
+    ideal = np.cumsum(1 / np.log2(1.0 + np.arange(1, DEPTH + 1)))
+    return gain / ideal[np.minimum(ranks.num_links, DEPTH) - 1]
+
+
+def figures_of(ranks: Ranks, values: Mapping[str, Float[np.ndarray, " queries"]]) -> dict[str, float]:
+    """Means over queries, and the median rank."""
+    means = {metric: float(each.mean()) for metric, each in values.items()}
+    return {**means, "median_rank": float(np.median(ranks.ranks))}
 
 
 def chance_recall_at_k(num_links: Int64[np.ndarray, " queries"], num_items: int, k: int) -> float:
@@ -77,40 +116,36 @@ def _log_choose(n: Int64[np.ndarray, " queries"], k: int) -> Float[np.ndarray, "
     return np.where(possible, gammaln(safe + 1) - gammaln(k + 1) - gammaln(safe - k + 1), -np.inf)
 
 
-def measure_direction(
-    name: str,
-    query: Float[Tensor, "queries dim"],
-    gallery: Float[Tensor, "items dim"],
-    links: Int64[np.ndarray, "links 2"],
-    ks: Sequence[int],
-) -> Direction:
-    """Rank the gallery for every query that has links, and sum up.
+def direction_of(name: str, ranks: Ranks, sizes: tuple[int, int], ks: Sequence[int]) -> Direction:
+    """Sum up one direction.
 
     Args:
         name: of the direction, query first.
-        query, gallery: unit length, float32.
-        links: (query position, gallery position).
+        ranks: of its queries.
+        sizes: numbers of items on the query's side and in the gallery.
         ks: depths of recall, each at most the size of the gallery.
     """
-    ranks = linked_ranks(query, gallery, links)
-    figures = {f"recall_at_{k}": recall_at_k(ranks.ranks, k) for k in ks}
-    figures |= {"median_rank": float(np.median(ranks.ranks)), "mean_rank": float(ranks.ranks.mean())}
-    chance = {f"recall_at_{k}": chance_recall_at_k(ranks.num_links, len(gallery), k) for k in ks}
+    values = values_of(ranks, ks)
+    chance = {f"recall_at_{k}": chance_recall_at_k(ranks.num_links, sizes[1], k) for k in ks}
     counts = {
         "queries": len(ranks.queries),
-        "gallery": len(gallery),
-        "links": len(links),
+        "gallery": sizes[1],
+        "links": int(ranks.num_links.sum()),
         "tied_queries": int(ranks.tied.sum()),
+        "without_link": sizes[0] - len(ranks.queries),
     }
-    return Direction(name, figures, chance, counts, ranks)
+    return Direction(name, values, figures_of(ranks, values), chance, counts, ranks)
 
 
 def measure(
-    left: Float[Tensor, "left dim"],
-    right: Float[Tensor, "right dim"],
+    left: Float32[Tensor, "left dim"],
+    right: Float32[Tensor, "right dim"],
     links: Int64[np.ndarray, "links 2"],
     modalities: tuple[str, str],
     ks: Sequence[int],
+    *,
+    share: Share = ALONE,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[Direction, Direction]:
     """Both directions: left to right, then right to left.
 
@@ -119,11 +154,13 @@ def measure(
         links: (left position, right position).
         modalities: names of the sides.
         ks: depths of recall.
+        share, advance: see `ranks_both_ways`.
     """
     one, other = modalities
+    ranks = ranks_both_ways(left, right, links, share=share, advance=advance)
     return (
-        measure_direction(f"{one}_to_{other}", left, right, links, ks),
-        measure_direction(f"{other}_to_{one}", right, left, links[:, ::-1].copy(), ks),
+        direction_of(f"{one}_to_{other}", ranks[0], (len(left), len(right)), ks),
+        direction_of(f"{other}_to_{one}", ranks[1], (len(right), len(left)), ks),
     )
 
 
@@ -132,7 +169,7 @@ def flat(directions: Sequence[Direction], field: str = "figures") -> dict[str, f
     return {f"{d.name}/{metric}": value for d in directions for metric, value in getattr(d, field).items()}
 
 
-def mean_recall(directions: Sequence[Direction]) -> float:
-    """Mean of all recall figures of all directions."""
-    recalls = [value for key, value in flat(directions).items() if "/recall_at_" in key]
-    return float(np.mean(recalls))
+def with_sums(figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures of both directions, with the sum and the mean of all recalls."""
+    recalls = [value for key, value in figures.items() if "/recall_at_" in key]
+    return {**figures, "recall_sum": float(np.sum(recalls)), "mean_recall": float(np.mean(recalls))}

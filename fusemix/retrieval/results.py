@@ -1,19 +1,16 @@
 """What each query found: the top of its list, for files, pictures and pages.
 
-Place in the flow: a measured direction and embeddings -> FAISS -> Results -> queries.jsonl, sample queries.
+Place in the flow: a measured direction and what FAISS found -> Results -> queries.jsonl, sample queries.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
-from torch import Tensor
+from jaxtyping import Bool, Int64
 
-from fusemix.interfaces import Content
-from fusemix.retrieval.index import GalleryIndex
+from fusemix.retrieval.index import Top
 from fusemix.retrieval.metrics import Direction
-from fusemix.retrieval.picture import Example, Found
 
 
 class Results(NamedTuple):
@@ -21,80 +18,67 @@ class Results(NamedTuple):
 
     Attributes:
         direction: what was measured.
-        scores: cosines, best first.
-        positions: of the gallery items.
+        top: the gallery items, best first, with their cosines.
         is_linked: whether they belong to the query.
+        owners: the left item that each query belongs to: itself, or the first that is linked to it.
     """
 
     direction: Direction
-    scores: Float[np.ndarray, "queries k"]
-    positions: Int64[np.ndarray, "queries k"]
+    top: Top
     is_linked: Bool[np.ndarray, "queries k"]
+    owners: Int64[np.ndarray, " queries"]
 
 
-def search_results(
-    direction: Direction,
-    query: Float[Tensor, "queries dim"],
-    gallery: Float[Tensor, "items dim"],
-    links: Int64[np.ndarray, "links 2"],
-    *,
-    k: int,
-    use_gpu: bool,
-) -> Results:
-    """Search the gallery for every query that was measured.
+def results_of(
+    directions: tuple[Direction, Direction], tops: tuple[Top, Top], links: Int64[np.ndarray, "links 2"]
+) -> tuple[Results, Results]:
+    """Put together what was measured and what was found, of both directions.
 
     Args:
-        direction: what was measured on these embeddings.
-        query, gallery: unit length, float32.
-        links: (query position, gallery position).
-        k: items a query.
-        use_gpu: search on a GPU where FAISS works there.
+        directions: left to right, then right to left.
+        tops: what each query found, in the order of its direction's ranks.
+        links: (left position, right position).
     """
-    queries = direction.ranks.queries
-    scores, positions = GalleryIndex(gallery.numpy(), use_gpu=use_gpu).search(query.numpy()[queries], k)
-    numbered = links[:, 0] * len(gallery) + links[:, 1]
-    is_linked = np.isin(queries[:, None] * len(gallery) + positions, numbered)
-    return Results(direction, scores, positions, is_linked)
+    left, right = (direction.ranks.queries for direction in directions)
+    first = links[np.lexsort((links[:, 0], links[:, 1]))]
+    owner = first[np.searchsorted(first[:, 1], right), 0]
+    linked = (belongs(links, left, tops[0].positions), belongs(links[:, ::-1], right, tops[1].positions))
+    return Results(directions[0], tops[0], linked[0], left), Results(directions[1], tops[1], linked[1], owner)
 
 
-def query_lines(results: Results, query_ids: Sequence[str], gallery_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One line a query: rank of its first linked item, what stands at the top, with scores."""
+def belongs(
+    links: Int64[np.ndarray, "links 2"], queries: Int64[np.ndarray, " queries"], found: Int64[np.ndarray, "queries k"]
+) -> Bool[np.ndarray, "queries k"]:
+    """Whether what was found is linked to its query.
+
+    Args:
+        links: (query position, gallery position).
+        queries: positions.
+        found: gallery positions; -1 where nothing was found.
+    """
+    width = int(max(links[:, 1].max(), found.max())) + 1
+    return np.isin(queries[:, None] * width + found, links[:, 0] * width + links[:, 1]) & (found >= 0)
+
+
+def query_lines(
+    results: Results, ids: tuple[Sequence[str], Sequence[str]], left_ids: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """One line a query: rank of its first linked item, what stands at the top, with scores.
+
+    Args:
+        results: of one direction.
+        ids: of the items of the query's side and of the gallery.
+        left_ids: of the items of the left side.
+    """
+    query_ids, gallery_ids = ids
     ranks = results.direction.ranks
     for place, query in enumerate(ranks.queries.tolist()):
         yield {
             "direction": results.direction.name,
             "query": query_ids[query],
+            "left_item": left_ids[int(results.owners[place])],
             "rank": int(ranks.ranks[place]),
-            "found": [gallery_ids[position] for position in results.positions[place].tolist()],
-            "scores": [round(score, 6) for score in results.scores[place].tolist()],
+            "found": [gallery_ids[position] for position in results.top.positions[place].tolist()],
+            "scores": [round(score, 6) for score in results.top.scores[place].tolist()],
             "is_linked": results.is_linked[place].tolist(),
         }
-
-
-def sample_examples(
-    results: Results,
-    read_query: Callable[[int], Content],
-    read_gallery: Callable[[int], Content],
-    *,
-    num_examples: int,
-    num_found: int,
-    generator: np.random.Generator,
-) -> list[Example]:
-    """Some queries, drawn at random, with the contents of what they found.
-
-    Args:
-        results: of one direction.
-        read_query, read_gallery: position -> picture, sound or text.
-        num_examples: queries, at most as many as there are.
-        num_found: gallery items a query.
-        generator: source of the draw.
-    """
-    ranks = results.direction.ranks
-    count = min(num_examples, len(ranks.queries))
-    examples = []
-    for place in generator.choice(len(ranks.queries), size=count, replace=False).tolist():
-        rows = (results.positions[place], results.scores[place], results.is_linked[place])
-        found = [Found(read_gallery(p), s, linked) for p, s, linked in zip(*(r.tolist() for r in rows), strict=True)]
-        query = read_query(int(ranks.queries[place]))
-        examples.append(Example(query, found[:num_found], int(ranks.ranks[place])))
-    return examples

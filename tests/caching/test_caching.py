@@ -38,8 +38,9 @@ def in_a_child(arguments: list[str]) -> int:
 # Killed
 
 
-def test_killed_at_20_random_moments_it_ends_with_the_bytes_of_an_undisturbed_run(world, cached, tmp_path):
-    slowed = [*settings(world, tmp_path / "timed"), "encoders.small.options.seconds=0.01", "num_workers=1"]
+def test_killed_at_20_random_moments_it_ends_with_the_bytes_of_an_undisturbed_run(world, cached, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECONDS_A_BATCH", "0.01")
+    slowed = [*settings(world, tmp_path / "timed"), "num_workers=1"]
     started = time.monotonic()
     os.waitpid(in_a_child(slowed), 0)
     duration = time.monotonic() - started

@@ -116,6 +116,44 @@ def huggingface(folder):
     return in_each_split(options)
 
 
+def image_classes(folder):
+    names = [f"{label}/{number:02}.png" for label in ("cat", "dog") for number in range(40)]
+    options = {
+        "folder": write_files(folder / "pictures", names),
+        "fractions": {"train": 0.5, "validation": 0.25, "test": 0.25},
+    }
+    return in_each_split(options)
+
+
+def audio_classes(folder):
+    names = [f"{split}/{label}/1.wav" for split in SPLITS for label in ("dog", "sea_waves")]
+    templates = ["the sound of {}.", "{}, recorded outside."]
+    return in_each_split({"folder": write_files(folder / "sounds", names, sound), "templates": templates})
+
+
+def esc50(folder):
+    rows = [
+        [f"{fold}-{fold}{place}-A-0.wav", label] for fold in range(1, 6) for place, label in enumerate(("dog", "cat"))
+    ]
+    options = {
+        "clips": write_files(folder / "audio", [row[0] for row in rows], sound),
+        "annotations": write_table(folder / "esc50.csv", ["filename", "category"], rows),
+        "check_counts": False,
+    }
+    return {f"fold{number}": options for number in range(1, 6)}
+
+
+def imagenet(folder):
+    names = [f"{split}/{label}/1.JPEG" for split in ("train", "val") for label in ("n01440764", "n01443537")]
+    options = {
+        "folder": write_files(folder / "imagenet", names),
+        "class_names": {"n01440764": "tench", "n01443537": "goldfish"},
+        "templates": "openai",
+        "check_counts": False,
+    }
+    return dict.fromkeys(("train", "validation"), options)
+
+
 SOURCES = {
     "glyphs": glyphs,
     "image_captions": image_captions,
@@ -126,6 +164,10 @@ SOURCES = {
     "audiocaps, files": audiocaps_files,
     "audiocaps, parquet": audiocaps_parquet,
     "huggingface": huggingface,
+    "image_classes": image_classes,
+    "audio_classes": audio_classes,
+    "esc50": esc50,
+    "imagenet": imagenet,
     **PUBLISHED_SOURCES,
 }
 """A data set, and what it is loaded from where there are several ways -> writer of split -> options."""
@@ -166,7 +208,7 @@ def test_a_pair_set_says_where_it_comes_from(source, splits):
 
 def test_the_left_side_holds_the_media_and_the_right_side_their_captions(source, splits):
     name, options_of = source
-    sounds = name.startswith("audio") or name in ("clotho", "wavcaps")
+    sounds = name.startswith("audio") or name in ("clotho", "esc50", "wavcaps")
     for split, pairs in splits.items():
         modality = options_of[split].get("modality", "audio" if sounds else "image")
         assert [items.modality for items in pairs.sides] == [modality, "text"]

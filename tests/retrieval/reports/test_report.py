@@ -8,8 +8,8 @@ from rich.console import Console
 
 from fusemix.interfaces import Waveform
 from fusemix.retrieval.metrics import measure
-from fusemix.retrieval.picture import Example, Found, draw_examples
-from fusemix.retrieval.report import markdown, report_data, table
+from fusemix.retrieval.reports.picture import Example, Found, draw_examples
+from fusemix.retrieval.reports.report import markdown, report_data, table
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """A picture of sample queries and what they found; linked items have a green frame.
 
-Place in the flow: sample queries with their top items -> one PNG.
+Place in the flow: sample queries with what they found -> one PNG.
 """
 
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,42 +15,27 @@ from PIL import Image
 
 from fusemix.files import write_atomic
 from fusemix.interfaces import Content, Waveform
+from fusemix.retrieval.reports.page.data import Card
 
 RIGHT, WRONG = "#1a8f3c", "#c8c8c8"
 
 
-class Found(NamedTuple):
-    """One gallery item in a result list."""
-
-    content: Content
-    score: float
-    is_linked: bool
-
-
-class Example(NamedTuple):
-    """One query with the items at its top ranks, best first, and the rank of its first linked item."""
-
-    query: Content
-    found: Sequence[Found]
-    rank: int
-
-
-def draw_examples(path: Path, examples: Sequence[Example], title: str) -> None:
+def draw_examples(path: Path, cards: Sequence[Card], title: str) -> None:
     """Draw one row a query: the query, then what it found.
 
     Args:
         path: of the PNG.
-        examples: at least one; all with the same number of found items.
+        cards: at least one; all with the same number of found items.
         title: above everything.
     """
-    columns = 1 + len(examples[0].found)
-    figure = Figure(figsize=(2.1 * columns, 2.0 * len(examples) + 0.6), layout="constrained")
+    columns = 1 + len(cards[0].found)
+    figure = Figure(figsize=(2.1 * columns, 2.0 * len(cards) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(examples), columns, squeeze=False)
-    for row, example in zip(axes, examples, strict=True):
-        _show(row[0], example.query, f"query, first hit at rank {example.rank}", "#3465a4")
-        for axis, found in zip(row[1:], example.found, strict=True):
-            _show(axis, found.content, f"{found.score:.3f}", RIGHT if found.is_linked else WRONG)
+    axes = figure.subplots(len(cards), columns, squeeze=False)
+    for row, card in zip(axes, cards, strict=True):
+        _show(row[0], card.query.content, f"{card.kind}: first hit at rank {card.rank:,}", "#3465a4")
+        for axis, found in zip(row[1:], card.found, strict=True):
+            _show(axis, found.item.content, f"{found.score:.3f}", RIGHT if found.is_linked else WRONG)
     figure.suptitle(title)
     with write_atomic(path) as file:
         figure.savefig(file, format="png", dpi=110)

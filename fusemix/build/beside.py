@@ -1,0 +1,107 @@
+"""What stands beside the plain figures: baselines, corrections of hubs, and what indexes lose.
+
+Place in the flow: Evaluation, embeddings, Results -> parts of report.json.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from fusemix.build.baselines import baseline_embeddings
+from fusemix.build.evaluate import Evaluation, embed, fitting_set
+from fusemix.errors import ConfigError
+from fusemix.fusion.model import FusionModel
+from fusemix.latents.galleries import gallery_of
+from fusemix.retrieval import hubness
+from fusemix.retrieval.approximation import index_rows
+from fusemix.retrieval.evaluation import Embeddings, corrected_figures, plain_figures
+from fusemix.retrieval.results import Results, belongs
+
+BANK = 10_000
+"""Training queries of a modality in the query bank, at most."""
+
+
+def measured_baselines(evaluation: Evaluation, device: str) -> list[dict[str, Any]]:
+    """Each baseline's figures on the items of the evaluation."""
+    made = []
+    for name, config in evaluation.config.baselines.items():
+        (left, right), text = baseline_embeddings(
+            name,
+            config,
+            evaluation.record["config"]["encoders"],
+            evaluation.latent_set,
+            evaluation.gallery,
+            evaluation.config.seed,
+        )
+        embeddings = (left.to(device), right.to(device))
+        figures = plain_figures(embeddings, evaluation.folds, evaluation.modalities, evaluation.config.ks)
+        made.append({"name": name, "kind": "baseline", "about": text, "metrics": figures})
+    return made
+
+
+def corrections(
+    evaluation: Evaluation, embeddings: Embeddings, model: FusionModel, device: str
+) -> list[dict[str, Any]]:
+    """Figures of the model with its hubs corrected: the inverted softmax, and a query bank where one was given."""
+    how = (embeddings, evaluation.folds, evaluation.modalities, evaluation.config.ks)
+    made = [_correction("inverted softmax", "inverted_softmax", corrected_figures(*how))]
+    if evaluation.config.bank:
+        banks = _banks(evaluation, model, device)
+        made.append(_correction("query bank", "query_bank", corrected_figures(*how, banks)))
+    return made
+
+
+def _correction(name: str, definition: str, figures: dict[str, float]) -> dict[str, Any]:
+    return {"name": name, "kind": "correction", "about": hubness.DEFINITIONS[definition], "metrics": figures}
+
+
+def _banks(evaluation: Evaluation, model: FusionModel, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embeddings of training queries of both modalities."""
+    folder = Path(str(evaluation.config.bank))
+    if folder.resolve() == evaluation.latent_set.folder.resolve():
+        raise ConfigError("bank is the set that is measured; give a training set, as in bank=latents/…/train.")
+    train = fitting_set(folder, evaluation.record)
+    generator = np.random.default_rng(evaluation.config.seed)
+    made: dict[str, torch.Tensor] = {}
+    for side, rows in zip(train.sides, gallery_of(train).rows, strict=True):
+        chosen = np.sort(generator.permutation(rows)[:BANK])
+        made[side.modality] = embed(model, side, chosen, device).to(device)
+    if set(made) != set(evaluation.modalities):
+        raise ConfigError(f"bank={folder} pairs {' and '.join(made)}, and not {' and '.join(evaluation.modalities)}.")
+    one, other = (made[modality] for modality in evaluation.modalities)
+    return one, other
+
+
+def hubs(results: tuple[Results, Results], evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Figures of hubness of both directions."""
+    sizes = [len(rows) for rows in evaluation.gallery.rows]
+    return {
+        found.direction.name: hubness.hubness(found.top.positions, size)
+        for found, size in zip(results, sizes[::-1], strict=True)
+    }
+
+
+def indexes(evaluation: Evaluation, results: tuple[Results, Results], embeddings: Embeddings) -> list[dict[str, Any]]:
+    """What each index asked for loses against exact search, in both directions."""
+    rows = []
+    for found, (asked, given) in zip(results, ((0, 1), (1, 0)), strict=True):
+        queries, links = found.direction.ranks.queries, evaluation.gallery.links[:, [asked, given]]
+
+        def is_linked(
+            positions: Int64[np.ndarray, "queries k"], links: np.ndarray = links, queries: np.ndarray = queries
+        ) -> np.ndarray:
+            return belongs(links, queries, positions)
+
+        rows += index_rows(
+            found.direction,
+            embeddings[asked].numpy()[queries],
+            embeddings[given].numpy(),
+            is_linked,
+            found.top,
+            evaluation.config.indexes,
+            evaluation.config.ks,
+        )
+    return rows

@@ -1,0 +1,143 @@
+"""What a person is shown of an evaluation: sample queries with their contents, samples of cosines and of embeddings.
+
+Place in the flow: Results, embeddings, LatentSet -> the tuples of retrieval/reports/page/data.py.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Int64
+from torch import Tensor
+
+from fusemix.datasets import DATASETS
+from fusemix.encoders.decoding import decode
+from fusemix.interfaces import Content, Items
+from fusemix.latents.galleries import Gallery
+from fusemix.latents.sets import LatentSet, Side
+from fusemix.retrieval.reports.page.choice import chosen_queries
+from fusemix.retrieval.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
+from fusemix.retrieval.results import Results, belongs
+
+SHOWN = 5
+"""Gallery items a query."""
+MOST_SCORES = 20_000
+MOST_POINTS = 300
+LABELS = ("caption", "title", "name")
+"""Columns of an item table that say what an item is."""
+
+
+def directions_shown(
+    results: tuple[Results, Results], latent_set: LatentSet, gallery: Gallery, count: int
+) -> list[DirectionPage]:
+    """Both directions with their best, typical and worst queries.
+
+    Args:
+        results: of both directions, left to right first.
+        latent_set: that was measured.
+        gallery: its items that took part.
+        count: queries of each kind.
+    """
+    read = content_readers(latent_set, gallery)
+    shown = [_shower(*each) for each in zip(latent_set.sides, gallery.rows, read, strict=True)]
+    pages = []
+    for found, (query, item) in zip(results, (shown, shown[::-1]), strict=True):
+        direction = found.direction
+        ranks = direction.ranks
+        places = chosen_queries(ranks.ranks, ranks.best, count)
+        cards = [_card(kind, place, found, query, item) for kind, some in places.items() for place in some.tolist()]
+        pages.append(DirectionPage(direction.name, ranks.ranks, ranks.num_links, direction.counts["gallery"], cards))
+    return pages
+
+
+def _shower(side: Side, rows: Int64[np.ndarray, " rows"], read: Callable[[int], Content]) -> Callable[[int], Shown]:
+    label = next((name for name in LABELS if name in side.table.column_names and side.modality != "text"), None)
+
+    def shown(position: int) -> Shown:
+        row = int(rows[position])
+        words = side.table[label][row].as_py() if label else ""
+        return Shown(side.table["id"][row].as_py(), read(position), words or "")
+
+    return shown
+
+
+def _card(kind: str, place: int, results: Results, query: Callable[[int], Shown], item: Callable[[int], Shown]) -> Card:
+    ranks = results.direction.ranks
+    found = zip(*(field[place, :SHOWN].tolist() for field in (*results.top[::-1], results.is_linked)), strict=True)
+    return Card(
+        kind,
+        query(int(ranks.queries[place])),
+        int(ranks.ranks[place]),
+        [FoundItem(item(position), score, linked) for position, score, linked in found],
+    )
+
+
+def sampled_scores(embeddings: Sequence[Tensor], links: Int64[np.ndarray, "links 2"], seed: int) -> PairScores:
+    """Cosines of linked and of unlinked pairs, drawn at random.
+
+    Args:
+        embeddings: of the left and of the right, unit length.
+        links: (left position, right position).
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    linked = links[generator.permutation(len(links))[:MOST_SCORES]]
+    drawn = np.column_stack([generator.integers(len(side), size=MOST_SCORES) for side in embeddings])
+    unlinked = drawn[~belongs(links, drawn[:, 0], drawn[:, 1:])[:, 0]]
+    one, other = ((embeddings[0][pairs[:, 0]] * embeddings[1][pairs[:, 1]]).sum(dim=1) for pairs in (linked, unlinked))
+    return PairScores(one.numpy(), other.numpy())
+
+
+def sampled_points(embeddings: Sequence[Tensor], latent_set: LatentSet, gallery: Gallery, seed: int) -> Points:
+    """Embeddings of linked pairs for the map: left items drawn at random, each with the first item linked to it.
+
+    Args:
+        embeddings: of the left and of the right, unit length.
+        latent_set: that was measured.
+        gallery: its items that took part.
+        seed: of the draw.
+    """
+    links = gallery.links[np.lexsort((gallery.links[:, 1], gallery.links[:, 0]))]
+    first = links[np.unique(links[:, 0], return_index=True)[1]]
+    pairs = first[np.sort(np.random.default_rng(seed).permutation(len(first))[:MOST_POINTS])]
+    left, right = (side[pairs[:, column]].numpy() for column, side in enumerate(embeddings))
+    left_labels, right_labels = (
+        [_label(side, int(row)) for row in rows[pairs[:, column]]]
+        for column, (side, rows) in enumerate(zip(latent_set.sides, gallery.rows, strict=True))
+    )
+    return Points(left, right, left_labels, right_labels, (latent_set.left.modality, latent_set.right.modality))
+
+
+def _label(side: Side, row: int) -> str:
+    for name in (*LABELS, "id"):
+        if name in side.table.column_names and (words := side.table[name][row].as_py()):
+            return str(words)
+    return ""
+
+
+def content_readers(latent_set: LatentSet, gallery: Gallery) -> list[Callable[[int], Content]]:
+    """For the left and the right: position in the gallery -> picture, sound or text.
+
+    They are read out of the data set that the latents were made from. What cannot be shown any more (the
+    files moved, the hub is out of reach) is shown by its id.
+    """
+    source = latent_set.description["source"]
+    try:
+        pairs = DATASETS.build(source["name"], source["options"], split=latent_set.description["split"])
+        items: tuple[Items | None, Items | None] = pairs.sides
+    except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
+        items = (None, None)
+
+    def reader(which: int) -> Callable[[int], Content]:
+        side, rows, source_items = latent_set.sides[which], gallery.rows[which], items[which]
+
+        def read(position: int) -> Content:
+            row = int(rows[position])
+            item = side.table["id"][row].as_py()
+            try:
+                return decode(side.modality, source_items.read(row)) if source_items else item
+            except Exception:
+                return item
+
+        return read
+
+    return [reader(0), reader(1)]

@@ -1,0 +1,56 @@
+"""Put runs side by side: their figures, and how each differs from the first.
+
+fusemix compare REPORT REPORT … [out=FOLDER]
+
+Reads report.json and queries.jsonl of each report; writes compare.md, compare.json, compare.png and compare.svg to out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.errors import ConfigError
+from fusemix.files import write_json, write_text
+from fusemix.progress import console, counting
+from fusemix.retrieval.reports.comparison_picture import draw_comparison
+from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
+from fusemix.retrieval.reports.reading import read_queries, read_reports, run_names
+from fusemix.retrieval.reports.side_by_side import compare_runs, comparison_data
+
+OUT = "reports/comparison"
+WIDTH = 100
+"""Columns that need not be exceeded; 80 will do."""
+
+
+def main(argv: Sequence[str]) -> Path:
+    """Compare every run with the first; returns compare.json."""
+    paths, out = _arguments(argv)
+    reports = read_reports(paths)
+    names = run_names(reports)
+    with counting("comparing", len(reports) - 1) as advance:
+        comparisons = compare_runs(reports, names, read_queries, advance)
+    for part in comparison_parts(reports, names, comparisons):
+        console.print(part, width=min(WIDTH, console.width), soft_wrap=False)
+    out.mkdir(parents=True, exist_ok=True)
+    comparable = [True, *(not made.reasons for made in comparisons)]
+    draw_comparison([out / "compare.png", out / "compare.svg"], reports, names, comparable)
+    write_text(out / "compare.md", comparison_markdown(reports, names, comparisons, "compare.png"))
+    write_json(out / "compare.json", comparison_data(reports, names, comparisons))
+    console.print(f"comparison: {out / 'compare.md'}, {out / 'compare.json'} and {out / 'compare.png'}")
+    return out / "compare.json"
+
+
+def _arguments(argv: Sequence[str]) -> tuple[list[str], Path]:
+    paths, out = [], OUT
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        if key == "out" and equals:
+            if not value:
+                raise ConfigError("out= names no folder. Write out=FOLDER, or leave it out.")
+            out = value
+        elif argument.startswith("-") or (equals and not Path(argument).exists()):
+            raise ConfigError(f"compare has no setting {argument!r}. It takes paths of reports, and out=FOLDER.")
+        else:
+            paths.append(argument)
+    if len(paths) < 2:
+        raise ConfigError("compare needs at least two reports: fusemix compare reports/first reports/second")
+    return paths, Path(out)

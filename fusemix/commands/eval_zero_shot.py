@@ -1,0 +1,54 @@
+"""Zero-shot classification: items are named by the prompts of classes that the model was not trained on.
+
+    fusemix eval_zero_shot configs/eval/esc50_zero_shot.yaml [key=value …]
+
+Reads a run folder, or nothing where latents share a space already, and a labelled latent set; writes report.json,
+report.md and classes.png to <out>.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.build import zero_shot as build
+from fusemix.build.evaluate import about_set
+from fusemix.config import ZeroShotConfig, load_config
+from fusemix.environment import describe_environment, resolve_device
+from fusemix.files import write_json, write_text
+from fusemix.progress import console, counting
+from fusemix.retrieval.reports.class_picture import draw_classes
+from fusemix.retrieval.reports.zero_shot_report import counts_line, markdown, report_data, table
+from fusemix.retrieval.zero_shot import class_embeddings, measure_classes
+
+
+def main(argv: Sequence[str]) -> Path:
+    """Embed, classify, measure, report; returns report.json."""
+    config = load_config(ZeroShotConfig, argv)
+    device = resolve_device(config.device)
+    subject = build.subject_of(config, device)
+    latent_set = subject.latent_set
+    labels = build.labels_of(latent_set)
+    items = subject.embed(latent_set.left, labels.items)
+    prompts = subject.embed(latent_set.right, labels.prompts)
+    classes = class_embeddings(prompts, labels.class_of_prompt, len(labels.classes))
+    with counting("classes measured", len(classes)) as advance:
+        found = measure_classes(items, classes, labels.class_of_item, advance=advance)
+    report = report_data(
+        found,
+        labels.classes,
+        labels.words,
+        data={**about_set(latent_set), "templates": labels.templates},
+        model=subject.about,
+        environment=describe_environment(device),
+    )
+    console.print(table(report))
+    console.print(counts_line(report))
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    picture = out / "classes.png"
+    draw_classes(
+        picture, labels.words, found.accuracy, found.num_items, f"{latent_set.name}: each class, with its items"
+    )
+    write_text(out / "report.md", markdown(report, picture.name))
+    write_json(out / "report.json", report)
+    console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
+    return out / "report.json"

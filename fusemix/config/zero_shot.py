@@ -1,0 +1,35 @@
+"""Settings of classification by prompts.
+
+Place in the flow: see fusemix/config/__init__.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fusemix.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotConfig:
+    """Classify the items of a labelled latent set by the prompts of its classes."""
+
+    run: str | None = None
+    """Folder of the training run; null compares latents that share a space already, such as CLIP's."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Best on validation, or the last epoch."""
+    latents: str
+    """Folder of the latent set: items on the left, prompts of their classes on the right."""
+    encoders: dict[str, list[str]] = field(default_factory=dict)
+    """Only without a run: modality -> names of latent stores, whose latents are compared as they are."""
+    out: str
+    """Report folder."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        if bool(self.run) == bool(self.encoders):
+            raise ConfigError(
+                "give either run=FOLDER, whose encoders are known, or run=null with encoders, such as "
+                "'encoders={image: [clip_image], text: [clip_text]}'."
+            )

@@ -1,0 +1,127 @@
+"""Benchmarks by name: how many items they have, and whether they are measured whole or in folds.
+
+Place in the flow: the name of a protocol, a latent set's counts -> what is measured, or a refusal.
+Most arguments about retrieval figures are about unstated splits and caption counts; here they are stated and enforced.
+"""
+
+from typing import NamedTuple
+
+from fusemix.errors import ConfigError, RunError
+from fusemix.registry import nearest
+
+MERGED = 0.005
+"""Share of the published captions that may be missing: the same caption, twice on one item, is one link."""
+
+
+class Protocol(NamedTuple):
+    """What a benchmark measures.
+
+    Attributes:
+        name: what the user calls it.
+        about: one sentence for reports, with the source.
+        media: published number of pictures or sounds, the left side; None where any set will do.
+        captions: published number of captions, each a link.
+        folds: equal parts that are measured one by one; figures are means over them.
+        rots: links of the source vanish, so that copies hold fewer items than were published.
+        dataset, split: of the latent sets that `auto` measures by this protocol; None: only on demand.
+    """
+
+    name: str
+    about: str
+    media: int | None = None
+    captions: int | None = None
+    folds: int = 1
+    rots: bool = False
+    dataset: str | None = None
+    split: str = "test"
+
+
+PLAIN = Protocol("plain", "All items of the latent set; no published counts are known for it.")
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        PLAIN,
+        Protocol(
+            "flickr30k_1k",
+            "Karpathy's test split of Flickr30K: 1,000 pictures with five captions each (Karpathy & Fei-Fei, CVPR "
+            "2015).",
+            media=1_000,
+            captions=5_000,
+            dataset="flickr30k",
+        ),
+        Protocol(
+            "coco_5k",
+            "Karpathy's test split of COCO: 5,000 pictures with all their 25,010 captions (Karpathy & Fei-Fei, "
+            "CVPR 2015).",
+            media=5_000,
+            captions=25_010,
+            dataset="coco",
+        ),
+        Protocol(
+            "coco_1k",
+            "Karpathy's test split of COCO in five folds of 1,000 pictures, in the split's order, with all their "
+            "captions; each figure is the mean over folds.",
+            media=5_000,
+            captions=25_010,
+            folds=5,
+        ),
+        Protocol(
+            "audiocaps",
+            "Test split of AudioCaps: of the 975 published clips those that this copy still has, with five captions "
+            "each (Kim et al., NAACL 2019).",
+            media=975,
+            captions=4_875,
+            rots=True,
+            dataset="audiocaps",
+        ),
+        Protocol(
+            "clotho",
+            "Evaluation split of Clotho 2.1: 1,045 clips with five captions each (Drossos et al., ICASSP 2020).",
+            media=1_045,
+            captions=5_225,
+            dataset="clotho",
+        ),
+    )
+}
+
+
+def protocol_for(name: str, dataset: str, split: str) -> Protocol:
+    """The protocol asked for; `auto` is that of the data set's split, or PLAIN.
+
+    Raises:
+        ConfigError: no protocol has this name.
+    """
+    if name == "auto":
+        known = (p for p in PROTOCOLS.values() if (p.dataset, p.split) == (dataset, split))
+        return next(known, PLAIN)
+    if name not in PROTOCOLS:
+        raise ConfigError(
+            f"protocol={name} is not known.{nearest(name, list(PROTOCOLS))} Known: auto, {', '.join(PROTOCOLS)}."
+        )
+    return PROTOCOLS[name]
+
+
+def require_counts(protocol: Protocol, where: str, media: int, captions: int) -> None:
+    """Refuse a set that has not the size of the benchmark.
+
+    Args:
+        protocol: to be followed.
+        where: the set, for the message.
+        media: items of the left side that have latents.
+        captions: links.
+
+    Raises:
+        RunError: the counts differ.
+    """
+    if protocol.media is None or protocol.captions is None:
+        return
+    least_media = 1 if protocol.rots else protocol.media
+    least_captions = 1 if protocol.rots else round((1 - MERGED) * protocol.captions)
+    if least_media <= media <= protocol.media and least_captions <= captions <= protocol.captions:
+        return
+    raise RunError(
+        f"{where} has {media:,} items with {captions:,} captions, and the protocol {protocol.name} is measured on "
+        f"{protocol.media:,} with {protocol.captions:,}, so its figures could not be compared with published ones. "
+        "Cache the whole published split (`fusemix info` and the quarantine.jsonl files say what is missing), or say "
+        "that it is meant with allow_other_counts=true, and the report will state the counts."
+    )

@@ -1,0 +1,1 @@
+"""What is written of evaluations: reports, tables, pictures, pages; and reports read back."""

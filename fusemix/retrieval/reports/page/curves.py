@@ -1,0 +1,57 @@
+"""The numbers of the charts: recall against depth, what a random order gives, and bins of ranks.
+
+Place in the flow: ranks and numbers of links -> curves and bins -> charts.py.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+MOST_DEPTHS = 80
+MARKED = (1, 5, 10)
+"""Depths that are marked on a curve."""
+
+
+class Curve(NamedTuple):
+    """Recall of one direction, and that of a random order, at some depths; fractions."""
+
+    name: str
+    depths: Int64[np.ndarray, " depths"]
+    recall: Float[np.ndarray, " depths"]
+    chance: Float[np.ndarray, " depths"]
+
+
+def depths(num_items: int) -> Int64[np.ndarray, " depths"]:
+    """Depths from 1 to the whole gallery, evenly spread over a logarithmic axis, each once; 1, 5 and 10 among them."""
+    spread = np.geomspace(1, num_items, MOST_DEPTHS).round().astype(np.int64)
+    return np.union1d(spread, [k for k in MARKED if k <= num_items])
+
+
+def recall_at(
+    ranks: Int64[np.ndarray, " queries"], depths: Int64[np.ndarray, " depths"]
+) -> Float[np.ndarray, " depths"]:
+    """Share of ranks that are no greater than each depth."""
+    return np.searchsorted(np.sort(ranks), depths, side="right") / len(ranks)
+
+
+def chance_recall_at(
+    num_links: Int64[np.ndarray, " queries"], num_items: int, depths: Int64[np.ndarray, " depths"]
+) -> Float[np.ndarray, " depths"]:
+    """Expected recall of a random order, exact: one minus the product of the chances that each draw misses.
+
+    Args:
+        num_links: linked items of each query, from 1.
+        num_items: size of the gallery.
+        depths: from 1 to `num_items`.
+    """
+    left = num_items - np.arange(num_items)  # items before each draw
+    links, counts = np.unique(num_links, return_counts=True)
+    misses = [np.cumprod(np.maximum(1 - number / left, 0))[depths - 1] for number in links]
+    return 1 - np.average(misses, axis=0, weights=counts)
+
+
+def rank_bounds(highest: int) -> list[int]:
+    """Last ranks of the bins 1, 2, 3 to 5, 6 to 10, 11 to 20, 21 to 50, …; the last bin holds the highest rank."""
+    bounds = [step * 10**power for power in range(len(str(highest)) + 1) for step in (1, 2, 5)]
+    return bounds[: 1 + next(place for place, bound in enumerate(bounds) if bound >= highest)]

@@ -1,0 +1,174 @@
+"""The tables of a page: numbers of report.json as texts in rows.
+
+Place in the flow: report (version 2) -> rows -> the template.
+Not here: anything computed; every number is the report's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+COUNTS = ("queries", "gallery", "links", "tied_queries")
+LABELS = {
+    "mrr": "MRR",
+    "tied_queries": "ties",
+    "exact_at_1": "first as exact search, %",
+    "exact_at_10": "ten as exact search, %",
+    "skewness_at_10": "skewness of 10-occurrence",
+    "over_retrieved": "over-retrieved items, %",
+    "never_retrieved": "never retrieved items, %",
+    "largest": "most often retrieved item, times",
+    "build_sec": "build, s",
+    "search_ms_per_query": "search, ms a query",
+    "num_bytes": "size, MB",
+    "num_unusable": "items that could not be used",
+    "recall_sum": "recall sum",
+    "mean_recall": "mean recall",
+}
+SHORT = {"recall": "R", "map": "mAP", "ndcg": "nDCG"}
+PERCENT = ("recall", "exact_at", "over_retrieved", "never_retrieved", "mean_recall")
+NOTHING = "–"
+
+
+class Cell(NamedTuple):
+    """A number as text, and its 95 % interval, or an empty text."""
+
+    text: str
+    interval: str = ""
+
+
+class Row(NamedTuple):
+    """One line of a table.
+
+    Attributes:
+        kind: `result`, `chance`, `baseline`, `correction` or empty.
+        name: what was measured; of results, the direction.
+        direction: in words, with an arrow.
+        about: one sentence, or empty.
+        cells: one a column.
+    """
+
+    kind: str
+    name: str
+    direction: str
+    about: str
+    cells: list[Cell]
+
+
+class Grid(NamedTuple):
+    """A table: heads of its columns, and rows."""
+
+    heads: list[str]
+    rows: list[Row]
+
+
+def direction_label(name: str) -> str:
+    """`text_to_image` in words."""
+    return name.replace("_to_", " → ").replace("_", " ")
+
+
+def metric_label(key: str) -> str:
+    """`recall_at_5` as people write it."""
+    if key in LABELS:
+        return LABELS[key]
+    name, _, depth = key.partition("_at_")
+    return f"{SHORT.get(name, name)}@{depth}" if depth else key.replace("_", " ")
+
+
+def number(key: str, value: Any) -> str:
+    """A figure as text: recall and shares in percent with one decimal, ranks and counts as they are."""
+    if value is None:
+        return NOTHING
+    if key.startswith(PERCENT):
+        return "< 0.1" if 0 < value < 0.0005 else f"{100 * value:.1f}"
+    if key == "num_bytes":
+        return f"{value / 1e6:,.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if key == "median_rank":
+        return f"{value:,g}"
+    if key == "mean_rank":
+        return f"{value:,.1f}"
+    return f"{value:.3g}" if key.endswith(("_sec", "_query")) else f"{value:.3f}"
+
+
+def cell(report: Mapping[str, Any], direction: str, key: str) -> Cell:
+    """A figure of the report with its interval; `direction` is empty for figures of both."""
+    full = f"{direction}/{key}" if direction else key
+    bounds = report.get("intervals", {}).get(full)
+    interval = f"{number(key, bounds[0])}–{number(key, bounds[1])}" if bounds else ""
+    return Cell(number(key, report["metrics"].get(full)), interval)
+
+
+def metric_keys(report: Mapping[str, Any], direction: str) -> list[str]:
+    """Names of the figures of one direction, in the report's order."""
+    return [key.split("/", 1)[1] for key in report["metrics"] if key.startswith(f"{direction}/")]
+
+
+def results(report: Mapping[str, Any], directions: Sequence[str]) -> Grid:
+    """Both directions, each with what chance gives below it."""
+    keys = metric_keys(report, directions[0])
+    rows = []
+    for name in directions:
+        counts = [Cell(number(key, report["counts"][name].get(key))) for key in COUNTS]
+        figures = [cell(report, name, key) for key in keys]
+        rows.append(Row("result", direction_label(name), direction_label(name), "", figures + counts))
+        chance = [Cell(_chance(report, name, key)) for key in keys]
+        rows.append(Row("chance", "by chance", direction_label(name), "", chance + [Cell("")] * len(COUNTS)))
+    return Grid([metric_label(key) for key in [*keys, *COUNTS]], rows)
+
+
+def _chance(report: Mapping[str, Any], direction: str, key: str) -> str:
+    value = report["chance"].get(f"{direction}/{key}")
+    return "" if value is None else number(key, value)
+
+
+def others(report: Mapping[str, Any], directions: Sequence[str]) -> Grid:
+    """Baselines and corrections, both directions each."""
+    keys = metric_keys(report, directions[0])
+    rows = []
+    for other in report.get("others", []):
+        for about, name in zip((other["about"], ""), directions, strict=True):
+            figures = [Cell(number(key, other["metrics"].get(f"{name}/{key}"))) for key in keys]
+            rows.append(Row(other["kind"], other["name"], direction_label(name), about, figures))
+    return Grid([metric_label(key) for key in keys], rows)
+
+
+def indexes(report: Mapping[str, Any]) -> Grid:
+    """Searches that are not exact: how near they come, and what they cost."""
+    found = report.get("indexes", [])
+    metrics = list(found[0]["metrics"]) if found else []
+    keys = ["exact_at_1", "exact_at_10", *metrics, "build_sec", "search_ms_per_query", "num_bytes"]
+    rows = []
+    for index in found:
+        cells = [Cell(number(key, index["metrics"].get(key) if key in metrics else index.get(key))) for key in keys]
+        about = index.get("parameters") or ""
+        rows.append(Row("", index["factory"], direction_label(index["direction"]), about, cells))
+    return Grid([metric_label(key) for key in keys], rows)
+
+
+def hubness(report: Mapping[str, Any]) -> Grid:
+    """How unevenly the items of a gallery are found."""
+    found = report.get("hubness", {})
+    keys = list(next(iter(found.values()))) if found else []
+    rows = []
+    for name, figures in found.items():
+        label = direction_label(name)
+        rows.append(Row("", label, label, "", [Cell(number(key, figures.get(key))) for key in keys]))
+    return Grid([metric_label(key) for key in keys], rows)
+
+
+def facts(part: Mapping[str, Any]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """What can be read in a line, as (name, value), and what cannot, by name."""
+    lines, nested = [], {}
+    for key, value in part.items():
+        label = LABELS.get(key, key.replace("_", " "))
+        if key == "encoders":
+            lines += [(f"encoders of {side}", ", ".join(names)) for side, names in value.items()]
+        elif isinstance(value, Mapping):
+            nested[label] = value
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            lines.append((label, ", ".join(map(str, value)) or NOTHING))
+        else:
+            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+            lines.append((label, NOTHING if value is None else str(shown)))
+    return lines, nested

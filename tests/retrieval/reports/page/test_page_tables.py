@@ -1,0 +1,70 @@
+import pytest
+from page_samples import report
+
+from fusemix.retrieval.reports.page import tables
+
+NAMES = ("image_to_text", "text_to_image")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("recall_at_1", 0.51234, "51.2"),
+        ("recall_at_1", 0.0, "0.0"),
+        ("recall_at_1", 0.0002, "< 0.1"),
+        ("recall_sum", 4.209, "420.9"),
+        ("mrr", 0.61234, "0.612"),
+        ("median_rank", 1234.5, "1,234.5"),
+        ("median_rank", 2.0, "2"),
+        ("mean_rank", 12.345, "12.3"),
+        ("queries", 25010, "25,010"),
+        ("search_ms_per_query", 0.02345, "0.0234"),
+        ("num_bytes", 1_500_000, "1.5"),
+        ("mrr", None, "–"),
+    ],
+)
+def test_each_figure_has_its_own_way_of_being_written(key, value, text):
+    assert tables.number(key, value) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "label"), [("recall_at_5", "R@5"), ("map_at_10", "mAP@10"), ("ndcg_at_10", "nDCG@10"), ("mrr", "MRR")]
+)
+def test_metrics_are_named_as_papers_do(key, label):
+    assert tables.metric_label(key) == label
+
+
+def test_the_results_hold_figures_intervals_counts_and_chance_of_both_directions():
+    grid = tables.results(report("image"), NAMES)
+    assert grid.heads == ["R@1", "R@5", "MRR", "median rank", "mean rank", "queries", "gallery", "links", "ties"]
+    assert [row.name for row in grid.rows] == ["image → text", "by chance", "text → image", "by chance"]
+    first, chance = grid.rows[:2]
+    assert first.cells[0] == ("51.2", "48.1–54.1")
+    assert first.cells[1] == ("75.0", "")
+    assert [cell.text for cell in first.cells[-4:]] == ["5,000", "1,000", "5,000", "7"]
+    assert [cell.text for cell in chance.cells] == ["20.0"] + [""] * 8
+    assert all(len(row.cells) == len(grid.heads) for row in grid.rows)
+
+
+def test_what_is_compared_says_its_kind_and_stands_in_a_table_of_its_own():
+    grid = tables.others(report("image"), NAMES)
+    assert [(row.kind, row.name, row.direction) for row in grid.rows] == [
+        ("baseline", "CCA", "image → text"),
+        ("baseline", "CCA", "text → image"),
+    ]
+    assert [row.about for row in grid.rows] == ["A closed form.", ""]
+
+
+def test_indexes_and_hubs_are_optional():
+    whole = report("image")
+    assert [cell.text for cell in tables.indexes(whole).rows[0].cells] == ["98.0", "97.0", "49.9", "0.1", "0.02", "1.5"]
+    assert [cell.text for cell in tables.hubness(whole).rows[1].cells] == ["1.234", "4.0", "57"]
+    plain = {key: whole[key] for key in ("metrics", "counts", "chance")}
+    assert [part(plain).rows for part in (tables.indexes, tables.hubness)] == [[], []]
+    assert tables.others(plain, NAMES).rows == []
+
+
+def test_facts_are_lines_and_nested_ones_stand_apart():
+    lines, nested = tables.facts({"encoders": {"text": ["a", "b"]}, "num_unusable": 1234, "c": {"d": 1}, "e": None})
+    assert lines == [("encoders of text", "a, b"), ("items that could not be used", "1,234"), ("e", "–")]
+    assert nested == {"c": {"d": 1}}

@@ -1,0 +1,201 @@
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from retrieval_samples import drawn_links, lattice, unit
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fusemix.retrieval import counting
+from fusemix.retrieval.counting import WORDS, Counts, Share, Thresholds, count_unlinked, full_float32
+from fusemix.retrieval.hubness import log_mass
+from fusemix.retrieval.ranks import ranks_both_ways
+
+NARROWEST = 8 * WORDS
+
+
+def drawn_thresholds(rows: int, columns: int, seed: int) -> Thresholds:
+    """Two of each row and three of each column, on and between the scores of a lattice; some are never reached."""
+    generator = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> np.ndarray:
+        values = generator.integers(-33, 33, size=shape).astype(np.float32) / 32
+        return np.where(generator.random(shape) < 0.1, np.float32(np.inf), values)
+
+    return Thresholds(drawn(2, rows), drawn(3, columns))
+
+
+def slow_counts(left: torch.Tensor, right: torch.Tensor, links: np.ndarray, thresholds: Thresholds) -> Counts:
+    """On the whole matrix, in float64."""
+    scores = left.double().numpy() @ right.double().numpy().T
+    scores[links[:, 0], links[:, 1]] = -np.inf
+    return Counts(
+        np.stack([(scores >= one[:, None]).sum(axis=1) for one in thresholds.rows]),
+        np.stack([(scores >= one).sum(axis=0) for one in thresholds.columns]),
+    )
+
+
+def require_same(found: Counts, expected: Counts) -> None:
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_array_equal(found.columns, expected.columns)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.tuples(st.integers(1, 12), st.one_of(st.integers(1, 40), st.integers(NARROWEST - 5, 2 * NARROWEST + 50))),
+    turned=st.booleans(),
+    height=st.integers(1, 7),
+    thread_rows=st.integers(1, 5),
+    seed=st.integers(0, 999),
+)
+def test_counts_are_those_of_the_whole_matrix_in_tiles_of_any_size(sizes, turned, height, thread_rows, seed):
+    left, right = sizes[::-1] if turned else sizes
+    sides = lattice(left, 4, seed), lattice(right, 4, seed + 1)
+    links = drawn_links(left, right, min(left * right, 1 + seed % 20), seed)
+    thresholds = drawn_thresholds(left, right, seed)
+    done = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "CPU_TILE", (height, NARROWEST))
+        patch.setattr(counting, "THREAD_ROWS", thread_rows)
+        found = count_unlinked(*sides, links[np.lexsort(links.T[::-1])], thresholds, advance=done.append)
+    require_same(found, slow_counts(*sides, links, thresholds))
+    assert sum(done) == min(left, right)
+
+
+def test_counts_of_more_rows_and_columns_than_a_real_tile():
+    rows, columns = (side + 21 for side in counting.CPU_TILE)
+    left, right = lattice(rows, 4, 0), lattice(columns, 4, 1)
+    links = drawn_links(rows, columns, 5000, 0)
+    thresholds = drawn_thresholds(rows, columns, 0)
+    found = count_unlinked(left, right, links[np.lexsort(links.T[::-1])], thresholds)
+    expected = slow_counts(left, right, links, thresholds)
+    require_same(found, expected)
+    turned = links[np.lexsort(links.T)][:, ::-1]
+    again = count_unlinked(right, left, turned, Thresholds(*thresholds[::-1]))
+    require_same(Counts(*again[::-1]), expected)
+
+
+def test_away_from_ties_counts_of_unit_vectors_are_those_in_float64():
+    left, right = unit(70, 24, 0), unit(90, 24, 1)
+    links = drawn_links(70, 90, 200, 0)
+    scores = np.sort(left.double().numpy() @ right.double().numpy().T, axis=None)
+    gaps = np.flatnonzero(np.diff(scores) > 2e-5)
+    between = ((scores[gaps] + scores[gaps + 1]) / 2).astype(np.float32)
+    generator = np.random.default_rng(0)
+    thresholds = Thresholds(generator.choice(between, (2, 70)), generator.choice(between, (1, 90)))
+    found = count_unlinked(left, right, links[np.lexsort(links.T[::-1])], thresholds)
+    require_same(found, slow_counts(left, right, links, thresholds))
+
+
+@pytest.mark.parametrize("processes", [2, 3, 9])
+@pytest.mark.parametrize("turned", [False, True])
+def test_shares_of_processes_add_up_to_the_whole(processes, turned, monkeypatch):
+    """Seven tiles; nine processes are more than there is work for."""
+    monkeypatch.setattr(counting, "CPU_TILE", (3, NARROWEST))
+    sizes = (300, 20) if turned else (20, 300)
+    left, right = lattice(sizes[0], 4, 0), lattice(sizes[1], 4, 1)
+    links = drawn_links(*sizes, 60, 0)
+    links = links[np.lexsort(links.T[::-1])]
+    thresholds = drawn_thresholds(*sizes, 0)
+    parts, done = [], []
+    for rank in range(processes):
+        share = Share(rank, processes, lambda counts: counts)
+        parts.append(count_unlinked(left, right, links, thresholds, share=share, advance=done.append))
+    whole = slow_counts(left, right, links, thresholds)
+    require_same(Counts(*(sum(part[side] for part in parts) for side in (0, 1))), whole)
+    assert sum(done) == 20
+    assert any((part.rows != whole.rows).any() for part in parts), "no process did all of it"
+
+
+def test_a_gpu_counts_what_a_cpu_counts():
+    scores = lattice(50, 4, 0) @ lattice(333, 4, 1).T
+    thresholds = drawn_thresholds(50, 333, 0)
+    room = np.ones((64, NARROWEST), dtype=bool)  # what an earlier, wider tile left there must not count
+    with ThreadPoolExecutor(3) as pool:
+        on_cpu = counting._count_on_cpu(scores.numpy(), thresholds, room, pool)
+    require_same(counting._count_on_device(scores, thresholds), on_cpu)
+    require_same(on_cpu, slow_counts(lattice(50, 4, 0), lattice(333, 4, 1), np.empty((0, 2), dtype=int), thresholds))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_counts_on_a_gpu_are_those_of_the_whole_matrix(monkeypatch):
+    monkeypatch.setattr(counting, "DEVICE_TILE", (64, 100))
+    left, right = lattice(150, 4, 0), lattice(333, 4, 1)
+    links = drawn_links(150, 333, 400, 0)
+    links, thresholds = links[np.lexsort(links.T[::-1])], drawn_thresholds(150, 333, 0)
+    found = count_unlinked(left.cuda(), right.cuda(), links, thresholds)
+    require_same(found, slow_counts(left, right, links, thresholds))
+
+
+@pytest.fixture
+def _low_precision():
+    """What training may have turned on."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("_low_precision")
+def test_products_are_in_full_float32_whatever_torch_is_set_to():
+    left, right = unit(40, 64, 0), unit(40, 64, 1)
+    assert (left @ right.T).dtype == torch.bfloat16
+    with full_float32():
+        assert torch.get_float32_matmul_precision() == "highest"
+        found = left @ right.T
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), left.double().numpy() @ right.double().numpy().T, atol=1e-6)
+    with pytest.raises(KeyError), full_float32():
+        raise KeyError
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert (left @ right.T).dtype == torch.bfloat16
+
+
+def test_low_precision_of_training_changes_neither_ranks_nor_corrections(request):
+    left, right, links = unit(60, 64, 0), unit(80, 64, 1), drawn_links(60, 80, 120, 0)
+    before = ranks_both_ways(left, right, links), log_mass(left, right)
+    request.getfixturevalue("_low_precision")
+    after = ranks_both_ways(left, right, links), log_mass(left, right)
+    for one, other in zip(before[0], after[0], strict=True):
+        np.testing.assert_array_equal(one.linked, other.linked)
+        np.testing.assert_array_equal(one.best, other.best)
+    assert torch.equal(before[1], after[1])
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes how many numbers the largest tensor had that any operation gave."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = func(*args, **(kwargs or {}))
+        for x in given if isinstance(given, tuple | list) else [given]:
+            self.largest = max(self.largest, x.numel() if isinstance(x, torch.Tensor) else 0)
+        return given
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """Sides whose matrix of scores is many times a tile, with links."""
+    monkeypatch.setattr(counting, "CPU_TILE", (16, NARROWEST))
+    links = np.column_stack([np.repeat(np.arange(600), 10), np.arange(6000)])
+    return unit(600, 4, 0), unit(6000, 4, 1), links
+
+
+def test_no_tensor_is_larger_than_a_tile_or_a_side(wide):
+    with LargestTensor() as noted:
+        ranks_both_ways(*wide)
+    assert noted.largest <= max(16 * NARROWEST, wide[1].numel())
+
+
+def test_numpy_holds_not_even_truth_values_of_the_whole_matrix(wide):
+    ranks_both_ways(*wide)  # what libraries keep from their first call does not count
+    tracemalloc.start()
+    ranks_both_ways(*wide)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 16 * NARROWEST < peak < 600 * 6000 / 2, "the truth values of a tile are traced"

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+from retrieval_samples import matched, unit
+from scipy.special import logsumexp, softmax
+from torch.nn import functional as F
+
+from fusemix.retrieval import hubness as hubness_module
+from fusemix.retrieval.hubness import BETA, best_items, hubness, inverted_softmax, log_mass, query_bank
+from fusemix.retrieval.index import search_exactly
+from fusemix.retrieval.ranks import ranks_one_way
+
+
+def test_occurrences_worked_out_by_hand():
+    """Item 0 is found by four queries, items 1 to 3 by one each, item 4 by none."""
+    found = hubness(np.array([[0, 1], [2, 0], [0, 3], [0, -1]])[:3], 5)
+    assert found["largest"] == 3
+    times = np.array([3, 1, 1, 1, 0])
+    centred = times - times.mean()
+    assert found == {
+        "skewness_at_10": pytest.approx((centred**3).mean() / (centred**2).mean() ** 1.5),
+        "over_retrieved": 0.0,  # 3 is below 1.2 + 2 * 0.98
+        "never_retrieved": 1 / 5,
+        "largest": 3,
+    }
+
+
+def test_an_item_that_every_query_finds_is_a_hub():
+    found = np.column_stack([np.zeros(40, dtype=int), np.arange(1, 41)])
+    assert hubness(found, 41)["over_retrieved"] == pytest.approx(1 / 41)
+    assert hubness(found, 41)["largest"] == 40
+    assert hubness(found, 41)["never_retrieved"] == 0.0
+    assert hubness(found, 41)["skewness_at_10"] > 5
+
+
+def test_items_that_are_found_equally_often_are_no_hubs():
+    assert hubness(np.arange(30)[:, None], 30) == {
+        "skewness_at_10": 0.0,
+        "over_retrieved": 0.0,
+        "never_retrieved": 0.0,
+        "largest": 1,
+    }
+
+
+def test_only_the_first_ten_count():
+    found = np.tile(np.arange(15), (3, 1))
+    assert hubness(found, 15) == hubness(found[:, :10], 15)
+    assert hubness(found, 15)["never_retrieved"] == pytest.approx(5 / 15)
+
+
+def scores_of(queries: torch.Tensor, gallery: torch.Tensor) -> np.ndarray:
+    return queries.double().numpy() @ gallery.double().numpy().T
+
+
+def test_the_mass_of_an_item_is_its_sum_over_the_bank():
+    bank, gallery = unit(50, 8, 0), unit(30, 8, 1)
+    expected = logsumexp(BETA * scores_of(bank, gallery), axis=0)
+    np.testing.assert_allclose(log_mass(bank, gallery).numpy(), expected, atol=1e-4)
+
+
+def require_order(found: np.ndarray, expected: np.ndarray) -> None:
+    """The same order of every row, where neighbours differ by more than rounding."""
+    order = np.argsort(-expected, axis=1)
+    logarithms = np.log(np.take_along_axis(expected, order, axis=1))
+    gaps = -np.diff(logarithms, axis=1) / BETA
+    falls = -np.diff(np.take_along_axis(found, order, axis=1), axis=1)
+    np.testing.assert_allclose(falls, gaps, atol=2e-5)
+    assert (gaps > 1e-3).mean() > 0.5
+
+
+def test_the_inverted_softmax_ranks_by_scores_normalised_over_queries():
+    queries, gallery = unit(40, 8, 0), unit(60, 8, 1)
+    normalised = softmax(BETA * scores_of(queries, gallery), axis=0)
+    np.testing.assert_allclose(normalised.sum(axis=0), 1)
+    wider = inverted_softmax(queries, gallery)
+    require_order(scores_of(*wider), normalised)
+    ranks = ranks_one_way(*wider, matched(40)).ranks
+    assert ranks.tolist() == [int((row >= row[q]).sum()) for q, row in enumerate(normalised)]
+    assert (ranks != ranks_one_way(queries, gallery, matched(40)).ranks).any()
+
+
+def test_the_query_bank_corrects_queries_whose_best_item_is_the_best_of_the_bank():
+    queries, gallery, bank = unit(40, 4, 0), unit(60, 4, 1), unit(25, 4, 2)
+    scores, of_bank = scores_of(queries, gallery), scores_of(bank, gallery)
+    activated = set(of_bank.argmax(axis=1).tolist())
+    is_corrected = np.array([best in activated for best in scores.argmax(axis=1).tolist()])
+    assert 5 < is_corrected.sum() < 35, "both kinds must be there"
+    positive = np.exp(BETA * scores)
+    expected = np.where(is_corrected[:, None], positive / np.exp(BETA * of_bank).sum(axis=0), positive)
+    wider = query_bank(queries, gallery, bank)
+    require_order(scores_of(*wider), expected)
+    np.testing.assert_array_equal(wider[0][:, -1].numpy() == 1, is_corrected)
+    ranks = ranks_one_way(*wider, matched(40)).ranks
+    assert ranks.tolist() == [int((row >= row[q]).sum()) for q, row in enumerate(expected)]
+
+
+@pytest.fixture
+def planted():
+    """Each query lies near its item, and nearer still to item 0, which is the hub; the bank is more such queries."""
+    items = torch.eye(31)
+    drawn = torch.randn(90, 31, generator=torch.Generator().manual_seed(0))
+    kinds = 1 + torch.arange(90) % 30
+    queries = F.normalize(items[kinds] * 0.6 + items[0] * 0.8 + 0.02 * drawn, dim=1)
+    return queries[:30], items, queries[30:]
+
+
+def test_a_planted_hub_is_found_and_both_corrections_demote_it(planted):
+    queries, gallery, bank = planted
+    links = np.column_stack([np.arange(30), np.arange(1, 31)])
+    found = search_exactly(queries.numpy(), gallery.numpy(), 1, use_gpu=False).positions
+    assert hubness(found, 31)["largest"] == 30
+    assert hubness(found, 31)["over_retrieved"] == pytest.approx(1 / 31)
+    assert (ranks_one_way(queries, gallery, links).ranks == 2).all()
+    for wider in (inverted_softmax(queries, gallery), query_bank(queries, gallery, bank)):
+        assert (ranks_one_way(*wider, links).ranks == 1).all()
+        best = best_items(*wider).numpy()
+        assert hubness(best[:, None], 31)["largest"] == 1
+
+
+def test_a_bank_that_never_finds_the_hub_changes_nothing(planted):
+    queries, gallery, _ = planted
+    links = np.column_stack([np.arange(30), np.arange(1, 31)])
+    wider = query_bank(queries, gallery, gallery[1:])
+    np.testing.assert_array_equal(
+        ranks_one_way(*wider, links).linked, ranks_one_way(queries, gallery, links).linked
+    )
+
+
+def test_tiles_change_nothing(monkeypatch):
+    queries, gallery, bank = unit(23, 8, 0), unit(37, 8, 1), unit(20, 8, 2)
+    whole = best_items(queries, gallery), log_mass(bank, gallery), *query_bank(queries, gallery, bank)
+    np.testing.assert_array_equal(whole[0].numpy(), scores_of(queries, gallery).argmax(axis=1))
+    for tile in ((3, 5), (7, 37), (50, 1)):
+        monkeypatch.setattr(hubness_module, "TILE", tile)
+        pieces = best_items(queries, gallery), log_mass(bank, gallery), *query_bank(queries, gallery, bank)
+        torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=0)
