@@ -7,44 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
+from shape_samples import COLOURS, OWN_ENCODERS, SHAPES, draw
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from fusemix.commands import cache_features, eval_retrieval, train
 from fusemix.errors import ConfigError, LatentStoreError, RunError
-
-COLOURS = ["red", "green", "blue", "yellow", "black", "purple"]
-SHAPES = ["square", "circle", "triangle", "bar"]
-OWN_ENCODER = """
-import numpy as np, torch
-
-class Colour:
-    modality, dim, sample_rate, fingerprint = "image", 3, None, {"family": "mean colour"}
-    def to(self, device): return self
-    def prepare(self, contents): return [np.asarray(p, dtype=np.float32).mean(axis=(0, 1)) / 255 for p in contents]
-    def length(self, prepared): return 1
-    def collate(self, prepared): return torch.from_numpy(np.stack(prepared))
-    def encode(self, batch): return batch
-
-def colour(): return Colour()
-def nothing(): return object()
-"""
-
-
-def draw(path: Path, colour: str, shape: str, generator: np.random.Generator) -> None:
-    picture = Image.new("RGB", (48, 48), "white")
-    x, y = (int(v) for v in generator.integers(4, 16, size=2))
-    box = (x, y, x + 26, y + 26)
-    pen = ImageDraw.Draw(picture)
-    if shape == "square":
-        pen.rectangle(box, fill=colour)
-    elif shape == "circle":
-        pen.ellipse(box, fill=colour)
-    elif shape == "bar":
-        pen.rectangle((x, y + 9, x + 26, y + 17), fill=colour)
-    else:
-        pen.polygon([(x, y + 26), (x + 26, y + 26), (x + 13, y)], fill=colour)
-    picture.save(path)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +37,7 @@ def world(tmp_path_factory):
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(folder / "bert")
     BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
-    (folder / "own_encoders.py").write_text(OWN_ENCODER)
+    (folder / "own_encoders.py").write_text(OWN_ENCODERS)
     return folder
 
 
@@ -110,7 +78,7 @@ def training(latents: Path, out: Path, *changes: str) -> list[str]:
 
 
 def evaluation(latents: Path, run: Path, out: Path, *changes: str) -> list[str]:
-    return [f"run={run}", f"latents={latents / 'test'}", f"out={out}", "device=cpu", *changes]
+    return [f"run={run}", f"latents={latents / 'test'}", f"out={out}", "accelerator=cpu", *changes]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +107,7 @@ def test_the_road_from_files_to_a_report_ends_far_above_chance(latents, run, tmp
     assert report["data"]["encoders"] == {"image": ["hog", "colour"], "text": ["bert"]}
     printed = capsys.readouterr().out
     assert "text to image" in printed
-    assert str(report_file) in printed
+    assert str(report_file.with_name("report.html")) in printed
 
 
 def test_every_query_is_listed_with_what_it_found(latents, run, tmp_path):
@@ -154,6 +122,22 @@ def test_every_query_is_listed_with_what_it_found(latents, run, tmp_path):
         assert all(line["scores"] == sorted(line["scores"], reverse=True) for line in mine)
     assert Image.open(tmp_path / "report" / "examples.png").width > 500
     assert "sample queries" in (tmp_path / "report" / "report.md").read_text()
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/jpeg") >= 6, "pictures are in the page"
+    assert "purple triangle" in page
+
+
+def test_encoders_of_ones_own_that_share_a_space_stand_beside_the_model(world, latents, run, tmp_path):
+    """Both see colour and shape, so that a picture and its caption have the same latent, and no others have."""
+    pair = ["encoders.seen.name=own_encoders:seen", "encoders.said.name=own_encoders:said"]
+    cache_features.main(cache(world, latents, "splits=[test]", *pair))
+    beside = "baselines={by eye: {encoders: {image: [seen], text: [said]}}}"
+    report = json.loads(eval_retrieval.main(evaluation(latents, run, tmp_path / "report", beside)).read_text())
+    baseline = report["others"][0]
+    assert (baseline["name"], baseline["kind"]) == ("by eye", "baseline")
+    assert baseline["metrics"]["text_to_image/recall_at_1"] == baseline["metrics"]["image_to_text/recall_at_1"] == 1.0
+    assert baseline["metrics"]["text_to_image/map_at_10"] == 1.0
+    assert report["metrics"]["recall_sum"] < baseline["metrics"]["recall_sum"], "the model's are not touched"
 
 
 def test_what_could_not_be_used_is_listed_with_its_reason(latents):
@@ -239,7 +223,7 @@ def test_a_set_of_a_modality_that_the_model_lacks_is_refused(world, latents, run
         (silent / "set.json").read_text().replace('"modality": "image"', '"modality": "audio"')
     )
     with pytest.raises(ConfigError, match=r"pairs audio with text, but encoders names only: image, text"):
-        eval_retrieval.main([f"run={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "device=cpu"])
+        eval_retrieval.main([f"run={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "accelerator=cpu"])
 
 
 def test_looking_deeper_than_the_gallery_is_refused(latents, run, tmp_path):
@@ -250,14 +234,17 @@ def test_looking_deeper_than_the_gallery_is_refused(latents, run, tmp_path):
 def test_a_device_that_is_not_there_is_named(latents, run, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ConfigError, match="device=cuda cannot be used here"):
-        eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "device=cuda"))
+    with pytest.raises(ConfigError, match="accelerator=cuda, devices=1, num_nodes=1 cannot be used here"):
+        eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "accelerator=cuda"))
 
 
 def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path):
     (world / "captions.csv").rename(world / "elsewhere.csv")
     try:
         assert eval_retrieval.main(evaluation(latents, run, tmp_path / "report")).is_file()
+        page = (tmp_path / "report" / "report.html").read_text()
+        assert "data:image/jpeg" not in page
+        assert "0.png" in page, "items are shown by their ids"
     finally:
         (world / "elsewhere.csv").rename(world / "captions.csv")
 

@@ -7,7 +7,7 @@ to <out>.
 """
 
 from collections.abc import Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from fusemix.fusion.runs import trained_model
 from fusemix.parallel import fabric_for, failing_together, started_by_others
 from fusemix.progress import console, counting
 from fusemix.retrieval.evaluation import Embeddings, measure_folds, search_folds
-from fusemix.retrieval.intervals import Sampled, bootstrap_intervals
+from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
 from fusemix.retrieval.metrics import Direction
 from fusemix.retrieval.reports.page.data import Card, DirectionPage
 from fusemix.retrieval.reports.page.render import render_page
@@ -66,7 +66,8 @@ def _measure(
     """Embeddings on the CPU, and both directions; processes share the work, and each has the whole result."""
     device, share = str(fabric.device), build.share_of(fabric)
     sides = zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True)
-    left, right = (build.embed(model, side, rows, device, share) for side, rows in sides)
+    with failing_together(fabric):
+        left, right = (build.embed(model, side, rows, device, share) for side, rows in sides)
     with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
         how: dict[str, Any] = {"share": share, "advance": advance}
         on_device = (left.to(device), right.to(device))
@@ -81,12 +82,14 @@ def _report(
     results: tuple[Results, Results],
     device: str,
 ) -> dict[str, Any]:
-    sampled = [Sampled(found.direction.name, found.direction.values, found.owners) for found in results]
+    with counting("bootstrap", DRAWS) as advance:
+        sampled = [Sampled(found.direction.name, found.direction.values, found.owners) for found in results]
+        intervals = bootstrap_intervals(sampled, seed=evaluation.config.seed, advance=advance)
     on_device = (embeddings[0].to(device), embeddings[1].to(device))
     return report_data(
         [found.direction for found in results],
         protocol={key: getattr(evaluation.protocol, key) for key in ("name", "about", "folds")},
-        intervals=bootstrap_intervals(sampled, seed=evaluation.config.seed),
+        intervals=intervals,
         hubs=beside.hubs(results, evaluation),
         others=[
             *beside.measured_baselines(evaluation, device),
@@ -110,7 +113,7 @@ def _write(
     latent_set, gallery, seed = evaluation.latent_set, evaluation.gallery, evaluation.config.seed
     sides = zip(latent_set.sides, gallery.rows, strict=True)
     left, right = (side.table["id"].take(rows).to_pylist() for side, rows in sides)
-    lines = [*query_lines(results[0], (left, right), left), *query_lines(results[1], (right, left), left)]
+    lines = chain(query_lines(results[0], (left, right), left), query_lines(results[1], (right, left), left))
     write_jsonl(out / "queries.jsonl", lines)
     pages = directions_shown(results, latent_set, gallery, evaluation.config.num_examples)
     points = sampled_points(embeddings, latent_set, gallery, seed)

@@ -122,10 +122,17 @@ def _not_test(validation: LatentSet) -> LatentSet:
 
 
 def _require_a_batch(source: Source) -> None:
-    if next(source.links.batches(source.pairs_per_step, np.random.default_rng(0)), None) is None:
-        most = source.links.largest_batch
-        raise ConfigError(
-            f"a step needs {source.pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
-            f"may occur twice, but {source.train.name} has only {most:,} distinct items on its smaller side, so no "
-            f"batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none)."
-        )
+    if _fills_a_batch(source, source.pairs_per_step):
+        return
+    most = source.links.largest_batch
+    while most > 1 and not _fills_a_batch(source, most):  # items that share links leave fewer than the smaller side has
+        most = most * 9 // 10
+    raise ConfigError(
+        f"a step needs {source.pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
+        f"may occur twice, but the links of {source.train.name} give only about {most:,} such pairs at a time, so no "
+        f"batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none)."
+    )
+
+
+def _fills_a_batch(source: Source, size: int) -> bool:
+    return next(source.links.batches(size, np.random.default_rng(0)), None) is not None

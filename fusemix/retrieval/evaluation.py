@@ -32,7 +32,7 @@ class Fold(NamedTuple):
     right: Int64[np.ndarray, " right"]
     links: Int64[np.ndarray, "links 2"]
 
-    def of(self, embeddings: Embeddings) -> Embeddings:
+    def of(self, embeddings: Embeddings) -> tuple[Float32[Tensor, "fold_left dim"], Float32[Tensor, "fold_right dim"]]:
         """The embeddings of its items."""
         left, right = embeddings
         if (len(self.left), len(self.right)) == (len(left), len(right)):
@@ -52,9 +52,10 @@ def folds_of(sizes: tuple[int, int], links: Int64[np.ndarray, "links 2"], count:
         return [Fold(np.arange(sizes[0]), np.arange(sizes[1]), links)]
     folds = []
     for left in np.array_split(np.arange(sizes[0]), count):
-        here = links[(links[:, 0] >= left[0]) & (links[:, 0] <= left[-1])]
+        here = links[np.isin(links[:, 0], left)]
         right = np.unique(here[:, 1])
-        folds.append(Fold(left, right, np.column_stack([here[:, 0] - left[0], np.searchsorted(right, here[:, 1])])))
+        places = [np.searchsorted(side, here[:, column]) for column, side in enumerate((left, right))]
+        folds.append(Fold(left, right, np.column_stack(places)))
     return folds
 
 
@@ -82,7 +83,7 @@ def measure_folds(
     return left, right
 
 
-def _together(parts: Sequence[Direction], positions: Sequence[Int64[np.ndarray, " items"]]) -> Direction:
+def _together(parts: Sequence[Direction], positions: Sequence[Int64[np.ndarray, " _items"]]) -> Direction:
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -100,7 +101,7 @@ def _together(parts: Sequence[Direction], positions: Sequence[Int64[np.ndarray, 
     )
 
 
-def _ranks_together(parts: Sequence[Ranks], positions: Sequence[Int64[np.ndarray, " items"]]) -> Ranks:
+def _ranks_together(parts: Sequence[Ranks], positions: Sequence[Int64[np.ndarray, " _items"]]) -> Ranks:
     width = max(part.linked.shape[1] for part in parts)
     linked = [np.pad(p.linked, ((0, 0), (0, width - p.linked.shape[1])), constant_values=NOWHERE) for p in parts]
     queries = [place[part.queries] for part, place in zip(parts, positions, strict=True)]

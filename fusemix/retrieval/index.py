@@ -7,7 +7,8 @@ This is the only room that knows FAISS; it is imported here alone, when a search
 import subprocess
 import sys
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from jaxtyping import Float32, Int64
 from fusemix.errors import ConfigError
 
 GPU_K_LIMIT = 2048
+QUERIES_AT_ONCE = 1 << 16
 ONE_SEARCH = """
 import faiss, numpy
 assert faiss.get_num_gpus() > 0, "faiss sees no GPU"
@@ -50,12 +52,16 @@ def search_exactly(
     on_gpu = use_gpu and k <= GPU_K_LIMIT and gpu_problem() is None
     _check(queries, gallery, k)
     queries, gallery = np.ascontiguousarray(queries), np.ascontiguousarray(gallery)
-    metric = faiss.METRIC_INNER_PRODUCT
+    search: Callable[..., Any] = faiss.knn
     if on_gpu:
-        found = faiss.knn_gpu(faiss.StandardGpuResources(), queries, gallery, k, metric=metric)  # pyright: ignore
-    else:
-        found = faiss.knn(queries, gallery, k, metric=metric)
-    return _in_order(*found)
+        search = partial(faiss.knn_gpu, faiss.StandardGpuResources())  # pyright: ignore
+    top = Top(np.empty((len(queries), k), dtype=np.float32), np.empty((len(queries), k), dtype=np.int64))
+    for at in range(0, len(queries), QUERIES_AT_ONCE):
+        some = queries[at : at + QUERIES_AT_ONCE]
+        found = search(some, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+        for kept, here in zip(top, _in_order(*found), strict=True):
+            kept[at : at + QUERIES_AT_ONCE] = here
+    return top
 
 
 def _check(queries: np.ndarray, gallery: np.ndarray, k: int) -> None:

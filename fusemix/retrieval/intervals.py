@@ -3,7 +3,7 @@
 Place in the flow: one value a query, and the item that each query belongs to -> an interval for each figure.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +27,17 @@ class Sampled(NamedTuple):
     owners: Int64[np.ndarray, " queries"]
 
 
+class _Prepared(NamedTuple):
+    """A direction with its values as one matrix, and its ranks in order, so that a draw costs little."""
+
+    names: list[str]
+    values: Float[np.ndarray, "metrics queries"]
+    order: Int64[np.ndarray, " queries"]
+    ranks: Float[np.ndarray, " queries"]
+
+
 def bootstrap_intervals(
-    directions: Sequence[Sampled], *, seed: int, draws: int = DRAWS
+    directions: Sequence[Sampled], *, seed: int, draws: int = DRAWS, advance: Callable[[int], None] = lambda count: None
 ) -> dict[str, tuple[float, float]]:
     """Percentile intervals (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993) of 95 %, over left items.
 
@@ -39,11 +48,16 @@ def bootstrap_intervals(
         directions: to be drawn together, so that sums over them have intervals too.
         seed: of the draws.
         draws: number of samples.
+        advance: told the number of samples that are done.
 
     Returns:
         `<direction>/<metric>` for each metric and the median rank, `recall_sum` and `mean_recall` -> low and high.
     """
-    found = [_figures(directions, weights) for weights in _draws(directions, seed, draws)]
+    prepared = [_prepared(direction) for direction in directions]
+    found = []
+    for weights in _draws(directions, seed, draws):
+        found.append(_figures(prepared, weights))
+        advance(1)
     bounds = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
     low, high = np.percentile([list(figures.values()) for figures in found], bounds, axis=0)
     return {name: (float(a), float(b)) for name, a, b in zip(found[0], low, high, strict=True)}
@@ -61,12 +75,19 @@ def _draws(directions: Sequence[Sampled], seed: int, draws: int) -> Iterator[lis
             yield weights
 
 
-def _figures(directions: Sequence[Sampled], weights: Sequence[Int64[np.ndarray, " _queries"]]) -> dict[str, float]:
-    figures = {}
+def _prepared(direction: Sampled) -> _Prepared:
+    names = [f"{direction.name}/{metric}" for metric in (*direction.values, "median_rank")]
+    ranks = direction.values["mean_rank"]
+    order = np.argsort(ranks, kind="stable")
+    return _Prepared(names, np.stack(list(direction.values.values())), order, ranks[order])
+
+
+def _figures(directions: Sequence[_Prepared], weights: Sequence[Int64[np.ndarray, " _queries"]]) -> dict[str, float]:
+    figures: dict[str, float] = {}
     for direction, weight in zip(directions, weights, strict=True):
-        for metric, values in direction.values.items():
-            figures[f"{direction.name}/{metric}"] = float(weight @ values / weight.sum())
-        figures[f"{direction.name}/median_rank"] = weighted_median(direction.values["mean_rank"], weight)
+        means = direction.values @ weight.astype(np.float64) / weight.sum()
+        median = _median_of_sorted(direction.ranks, weight[direction.order])
+        figures |= dict(zip(direction.names, [*means.tolist(), median], strict=True))
     recalls = [value for name, value in figures.items() if "/recall_at_" in name]
     return {**figures, "recall_sum": float(np.sum(recalls)), "mean_recall": float(np.mean(recalls))}
 
@@ -74,7 +95,11 @@ def _figures(directions: Sequence[Sampled], weights: Sequence[Int64[np.ndarray, 
 def weighted_median(values: Float[np.ndarray, " n"], times: Int64[np.ndarray, " n"]) -> float:
     """Median of values of which each occurs so many times."""
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(times[order])
+    return _median_of_sorted(values[order], times[order])
+
+
+def _median_of_sorted(values: Float[np.ndarray, " n"], times: Int64[np.ndarray, " n"]) -> float:
+    reached = np.cumsum(times)
     half = reached[-1] / 2
     low, high = np.searchsorted(reached, half, side="left"), np.searchsorted(reached, half, side="right")
-    return float(values[order[low]] + values[order[high]]) / 2
+    return float(values[low] + values[high]) / 2

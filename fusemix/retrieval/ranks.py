@@ -111,11 +111,11 @@ def _checked(left: Tensor, right: Tensor, links: Int64[np.ndarray, "links 2"]) -
 
 def _linked_scores(left: Tensor, right: Tensor, links: Int64[np.ndarray, "links 2"]) -> Float32[np.ndarray, " links"]:
     rows, columns = (torch.from_numpy(side.copy()).to(left.device) for side in links.T)
-    parts = [
-        (left[here] * right[there]).sum(dim=1)
-        for here, there in zip(rows.split(LINKS_AT_ONCE), columns.split(LINKS_AT_ONCE), strict=True)
-    ]
-    return torch.cat(parts).cpu().numpy()
+    scores = torch.empty(len(links), device=left.device)  # a list of parts would keep the allocator from reusing space
+    for part in range(0, len(links), LINKS_AT_ONCE):
+        some = slice(part, part + LINKS_AT_ONCE)
+        torch.sum(left[rows[some]] * right[columns[some]], dim=1, out=scores[some])
+    return scores.cpu().numpy()
 
 
 def _scored(asked: Int64[np.ndarray, " links"], scores: Float32[np.ndarray, " links"]) -> _Scored:

@@ -132,9 +132,21 @@ def test_choosing_on_a_test_split_is_refused(make_set):
 
 def test_a_batch_larger_than_the_data_is_refused_with_the_largest_that_fits(make_set):
     with pytest.raises(
-        ConfigError, match=r"needs 300 pairs .* only 128 distinct items .* optim.batch_size to 64 or less"
+        ConfigError, match=r"needs 300 pairs .* only about 128 such pairs .* optim.batch_size to 64 or less"
     ):
         source_of(make_set("train"), make_set("validation"), pairs_per_step=300)
+
+
+def test_the_batch_size_that_is_named_can_be_had(tmp_path):
+    """One picture has every caption and one caption is of every picture: no three pairs share no item."""
+    links = np.array([[0, j] for j in range(40)] + [[i, 0] for i in range(1, 40)])
+    pairs = pair_set(links)
+    write_set(tmp_path, pairs, {})
+    for items, slug in zip(pairs.sides, ("eyes", "words"), strict=True):
+        write_store(tmp_path, items, slug, np.ones((40, 4), dtype=np.float32))
+    with pytest.raises(ConfigError, match=r"only about 2 such pairs at a time.* Set optim.batch_size to 1 or less"):
+        source_of(tmp_path, pairs_per_step=3)
+    assert source_of(tmp_path, pairs_per_step=2).num_batches >= 1
 
 
 def test_a_holdout_of_nothing_is_refused(make_set):

@@ -17,7 +17,7 @@ from fusemix.retrieval.metrics import figures_of, flat, measure, values_of, with
 from fusemix.retrieval.ranks import NOWHERE, ranks_one_way
 
 MODALITIES = ("image", "text")
-KS = [1, 5]
+KS = [1, 3]
 
 
 @pytest.fixture

@@ -24,9 +24,7 @@ def test_search_agrees_with_sorting_all_scores():
 
 
 @settings(deadline=None)
-@given(
-    sizes=st.tuples(st.integers(1, 30), st.integers(1, 60)), seed=st.integers(0, 99), share=st.floats(0, 1)
-)
+@given(sizes=st.tuples(st.integers(1, 30), st.integers(1, 60)), seed=st.integers(0, 99), share=st.floats(0, 1))
 def test_scores_are_those_of_a_sort_whatever_ties(sizes, seed, share):
     """Which of equal items still stand at the end of a list is open; their scores are not."""
     queries, gallery = lattice(sizes[0], 4, seed).numpy(), lattice(sizes[1], 4, seed + 1).numpy()
@@ -43,6 +41,13 @@ def test_scores_are_those_of_a_sort_whatever_ties(sizes, seed, share):
 def test_equal_scores_come_in_order_of_position():
     same = np.ones((6, 4), dtype=np.float32) / 2
     assert search_exactly(same[:1], same, 6, use_gpu=False).positions.tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_queries_in_blocks_find_what_all_at_once_find(monkeypatch):
+    gallery, queries = drawn(60, 8), drawn(31, 8, 1)
+    whole = search_exactly(queries, gallery, 4, use_gpu=False)
+    monkeypatch.setattr(index, "QUERIES_AT_ONCE", 7)
+    np.testing.assert_array_equal(search_exactly(queries, gallery, 4, use_gpu=False).positions, whole.positions)
 
 
 def test_slices_and_turned_arrays_are_searched_like_their_copies():
@@ -104,7 +109,9 @@ def test_the_size_of_an_index_is_that_of_its_file():
 def test_where_an_index_finds_too_few_the_places_are_empty_and_last():
     gallery = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
     found = search_approximately(np.eye(4, dtype=np.float32), gallery, 30, "IVF4,Flat", "nprobe=1").top
-    assert [sorted(row[:10]) for row in found.positions.tolist()] == [list(range(at, at + 10)) for at in (0, 10, 20, 30)]
+    assert [sorted(row[:10]) for row in found.positions.tolist()] == [
+        list(range(at, at + 10)) for at in (0, 10, 20, 30)
+    ]
     assert (found.positions[:, 10:] == -1).all()
 
 

@@ -44,7 +44,9 @@ def test_intervals_are_those_of_samples_written_out():
 
 def test_the_seed_decides_and_nothing_else():
     direction = sampled(np.random.default_rng(0).integers(1, 20, size=50), np.arange(50))
-    first = bootstrap_intervals([direction], seed=0, draws=100)
+    done = []
+    first = bootstrap_intervals([direction], seed=0, draws=100, advance=done.append)
+    assert sum(done) == 100
     assert bootstrap_intervals([direction], seed=0, draws=100) == first
     assert bootstrap_intervals([direction], seed=1, draws=100) != first
 

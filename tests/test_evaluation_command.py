@@ -1,0 +1,259 @@
+"""The evaluation command on a small run: its files, what stands beside the figures, and several processes."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_world import CAPTIONS, World, broken_run, evaluated, make_world, settings, write_latents
+from PIL import Image
+
+from fusemix.commands import eval_retrieval
+from fusemix.retrieval.reports.reading import read_queries, read_report
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("image_to_text", "text_to_image")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def folder(world, tmp_path_factory) -> Path:
+    """A report with everything that can stand in one."""
+    out = tmp_path_factory.mktemp("reports") / "all"
+    train = world.sets / "train"
+    beside = [
+        f"baselines.CCA.train={train}",
+        "baselines.clip.encoders={image: [clip], text: [clip_text]}",
+        f"bank={train}",
+        "indexes={'IVF4,Flat': nprobe=4, PQ4x4: ''}",
+        "num_examples=2",
+    ]
+    return eval_retrieval.main(settings(world, out, *beside)).parent
+
+
+@pytest.fixture(scope="module")
+def report(folder) -> dict:
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def lines(folder) -> dict[str, list[dict]]:
+    """Direction -> lines of queries.jsonl."""
+    found = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    return {name: [line for line in found if line["direction"] == name] for name in NAMES}
+
+
+def other(report: dict, name: str) -> dict:
+    return next(each for each in report["others"] if each["name"] == name)
+
+
+# One story
+
+
+def test_the_command_leaves_all_its_files(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        "report.html",
+        "report.json",
+        "report.md",
+        "queries.jsonl",
+        "examples.png",
+    }
+    assert Image.open(folder / "examples.png").width > 500
+
+
+def test_figures_of_the_report_are_those_of_the_queries(report, lines):
+    for name in NAMES:
+        ranks = np.array([line["rank"] for line in lines[name]])
+        figures = {key.partition("/")[2]: value for key, value in report["metrics"].items() if key.startswith(name)}
+        assert len(ranks) == report["counts"][name]["queries"]
+        for k in (1, 5, 10):
+            assert figures[f"recall_at_{k}"] == pytest.approx((ranks <= k).mean())
+        assert figures["mrr"] == pytest.approx((1 / ranks).mean())
+        assert figures["median_rank"] == np.median(ranks)
+        assert figures["mean_rank"] == pytest.approx(ranks.mean())
+        for line in lines[name]:
+            first = next((place for place, linked in enumerate(line["is_linked"], 1) if linked), None)
+            assert line["rank"] == first or (first is None and line["rank"] > 10)
+    assert 0.1 < report["metrics"]["mean_recall"] < 1, "neither chance nor so easy that every figure is the same"
+
+
+def test_queries_say_what_is_linked_and_whom_they_belong_to(lines):
+    for line in lines["image_to_text"]:
+        place = int(line["query"].removeprefix("picture-"))
+        own = {f"text-{CAPTIONS * place + number}" for number in range(CAPTIONS)}
+        assert line["is_linked"] == [found in own for found in line["found"]]
+        assert line["left_item"] == line["query"]
+    for line in lines["text_to_image"]:
+        picture = f"picture-{int(line['query'].removeprefix('text-')) // CAPTIONS}"
+        assert line["left_item"] == picture
+        assert line["is_linked"] == [found == picture for found in line["found"]]
+
+
+def test_markdown_and_page_show_the_figures_of_the_report(folder, report):
+    text, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()
+    for name in NAMES:
+        for metric in ("recall_at_1", "recall_at_5", "recall_at_10"):
+            figure = f"{100 * report['metrics'][f'{name}/{metric}']:.1f}"
+            assert figure in text
+            assert figure in page
+    for each in report["others"]:
+        for shown in (text, page):
+            assert each["name"] in shown
+            assert f"{100 * each['metrics']['image_to_text/recall_at_1']:.1f}" in shown
+    assert "PQ4x4" in text
+    assert "PQ4x4" in page
+    assert "picture-" in page, "what cannot be shown any more is shown by its id"
+
+
+def test_the_report_is_read_back_by_what_compares_and_prints(folder, report):
+    read = read_report(folder)
+    assert read.data == report
+    assert read.ks == [1, 5, 10]
+    queries = read_queries(read)
+    assert {name: len(found.ids) for name, found in queries.items()} == {
+        name: report["counts"][name]["queries"] for name in NAMES
+    }
+
+
+def test_items_without_link_are_in_the_gallery_and_counted(report):
+    """Two pictures could not be encoded, and their captions are still there to be found."""
+    captions = 60 * CAPTIONS
+    assert report["counts"]["image_to_text"] == {
+        "queries": 58,
+        "gallery": captions,
+        "links": 58 * CAPTIONS,
+        "tied_queries": 0,
+        "without_link": 0,
+    }
+    assert report["counts"]["text_to_image"] == {
+        "queries": 58 * CAPTIONS,
+        "gallery": 58,
+        "links": 58 * CAPTIONS,
+        "tied_queries": 0,
+        "without_link": 2 * CAPTIONS,
+    }
+    assert report["data"]["num_unusable"] == 2
+
+
+def test_every_figure_has_an_interval_around_it(report):
+    assert report["intervals"].keys() == report["metrics"].keys()
+    for name, (low, high) in report["intervals"].items():
+        assert low <= report["metrics"][name] <= high
+
+
+def test_the_same_command_gives_the_same_report_and_another_seed_other_intervals(world, tmp_path):
+    one, again = (evaluated(world, tmp_path / name, "num_examples=1") for name in ("one", "again"))
+    assert one == again
+    for name in ("queries.jsonl", "report.md", "report.html"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+    reseeded = evaluated(world, tmp_path / "reseeded", "seed=1")
+    assert reseeded["metrics"] == one["metrics"]
+    assert reseeded["intervals"] != one["intervals"]
+
+
+def test_no_examples_leave_no_picture(world, tmp_path):
+    evaluated(world, tmp_path / "report")
+    assert not (tmp_path / "report" / "examples.png").exists()
+    assert "examples.png" not in (tmp_path / "report" / "report.md").read_text()
+
+
+# Beside the figures
+
+
+def test_a_linear_map_fitted_on_a_training_set_beats_chance_by_far(report):
+    cca = other(report, "CCA")
+    assert cca["kind"] == "baseline"
+    assert "canonical correlation analysis of eyes and words, fitted on made_up/train" in cca["about"]
+    for name in NAMES:
+        assert cca["metrics"][f"{name}/recall_at_1"] > 0.3 > 5 * report["chance"][f"{name}/recall_at_1"]
+    assert cca["metrics"].keys() == report["metrics"].keys()
+
+
+def test_encoders_that_share_a_space_are_compared_as_they_are(report):
+    clip = other(report, "clip")
+    assert clip["about"] == "Latents of clip and clip_text as they are."
+    assert clip["metrics"]["image_to_text/recall_at_1"] == clip["metrics"]["text_to_image/recall_at_1"] == 1.0
+    assert clip["metrics"]["recall_sum"] == pytest.approx(6)
+
+
+def test_corrections_stand_beside_and_change_nothing_above(world, report, tmp_path):
+    assert [(each["name"], each["kind"]) for each in report["others"]][2:] == [
+        ("inverted softmax", "correction"),
+        ("query bank", "correction"),
+    ]
+    plain = evaluated(world, tmp_path / "report")
+    assert [each["name"] for each in plain["others"]] == ["inverted softmax"]
+    for part in ("metrics", "intervals", "counts", "hubness"):
+        assert plain[part] == report[part]
+    for each in report["others"]:
+        assert each["metrics"] != report["metrics"]
+
+
+def test_an_index_that_looks_everywhere_has_the_recall_of_the_model(report):
+    assert [(row["direction"], row["factory"]) for row in report["indexes"]] == [
+        (name, factory) for name in NAMES for factory in ("IVF4,Flat", "PQ4x4")
+    ]
+    for row in report["indexes"]:
+        if row["factory"] == "IVF4,Flat":
+            assert row["exact_at_1"] == row["exact_at_10"] == 1.0
+            for metric, value in row["metrics"].items():
+                assert value == pytest.approx(report["metrics"][f"{row['direction']}/{metric}"])
+        else:
+            assert row["exact_at_10"] < 1.0
+
+
+def test_folds_are_measured_one_by_one(world, tmp_path):
+    folds = ["protocol=coco_1k", "allow_other_counts=true", "ks=[1,5]"]
+    report = evaluated(world, tmp_path / "folds", *folds, f"baselines.CCA.train={world.sets / 'train'}")
+    whole = evaluated(world, tmp_path / "whole", "ks=[1,5]")
+    assert report["protocol"]["folds"] == 5
+    assert report["counts"]["text_to_image"]["gallery"] == 58 // 5
+    assert report["counts"]["image_to_text"]["queries"] == 58
+    assert report["metrics"]["recall_sum"] > whole["metrics"]["recall_sum"], "galleries are smaller"
+    assert set(read_queries(read_report(tmp_path / "folds"))) == set(NAMES)
+    assert other(report, "CCA")["metrics"].keys() == report["metrics"].keys()
+
+
+# Several processes
+
+
+def run_script(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "eval_retrieval.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_two_processes_give_the_report_of_one(world, tmp_path):
+    """More items than one process ranks or embeds at a time, and no multiple of that."""
+    large = write_latents(tmp_path / "large", 1_101, 7, captions=8, lost=1)
+    beside = [f"bank={world.sets / 'validation'}"]
+    done = run_script(*settings(world, tmp_path / "two", *beside, "devices=2", test=large))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Retrieval on ") == 1, "one process speaks"
+    one = evaluated(world, tmp_path / "one", *beside, test=large)
+    two = read_report(tmp_path / "two").data
+    assert two["counts"]["text_to_image"] == {
+        "queries": 8_800,
+        "gallery": 1_100,
+        "links": 8_800,
+        "tied_queries": 0,
+        "without_link": 8,
+    }
+    for part in one.keys() - {"environment"}:
+        assert two[part] == one[part], part
+    assert (tmp_path / "one" / "queries.jsonl").read_bytes() == (tmp_path / "two" / "queries.jsonl").read_bytes()
+
+
+def test_a_model_that_gives_nan_is_one_message_of_several_processes_too(world, tmp_path):
+    astray = World(broken_run(world, tmp_path / "run"), world.sets)
+    done = run_script(*settings(astray, tmp_path / "report", "devices=2"))
+    assert done.returncode == 2
+    assert len(re.findall("the model gives NaN or infinity", done.stderr)) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "report").exists()
