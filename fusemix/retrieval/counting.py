@@ -8,7 +8,7 @@ takes its place. What evaluation costs beyond one matrix product is some compari
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +47,13 @@ class Thresholds(NamedTuple):
         return Thresholds(self.rows[:, rows], self.columns[:, columns])
 
 
+class Shift(NamedTuple):
+    """What is added to the score of a row and a column: the product of their two numbers."""
+
+    rows: Float32[Tensor, " rows"]
+    columns: Float32[Tensor, " columns"]
+
+
 class Counts(NamedTuple):
     """Unlinked items that reach each threshold."""
 
@@ -70,6 +77,7 @@ def count_unlinked(
     links: Int64[np.ndarray, "links 2"],
     thresholds: Thresholds,
     *,
+    shift: Shift | None = None,
     share: Share = ALONE,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Counts:
@@ -79,13 +87,15 @@ def count_unlinked(
         left, right: on one device; their products are in full float32, whatever torch is set to.
         links: (row, column), each pair once, in order of rows.
         thresholds: of each row and column.
+        shift: added to the scores.
         share: where several processes divide the work; all of them get all counts.
         advance: told the number of rows that are done.
     """
     if len(left) > len(right):
         turned = links[np.argsort(links[:, 1], kind="stable")][:, ::-1]
-        counts = count_unlinked(right, left, turned, Thresholds(*thresholds[::-1]), share=share, advance=advance)
-        return Counts(*counts[::-1])
+        other = Shift(*shift[::-1]) if shift else None
+        how: dict[str, Any] = {"shift": other, "share": share, "advance": advance}
+        return Counts(*count_unlinked(right, left, turned, Thresholds(*thresholds[::-1]), **how)[::-1])
     on_cpu = left.device.type == "cpu"
     height, width = CPU_TILE if on_cpu else DEVICE_TILE
     counts = Counts.none(thresholds)
@@ -100,6 +110,8 @@ def count_unlinked(
                 shape = (rows.stop - rows.start, columns.stop - columns.start)
                 scores = buffer[: shape[0] * shape[1]].view(shape)
                 torch.mm(left[rows], right[columns].T, out=scores)
+                if shift:
+                    scores.addr_(shift.rows[rows], shift.columns[columns])
                 here = thresholds.within(rows, columns)
                 found = _count_on_cpu(scores.numpy(), here, reached, pool) if on_cpu else _count_on_device(scores, here)
                 in_tile = linked[(linked[:, 1] >= columns.start) & (linked[:, 1] < columns.stop)]

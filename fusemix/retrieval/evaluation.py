@@ -162,8 +162,8 @@ def _corrected(
     sides = fold.of(embeddings)
     for asked, given in ((0, 1), (1, 0)):
         pair = sides[asked], sides[given]
-        wider = query_bank(*pair, banks[asked]) if banks else inverted_softmax(*pair)
-        ranks = ranks_one_way(*wider, fold.links[:, [asked, given]])
+        shift = query_bank(*pair, banks[asked]) if banks else inverted_softmax(*pair)
+        ranks = ranks_one_way(*pair, fold.links[:, [asked, given]], shift)
         name = f"{modalities[asked]}_to_{modalities[given]}"
         for metric, value in figures_of(ranks, values_of(ranks, ks)).items():
             yield f"{name}/{metric}", value

@@ -1,11 +1,10 @@
 """Gallery items that are found too often, and corrections that need no training.
 
-Place in the flow: what was found, embeddings -> figures of hubness; corrected embeddings -> ranks, as ever.
+Place in the flow: what was found -> figures of hubness; embeddings -> what is added to scores -> ranks, as ever.
 
 A hub is a gallery item that stands near the top for many queries that it does not belong to. Both corrections divide a
 gallery item's score, made positive by an exponential, by its sum over a bank of queries. In logarithms this takes a
-number from each gallery item's score, and a product with one more column takes it as well:
-`score - mass / beta = [query, 1] . [item, -mass / beta]`. So corrected ranks are counted by the same code.
+number from each gallery item's score, `score - mass / beta`, and corrected ranks are counted by the same code.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from jaxtyping import Float32, Int64
 from scipy.stats import skew
 from torch import Tensor
 
-from fusemix.retrieval.counting import full_float32
+from fusemix.retrieval.counting import Shift, full_float32
 
 TOP = 10
 BETA = 20.0
@@ -71,15 +70,14 @@ def log_mass(
 
 def inverted_softmax(
     query: Float32[Tensor, "queries dim"], gallery: Float32[Tensor, "items dim"], beta: float = BETA
-) -> tuple[Float32[Tensor, "queries wider"], Float32[Tensor, "items wider"]]:
-    """Queries and gallery whose products are corrected scores; see DEFINITIONS.
+) -> Shift:
+    """What the inverted softmax adds to the scores of queries and gallery items; see DEFINITIONS.
 
     Args:
         query, gallery: unit length, on one device.
         beta: inverse temperature, above 0.
     """
-    mass = log_mass(query, gallery, beta)
-    return _wider(query, torch.ones(len(query), device=query.device)), _wider(gallery, -mass / beta)
+    return Shift(torch.ones(len(query), device=query.device), -log_mass(query, gallery, beta) / beta)
 
 
 def query_bank(
@@ -87,8 +85,8 @@ def query_bank(
     gallery: Float32[Tensor, "items dim"],
     bank: Float32[Tensor, "bank dim"],
     beta: float = BETA,
-) -> tuple[Float32[Tensor, "queries wider"], Float32[Tensor, "items wider"]]:
-    """Queries and gallery whose products are scores corrected by a bank; see DEFINITIONS.
+) -> Shift:
+    """What query-bank normalisation adds to the scores of queries and gallery items; see DEFINITIONS.
 
     Args:
         query, gallery, bank: unit length, on one device.
@@ -97,7 +95,7 @@ def query_bank(
     is_activated = torch.zeros(len(gallery), dtype=torch.bool, device=gallery.device)
     is_activated[best_items(bank, gallery)] = True
     corrected = is_activated[best_items(query, gallery)].float()
-    return _wider(query, corrected), _wider(gallery, -log_mass(bank, gallery, beta) / beta)
+    return Shift(corrected, -log_mass(bank, gallery, beta) / beta)
 
 
 def best_items(
@@ -112,7 +110,3 @@ def best_items(
             within = torch.stack([top.indices for top in tops]).gather(0, tile[None])[0]
             places.append(within + tile * TILE[1])
     return torch.cat(places)
-
-
-def _wider(rows: Float32[Tensor, "rows dim"], column: Float32[Tensor, " rows"]) -> Float32[Tensor, "rows wider"]:
-    return torch.cat([rows, column[:, None]], dim=1)

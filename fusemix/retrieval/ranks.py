@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from fusemix.retrieval.counting import ALONE, Share, Thresholds, count_unlinked
+from fusemix.retrieval.counting import ALONE, Share, Shift, Thresholds, count_unlinked
 
 TIE_TOLERANCE = 1e-6
 """Cosines closer than this count as equal: float32 sums of some hundred products differ by as much
@@ -89,16 +89,23 @@ def ranks_both_ways(
 
 
 def ranks_one_way(
-    query: Float32[Tensor, "queries dim"], gallery: Float32[Tensor, "items dim"], links: Int64[np.ndarray, "links 2"]
+    query: Float32[Tensor, "queries dim"],
+    gallery: Float32[Tensor, "items dim"],
+    links: Int64[np.ndarray, "links 2"],
+    shift: Shift | None = None,
 ) -> Ranks:
     """Ranks of the linked items of every query, where scores of the two directions are not the same.
 
-    Args and Raises: see `ranks_both_ways`; queries are the left.
+    Args and Raises: see `ranks_both_ways`; queries are the left. `shift` is added to the scores.
     """
     links = _checked(query, gallery, links)
-    way = _scored(links[:, 0], _linked_scores(query, gallery, links))
+    scores = _linked_scores(query, gallery, links)
+    if shift:
+        rows, columns = (torch.from_numpy(side.copy()).to(query.device) for side in links.T)
+        scores += (shift.rows[rows] * shift.columns[columns]).cpu().numpy()
+    way = _scored(links[:, 0], scores)
     thresholds = Thresholds(_thresholds(way, len(query)), np.empty((0, len(gallery)), dtype=np.float32))
-    return _ranks(way, count_unlinked(query, gallery, links, thresholds).rows[:, way.queries])
+    return _ranks(way, count_unlinked(query, gallery, links, thresholds, shift=shift).rows[:, way.queries])
 
 
 def _checked(left: Tensor, right: Tensor, links: Int64[np.ndarray, "links 2"]) -> Int64[np.ndarray, "links 2"]:

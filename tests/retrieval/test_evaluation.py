@@ -146,8 +146,8 @@ def test_corrected_figures_are_means_of_folds_that_are_corrected_one_by_one(embe
         sides, figures = fold.of(embeddings), {}
         for name, asked, given in (("image_to_text", 0, 1), ("text_to_image", 1, 0)):
             pair = sides[asked], sides[given]
-            wider = query_bank(*pair, banks[asked]) if banks else inverted_softmax(*pair)
-            ranks = ranks_one_way(*wider, np.ascontiguousarray(fold.links[:, [asked, given]]))
+            shift = query_bank(*pair, banks[asked]) if banks else inverted_softmax(*pair)
+            ranks = ranks_one_way(*pair, np.ascontiguousarray(fold.links[:, [asked, given]]), shift)
             figures |= {f"{name}/{key}": value for key, value in figures_of(ranks, values_of(ranks, KS)).items()}
         parts.append(with_sums(figures))
     assert found == pytest.approx({key: np.mean([part[key] for part in parts]) for key in parts[0]})

@@ -6,6 +6,7 @@ from scipy.special import logsumexp, softmax
 from torch.nn import functional as F
 
 from fusemix.retrieval import hubness as hubness_module
+from fusemix.retrieval.counting import Shift
 from fusemix.retrieval.hubness import BETA, best_items, hubness, inverted_softmax, log_mass, query_bank
 from fusemix.retrieval.index import search_exactly
 from fusemix.retrieval.ranks import ranks_one_way
@@ -52,6 +53,10 @@ def scores_of(queries: torch.Tensor, gallery: torch.Tensor) -> np.ndarray:
     return queries.double().numpy() @ gallery.double().numpy().T
 
 
+def shifted(queries: torch.Tensor, gallery: torch.Tensor, shift: Shift) -> np.ndarray:
+    return scores_of(queries, gallery) + np.outer(shift.rows.double(), shift.columns.double())
+
+
 def test_the_mass_of_an_item_is_its_sum_over_the_bank():
     bank, gallery = unit(50, 8, 0), unit(30, 8, 1)
     expected = logsumexp(BETA * scores_of(bank, gallery), axis=0)
@@ -73,9 +78,9 @@ def test_the_inverted_softmax_ranks_by_scores_normalised_over_queries():
     assert BETA == 20
     normalised = softmax(20 * scores_of(queries, gallery), axis=0)
     np.testing.assert_allclose(normalised.sum(axis=0), 1)
-    wider = inverted_softmax(queries, gallery)
-    require_order(scores_of(*wider), normalised)
-    ranks = ranks_one_way(*wider, matched(40)).ranks
+    shift = inverted_softmax(queries, gallery)
+    require_order(shifted(queries, gallery, shift), normalised)
+    ranks = ranks_one_way(queries, gallery, matched(40), shift).ranks
     assert ranks.tolist() == [int((row >= row[q]).sum()) for q, row in enumerate(normalised)]
     assert (ranks != ranks_one_way(queries, gallery, matched(40)).ranks).any()
 
@@ -88,10 +93,10 @@ def test_the_query_bank_corrects_queries_whose_best_item_is_the_best_of_the_bank
     assert 5 < is_corrected.sum() < 35, "both kinds must be there"
     positive = np.exp(BETA * scores)
     expected = np.where(is_corrected[:, None], positive / np.exp(BETA * of_bank).sum(axis=0), positive)
-    wider = query_bank(queries, gallery, bank)
-    require_order(scores_of(*wider), expected)
-    np.testing.assert_array_equal(wider[0][:, -1].numpy() == 1, is_corrected)
-    ranks = ranks_one_way(*wider, matched(40)).ranks
+    shift = query_bank(queries, gallery, bank)
+    require_order(shifted(queries, gallery, shift), expected)
+    np.testing.assert_array_equal(shift.rows.numpy() == 1, is_corrected)
+    ranks = ranks_one_way(queries, gallery, matched(40), shift).ranks
     assert ranks.tolist() == [int((row >= row[q]).sum()) for q, row in enumerate(expected)]
 
 
@@ -112,17 +117,17 @@ def test_a_planted_hub_is_found_and_both_corrections_demote_it(planted):
     assert hubness(found, 31)["largest"] == 30
     assert hubness(found, 31)["over_retrieved"] == pytest.approx(1 / 31)
     assert (ranks_one_way(queries, gallery, links).ranks == 2).all()
-    for wider in (inverted_softmax(queries, gallery), query_bank(queries, gallery, bank)):
-        assert (ranks_one_way(*wider, links).ranks == 1).all()
-        best = best_items(*wider).numpy()
+    for shift in (inverted_softmax(queries, gallery), query_bank(queries, gallery, bank)):
+        assert (ranks_one_way(queries, gallery, links, shift).ranks == 1).all()
+        best = shifted(queries, gallery, shift).argmax(axis=1)
         assert hubness(best[:, None], 31)["largest"] == 1
 
 
 def test_a_bank_that_never_finds_the_hub_changes_nothing(planted):
     queries, gallery, _ = planted
     links = np.column_stack([np.arange(30), np.arange(1, 31)])
-    wider = query_bank(queries, gallery, gallery[1:])
-    np.testing.assert_array_equal(ranks_one_way(*wider, links).linked, ranks_one_way(queries, gallery, links).linked)
+    corrected = ranks_one_way(queries, gallery, links, query_bank(queries, gallery, gallery[1:]))
+    np.testing.assert_array_equal(corrected.linked, ranks_one_way(queries, gallery, links).linked)
 
 
 def test_tiles_change_nothing(monkeypatch):

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from fusemix.retrieval import counting
 from fusemix.retrieval import ranks as ranks_module
+from fusemix.retrieval.counting import Shift
 from fusemix.retrieval.index import search_exactly
 from fusemix.retrieval.ranks import DEPTH, NOWHERE, TIE_TOLERANCE, Ranks, ranks_both_ways, ranks_one_way
 
@@ -174,3 +175,15 @@ def test_nan_infinity_and_missing_links_are_refused(ranked, bad):
         ranked(torch.eye(3), broken, np.array([[0, 0]]))
     with pytest.raises(ValueError, match="no query has a link"):
         ranked(torch.eye(3), torch.eye(3), np.empty((0, 2), dtype=np.int64))
+
+
+@pytest.mark.parametrize("sizes", [(30, 50), (50, 30)])
+def test_a_shift_ranks_as_one_more_column_would(sizes):
+    query, gallery = unit(sizes[0], 8, 0), unit(sizes[1], 8, 1)
+    shift = Shift(torch.linspace(0, 1, sizes[0]), torch.linspace(-0.5, 0.5, sizes[1]))
+    wider = torch.cat([query, shift.rows[:, None]], dim=1), torch.cat([gallery, shift.columns[:, None]], dim=1)
+    links = np.column_stack([np.arange(30), np.arange(30)])
+    np.testing.assert_array_equal(
+        ranks_one_way(query, gallery, links, shift).linked, ranks_one_way(*wider, links).linked
+    )
+    assert (ranks_one_way(*wider, links).ranks != ranks_one_way(query, gallery, links).ranks).any()
