@@ -86,6 +86,8 @@ def hubs(results: tuple[Results, Results], evaluation: Evaluation) -> dict[str, 
 
 def indexes(evaluation: Evaluation, results: tuple[Results, Results], embeddings: Embeddings) -> list[dict[str, Any]]:
     """What each index asked for loses against exact search, in both directions."""
+    if not evaluation.config.indexes:
+        return []
     rows = []
     for found, (asked, given) in zip(results, ((0, 1), (1, 0)), strict=True):
         queries, links = found.direction.ranks.queries, evaluation.gallery.links[:, [asked, given]]

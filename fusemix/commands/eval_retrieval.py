@@ -32,6 +32,8 @@ from fusemix.retrieval.reports.picture import draw_examples
 from fusemix.retrieval.reports.report import markdown, report_data, tables
 from fusemix.retrieval.results import Results, query_lines, results_of
 
+MOST_COLUMNS = 100
+"""Of tables with millions of queries; most take 80."""
 IN_PICTURE = 2
 """Queries of each kind and direction in examples.png."""
 
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> Path:
     results = results_of(directions, tops, evaluation.gallery.links)
     report = _report(evaluation, model, embeddings, results, str(fabric.device))
     for table in tables(report):
-        console.print(table)
+        console.print(table, width=max(console.width, MOST_COLUMNS), crop=False)
     _write(path.parent, evaluation, embeddings, results, report)
     return path
 

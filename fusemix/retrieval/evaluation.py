@@ -126,8 +126,8 @@ def search_folds(embeddings: Embeddings, folds: Sequence[Fold], *, k: int, use_g
     for fold in folds:
         sides, places = fold.of(embeddings), (fold.left, fold.right)
         for way, (asked, given) in zip(ways, ((0, 1), (1, 0)), strict=True):
-            queries = sides[asked].numpy()[np.unique(fold.links[:, asked])]
-            top = search_exactly(queries, sides[given].numpy(), k, use_gpu=use_gpu)
+            queries, gallery = sides[asked].numpy(), sides[given].numpy()
+            top = search_exactly(queries, gallery, k, rows=np.unique(fold.links[:, asked]), use_gpu=use_gpu)
             way.append(Top(top.scores, places[given][top.positions]))
     one, other = (Top(*(np.concatenate(field) for field in zip(*way, strict=True))) for way in ways)
     return one, other

@@ -35,7 +35,12 @@ class Top(NamedTuple):
 
 
 def search_exactly(
-    queries: Float32[np.ndarray, "queries dim"], gallery: Float32[np.ndarray, "items width"], k: int, *, use_gpu: bool
+    queries: Float32[np.ndarray, "queries dim"],
+    gallery: Float32[np.ndarray, "items width"],
+    k: int,
+    *,
+    use_gpu: bool,
+    rows: Int64[np.ndarray, " asked"] | None = None,
 ) -> Top:
     """Search every gallery item, by inner product (of unit vectors: by cosine). The gallery is not copied.
 
@@ -43,6 +48,7 @@ def search_exactly(
         queries, gallery: unit length.
         k: from 1 to the size of the gallery, and on a GPU at most GPU_K_LIMIT.
         use_gpu: search on the first GPU, where FAISS works there; else on the CPU.
+        rows: of the queries that are asked; all by default.
 
     Raises:
         ValueError: widths differ, k is out of range, or something holds NaN, which FAISS passes over in silence.
@@ -51,13 +57,13 @@ def search_exactly(
 
     on_gpu = use_gpu and k <= GPU_K_LIMIT and gpu_problem() is None
     _check(queries, gallery, k)
-    queries, gallery = np.ascontiguousarray(queries), np.ascontiguousarray(gallery)
+    gallery, rows = np.ascontiguousarray(gallery), np.arange(len(queries)) if rows is None else rows
     search: Callable[..., Any] = faiss.knn
     if on_gpu:
         search = partial(faiss.knn_gpu, faiss.StandardGpuResources())  # pyright: ignore
-    top = Top(np.empty((len(queries), k), dtype=np.float32), np.empty((len(queries), k), dtype=np.int64))
-    for at in range(0, len(queries), QUERIES_AT_ONCE):
-        some = queries[at : at + QUERIES_AT_ONCE]
+    top = Top(np.empty((len(rows), k), dtype=np.float32), np.empty((len(rows), k), dtype=np.int64))
+    for at in range(0, len(rows), QUERIES_AT_ONCE):
+        some = queries[rows[at : at + QUERIES_AT_ONCE]]
         found = search(some, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
         for kept, here in zip(top, _in_order(*found), strict=True):
             kept[at : at + QUERIES_AT_ONCE] = here

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from fusemix.retrieval.index import Top
+from fusemix.retrieval.index import QUERIES_AT_ONCE, Top
 from fusemix.retrieval.metrics import Direction
 
 
@@ -57,7 +57,14 @@ def belongs(
         found: gallery positions; -1 where nothing was found.
     """
     width = int(max(links[:, 1].max(), found.max())) + 1
-    return np.isin(queries[:, None] * width + found, links[:, 0] * width + links[:, 1]) & (found >= 0)
+    linked = np.sort(links[:, 0] * width + links[:, 1])
+    is_linked = np.empty(found.shape, dtype=bool)
+    for at in range(0, len(found), QUERIES_AT_ONCE):
+        some = slice(at, at + QUERIES_AT_ONCE)
+        asked = queries[some, None] * width + found[some]
+        nearest = linked[np.minimum(np.searchsorted(linked, asked), len(linked) - 1)]
+        is_linked[some] = (nearest == asked) & (found[some] >= 0)
+    return is_linked
 
 
 def query_lines(
