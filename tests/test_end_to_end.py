@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from fusemix.commands import cache_features, eval_retrieval, train
 from fusemix.errors import ConfigError, LatentStoreError, RunError
+from fusemix.latents.item_tables import read_table
 
 
 @pytest.fixture(scope="module")
@@ -238,13 +239,16 @@ def test_a_device_that_is_not_there_is_named(latents, run, tmp_path):
         eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "accelerator=cuda"))
 
 
-def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path):
+def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path, capsys):
     (world / "captions.csv").rename(world / "elsewhere.csv")
     try:
         assert eval_retrieval.main(evaluation(latents, run, tmp_path / "report")).is_file()
         page = (tmp_path / "report" / "report.html").read_text()
         assert "data:image/jpeg" not in page
         assert "0.png" in page, "items are shown by their ids"
+        captions = read_table(latents / "test" / "items-text.parquet")["caption"].to_pylist()
+        assert any(caption in page for caption in captions), "captions are in the latent set itself"
+        assert "items can only be shown by their ids: what they were cached from" in capsys.readouterr().out
     finally:
         (world / "elsewhere.csv").rename(world / "captions.csv")
 

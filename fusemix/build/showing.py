@@ -50,14 +50,23 @@ def directions_shown(
 
 
 def _shower(side: Side, rows: Int64[np.ndarray, " rows"], read: Callable[[int], Content]) -> Callable[[int], Shown]:
-    label = next((name for name in LABELS if name in side.table.column_names and side.modality != "text"), None)
+    label = next((name for name in LABELS if name in side.table.column_names), None)
 
     def shown(position: int) -> Shown:
         row = int(rows[position])
-        words = side.table[label][row].as_py() if label else ""
-        return Shown(side.table["id"][row].as_py(), read(position), words or "")
+        words = (side.table[label][row].as_py() if label else None) or ""
+        item = side.table["id"][row].as_py()
+        if side.modality == "text" and words:  # the table has it; the data set may be out of reach
+            return Shown(item, words, "")
+        return Shown(item, read(position), words)
 
     return shown
+
+
+def num_out_of_reach(pages: Sequence[DirectionPage]) -> int:
+    """How many of the items shown have only their id left, since their data set cannot be read any more."""
+    shown = [item for page in pages for card in page.cards for item in (card.query, *(f.item for f in card.found))]
+    return len({item.id for item in shown if isinstance(item.content, str) and item.content == item.id})
 
 
 def _card(kind: str, place: int, results: Results, query: Callable[[int], Shown], item: Callable[[int], Shown]) -> Card:

@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 
 from fusemix.build import beside
 from fusemix.build import evaluate as build
-from fusemix.build.showing import directions_shown, sampled_points, sampled_scores
+from fusemix.build.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 from fusemix.config import EvalConfig, load_config
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_jsonl, write_text
@@ -118,6 +118,10 @@ def _write(
     lines = chain(query_lines(results[0], (left, right), left), query_lines(results[1], (right, left), left))
     write_jsonl(out / "queries.jsonl", lines)
     pages = directions_shown(results, latent_set, gallery, evaluation.config.num_examples)
+    if gone := num_out_of_reach(pages):
+        console.print(
+            f"{gone} items can only be shown by their ids: what they were cached from cannot be read any more"
+        )
     points = sampled_points(embeddings, latent_set, gallery, seed)
     page = render_page(report, pages, sampled_scores(embeddings, gallery.links, seed), points)
     write_text(out / "report.html", page)
