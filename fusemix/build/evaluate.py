@@ -119,9 +119,7 @@ def share_of(fabric: Fabric) -> Share:
     )
 
 
-def embed(
-    model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str, share: Share = ALONE
-) -> Float32[Tensor, "rows dim"]:
+def embed(model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str) -> Float32[Tensor, "rows dim"]:
     """Embeddings of some items of a side, on the CPU, in float32.
 
     Args:
@@ -129,11 +127,17 @@ def embed(
         side: of a latent set.
         rows: of the items.
         device: to compute on.
-        share: where several processes divide the rows; all of them get all embeddings.
 
     Raises:
         RunError: the model gives NaN or infinity for some of them.
     """
+    return completed(own_embeddings(model, side, rows, device), side, rows)
+
+
+def own_embeddings(
+    model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str, share: Share = ALONE
+) -> Float32[Tensor, "rows dim"]:
+    """This process's share of the embeddings of some items, and nought elsewhere; see `embed`."""
 
     def some(start: int, stop: int) -> Float32[Tensor, "some dim"]:
         latents = torch.from_numpy(side.take(rows[start:stop]))
@@ -144,12 +148,18 @@ def embed(
     found = torch.zeros(len(rows), some(0, 1).shape[1])
     for at in range(share.rank * ROWS_AT_ONCE, len(rows), share.num_processes * ROWS_AT_ONCE):
         found[at : at + ROWS_AT_ONCE] = some(at, at + ROWS_AT_ONCE)
-    found = added_up(found) if share.num_processes > 1 else found
-    _require_finite(found, side, rows)
     return found
 
 
-def _require_finite(found: Float32[Tensor, "rows dim"], side: Side, rows: Int64[np.ndarray, " rows"]) -> None:
+def completed(
+    found: Float32[Tensor, "rows dim"], side: Side, rows: Int64[np.ndarray, " rows"], share: Share = ALONE
+) -> Float32[Tensor, "rows dim"]:
+    """The embeddings of all processes, in each of them.
+
+    Raises:
+        RunError: some are NaN or infinite; in all processes alike.
+    """
+    found = added_up(found) if share.num_processes > 1 else found
     broken = torch.nonzero(~found.sum(dim=1).isfinite())[:, 0].tolist()
     if broken:
         first = side.table["id"][int(rows[broken[0]])].as_py()
@@ -158,6 +168,7 @@ def _require_finite(found: Float32[Tensor, "rows dim"], side: Side, rows: Int64[
             f"items, such as {first!r}, and such embeddings cannot be ranked. Training went astray (see "
             "metrics.csv of the run; train again, with a lower optim.lr), or latents are damaged (`fusemix verify`)."
         )
+    return found
 
 
 def unit_latents(side: Side, rows: Int64[np.ndarray, " rows"]) -> Float32[Tensor, "rows dim"]:

@@ -67,9 +67,11 @@ def _measure(
 ) -> tuple[Embeddings, tuple[Direction, Direction]]:
     """Embeddings on the CPU, and both directions; processes share the work, and each has the whole result."""
     device, share = str(fabric.device), build.share_of(fabric)
-    sides = zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True)
+    sides = list(zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True))
     with failing_together(fabric):
-        left, right = (build.embed(model, side, rows, device, share) for side, rows in sides)
+        own = [build.own_embeddings(model, *side, device, share) for side in sides]
+    with failing_together(fabric):
+        left, right = (build.completed(part, *side, share) for part, side in zip(own, sides, strict=True))
     with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
         how: dict[str, Any] = {"share": share, "advance": advance}
         on_device = (left.to(device), right.to(device))
