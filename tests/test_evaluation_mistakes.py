@@ -5,6 +5,7 @@ import shutil
 import pytest
 from evaluation_world import World, broken_run, evaluated, make_world, write_latents
 
+from fusemix.commands import eval_retrieval
 from fusemix.errors import ConfigError, LatentStoreError, RunError
 
 
@@ -36,11 +37,23 @@ def test_a_baseline_that_lacks_latents_of_measured_items_is_refused(world, tmp_p
         evaluated(world, tmp_path / "r", "baselines.clip.encoders={image: [clip], text: [clip_text]}", test=sets)
 
 
+def test_a_linear_map_is_not_fitted_on_what_is_measured(world, tmp_path):
+    with pytest.raises(ConfigError, match=r"baselines.CCA.train is the set that is measured; give a training set"):
+        evaluated(world, tmp_path, f"baselines.CCA.train={world.sets / 'test'}")
+
+
+def test_mistakes_beside_the_run_are_said_before_anything_is_computed(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(eval_retrieval, "_measure", None)
+    for mistake in ("bank=nowhere", "baselines.CCA.train=nowhere"):
+        with pytest.raises(LatentStoreError, match="nowhere has no set.json"):
+            evaluated(world, tmp_path, mistake)
+
+
 def test_a_bank_must_be_there_and_not_be_the_set_that_is_measured(world, tmp_path):
     with pytest.raises(LatentStoreError, match="nowhere"):
         evaluated(world, tmp_path, "bank=nowhere")
     for same in (world.sets / "test", world.sets / "train" / ".." / "test"):
-        with pytest.raises(ConfigError, match=r"bank is the set that is measured; give a training set, as in bank="):
+        with pytest.raises(ConfigError, match=r"bank is the set that is measured; give a training set, as in lat"):
             evaluated(world, tmp_path, f"bank={same}")
 
 

@@ -5,17 +5,24 @@ Place in the flow: BaselineConfig, latent sets -> embeddings of the evaluated it
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from fusemix.build.evaluate import ROWS_AT_ONCE, require_same_width, unit_latents
+from fusemix.build.evaluate import (
+    ROWS_AT_ONCE,
+    Evaluation,
+    require_other_items,
+    require_same_width,
+    unit_latents,
+)
 from fusemix.build.starts import ClosedForm, climbed
 from fusemix.build.train import retrieval_scorer
 from fusemix.build.training_data import require_same_encoders
-from fusemix.config import BaselineConfig, ClosedFormConfig
+from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.closed_form import LinearMap, canonical_maps, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
@@ -31,40 +38,55 @@ MOST_LINKS = 500_000
 MOST_DIMS = 512
 
 
-def baseline_embeddings(
-    name: str,
-    config: BaselineConfig,
-    run_encoders: dict[str, list[str]],
-    evaluated: LatentSet,
-    gallery: Gallery,
-    seed: int,
-) -> tuple[tuple[Tensor, Tensor], str]:
-    """Embeddings of the evaluated items, of unit length, and one sentence on what they are.
+class BaselineSets(NamedTuple):
+    """The measured set with a baseline's latents, and the set that its map is fitted on, if it has one."""
+
+    measured: LatentSet
+    train: LatentSet | None
+
+
+def baseline_sets(name: str, evaluation: Evaluation) -> BaselineSets:
+    """Open what a baseline needs, and refuse what could not be compared.
 
     Args:
-        name: of the baseline, for messages.
-        config: what it is.
-        run_encoders: modality -> latent stores of the run, which count where the baseline names none.
-        evaluated: the set that is measured.
-        gallery: its items that take part.
-        seed: of what is drawn.
+        name: of the baseline.
+        evaluation: in whose settings it stands.
 
     Raises:
-        ConfigError: latents that are to share a space differ in width, or items lack latents of these encoders.
+        ConfigError: latents that are to share a space differ in width, items lack latents of these encoders, or the map
+            would be fitted on what is measured.
         LatentStoreError: a store is missing.
         RunError: the training set was made by other encoders.
     """
-    encoders = config.encoders or run_encoders
-    latent_set = LatentSet(evaluated.folder, encoders)
-    _require_latents(name, latent_set, gallery)
-    used = " and ".join("+".join(encoders[side.modality]) for side in latent_set.sides)
+    config = evaluation.config.baselines[name]
+    encoders = config.encoders or evaluation.record["config"]["encoders"]
+    measured = LatentSet(evaluation.latent_set.folder, encoders)
+    _require_latents(name, measured, evaluation.gallery)
     if config.train is None:
-        require_same_width(f"baselines.{name}", latent_set)
+        require_same_width(f"baselines.{name}", measured)
+        return BaselineSets(measured, None)
+    train = LatentSet(Path(config.train), encoders)
+    require_other_items(f"baselines.{name}.train", train, measured)
+    for side, made in zip(measured.sides, train.sides, strict=True):
+        require_same_encoders(config.train, side.modality, side.fingerprints, made)
+    return BaselineSets(measured, train)
+
+
+def baseline_embeddings(
+    sets: BaselineSets, gallery: Gallery, seed: int
+) -> tuple[tuple[Float32[Tensor, "left dim"], Float32[Tensor, "right dim"]], str]:
+    """Embeddings of the measured items, of unit length, and one sentence on what they are.
+
+    Args:
+        sets: of the baseline.
+        gallery: items that take part.
+        seed: of what is drawn.
+    """
+    latent_set, train = sets
+    used = " and ".join("+".join(store.manifest.encoder for store in side.stores) for side in latent_set.sides)
+    if train is None:
         left, right = (unit_latents(side, rows) for side, rows in zip(latent_set.sides, gallery.rows, strict=True))
         return (left, right), f"Latents of {used} as they are."
-    train = LatentSet(Path(config.train), encoders)
-    for side, made in zip(latent_set.sides, train.sides, strict=True):
-        require_same_encoders(config.train, side.modality, side.fingerprints, made)
     maps, chosen = linear_maps(train, seed)
     left, right = (
         torch.cat(

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from fusemix.build.baselines import baseline_embeddings
-from fusemix.build.evaluate import Evaluation, embed, fitting_set
+from fusemix.build.baselines import baseline_embeddings, baseline_sets
+from fusemix.build.evaluate import Evaluation, embed, fitting_set, require_other_items
 from fusemix.errors import ConfigError
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import gallery_of
+from fusemix.latents.sets import LatentSet
 from fusemix.retrieval import hubness
 from fusemix.retrieval.approximation import index_rows
 from fusemix.retrieval.evaluation import Embeddings, corrected_figures, plain_figures
@@ -24,18 +25,24 @@ BANK = 10_000
 """Training queries of a modality in the query bank, at most."""
 
 
+def check(evaluation: Evaluation) -> None:
+    """Open all that is needed, so that a mistake is said before anything is computed.
+
+    Raises:
+        FusemixError: a baseline or the bank is not to be had, or could not be compared.
+    """
+    for name in evaluation.config.baselines:
+        baseline_sets(name, evaluation)
+    if evaluation.config.bank:
+        _bank_set(evaluation)
+
+
 def measured_baselines(evaluation: Evaluation, device: str) -> list[dict[str, Any]]:
     """Each baseline's figures on the items of the evaluation."""
     made = []
-    for name, config in evaluation.config.baselines.items():
-        (left, right), text = baseline_embeddings(
-            name,
-            config,
-            evaluation.record["config"]["encoders"],
-            evaluation.latent_set,
-            evaluation.gallery,
-            evaluation.config.seed,
-        )
+    for name in evaluation.config.baselines:
+        sets = baseline_sets(name, evaluation)
+        (left, right), text = baseline_embeddings(sets, evaluation.gallery, evaluation.config.seed)
         embeddings = (left.to(device), right.to(device))
         figures = plain_figures(embeddings, evaluation.folds, evaluation.modalities, evaluation.config.ks)
         made.append({"name": name, "kind": "baseline", "about": text, "metrics": figures})
@@ -60,19 +67,25 @@ def _correction(name: str, definition: str, figures: dict[str, float]) -> dict[s
 
 def _banks(evaluation: Evaluation, model: FusionModel, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings of training queries of both modalities."""
-    folder = Path(str(evaluation.config.bank))
-    if folder.resolve() == evaluation.latent_set.folder.resolve():
-        raise ConfigError("bank is the set that is measured; give a training set, as in bank=latents/…/train.")
-    train = fitting_set(folder, evaluation.record)
+    train = _bank_set(evaluation)
     generator = np.random.default_rng(evaluation.config.seed)
     made: dict[str, torch.Tensor] = {}
     for side, rows in zip(train.sides, gallery_of(train).rows, strict=True):
         chosen = np.sort(generator.permutation(rows)[:BANK])
         made[side.modality] = embed(model, side, chosen, device).to(device)
-    if set(made) != set(evaluation.modalities):
-        raise ConfigError(f"bank={folder} pairs {' and '.join(made)}, and not {' and '.join(evaluation.modalities)}.")
     one, other = (made[modality] for modality in evaluation.modalities)
     return one, other
+
+
+def _bank_set(evaluation: Evaluation) -> LatentSet:
+    bank = fitting_set(Path(str(evaluation.config.bank)), evaluation.record)
+    require_other_items("bank", bank, evaluation.latent_set)
+    modalities = [side.modality for side in bank.sides]
+    if set(modalities) != set(evaluation.modalities):
+        raise ConfigError(
+            f"bank={bank.folder} pairs {' and '.join(modalities)}, and not {' and '.join(evaluation.modalities)}."
+        )
+    return bank
 
 
 def hubs(results: tuple[Results, Results], evaluation: Evaluation) -> dict[str, dict[str, float]]:

@@ -196,6 +196,16 @@ def require_same_width(what: str, latent_set: LatentSet) -> None:
         )
 
 
+def require_other_items(what: str, given: LatentSet, measured: LatentSet) -> None:
+    """Refuse to learn from the very items that are measured, wherever they lie.
+
+    Raises:
+        ConfigError: both sets hold the same items.
+    """
+    if all(given.description[side]["sha256"] == measured.description[side]["sha256"] for side in ("left", "right")):
+        raise ConfigError(f"{what} is the set that is measured; give a training set, as in latents/…/train.")
+
+
 def about_set(latent_set: LatentSet) -> dict[str, Any]:
     """What a report says about the data."""
     described = latent_set.description

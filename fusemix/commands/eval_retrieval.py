@@ -45,6 +45,7 @@ def main(argv: Sequence[str]) -> Path:
     console.quiet = not fabric.is_global_zero
     with failing_together(fabric):
         evaluation = build.evaluation_of(config)
+        beside.check(evaluation)
     if not started_by_others(fabric):
         fabric.launch()
     model = trained_model(evaluation.checkpoint).to(fabric.device)
