@@ -83,7 +83,10 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
     if not config.allow_other_counts:
         require_counts(protocol, config.latents, len(gallery.left_rows), len(gallery.links))
     if config.indexes and protocol.folds > 1:
-        raise ConfigError(f"indexes are measured on whole galleries, and {protocol.name} has {protocol.folds} folds.")
+        raise ConfigError(
+            f"indexes are measured on whole galleries, and {protocol.name} has {protocol.folds} folds. Leave them "
+            "out, or measure by a protocol without folds, such as coco_5k."
+        )
     folds = folds_of((len(gallery.left_rows), len(gallery.right_rows)), gallery.links, protocol.folds)
     if max(config.ks) > _smallest(folds):
         raise ConfigError(
@@ -148,6 +151,7 @@ def own_embeddings(
     found = torch.zeros(len(rows), some(0, 1).shape[1])
     for at in range(share.rank * ROWS_AT_ONCE, len(rows), share.num_processes * ROWS_AT_ONCE):
         found[at : at + ROWS_AT_ONCE] = some(at, at + ROWS_AT_ONCE)
+    side.release()
     return found
 
 
@@ -178,6 +182,7 @@ def unit_latents(side: Side, rows: Int64[np.ndarray, " rows"]) -> Float32[Tensor
         stores = torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE])).float().split(side.dims, dim=1)
         beside = torch.cat([F.normalize(store, dim=-1) for store in stores], dim=1)
         found[at : at + ROWS_AT_ONCE] = beside / len(stores) ** 0.5
+    side.release()
     return found
 
 

@@ -120,6 +120,7 @@ def _write(
     left, right = (side.table["id"].take(rows).to_pylist() for side, rows in sides)
     lines = chain(query_lines(results[0], (left, right), left), query_lines(results[1], (right, left), left))
     write_jsonl(out / "queries.jsonl", lines)
+    write_json(out / "report.json", report)  # before anything is drawn: pictures and sounds may hold surprises
     pages = directions_shown(results, latent_set, gallery, evaluation.config.num_examples)
     if gone := num_out_of_reach(pages):
         console.print(
@@ -131,7 +132,6 @@ def _write(
     if cards := _first_of_each_kind(pages):
         draw_examples(out / "examples.png", cards, f"{latent_set.name}: queries and what they found (green: linked)")
     write_text(out / "report.md", markdown(report, "examples.png" if cards else None))
-    write_json(out / "report.json", report)
     console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
 
 

@@ -143,6 +143,11 @@ class Side:
         """Latents of some rows, gathered in one call."""
         return concatenated(self.stores, rows)
 
+    def release(self) -> None:
+        """Let go of the latents that are mapped into memory, after a pass over all of them."""
+        for store in self.stores:
+            store.release()
+
 
 class LatentSet:
     """A latent set, opened with chosen encoders.

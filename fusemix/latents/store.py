@@ -63,6 +63,10 @@ class LatentStore:
             gathered[here] = self._shard(index)[rows[here] - index * size]
         return gathered
 
+    def release(self) -> None:
+        """Let go of what was mapped into memory; it is mapped again when it is asked for."""
+        self._shard.cache_clear()
+
     def _check(self, index: int) -> None:
         shard = self.manifest.shards[index]
         if problem := size_problem(self.folder, shard):

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from fusemix.retrieval.intervals import LEVEL, drawn_times
+
 DRAWS = 10_000
-CONFIDENCE = 0.95
 EXACT_ITEMS = 13
 """Up to this many items with a difference, all ways to flip them are fewer than DRAWS and are counted."""
 NUMBERS_AT_ONCE = 1 << 22
@@ -151,17 +152,11 @@ def bootstrap_interval(
         generator: source of the draws.
 
     Returns:
-        Lower and upper ends, CONFIDENCE apart.
+        Lower and upper ends, LEVEL apart.
     """
-    num_items = len(sums)
-    means = []
-    for count in _blocks(num_items):
-        drawn = generator.integers(0, num_items, size=(count, num_items))
-        drawn += num_items * np.arange(count)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=count * num_items).reshape(count, num_items).astype(np.float64)
-        means.append((times @ sums) / (times @ sizes)[:, None])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    samples = (drawn_times(len(sums), generator).astype(np.float64) for _ in range(DRAWS))
+    means = [times @ sums / (times @ sizes) for times in samples]
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return low, high
 
 

@@ -69,10 +69,15 @@ def _draws(directions: Sequence[Sampled], seed: int, draws: int) -> Iterator[lis
     places = [np.searchsorted(items, direction.owners) for direction in directions]
     generator = np.random.default_rng(seed)
     for _ in range(draws):
-        times = np.bincount(generator.integers(len(items), size=len(items)), minlength=len(items))
+        times = drawn_times(len(items), generator)
         weights = [times[place] for place in places]
         if all(weight.any() for weight in weights):
             yield weights
+
+
+def drawn_times(num_items: int, generator: np.random.Generator) -> Int64[np.ndarray, " items"]:
+    """How often each item occurs in a sample of as many items, drawn with replacement."""
+    return np.bincount(generator.integers(num_items, size=num_items), minlength=num_items)
 
 
 def _prepared(direction: Sampled) -> _Prepared:

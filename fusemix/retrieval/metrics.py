@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
-from scipy.special import gammaln
 from torch import Tensor
 
 from fusemix.retrieval.counting import ALONE, Share
@@ -98,22 +97,20 @@ def figures_of(ranks: Ranks, values: Mapping[str, Float[np.ndarray, " queries"]]
     return {**means, "median_rank": float(np.median(ranks.ranks))}
 
 
-def chance_recall_at_k(num_links: Int64[np.ndarray, " queries"], num_items: int, k: int) -> float:
-    """Expected recall of a random order: one minus the chance that k draws miss all linked items.
+def chance_recall_at(
+    num_links: Int64[np.ndarray, " queries"], num_items: int, depths: Int64[np.ndarray, " depths"]
+) -> Float[np.ndarray, " depths"]:
+    """Expected recall of a random order, exact: one minus the product of the chances that each draw misses.
 
     Args:
-        num_links: linked items of each query.
+        num_links: linked items of each query, from 1.
         num_items: size of the gallery.
-        k: draws without replacement, at most `num_items`.
+        depths: from 1 to `num_items`.
     """
-    misses = np.exp(_log_choose(num_items - num_links, k) - _log_choose(np.full_like(num_links, num_items), k))
-    return float((1 - misses).mean())
-
-
-def _log_choose(n: Int64[np.ndarray, " queries"], k: int) -> Float[np.ndarray, " queries"]:
-    possible = n >= k
-    safe = np.where(possible, n, k).astype(np.float64)
-    return np.where(possible, gammaln(safe + 1) - gammaln(k + 1) - gammaln(safe - k + 1), -np.inf)
+    left = num_items - np.arange(num_items)  # items before each draw
+    links, counts = np.unique(num_links, return_counts=True)
+    misses = [np.cumprod(np.maximum(1 - number / left, 0))[depths - 1] for number in links]
+    return 1 - np.average(misses, axis=0, weights=counts)
 
 
 def direction_of(name: str, ranks: Ranks, sizes: tuple[int, int], ks: Sequence[int]) -> Direction:
@@ -126,7 +123,8 @@ def direction_of(name: str, ranks: Ranks, sizes: tuple[int, int], ks: Sequence[i
         ks: depths of recall, each at most the size of the gallery.
     """
     values = values_of(ranks, ks)
-    chance = {f"recall_at_{k}": chance_recall_at_k(ranks.num_links, sizes[1], k) for k in ks}
+    by_chance = chance_recall_at(ranks.num_links, sizes[1], np.array(ks)).tolist()
+    chance = {f"recall_at_{k}": value for k, value in zip(ks, by_chance, strict=True)}
     counts = {
         "queries": len(ranks.queries),
         "gallery": sizes[1],

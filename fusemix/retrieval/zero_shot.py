@@ -23,6 +23,7 @@ from fusemix.retrieval.average_precision import (
     order_of,
     resampled_average_precision,
 )
+from fusemix.retrieval.intervals import drawn_times
 from fusemix.retrieval.ranks import TIE_TOLERANCE
 
 TOP = 5
@@ -240,7 +241,7 @@ def drawn_weights(num_items: int, num_draws: int, seed: int = 0) -> UInt8[np.nda
     generator = np.random.default_rng(seed)
     weights = np.empty((num_items, num_draws), dtype=np.uint8)
     for draw in range(num_draws):
-        weights[:, draw] = np.bincount(generator.integers(num_items, size=num_items), minlength=num_items)
+        weights[:, draw] = drawn_times(num_items, generator)
     return weights
 
 

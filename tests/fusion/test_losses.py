@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from largest_tensor import LargestTensor
 from scipy.spatial.distance import jensenshannon
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fusemix.errors import ConfigError
 from fusemix.fusion.losses import LOSSES, tiles
@@ -102,18 +102,6 @@ def test_a_loss_passes_a_numerical_check_of_its_gradient(loss):
     loss.double()
     inputs = (unit(4, 3).requires_grad_(), unit(8, 3, 1).requires_grad_(), number(2).requires_grad_())
     assert torch.autograd.gradcheck(loss, inputs)
-
-
-class LargestTensor(TorchDispatchMode):
-    """Notes how many numbers the largest tensor had that any operation gave."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        given = func(*args, **(kwargs or {}))
-        for x in given if isinstance(given, tuple | list) else [given]:
-            self.largest = max(self.largest, x.numel() if isinstance(x, torch.Tensor) else 0)
-        return given
 
 
 def test_no_tensor_of_a_loss_is_larger_than_a_tile_or_the_batch(loss, monkeypatch):

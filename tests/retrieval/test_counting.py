@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from largest_tensor import LargestTensor
 from retrieval_samples import drawn_links, lattice, unit
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fusemix.retrieval import counting
 from fusemix.retrieval.counting import WORDS, Counts, Share, Thresholds, count_unlinked, full_float32
@@ -164,18 +164,6 @@ def test_low_precision_of_training_changes_neither_ranks_nor_corrections(request
         np.testing.assert_array_equal(one.linked, other.linked)
         np.testing.assert_array_equal(one.best, other.best)
     assert torch.equal(before[1], after[1])
-
-
-class LargestTensor(TorchDispatchMode):
-    """Notes how many numbers the largest tensor had that any operation gave."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        given = func(*args, **(kwargs or {}))
-        for x in given if isinstance(given, tuple | list) else [given]:
-            self.largest = max(self.largest, x.numel() if isinstance(x, torch.Tensor) else 0)
-        return given
 
 
 @pytest.fixture

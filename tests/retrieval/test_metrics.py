@@ -11,7 +11,7 @@ from fusemix.retrieval.metrics import (
     DEFINITIONS,
     Direction,
     average_precision,
-    chance_recall_at_k,
+    chance_recall_at,
     flat,
     measure,
     normalised_gain,
@@ -141,12 +141,12 @@ def test_recall_never_falls_with_depth():
 @pytest.mark.parametrize(("num_links", "num_items", "k"), [(1, 500, 10), (5, 5000, 1), (3, 10, 9), (2, 4, 4)])
 def test_chance_agrees_with_counting_draws(num_links, num_items, k):
     expected = 1 - comb(num_items - num_links, k) / comb(num_items, k)
-    assert chance_recall_at_k(np.array([num_links] * 3), num_items, k) == pytest.approx(expected)
+    assert chance_recall_at(np.array([num_links] * 3), num_items, np.array([k])) == pytest.approx([expected])
 
 
 def test_chance_of_queries_with_different_numbers_of_links_is_the_mean_of_theirs():
     expected = np.mean([1 - comb(20 - links, 3) / comb(20, 3) for links in (1, 4, 19)])
-    assert chance_recall_at_k(np.array([1, 4, 19]), 20, 3) == pytest.approx(expected)
+    assert chance_recall_at(np.array([1, 4, 19]), 20, np.array([3])) == pytest.approx([expected])
 
 
 def test_random_embeddings_score_about_chance():

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from fusemix.files import write_atomic
 from fusemix.retrieval.reports.paper_tables import DAGGER
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
-from fusemix.retrieval.reports.report import spoken
+from fusemix.retrieval.reports.schema import spoken
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
 """Told apart by colour-blind people too: seven of Okabe and Ito, "Color universal design", 2008, and a brown."""

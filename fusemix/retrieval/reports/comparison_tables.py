@@ -21,7 +21,7 @@ from fusemix.retrieval.reports.paper_tables import (
     shown,
 )
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
-from fusemix.retrieval.reports.report import spoken
+from fusemix.retrieval.reports.schema import spoken
 from fusemix.retrieval.reports.side_by_side import DEFINITIONS, MRR, Comparison
 
 NAME_WIDTH = 34

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
-from fusemix.retrieval.reports.report import spoken
+from fusemix.retrieval.reports.schema import spoken
 
 DAGGER = "†"
 """Marks rows whose figures were not measured on the items of the others."""

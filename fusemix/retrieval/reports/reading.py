@@ -14,7 +14,7 @@ from jaxtyping import Int64
 
 from fusemix.errors import ConfigError, RunError
 from fusemix.files import read_json
-from fusemix.retrieval.reports.report import FORMAT, VERSION
+from fusemix.retrieval.reports.schema import FORMAT, VERSION
 
 REPORT, QUERIES = "report.json", "queries.jsonl"
 RECALL = "recall_at_"

@@ -12,10 +12,8 @@ from rich.table import Table
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums
+from fusemix.retrieval.reports.schema import FORMAT, VERSION, spoken
 
-FORMAT = "fusemix.report"
-VERSION = 2
-"""1 had neither intervals nor protocol, MRR, mAP, nDCG, hubness, baselines and indexes."""
 DEFINITIONS = {
     **metrics.DEFINITIONS,
     "intervals": f"95 % percentile bootstrap, {DRAWS:,} samples of the left items, each with all queries that belong "
@@ -67,11 +65,6 @@ def report_data(
         "model": dict(model),
         "environment": dict(environment),
     }
-
-
-def spoken(direction: str) -> str:
-    """`text_to_image` -> text to image."""
-    return direction.replace("_", " ")
 
 
 def _depths(report: Mapping[str, Any]) -> list[str]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from fusemix.retrieval.comparison import CONFIDENCE, DRAWS, Difference, compare_ranks, holm
+from fusemix.retrieval.comparison import DRAWS, Difference, compare_ranks, holm
+from fusemix.retrieval.intervals import LEVEL
 from fusemix.retrieval.reports.reading import RECALL, Queries, Report, common_ks
-from fusemix.retrieval.reports.report import spoken
+from fusemix.retrieval.reports.schema import spoken
 
 FORMAT = "fusemix.comparison"
 VERSION = 1
@@ -21,7 +22,7 @@ MRR = "mrr"
 DEFINITIONS = {
     "difference": "The run's figure minus that of the first run, both over all queries; a fraction in files, "
     "percentage points in tables.",
-    "interval": f"{100 * CONFIDENCE:g} % bootstrap interval of the difference: left items are drawn with replacement, "
+    "interval": f"{100 * LEVEL:g} % bootstrap interval of the difference: left items are drawn with replacement, "
     f"each with all its queries, {DRAWS:,} times.",
     "p": "Two-sided paired randomisation test (Smucker, Allan and Carterette, CIKM 2007): how often a difference at "
     "least as large comes out if the two runs are swapped at random, for each left item with all its queries. "

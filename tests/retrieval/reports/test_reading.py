@@ -6,7 +6,7 @@ from report_samples import DIRECTIONS, IMAGE_IDS, drawn_ranks, query_rows, repor
 
 from fusemix.errors import ConfigError, RunError
 from fusemix.retrieval.reports.reading import common_ks, read_queries, read_report, read_reports, run_names
-from fusemix.retrieval.reports.report import FORMAT, VERSION
+from fusemix.retrieval.reports.schema import FORMAT, VERSION
 
 
 def rewrite(folder: Path, **changes: object) -> Path:

@@ -35,22 +35,6 @@ def recall_at(
     return np.searchsorted(np.sort(ranks), depths, side="right") / len(ranks)
 
 
-def chance_recall_at(
-    num_links: Int64[np.ndarray, " queries"], num_items: int, depths: Int64[np.ndarray, " depths"]
-) -> Float[np.ndarray, " depths"]:
-    """Expected recall of a random order, exact: one minus the product of the chances that each draw misses.
-
-    Args:
-        num_links: linked items of each query, from 1.
-        num_items: size of the gallery.
-        depths: from 1 to `num_items`.
-    """
-    left = num_items - np.arange(num_items)  # items before each draw
-    links, counts = np.unique(num_links, return_counts=True)
-    misses = [np.cumprod(np.maximum(1 - number / left, 0))[depths - 1] for number in links]
-    return 1 - np.average(misses, axis=0, weights=counts)
-
-
 def rank_bounds(highest: int) -> list[int]:
     """Last ranks of the bins 1, 2, 3 to 5, 6 to 10, 11 to 20, 21 to 50, …; the last bin holds the highest rank."""
     bounds = [step * 10**power for power in range(len(str(highest)) + 1) for step in (1, 2, 5)]

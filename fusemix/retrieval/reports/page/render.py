@@ -17,9 +17,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.retrieval.reports.page import tables
 from fusemix.retrieval.reports.page.charts import Chart, rank_chart, recall_chart, similarity_chart
-from fusemix.retrieval.reports.page.curves import Curve, chance_recall_at, depths, recall_at
+from fusemix.retrieval.reports.page.curves import Curve, depths, recall_at
 from fusemix.retrieval.reports.page.data import DirectionPage, PairScores, Points
 from fusemix.retrieval.reports.page.map import drawn_map
 from fusemix.retrieval.reports.page.shelf import NUM_BARS, Shelf

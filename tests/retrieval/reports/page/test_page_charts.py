@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.retrieval.reports.page.charts import rank_chart, recall_chart, similarity_chart
-from fusemix.retrieval.reports.page.curves import Curve, chance_recall_at, depths, rank_bounds, recall_at
+from fusemix.retrieval.reports.page.curves import Curve, depths, rank_bounds, recall_at
 from fusemix.retrieval.reports.page.data import PairScores
 
 RANKS = np.random.default_rng(0).integers(1, 700, 300)

@@ -1,0 +1,13 @@
+"""What report.json is called, and how its words are said; so little that reading one needs no torch.
+
+Place in the flow: report.py writes by it, reading.py and the tables read by it.
+"""
+
+FORMAT = "fusemix.report"
+VERSION = 2
+"""1 had neither intervals nor protocol, MRR, mAP, nDCG, hubness, baselines and indexes."""
+
+
+def spoken(direction: str) -> str:
+    """`text_to_image` -> text to image."""
+    return direction.replace("_", " ")
