@@ -13,10 +13,12 @@ _PUBLIC = {
     "Items": "fusemix.interfaces",
     "LatentSet": "fusemix.latents.sets",
     "LatentStore": "fusemix.latents.store",
+    "Model": "fusemix.build.model",
     "PairSet": "fusemix.interfaces",
     "Waveform": "fusemix.interfaces",
     "cache_features": "fusemix.commands.cache_features",
     "eval_retrieval": "fusemix.commands.eval_retrieval",
+    "load": "fusemix.build.model",
     "train": "fusemix.commands.train",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

@@ -229,7 +229,36 @@ def test_an_item_that_cannot_be_embedded_is_named_by_its_index(tiny, embedder, m
 
 def test_latents_are_rounded_as_a_store_rounds_them():
     third = np.array([[1 / 3, 2.0]], np.float32)
-    assert rounded(third, "float16", "text", "bert")[0, 0] == np.float16(1 / 3) != np.float32(1 / 3)
-    assert rounded(third, "float32", "text", "bert")[0, 0] == np.float32(1 / 3)
-    with pytest.raises(EncoderError, match=r"text item 1 cannot be embedded \(encode\): bert gave .* in float16"):
-        rounded(np.array([[1.0], [1e6], [np.nan]], np.float32), "float16", "text", "bert")
+    assert rounded(third, "float16")[0, 0] == np.float16(1 / 3) != np.float32(1 / 3)
+    assert rounded(third, "float32")[0, 0] == np.float32(1 / 3)
+    kept = rounded(np.array([[1.0, 1.0], [1e6, 1.0], [1.0, np.nan]], np.float32), "float16")
+    assert np.isnan(kept).tolist() == [[False, False], [True, True], [True, True]]
+
+
+class Loud:
+    """An encoder of texts whose latents say how long they are, beyond float16 for the longest."""
+
+    modality, dim, sample_rate, fingerprint = "text", 32, None, {}
+
+    def to(self, device):
+        return self
+
+    def prepare(self, contents):
+        return [len(text) for text in contents]
+
+    def length(self, prepared):
+        return 1
+
+    def collate(self, prepared):
+        return torch.tensor(prepared, dtype=torch.float32)
+
+    def encode(self, batch):
+        return batch[:, None].expand(-1, 32) * 1e4
+
+
+def test_a_latent_that_a_store_would_not_hold_is_named(tiny):
+    embedder = Embedder(tiny.run, device="cpu")
+    embedder._loaded["text"] = {"loud": Loud()}
+    assert np.isfinite(embedder.embed("text", ["a", "red"])).all()
+    with pytest.raises(EncoderError, match=r"text item 1 cannot be embedded \(encode\): loud gave .* in float16"):
+        embedder.embed("text", ["a", "a red bar", "red"])

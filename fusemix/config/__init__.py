@@ -1,6 +1,6 @@
 """Settings: what can be set, its defaults, and how they are read.
 
-Place in the flow: dataclass defaults < yaml files, left to right < key=value -> a frozen dataclass.
+Place in the flow: dataclass defaults < yaml files, left to right < key=value < --key value -> a frozen dataclass.
 Not here: what the settings mean to a part (its factory's signature), or wiring (build/).
 The text under a field is what `--help` prints for it. Paths are strings: a Path would be written to
 yaml as a Python object.
@@ -10,6 +10,7 @@ from fusemix.config.fusion import ClosedFormConfig, OptimConfig, SetConfig, Stru
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import load_config, to_plain
 from fusemix.config.retrieval import BaselineConfig, EvalConfig
+from fusemix.config.search import IndexConfig, SearchConfig, ServeConfig
 from fusemix.config.zero_shot import ZeroShotConfig
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "EvalConfig",
     "ExportConfig",
     "ImportConfig",
+    "IndexConfig",
     "OptimConfig",
     "PartConfig",
+    "SearchConfig",
+    "ServeConfig",
     "SetConfig",
     "StructureConfig",
     "TrainConfig",

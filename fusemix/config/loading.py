@@ -1,6 +1,6 @@
 """Read settings: yaml files and key=value -> a frozen dataclass, or a message.
 
-Place in the flow: defaults < yaml files, left to right < key=value. Errors of OmegaConf and yaml end here.
+Place in the flow: defaults < yaml files, left to right < key=value < --key value. Errors of OmegaConf and yaml end here.
 """
 
 from collections.abc import Sequence
@@ -11,25 +11,30 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fusemix.config.options import split_options
 from fusemix.errors import ConfigError
 
 Config = TypeVar("Config")
 
 
-def load_config(schema: type[Config], arguments: Sequence[str]) -> Config:
-    """Merge yaml files and `key=value` over a schema's defaults.
+def load_config(schema: type[Config], arguments: Sequence[str], words: str | None = None) -> Config:
+    """Merge yaml files, `key=value` and options over a schema's defaults.
 
     Args:
         schema: one of the dataclasses of this package.
-        arguments: yaml files and `key=value`, in any order; later files win, and `key=value` wins over files.
+        arguments: yaml files, `key=value` and `--key value`, in any order; later files win over earlier ones,
+            `key=value` wins over files, and options over all.
+        words: a setting that takes the arguments that are no options, as they stand; there are no files then.
 
     Raises:
         ConfigError: a file is missing or not yaml, a key is unknown, a value has the wrong type.
     """
     config = cast(DictConfig, OmegaConf.structured(schema))
-    for argument in sorted(arguments, key=lambda argument: "=" in argument):  # stable: files first
+    settings, said = split_options(schema, arguments, words)
+    for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
         config = _merge(config, argument)
     try:
+        config = cast(DictConfig, OmegaConf.merge(config, said))
         return cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):

@@ -19,7 +19,8 @@ from mteb.models import ModelMeta
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import Modalities
 
-from fusemix.build.embedding import Embedder, Source
+from fusemix.build.embedding import Embedder
+from fusemix.build.trained import Source
 from fusemix.errors import RunError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import Content, Waveform
@@ -72,7 +73,7 @@ def load_model(
         RunError: as `mteb_model`; or the checkpoint has changed since its revision was noted.
     """
     model = mteb_model(run, checkpoint=checkpoint, encoders=encoders, device=device or "auto", name=model_name)
-    found = revision_of(model.embedder.checkpoint)
+    found = revision_of(model.embedder.trained.file)
     if revision not in (None, found):
         raise RunError(
             f"{run}: its checkpoint {checkpoint} is revision {found} now, not {revision}. Call mteb_model anew."
@@ -99,7 +100,7 @@ def model_meta(embedder: Embedder, name: str, loader_kwargs: Mapping[str, Any]) 
     modalities = [modality for modality in embedder.modalities if modality in get_args(Modalities)]
     if not modalities:
         raise RunError(
-            f"{embedder.run} was trained on {', '.join(embedder.modalities)}, and mteb's tasks are about "
+            f"{embedder.trained.folder} was trained on {', '.join(embedder.modalities)}, and mteb's tasks are about "
             f"{', '.join(get_args(Modalities))}. Name the modalities of your data sets so."
         )
     return ModelMeta.model_validate(
@@ -107,7 +108,7 @@ def model_meta(embedder: Embedder, name: str, loader_kwargs: Mapping[str, Any]) 
             "loader": load_model,
             "loader_kwargs": dict(loader_kwargs),
             "name": name,
-            "revision": revision_of(embedder.checkpoint),
+            "revision": revision_of(embedder.trained.file),
             "modalities": modalities,
             "n_parameters": embedder.num_parameters(),
             "embed_dim": embedder.dim,
@@ -175,7 +176,7 @@ class FusemixModel(AbsEncoder):
         if len(here) != 1:
             found = " with ".join(here) or "of no modality that the task names"
             raise RunError(
-                f"{task_metadata.name}: an item of it is {found}, and {self.embedder.run} embeds items of one modality "
+                f"{task_metadata.name}: an item of it is {found}, and {self.embedder.trained.folder} embeds items of one modality "
                 f"each: {known}. Choose tasks such as t2i or a2t."
             )
         return here[0]

@@ -1,0 +1,79 @@
+"""The encoders that a model was trained on, built again and compared with what made its latents.
+
+Place in the flow: Trained + sources -> Encoders.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fusemix.build.trained import NamedSource, Source, Trained
+from fusemix.encoders import ENCODERS
+from fusemix.encoders.decoding import decoding_fingerprint
+from fusemix.errors import FusemixError, RunError
+from fusemix.files import differences
+from fusemix.interfaces import Encoder
+
+
+def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] | None = None) -> dict[str, Encoder]:
+    """The encoders of a modality by name, in the order of training.
+
+    Args:
+        trained: whose encoders they are.
+        modality: that it knows.
+        given: what builds them, where the model does not know or they have moved.
+
+    Raises:
+        RunError: an encoder is not known, cannot be loaded, or is not the one that the model was trained with.
+    """
+    wanted = trained.record["encoders"][modality]
+    sources = trained.sources[modality] if given is None else _numbered(modality, given)
+    problems = [] if len(sources) == len(wanted) else [f"{len(wanted)} are needed, and {len(sources)} given"]
+    loaded: dict[str, Encoder] = {}
+    for number, ((name, source), recorded) in enumerate(zip(sources, wanted, strict=False), start=1):
+        try:
+            encoder = _built(source, recorded)
+        except FusemixError as error:
+            problems.append(f"encoder {number}: {error}")
+        else:
+            problems += problems_of(number, encoder, recorded, modality)
+            loaded[name if name not in loaded else f"{name} {number}"] = encoder
+    if problems:
+        lines = "\n  ".join(problems)
+        by_hand = ", ".join("{'name': 'transformers_…', 'options': {'model': …}}" for _ in wanted)
+        raise RunError(
+            f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n"
+            "Give them by hand, as under encoders in the config of caching and in the order of training: "
+            f"encoders={{{modality!r}: [{by_hand}]}}."
+        )
+    return loaded
+
+
+def _numbered(modality: str, given: Sequence[Source]) -> list[NamedSource]:
+    return [NamedSource(f"{modality} {number}", source) for number, source in enumerate(given, start=1)]
+
+
+def _built(source: Source | None, recorded: Mapping[str, Any]) -> Encoder:
+    if source is None:
+        says = ", ".join(f"{k} {v}" for k, v in recorded["encoder"].items() if isinstance(v, str) and len(v) < 60)
+        raise RunError(f"nothing says what builds it. Its latents say: {says or 'nothing'}")
+    return ENCODERS.build(source["name"], source.get("options", {}))
+
+
+def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str) -> list[str]:
+    """Where an encoder differs from the one trained with, one line a field; versions of packages do not count.
+
+    Args:
+        number: place of the encoder among those of its modality, from 1.
+        encoder: to be used.
+        recorded: fingerprint of the latents that the run was trained on.
+        modality: whose latents they are.
+    """
+    found = {
+        "encoder": encoder.fingerprint,
+        "decoding": decoding_fingerprint(modality),
+        "dim": encoder.dim,
+        "dtype": recorded["dtype"],
+    }
+    now = {key: found.get(key) for key in recorded}  # imported latents say nothing of decoding
+    lines = differences(dict(recorded), now, f"encoder {number}")
+    return [line for line in lines if ".packages." not in line]

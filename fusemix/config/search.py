@@ -1,0 +1,93 @@
+"""Settings of making an index, of searching it, and of the page that does.
+
+Place in the flow: see fusemix/config/__init__.py.
+"""
+
+from dataclasses import dataclass, field
+
+from fusemix.config.checks import at_least, within
+from fusemix.errors import ConfigError
+
+MOST_RESULTS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig:
+    """Embed a folder or a latent set, and keep what was embedded so that it can be searched."""
+
+    model: str
+    """Run folder, exported model, or name on the hub."""
+    checkpoint: str = "best"
+    """Of a run: best or last."""
+    data: str
+    """A folder of pictures or sounds, or a latent set (a folder with set.json)."""
+    modality: str | None = None
+    """What to index: of a folder, image or audio, where it holds both; of a latent set, one of its sides (by default
+    the one that is not text)."""
+    out: str
+    """Index folder. What is there already is added to; items that it holds are passed over."""
+    batch_size: int = 64
+    """Items in one pass of an encoder; halved where memory does not suffice."""
+    num_workers: int | None = None
+    """Processes that read and decode; null takes one for each core but one."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    overwrite: bool = False
+    """Discard the index in out, and begin anew."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        at_least("batch_size", self.batch_size, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Search an index by texts, pictures and sounds; several are added up."""
+
+    index: str
+    """Index folder."""
+    text: list[str] = field(default_factory=list)
+    """Texts to search by."""
+    image: list[str] = field(default_factory=list)
+    """Files of pictures to search by."""
+    audio: list[str] = field(default_factory=list)
+    """Files of sounds to search by."""
+    like: list[str] = field(default_factory=list)
+    """Ids of items in the index to search by."""
+    k: int = 10
+    """How many items to list."""
+    json: bool = False
+    """Print JSON instead of a table."""
+    model: str | None = None
+    """Where the model lies, when it is not where it was when the index was made."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        within("k", self.k, 1, MOST_RESULTS)
+        if not (self.text or self.image or self.audio or self.like):
+            raise ConfigError('nothing to search for. Write: fusemix search "a dog" --index FOLDER')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """Serve a page, and an interface for programs, that search an index."""
+
+    index: str
+    """Index folder."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 the whole network."""
+    port: int = 7860
+    """Port to listen at; 0 takes a free one."""
+    max_upload_mb: int = 20
+    """Largest picture or sound that may be sent, in MB."""
+    model: str | None = None
+    """Where the model lies, when it is not where it was when the index was made."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        within("port", self.port, 0, 65535)
+        within("max_upload_mb", self.max_upload_mb, 1, 1000)
