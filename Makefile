@@ -1,4 +1,4 @@
-# make demo    the three stages on the built-in data set
+# make demo    the three stages on the built-in data set, and an index to search
 # make test    the tests
 # make check   format, lint, types, imports
 # make install the environment alone, in .venv/; the others call it themselves
@@ -28,6 +28,10 @@ demo: install
 	$(BIN)/python cache_features.py configs/cache/glyphs.yaml
 	$(BIN)/python train.py configs/train/glyphs.yaml
 	$(BIN)/python eval_retrieval.py configs/eval/glyphs.yaml
+	$(BIN)/fusemix index --model runs/glyphs --data latents/glyphs --out indexes/glyphs
+	@echo
+	@echo 'Now search it in the browser:  $(BIN)/fusemix serve --index indexes/glyphs'
+	@echo 'and type: arrow pointing left with a hook'
 
 check: install
 	$(BIN)/ruff format --check $(CHECKED)
@@ -45,4 +49,4 @@ lock:
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) latents runs reports
+	rm -rf $(VENV) latents runs reports indexes

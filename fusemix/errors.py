@@ -27,3 +27,11 @@ class LatentStoreError(FusemixError):
 
 class RunError(FusemixError):
     """A training run is missing, unfinished, or does not fit what it is used with."""
+
+
+class IndexFolderError(FusemixError):
+    """An index for searching is missing, damaged, or made by something else."""
+
+
+class QueryError(FusemixError):
+    """Something that was searched for cannot be read or is not there."""

@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusemix.build.matching import matching_encoders
-from fusemix.build.trained import Source, open_trained
+from fusemix.build.sources import Source
+from fusemix.build.trained import open_trained
 from fusemix.encoders.extract import Extracted, extract
 from fusemix.encoders.reading import Task
 from fusemix.environment import resolve_device
@@ -45,29 +46,31 @@ class Embedder:
     the same modality wait for one another, since an encoder keeps the whole device busy.
 
     Args:
-        folder: of a run.
-        checkpoint: `best` or `last`.
+        model: folder of a run or of an exported model, or organisation/model on the hub.
+        checkpoint: of a run, `best` or `last`.
         encoders: modality -> what builds its encoders, in the order of training; needed where the run does not know
             (latents that were imported, or cached by an older version), or where models have moved.
         device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes a GPU where there is one.
+        revision: commit, tag or branch on the hub.
 
     Attributes:
         trained: the model without its encoders.
         device: as torch names it.
 
     Raises:
-        RunError: the run has no such checkpoint, or knows nothing of a modality in `encoders`.
+        RunError: there is no such model or checkpoint, or it knows nothing of a modality in `encoders`.
         ConfigError: the device is not there.
     """
 
     def __init__(
         self,
-        folder: str | Path,
+        model: str | Path,
         checkpoint: str = "best",
         encoders: Mapping[str, Sequence[Source]] | None = None,
         device: str = "auto",
+        revision: str | None = None,
     ) -> None:
-        self.trained = open_trained(folder, checkpoint)
+        self.trained = open_trained(model, checkpoint, revision)
         self.device = resolve_device(device)
         self._model = self.trained.model.to(self.device)
         self._given = dict(encoders or {})
@@ -103,6 +106,19 @@ class Embedder:
             found = matching_encoders(self.trained, modality, self._given.get(modality))
             self._loaded[modality] = {name: encoder.to(self.device) for name, encoder in found.items()}
         return self._loaded[modality]
+
+    def to(self, device: str) -> "Embedder":
+        """Move the adapters and what encoders are loaded; the others follow when they are.
+
+        Args:
+            device: that is there, as torch names it.
+        """
+        if device != self.device:
+            self.device = device
+            self._model.to(device)
+            for encoders in self._loaded.values():
+                encoders.update({name: encoder.to(device) for name, encoder in encoders.items()})
+        return self
 
     def num_parameters(self) -> int:
         """Parameters of the adapters and of all encoders, as far as these hold torch modules as attributes.
@@ -210,9 +226,7 @@ class Embedder:
                 rejected.setdefault(item, Rejected(item, "encode", reason))
         return Embedded(self.adapted(items.modality, np.concatenate(columns, axis=1)), tuple(rejected.values()))
 
-    def adapted(
-        self, modality: str, latents: Float[np.ndarray, "items latent_dim"]
-    ) -> Float[np.ndarray, "items dim"]:
+    def adapted(self, modality: str, latents: Float[np.ndarray, "items latent_dim"]) -> Float[np.ndarray, "items dim"]:
         """Embeddings of latents that are there already, in float32; those of several encoders side by side."""
         parts: list[Tensor] = []
         with torch.inference_mode():
@@ -223,7 +237,7 @@ class Embedder:
 
 
 def rounded(latents: Float[np.ndarray, "items latent_dim"], dtype: str) -> Float[np.ndarray, "items latent_dim"]:
-    """Latents as a store of a dtype holds them; a row that is not finite in it, which a store would not hold, is NaN."""
+    """Latents as a store of a dtype holds them; a row that is not finite in it, which no store would hold, is NaN."""
     with np.errstate(over="ignore"):
         stored = latents.astype(dtype)
     stored[~np.isfinite(stored).all(axis=1)] = np.nan

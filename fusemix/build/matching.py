@@ -6,12 +6,15 @@ Place in the flow: Trained + sources -> Encoders.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusemix.build.trained import NamedSource, Source, Trained
+from fusemix.build.sources import NamedSource, Source
+from fusemix.build.trained import Trained
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
 from fusemix.errors import FusemixError, RunError
 from fusemix.files import differences
 from fusemix.interfaces import Encoder
+
+UNKNOWN = "{'name': 'transformers_…', 'options': {'model': …}}"
 
 
 def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] | None = None) -> dict[str, Encoder]:
@@ -29,17 +32,17 @@ def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] |
     sources = trained.sources[modality] if given is None else _numbered(modality, given)
     problems = [] if len(sources) == len(wanted) else [f"{len(wanted)} are needed, and {len(sources)} given"]
     loaded: dict[str, Encoder] = {}
-    for number, ((name, source), recorded) in enumerate(zip(sources, wanted, strict=False), start=1):
+    for number, (named, recorded) in enumerate(zip(sources, wanted, strict=False), start=1):
         try:
-            encoder = _built(source, recorded)
+            encoder = _built(named, recorded)
         except FusemixError as error:
             problems.append(f"encoder {number}: {error}")
         else:
             problems += problems_of(number, encoder, recorded, modality)
-            loaded[name if name not in loaded else f"{name} {number}"] = encoder
+            loaded[named.name if named.name not in loaded else f"{named.name} {number}"] = encoder
     if problems:
         lines = "\n  ".join(problems)
-        by_hand = ", ".join("{'name': 'transformers_…', 'options': {'model': …}}" for _ in wanted)
+        by_hand = ", ".join(_by_hand(source) for source in trained.sources[modality])
         raise RunError(
             f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n"
             "Give them by hand, as under encoders in the config of caching and in the order of training: "
@@ -52,11 +55,20 @@ def _numbered(modality: str, given: Sequence[Source]) -> list[NamedSource]:
     return [NamedSource(f"{modality} {number}", source) for number, source in enumerate(given, start=1)]
 
 
-def _built(source: Source | None, recorded: Mapping[str, Any]) -> Encoder:
-    if source is None:
+def _by_hand(named: NamedSource) -> str:
+    return str(dict(named.source)) if named.asks_first and named.source else UNKNOWN
+
+
+def _built(named: NamedSource, recorded: Mapping[str, Any]) -> Encoder:
+    if named.source is None:
         says = ", ".join(f"{k} {v}" for k, v in recorded["encoder"].items() if isinstance(v, str) and len(v) < 60)
         raise RunError(f"nothing says what builds it. Its latents say: {says or 'nothing'}")
-    return ENCODERS.build(source["name"], source.get("options", {}))
+    if named.asks_first:
+        raise RunError(
+            f"the model names {named.source['name']}, which runs code that is not fusemix's own. Look at that code, "
+            "and give the encoder by hand if you trust it"
+        )
+    return ENCODERS.build(named.source["name"], named.source.get("options", {}))
 
 
 def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str) -> list[str]:

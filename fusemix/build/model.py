@@ -1,6 +1,7 @@
 """A trained model for everybody: `fusemix.load`, `encode`, `similarity`.
 
-Place in the flow: run folder -> Model: pictures, texts, sounds -> unit vectors -> cosines.
+Place in the flow: run folder, exported folder or a name on the hub -> Model: pictures, texts, sounds -> unit vectors
+-> cosines.
 
     model = fusemix.load("runs/flickr30k")
     pictures = model.encode(images=["beach.jpg", "street.jpg"])
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from fusemix.build.embedding import Embedder
-from fusemix.build.trained import Source
+from fusemix.build.sources import Source
 from fusemix.encoders.given import Given, listed
 from fusemix.errors import ConfigError
 from fusemix.progress import counting
@@ -31,21 +32,23 @@ def load(
     checkpoint: str = "best",
     encoders: Mapping[str, Sequence[Source]] | None = None,
     device: str = "auto",
+    revision: str | None = None,
 ) -> "Model":
     """Load a trained model. Its encoders are loaded when they are first needed.
 
     Args:
-        model: folder of a run.
+        model: folder of a run or of an exported model, or organisation/model on the hub.
         checkpoint: of a run: `best` on validation, or `last`.
         encoders: modality -> what builds its encoders (`name` and `options`, as in the config of caching), in the order
             of training; needed where the model does not know, or where encoders have moved.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
+        revision: commit, tag or branch on the hub; by default the newest of the main branch.
 
     Raises:
         RunError: there is no such model, or it is damaged.
         ConfigError: the device is not there.
     """
-    return Model(Embedder(model, checkpoint, encoders, device))
+    return Model(Embedder(model, checkpoint, encoders, device, revision))
 
 
 class Model:

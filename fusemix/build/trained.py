@@ -1,32 +1,21 @@
 """A trained model, opened: what it is, its adapters, and what builds its encoders.
 
-Place in the flow: run folder -> Trained -> Embedder.
+Place in the flow: run folder, exported folder, or a name on the hub -> Trained -> Embedder.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fusemix.build.sources import NamedSource, Source
 from fusemix.build.train import SOURCES
+from fusemix.build.travel.folder import CONFIG, is_export, read_export
 from fusemix.errors import RunError
 from fusemix.files import read_json
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
 
-Source = Mapping[str, Any]
-"""`name` and `options` of an encoder, as under `encoders` in the config of caching."""
-
-
-class NamedSource(NamedTuple):
-    """What builds an encoder.
-
-    Attributes:
-        name: of its latent store where it is known, else of its modality with a number.
-        source: None where nothing says it.
-    """
-
-    name: str
-    source: Source | None
+__all__ = ["NamedSource", "Source", "Trained", "open_trained"]
 
 
 class Trained(NamedTuple):
@@ -63,17 +52,43 @@ class Trained(NamedTuple):
             )
 
 
-def open_trained(folder: str | Path, checkpoint: str = "best") -> Trained:
-    """Open a run folder.
+def open_trained(model: str | Path, checkpoint: str = "best", revision: str | None = None) -> Trained:
+    """Open a run folder, an exported folder, or a model on the hub.
 
     Args:
-        folder: of the run.
-        checkpoint: `best` or `last`.
+        model: folder of a run or of an export, or organisation/model on the hub.
+        checkpoint: of a run, `best` or `last`; an export holds one.
+        revision: commit, tag or branch on the hub.
 
     Raises:
-        RunError: the run has no such checkpoint.
+        RunError: it is none of them, is damaged, cannot be had from the hub, or has no such checkpoint.
     """
-    return _run(Path(folder), checkpoint)
+    folder = Path(model)
+    if not folder.exists():
+        folder = _from_hub(str(model), revision)
+    elif revision is not None:
+        raise RunError(f"revision={revision} is for models on the hub, and {folder} is a folder. Leave it out.")
+    if is_export(folder):
+        exported = read_export(folder)
+        return Trained(folder, exported.file, exported.record, exported.model, exported.sources)
+    if (folder / CHECKPOINTS).is_dir():
+        return _run(folder, checkpoint)
+    if (folder / CONFIG).is_file():
+        read_export(folder)  # says what is wrong with it
+    raise RunError(
+        f"{folder} is neither a run nor an exported model: a run has {CHECKPOINTS}/, and an export has a {CONFIG}."
+    )
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    from fusemix.build.travel.hub import HUB_NAME, fetched
+
+    if not HUB_NAME.fullmatch(model):
+        raise RunError(
+            f"there is no folder {model}. Give the folder of a run (python train.py CONFIG) or of an exported model, "
+            "or organisation/model on the hub."
+        )
+    return fetched(model, revision)
 
 
 def _run(folder: Path, checkpoint: str) -> Trained:

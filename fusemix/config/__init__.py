@@ -6,6 +6,7 @@ The text under a field is what `--help` prints for it. Paths are strings: a Path
 yaml as a Python object.
 """
 
+from fusemix.config.export import ModelExportConfig
 from fusemix.config.fusion import ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import load_config, to_plain
@@ -21,6 +22,7 @@ __all__ = [
     "ExportConfig",
     "ImportConfig",
     "IndexConfig",
+    "ModelExportConfig",
     "OptimConfig",
     "PartConfig",
     "SearchConfig",

@@ -1,6 +1,7 @@
 """Read settings: yaml files and key=value -> a frozen dataclass, or a message.
 
-Place in the flow: defaults < yaml files, left to right < key=value < --key value. Errors of OmegaConf and yaml end here.
+Place in the flow: defaults < yaml files, left to right < key=value < --key value. Errors of OmegaConf and yaml end
+here.
 """
 
 from collections.abc import Sequence

@@ -80,4 +80,4 @@ def _is_text(kind: Any) -> bool:
     """Whether a setting is text, perhaps one of some words, perhaps null."""
     if get_origin(kind) in (Union, types.UnionType):
         return all(part is type(None) or _is_text(part) for part in get_args(kind))
-    return kind is str or get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind))
+    return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))

@@ -19,7 +19,7 @@ CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
-class Given:
+class Given(Sequence[Raw]):
     """A user's values of one modality, as a sequence of what is decoded.
 
     Attributes:
@@ -35,7 +35,7 @@ class Given:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, row: int) -> Raw:
+    def __getitem__(self, row: Any) -> Raw:
         """Read one.
 
         Raises:
@@ -57,7 +57,7 @@ def listed(modality: str, given: Any) -> tuple[Sequence[Any], bool]:
     """
     if is_one(modality, given):
         return [given], True
-    if isinstance(given, Sequence) or hasattr(given, "__getitem__") and hasattr(given, "__len__"):
+    if isinstance(given, Sequence):
         return given, False
     if isinstance(given, dict) or not hasattr(given, "__iter__"):
         raise EncoderError(f"{modality}: give an item or a list of items, not {type(given).__name__}.")
@@ -71,7 +71,7 @@ def is_one(modality: str, given: Any) -> bool:
     if modality == "image":
         return _is_array(given) and len(given.shape) in (2, 3)
     if modality == "audio":
-        return _is_array(given) or isinstance(given, tuple) and len(given) == 2 and _is_array(given[0])
+        return _is_array(given) or (isinstance(given, tuple) and len(given) == 2 and _is_array(given[0]))
     return False
 
 
@@ -84,8 +84,8 @@ def raw_of(modality: str, value: Any, sample_rate: int | None = None) -> Raw:
 
     Args:
         modality: of the item.
-        value: a text; a path, bytes, PIL image or array of a picture; a path, bytes, Waveform, pair of samples and rate,
-            or array of a sound. Other modalities pass as they are.
+        value: a text; a path, bytes, PIL image or array of a picture; a path, bytes, Waveform, pair of samples and
+            rate, or array of a sound. Other modalities pass as they are.
         sample_rate: hertz of a sound that is given as an array.
 
     Raises:
@@ -116,7 +116,7 @@ def picture_of(array: np.ndarray) -> Image.Image:
     Raises:
         ValueError: it has another shape, type or range.
     """
-    if array.ndim not in (2, 3) or array.ndim == 3 and array.shape[2] not in CHANNELS or 0 in array.shape:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in CHANNELS) or 0 in array.shape:
         hint = ". Channels come last: give array.transpose(1, 2, 0)" if array.ndim == 3 else ""
         raise ValueError(f"an array of shape {array.shape} is no picture of height × width × channels{hint}")
     if array.dtype.kind == "f":

@@ -1,7 +1,7 @@
 """Search by FAISS: which gallery items stand at the top for each query.
 
 Place in the flow: embeddings -> positions and scores, best first.
-This is the only room that knows FAISS; it is imported here alone, when a search is made.
+FAISS is imported when a search is made. Indexes that are kept are in fusemix/search/.
 """
 
 import subprocess

@@ -1,0 +1,45 @@
+"""Write a trained model as a folder that travels.
+
+    fusemix export model=RUN out=FOLDER [reports=[REPORT]] [onnx=true] [sentence_transformers=true] [push_to=ORG/NAME]
+
+The folder holds model.safetensors, config.json, a model card, and the encoders that lie in folders of this machine. It
+loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.build import export as build
+from fusemix.build.travel.folder import INSIDE, folder_bytes, replacing
+from fusemix.build.travel.hub import push
+from fusemix.config import ModelExportConfig, load_config
+from fusemix.progress import console, counting
+
+
+def main(argv: Sequence[str]) -> Path:
+    """Export, check, and push where asked to; returns the folder."""
+    config = load_config(ModelExportConfig, argv)
+    export, out = build.export_of(config), Path(config.out)
+    with replacing(out) as folder, counting("export", build.num_steps(export)) as advance:
+        build.write(export, folder, advance)
+        build.write_card(export, folder)
+    for modality in export.without_encoders:
+        console.print(
+            f"nothing says what builds the encoders of {modality}: who loads the model must give them by hand, or name "
+            f"them now with encoders={{{modality}: [{{name: …, options: {{…}}}}]}}"
+        )
+    if config.push_to:
+        _warn_of_others(out)
+        console.print(f"pushed to {push(out, config.push_to, private=config.private)}")
+    size = f"{folder_bytes(out) / 1e6:,.1f} MB"
+    console.print(f'exported {export.name}: {size} in {out}; load it with fusemix.load("{config.push_to or out}")')
+    return out
+
+
+def _warn_of_others(out: Path) -> None:
+    """Say whose weights are about to be published."""
+    for folder in sorted((out / INSIDE).glob("*")):
+        console.print(
+            f"uploading {folder_bytes(folder) / 1e6:,.1f} MB of {folder.name}, an encoder that somebody else trained: "
+            "its licence must allow that"
+        )

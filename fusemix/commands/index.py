@@ -1,0 +1,62 @@
+"""Make an index of a folder of pictures or sounds, or of a latent set, or add to one.
+
+    fusemix index --model RUN --data FOLDER_OR_SET --out FOLDER
+
+Reads a trained model and the data; writes index.json, segments/ and quarantine.jsonl to <out>. Given again, it adds
+what is new.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusemix.build.indexing import Indexing, indexing_of, run_indexing
+from fusemix.config import IndexConfig, load_config
+from fusemix.progress import console, counting
+from fusemix.search.folder import QUARANTINE, Description
+from fusemix.search.vectors import FLAT_BELOW
+
+
+def main(argv: Sequence[str]) -> Path:
+    """Embed what is new, and add it; returns the index folder."""
+    config = load_config(IndexConfig, argv)
+    out = Path(config.out)
+    indexing = indexing_of(config)
+    _say_what_comes(indexing)
+    if not indexing.num_new:
+        console.print(f"nothing new; {out} has {_counts(indexing.description)}")
+        return out
+    with counting("items embedded", indexing.num_new) as advance:
+        description, rejected = run_indexing(indexing, advance)
+    if rejected:
+        console.print(f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {rejected[0].reason}")
+    _say_what_is_there(description)
+    console.print(f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {out}')
+    return out
+
+
+def _say_what_comes(indexing: Indexing) -> None:
+    for task in indexing.tasks:
+        source = task.collection.source
+        notes = "; ".join(task.collection.notes)
+        console.print(
+            f"{source['path']}: {len(task.collection.items):,} {source['modality']} items, {len(task.new):,} new"
+            f"{f' ({notes})' if notes else ''}"
+        )
+
+
+def _say_what_is_there(description: Description) -> None:
+    """Which kind of index was chosen for each segment, and why."""
+    for segment in description.segments:
+        if segment.probes:
+            lists = segment.kind.partition(",")[0].removeprefix("IVF")
+            console.print(
+                f"  {segment.num_items:,} items: {segment.kind}, since {FLAT_BELOW:,} or more are slow to compare one "
+                f"by one. A query looks at {segment.probes} of {int(lists):,} lists, by binary codes, and then at the "
+                f"vectors of the nearest {segment.candidates:,}; that finds {segment.found:.1%} of the exact first ten."
+            )
+        else:
+            console.print(f"  {segment.num_items:,} items: {segment.kind}; each is compared, so search is exact.")
+
+
+def _counts(description: Description) -> str:
+    return " and ".join(f"{count:,} {modality} items" for modality, count in sorted(description.counts.items()))

@@ -1,0 +1,47 @@
+"""Settings of models that travel.
+
+Place in the flow: see fusemix/config/__init__.py.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fusemix.config.latents import PartConfig
+from fusemix.errors import ConfigError
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+"""organisation/model, as the hub calls it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelExportConfig:
+    """Write a trained model as a folder that loads on any machine, by path or by its name on the hub."""
+
+    model: str
+    """Folder of the run."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Best on validation, or the last epoch."""
+    out: str
+    """Folder that receives the model."""
+    encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
+    """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved."""
+    reports: list[str] = field(default_factory=list)
+    """Report folders (or report.json files) of this model, whose figures go on the card."""
+    onnx: bool = False
+    """Also write each modality's adapter for onnxruntime, as onnx/<modality>.onnx."""
+    sentence_transformers: bool = False
+    """Also write what makes the folder a model of sentence-transformers, which runs where fusemix is installed."""
+    license: str | None = None
+    """Of the adapters, as the hub names it, such as apache-2.0; it goes on the card."""
+    push_to: str | None = None
+    """organisation/model: upload the folder to the hub."""
+    private: bool = True
+    """Whether a repository that is made on the hub is private."""
+    overwrite: bool = False
+    """Replace the exported model that is in `out`."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        if self.push_to is not None and not HUB_NAME.fullmatch(self.push_to):
+            raise ConfigError(f"push_to is {self.push_to!r}, but must be organisation/model, as the hub names it.")

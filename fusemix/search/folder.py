@@ -1,0 +1,265 @@
+"""An index on disk: what it says of itself, and its segments.
+
+Place in the flow: index folder -> Index: queries -> positions and scores -> items.
+
+    index.json                     written last, whenever something was added: what counts
+    segments/00000.faiss           vectors
+    segments/00000.parquet         items, row by row
+    quarantine.jsonl               what could not be embedded
+    parts/                         while a folder is being embedded: what is done so far
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32, Int64
+
+from fusemix.errors import IndexFolderError
+from fusemix.files import read_json, write_json
+from fusemix.search.items import ItemTable
+from fusemix.search.vectors import Vectors
+
+INDEX = "index.json"
+SEGMENTS = "segments"
+QUARANTINE = "quarantine.jsonl"
+CANDIDATES_PER_RESULT = 4
+"""Items are compared exactly for each that is asked for, where that is more than was chosen for the segments."""
+FORMAT = "fusemix.index"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Some items that were indexed together; never changed once written.
+
+    Attributes:
+        number: names its files.
+        counts: modality -> items.
+        kind, probes, candidates, found: see `vectors.Built`.
+    """
+
+    number: int
+    counts: dict[str, int]
+    kind: str
+    probes: int
+    candidates: int
+    found: float
+
+    @property
+    def num_items(self) -> int:
+        """Rows."""
+        return sum(self.counts.values())
+
+    def file(self, folder: Path, suffix: str) -> Path:
+        """Where its vectors (`.faiss`) or items (`.parquet`) lie."""
+        return folder / SEGMENTS / f"{self.number:05}{suffix}"
+
+
+@dataclass(frozen=True)
+class Description:
+    """Content of index.json.
+
+    Attributes:
+        model: what embeds queries: `path`, `revision`, `checkpoint` and `sha256` of the adapters.
+        dim: width of the vectors.
+        sources: where items come from, as plain data; items name them by number.
+        segments: in order of position.
+    """
+
+    model: dict[str, Any]
+    dim: int
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def num_items(self) -> int:
+        """In all segments."""
+        return sum(segment.num_items for segment in self.segments)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Modality -> items."""
+        counts: Counter[str] = Counter()
+        for segment in self.segments:
+            counts.update(segment.counts)
+        return dict(counts)
+
+
+def read_description(folder: Path) -> Description | None:
+    """What an index says of itself, or None where there is none.
+
+    Raises:
+        IndexFolderError: it is damaged, or of another version.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        return None
+    try:
+        data = read_json(path)
+        if (data.pop("format"), data.pop("version")) != (FORMAT, VERSION):
+            raise IndexFolderError(f"{path} is of another version. Make the index anew with --overwrite.")
+        return Description(**{**data, "segments": [Segment(**segment) for segment in data["segments"]]})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IndexFolderError(f"{path} is damaged, or no index of fusemix. Make it anew with --overwrite.") from error
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Make what was added count."""
+    write_json(folder / INDEX, {"format": FORMAT, "version": VERSION, **asdict(description)})
+
+
+class Found(NamedTuple):
+    """The best items of each query; position -1, with a score of minus infinity, where there are fewer."""
+
+    scores: Float32[np.ndarray, "queries k"]
+    positions: Int64[np.ndarray, "queries k"]
+
+    def best(self, k: int) -> "Found":
+        """The first k, best first; equal scores in order of position."""
+        order = np.lexsort((self.positions, -self.scores), axis=1)[:, :k]
+        return Found(*(np.take_along_axis(field, order, axis=1) for field in self))
+
+
+class Index:
+    """An index, opened. Several threads may ask at once.
+
+    Args:
+        folder: of the index.
+
+    Raises:
+        IndexFolderError: there is none, or it is damaged.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        description = read_description(self.folder)
+        if description is None:
+            raise IndexFolderError(
+                f"{folder} has no {INDEX}, so it is no index. Make one: fusemix index --model … --data … --out {folder}"
+            )
+        if not description.segments:
+            raise IndexFolderError(
+                f"{folder} holds no items. Add some: fusemix index --model … --data … --out {folder}"
+            )
+        self.description = description
+        self._vectors: list[Vectors] = []
+        self._items: list[ItemTable] = []
+        for segment in description.segments:
+            vectors = segment.file(self.folder, ".faiss")
+            self._vectors.append(Vectors(vectors, segment.num_items, segment.probes))
+            self._items.append(ItemTable(segment.file(self.folder, ".parquet"), segment.num_items))
+        sizes = [segment.num_items for segment in description.segments]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    @property
+    def num_items(self) -> int:
+        """In all segments."""
+        return int(self._starts[-1])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Modality -> items."""
+        return self.description.counts
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self.description.dim
+
+    def search(self, queries: Float32[np.ndarray, "queries dim"], k: int) -> Found:
+        """The best items of each query, by cosine; equal scores in order of position.
+
+        Args:
+            queries: unit length.
+            k: at least 1; no more are found than there are.
+        """
+        queries = np.ascontiguousarray(queries)
+        candidates = max(k, *(segment.candidates for segment in self.description.segments))
+        found = self._candidates(queries, k if self.is_exact else max(candidates, CANDIDATES_PER_RESULT * k))
+        if not self.is_exact:
+            found = self._exact(queries, found)
+        return found.best(k)
+
+    def _candidates(self, queries: Float32[np.ndarray, "queries dim"], k: int) -> "Found":
+        """The best of all segments, by scores that may be estimates."""
+        scores, positions = [], []
+        for start, vectors in zip(self._starts, self._vectors, strict=False):
+            some_scores, some = vectors.search(queries, k)
+            scores.append(np.where(some < 0, -np.inf, some_scores).astype(np.float32))
+            positions.append(np.where(some < 0, -1, some + start))
+        return Found(np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)).best(k)
+
+    def _exact(self, queries: Float32[np.ndarray, "queries dim"], found: "Found") -> "Found":
+        """The same items with their cosines."""
+        scores = np.full_like(found.scores, -np.inf)
+        for query, row, positions in zip(queries, scores, found.positions, strict=True):
+            there = np.flatnonzero(positions >= 0)
+            order = there[np.argsort(positions[there])]  # along the files
+            row[order] = self._gathered(positions[order]) @ query
+        return Found(scores, found.positions)
+
+    def _gathered(self, positions: Int64[np.ndarray, " some"]) -> Float32[np.ndarray, "some dim"]:
+        """Vectors of ascending positions."""
+        cuts = np.searchsorted(positions, self._starts)
+        parts = [
+            vectors.gather(positions[low:high] - start)
+            for vectors, start, low, high in zip(self._vectors, self._starts, cuts, cuts[1:], strict=False)
+            if high > low
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
+
+    def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
+        """What is known of some items, in the order asked for; columns of `items.SCHEMA`.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        found = []
+        for position in positions:
+            segment, place = self._place(position)
+            found += self._items[segment].rows([place])
+        return found
+
+    def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
+        """Vectors of some items, of unit length, as exactly as they are kept.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        found = [self._vectors[segment].take(place, 1) for segment, place in map(self._place, positions)]
+        rows = np.concatenate(found)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def find(self, item: str) -> int | None:
+        """Position of an id, or None where no item has it."""
+        for start, items in zip(self._starts, self._items, strict=False):
+            place = items.find(item)
+            if place is not None:
+                return int(start) + place
+        return None
+
+    def columns(self, name: str) -> Iterator[pa.ChunkedArray]:
+        """A column of all items, segment by segment."""
+        for items in self._items:
+            yield items.column(name)
+
+    def segment_content(self, number: int) -> tuple[Float32[np.ndarray, "items dim"], pa.Table]:
+        """All vectors and items of the segment at a place in the order."""
+        return self._vectors[number].take(0, len(self._vectors[number])), self._items[number].table()
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether every item is compared."""
+        return all(segment.probes == 0 for segment in self.description.segments)
+
+    def _place(self, position: int) -> tuple[int, int]:
+        if not 0 <= position < self.num_items:
+            raise IndexError(f"there is no item {position} among {self.num_items}")
+        segment = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return segment, position - int(self._starts[segment])

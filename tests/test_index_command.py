@@ -1,0 +1,349 @@
+"""`fusemix index` and `fusemix search`, by real code on tiny real models."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_run import TinyRun, make_run
+
+import fusemix
+from fusemix.build import indexing
+from fusemix.build.searching import Query, Searcher, summed
+from fusemix.commands import index, search
+from fusemix.errors import ConfigError, DatasetError, EncoderError, FusemixError, IndexFolderError, QueryError, RunError
+from fusemix.search.folder import Index
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> TinyRun:
+    return make_run(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def model(tiny) -> fusemix.Model:
+    return fusemix.load(tiny.run, device="cpu")
+
+
+def make(tiny, out, data, *options):
+    common = ["--model", str(tiny.run), "--data", str(data), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
+    return index.main([*common, *options])
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny, tmp_path_factory) -> Path:
+    return make(tiny, tmp_path_factory.mktemp("index") / "pictures", tiny.files["image"][0].parent)
+
+
+@pytest.fixture(scope="module")
+def searcher(pictures) -> Searcher:
+    return Searcher(pictures, device="cpu")
+
+
+def content(folder):
+    opened = Index(folder)
+    everywhere = list(range(opened.num_items))
+    return {
+        item["id"]: vector for item, vector in zip(opened.items(everywhere), opened.vectors(everywhere), strict=True)
+    }
+
+
+# What is indexed
+
+
+def test_the_files_of_a_folder_have_the_vectors_that_encode_gives(tiny, model, pictures):
+    found = content(pictures)
+    assert list(found) == [f"pictures/{path.name}" for path in tiny.files["image"]]
+    np.testing.assert_allclose(np.stack(list(found.values())), model.encode(images=tiny.files["image"]), atol=1e-3)
+
+
+def test_a_latent_set_is_indexed_without_its_encoders(tiny, model, tmp_path):
+    out = make(tiny, tmp_path / "set", tiny.latents / "pictures" / "all")
+    found = content(out)
+    assert list(found) == [f"image_captions/all/image/{path.name}" for path in tiny.files["image"]]
+    np.testing.assert_allclose(np.stack(list(found.values())), model.encode(images=tiny.files["image"]), atol=1e-3)
+    (item,) = Index(out).items([0])
+    assert item["captions"] == ["a red square"]
+    assert item["path"].endswith("00.png")
+
+
+def test_texts_of_a_set_are_indexed_where_they_are_asked_for(tiny, model, tmp_path):
+    out = make(tiny, tmp_path / "texts", tiny.latents / "pictures" / "all", "--modality", "text")
+    opened = Index(out)
+    captions = [item["captions"][0] for item in opened.items(range(opened.num_items))]
+    assert "one blue circle" in captions
+    np.testing.assert_allclose(opened.vectors(range(opened.num_items)), model.encode(texts=captions), atol=1e-3)
+
+
+def test_all_sets_below_a_folder_are_indexed(tiny, tmp_path):
+    both = tmp_path / "latents"
+    shutil.copytree(tiny.latents / "pictures" / "all", both / "a")
+    shutil.copytree(tiny.latents / "sounds" / "all", both / "b")
+    assert Index(make(tiny, tmp_path / "out", both)).counts == {"image": 36, "audio": 24}
+
+
+def test_what_cannot_be_read_is_set_aside_counted_and_listed(tiny, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, path in enumerate(tiny.files["image"][:5]):
+        shutil.copy(path, folder / f"{number}.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("x")
+    out = make(tiny, tmp_path / "out", folder)
+    assert Index(out).num_items == 5
+    listed = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+    assert [(item["id"], item["stage"]) for item in listed] == [
+        ("photos/broken.jpg", "decode"),
+        ("photos/empty.png", "decode"),
+    ]
+    said = capsys.readouterr().out
+    assert "7 image items, 7 new (passed over: 1 other files)" in said
+    assert "set aside: 2, listed in" in said
+    assert not (out / "parts").exists()
+
+
+def test_given_again_only_what_is_new_is_embedded(tiny, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in tiny.files["image"][:5]:
+        shutil.copy(path, folder)
+    out = make(tiny, tmp_path / "out", folder)
+    before = content(out)
+    assert make(tiny, out, folder) == out
+    assert f"nothing new; {out} has 5 image items" in capsys.readouterr().out
+    shutil.copy(tiny.files["image"][7], folder / "00a.png")
+    make(tiny, out, folder)
+    assert "6 image items, 1 new" in capsys.readouterr().out
+    after = content(out)
+    assert list(after) == [*before, "photos/00a.png"], "positions of before stay"
+    for item, vector in before.items():
+        np.testing.assert_allclose(after[item], vector, atol=1e-6)
+
+
+def test_pictures_and_sounds_share_an_index(tiny, model, tmp_path):
+    out = make(tiny, tmp_path / "both", tiny.files["image"][0].parent)
+    make(tiny, out, tiny.files["audio"][0].parent)
+    both = Searcher(out, device="cpu")
+    assert both.index.counts == {"image": 36, "audio": 24}
+    vectors = both.embed([Query("audio", tiny.files["audio"][3])])
+    (hits,) = both.search(vectors, 60)
+    assert hits[0].id == "sounds/03.wav"
+    assert {hit.modality for hit in hits} == {"image", "audio"}
+    assert both.content(hits[0].position).sample_rate == 22050
+
+
+def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
+    """Killed while the third part is being read, which hangs."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in tiny.files["image"]:
+        shutil.copy(path, folder)
+    whole = make(tiny, tmp_path / "whole", folder)
+    out = tmp_path / "out"
+    script = (
+        "import sys; from fusemix.build import indexing; from fusemix.commands import index; from pathlib import Path;"
+        "indexing.PART_ROWS = 10; read = Path.read_bytes;"
+        "Path.read_bytes = lambda self: __import__('time').sleep(600) if self.name == '25.png' else read(self);"
+        f"index.main(['--model', {str(tiny.run)!r}, '--data', {str(folder)!r}, '--out', {str(out)!r},"
+        "'--device', 'cpu', '--num-workers', '0', '--batch-size', '10'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("parts/*.npy"))) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    embedded = []
+    real = indexing.Embedder.embed_items
+
+    def counted(self, items, parts, **settings):
+        embedded.extend(parts)
+        return real(self, items, parts, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "PART_ROWS", 10)
+        patch.setattr(indexing.Embedder, "embed_items", counted)
+        make(tiny, out, folder)
+    assert embedded == [range(20, 30), range(30, 36)]
+    one, other = content(out), content(whole)
+    assert list(one) == list(other)
+    np.testing.assert_allclose(np.stack(list(one.values())), np.stack(list(other.values())), atol=1e-3)
+    assert sorted(path.name for path in out.iterdir()) == ["index.json", "quarantine.jsonl", "segments"]
+
+
+# What is refused
+
+
+def test_an_index_is_never_mixed_with_another_model(tiny, pictures, tmp_path, make_set):
+    other = tmp_path / "run"
+    shutil.copytree(tiny.run, other)
+    shutil.copy(other / "checkpoints" / "last.ckpt", other / "checkpoints" / "best.ckpt")
+    if content_of(other) == content_of(tiny.run):
+        pytest.skip("the last epoch was the best")
+    with pytest.raises(RunError, match="was made with another model than .*Vectors of different adapters"):
+        make(tiny._replace(run=other), pictures, tiny.files["image"][0].parent)
+    with pytest.raises(RunError, match="was made with another model than"):
+        Searcher(pictures, model=other, device="cpu")
+
+
+def content_of(run: Path):
+    return (run / "checkpoints" / "best.ckpt").read_bytes()
+
+
+def test_a_model_that_is_gone_is_named_and_may_be_given(tiny, pictures, tmp_path):
+    out = tmp_path / "index"
+    shutil.copytree(pictures, out)
+    said = json.loads((out / "index.json").read_text())
+    said["model"] = {**said["model"], "name": "/nowhere/run", "from_index": "../nowhere"}
+    (out / "index.json").write_text(json.dumps(said))
+    with pytest.raises(RunError, match="was made with /nowhere/run, which is gone. Say where it is now: --model"):
+        Searcher(out, device="cpu")
+    assert Searcher(out, model=tiny.run, device="cpu").index.num_items == 36
+
+
+def test_an_index_and_its_run_can_be_moved_together(tiny, tmp_path):
+    shutil.copytree(tiny.run, tmp_path / "here" / "run")
+    make(tiny._replace(run=tmp_path / "here" / "run"), tmp_path / "here" / "index", tiny.files["image"][0].parent)
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert Searcher(tmp_path / "there" / "index", device="cpu").embedder.trained.folder == tmp_path / "there" / "run"
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "error", "message"),
+    [
+        ("nowhere", [], DatasetError, "there is no folder .*nowhere"),
+        ("empty", [], DatasetError, r"holds no pictures and no sounds \(1 other files\)"),
+        ("mixed", [], ConfigError, "mixed holds image and audio. Choose one: --modality image"),
+        ("pictures", ["--modality", "audio"], ConfigError, "holds no audio, but: image"),
+        ("pictures", ["--modality", "video"], RunError, "knows nothing of 'video'"),
+        ("broken", [], EncoderError, "none of 1 items could be embedded: broken/a.png: "),
+    ],
+)
+def test_data_that_cannot_be_indexed_are_named(tiny, tmp_path, data, options, error, message):
+    for name in ("empty", "mixed", "pictures", "broken"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "empty" / "a.txt").write_text("x")
+    (tmp_path / "broken" / "a.png").write_text("x")
+    shutil.copy(tiny.files["image"][0], tmp_path / "mixed")
+    shutil.copy(tiny.files["audio"][0], tmp_path / "mixed")
+    shutil.copy(tiny.files["image"][0], tmp_path / "pictures")
+    with pytest.raises(error, match=message):
+        make(tiny, tmp_path / "out", tmp_path / data, *options)
+
+
+def test_two_folders_of_one_name_do_not_collide_in_silence(tiny, tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent / "photos").mkdir(parents=True)
+        shutil.copy(tiny.files["image"][0], tmp_path / parent / "photos")
+    out = make(tiny, tmp_path / "out", tmp_path / "a" / "photos")
+    with pytest.raises(ConfigError, match=r"holds items of .*a/photos, whose ids begin with 'photos/', too"):
+        make(tiny, out, tmp_path / "b" / "photos")
+
+
+def test_another_folder_is_left_alone(tiny, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("dear")
+    for options in ([], ["--overwrite"]):
+        with pytest.raises(IndexFolderError, match="letters holds something else than an index. Choose another out"):
+            make(tiny, tmp_path / "letters", tiny.files["image"][0].parent, *options)
+    assert (tmp_path / "letters" / "a.txt").read_text() == "dear"
+
+
+# Searching
+
+
+def test_hits_are_in_order_of_their_cosine_with_the_query(tiny, model, searcher):
+    (hits,) = searcher.search(searcher.embed([Query("text", "one blue circle")]), 36)
+    wanted = model.similarity(model.encode(texts="one blue circle"), model.encode(images=tiny.files["image"]))[0]
+    np.testing.assert_allclose([hit.score for hit in hits], np.sort(wanted)[::-1], atol=1e-3)
+    assert sorted(hit.position for hit in hits) == list(range(36))
+    assert all(abs(wanted[hit.position] - hit.score) < 1e-3 for hit in hits)
+
+
+def test_a_picture_finds_itself_and_more_like_an_item_finds_the_item(tiny, searcher):
+    path = tiny.files["image"][11]
+    queries = [Query("image", path), Query("image", path.read_bytes()), Query("like", "pictures/11.png")]
+    for hits in searcher.search(searcher.embed(queries), 3):
+        assert hits[0].id == "pictures/11.png"
+        assert hits[0].score == pytest.approx(1, abs=1e-3)
+
+
+def test_an_embedding_of_ones_own_is_a_query(model, searcher):
+    vector = model.encode(texts="one blue circle")
+    own, text = searcher.embed([Query("embedding", (3 * vector).tolist()), Query("text", "one blue circle")])
+    np.testing.assert_allclose(own, text, atol=1e-5)
+
+
+def test_several_queries_are_added_up(searcher):
+    vectors = searcher.embed([Query("text", "a red bar"), Query("like", "pictures/03.png")])
+    total = summed(vectors)
+    np.testing.assert_allclose(total, vectors.sum(axis=0) / np.linalg.norm(vectors.sum(axis=0)), atol=1e-6)
+    with pytest.raises(QueryError, match="the queries cancel out"):
+        summed(np.stack([vectors[0], -vectors[0]]))
+
+
+def test_items_are_shown_as_they_are(tiny, searcher):
+    found = searcher.content(11)
+    assert (np.asarray(found) == np.asarray(Image.open(tiny.files["image"][11]))).all()
+
+
+def test_an_item_whose_file_is_gone_is_still_found(tiny, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(tiny.files["image"][0].parent, folder)
+    moved = Searcher(make(tiny, tmp_path / "out", folder), device="cpu")
+    shutil.rmtree(folder)
+    (hits,) = moved.search(moved.embed([Query("text", "a red bar")]), 2)
+    assert [moved.content(hit.position) for hit in hits] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Query("text", " "), "the text is empty"),
+        (Query("image", b"GIF89a"), r"\(decode\)"),
+        (Query("image", "/nowhere/a.png"), "No such file"),
+        (Query("like", "pictures/99.png"), "no item of the index has the id 'pictures/99.png'"),
+        (Query("embedding", [0.0] * 16), "an embedding must be 16 finite numbers"),
+        (Query("embedding", [1.0] * 15), "an embedding must be 16 finite numbers"),
+        (Query("embedding", [float("nan")] * 16), "an embedding must be 16 finite numbers"),
+        (Query("video", "x"), "knows nothing of 'video'"),
+    ],
+)
+def test_queries_that_cannot_be_asked_are_named(searcher, query, message):
+    with pytest.raises(FusemixError, match=message):
+        searcher.embed([query])
+
+
+# The command
+
+
+def test_the_command_prints_a_table(tiny, pictures, capsys):
+    hits = search.main(["one blue circle", "--index", str(pictures), "--k", "3", "--device", "cpu"])
+    said = capsys.readouterr().out
+    assert len(hits) == 3
+    for hit in hits:
+        assert hit.id in said
+        assert f"{hit.score:.3f}" in said
+    assert "text: one blue circle" in said
+    assert "36 items; query embedded in" in said
+
+
+def test_the_command_prints_json_and_nothing_else(tiny, pictures, capsys):
+    command = ["a red bar", "--image", str(tiny.files["image"][4]), "--audio", str(tiny.files["audio"][2])]
+    hits = search.main([*command, "--like", "pictures/07.png", "--index", str(pictures), "--json", "--device", "cpu"])
+    said = json.loads(capsys.readouterr().out)
+    assert [result["id"] for result in said["results"]] == [hit.id for hit in hits]
+    assert len(said["results"]) == 10
+    assert said["results"][0].keys() == {"position", "score", "id", "modality", "path", "captions"}
+    assert said["took_ms"].keys() == {"encode", "search"}
