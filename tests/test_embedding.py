@@ -15,7 +15,7 @@ from tiny_run import TinyRun, make_run
 from fusemix.build.embedding import Embedder, rounded
 from fusemix.commands import train
 from fusemix.errors import EncoderError, RunError
-from fusemix.fusion.runs import read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import read_checkpoint, trained_model
 from fusemix.interfaces import Waveform
 from fusemix.latents.manifest import read_manifest
 from fusemix.latents.sets import LatentSet, Side

@@ -224,16 +224,20 @@ def test_folds_are_measured_one_by_one(world, tmp_path):
 # Several processes
 
 
-def run_script(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "eval_retrieval.py", *arguments]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+def run_script(*arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    command = [sys.executable, *launcher, "eval_retrieval.py", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-def test_two_processes_give_the_report_of_one(world, tmp_path):
+@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["script", "torchrun"])
+def test_two_processes_give_the_report_of_one(world, tmp_path, launcher):
     """More items than one process ranks or embeds at a time, and no multiple of that."""
     large = write_latents(tmp_path / "large", 1_101, 7, captions=8, lost=1)
     beside = [f"bank={world.sets / 'validation'}"]
-    done = run_script(*settings(world, tmp_path / "two", *beside, "devices=2", test=large))
+    done = run_script(*settings(world, tmp_path / "two", *beside, "devices=2", test=large), launcher=launcher)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Retrieval on ") == 1, "one process speaks"
     one = evaluated(world, tmp_path / "one", *beside, test=large)

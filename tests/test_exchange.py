@@ -101,7 +101,7 @@ def run(make_set, tmp_path):
 
 
 def test_a_run_is_exported_as_its_adapters_embeddings(run, tmp_path):
-    from fusemix.fusion.runs import read_checkpoint, trained_model
+    from fusemix.fusion.checkpoints import read_checkpoint, trained_model
 
     latent_set = LatentSet(tmp_path / "train", BOTH)
     export_embeddings.main([f"latents={tmp_path / 'train'}", f"run={run}", f"out={tmp_path / 'out'}"])

@@ -17,7 +17,7 @@ from tiny_run import TinyRun, make_run
 import fusemix
 from fusemix.build import indexing
 from fusemix.build.searching import Query, Searcher, summed
-from fusemix.commands import index, search
+from fusemix.commands import export, index, search
 from fusemix.errors import ConfigError, DatasetError, EncoderError, FusemixError, IndexFolderError, QueryError, RunError
 from fusemix.search.folder import Index
 
@@ -199,6 +199,13 @@ def test_an_index_is_never_mixed_with_another_model(tiny, pictures, tmp_path, ma
 
 def content_of(run: Path):
     return (run / "checkpoints" / "best.ckpt").read_bytes()
+
+
+def test_an_index_made_with_a_run_is_searched_with_its_export(tiny, pictures, searcher, tmp_path):
+    export.main(["--model", str(tiny.run), "--out", str(tmp_path / "exported")])
+    exported = Searcher(pictures, model=tmp_path / "exported", device="cpu")
+    query = [Query("text", "one blue circle")]
+    assert exported.search(exported.embed(query), 5) == searcher.search(searcher.embed(query), 5)
 
 
 def test_a_model_that_is_gone_is_named_and_may_be_given(tiny, pictures, tmp_path):

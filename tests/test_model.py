@@ -1,6 +1,8 @@
 """`fusemix.load`, `encode`, `similarity`: the road that everybody takes."""
 
 import io
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -104,6 +106,14 @@ def test_a_long_list_shows_progress_and_a_short_one_is_silent(model, monkeypatch
 def test_mistakes_are_named(model, given, error, message):
     with pytest.raises(error, match=message):
         model.encode(**given)
+
+
+def test_using_a_model_does_not_import_what_training_needs():
+    """Lightning alone takes several seconds."""
+    script = "import sys; import fusemix.commands.search, fusemix.build.model; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"lightning", "matplotlib", "transformers", "datasets", "faiss"} & set(loaded)
 
 
 def test_what_a_model_is_can_be_read(tiny, model):

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Int64
 
 from fusemix.build.baselines import baseline_embeddings, baseline_sets
-from fusemix.build.evaluate import Evaluation, embed, fitting_set, require_other_items
+from fusemix.build.evaluate import Evaluation, embed, require_other_items
+from fusemix.build.fitting import fitting_set
 from fusemix.errors import ConfigError
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import gallery_of

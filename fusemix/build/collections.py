@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from fusemix.build.evaluate import fitting_set
-from fusemix.build.showing import LABELS
+from fusemix.build.fitting import fitting_set
 from fusemix.build.trained import Trained
 from fusemix.datasets import DATASETS
 from fusemix.datasets.folder import files_of, items_of
 from fusemix.encoders.decoding import decode
 from fusemix.errors import ConfigError, DatasetError
 from fusemix.interfaces import Content, Items, Rejected
+from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import SET, LatentSet, Side
 from fusemix.search.items import SCHEMA
 

@@ -3,7 +3,7 @@
 Place in the flow: EvalConfig + a trained run -> LatentSet, embeddings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusemix.build.training_data import require_same_encoders
+from fusemix.build.fitting import fitting_set
 from fusemix.config import EvalConfig
 from fusemix.errors import ConfigError, RunError
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint
 from fusemix.latents.galleries import Gallery, gallery_of
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.parallel import added_up
@@ -98,19 +98,6 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
 
 def _smallest(folds: Sequence[Fold]) -> int:
     return min(len(side) for fold in folds for side in (fold.left, fold.right))
-
-
-def fitting_set(folder: Path, record: Mapping[str, Any]) -> LatentSet:
-    """A latent set that was made by the encoders that a model was trained with.
-
-    Raises:
-        ConfigError: the model knows nothing of a modality.
-        RunError: it was made by others.
-    """
-    latent_set = LatentSet(folder, record["config"]["encoders"])
-    for side in latent_set.sides:
-        require_same_encoders(str(folder), side.modality, record["encoders"][side.modality], side)
-    return latent_set
 
 
 def share_of(fabric: Fabric) -> Share:

@@ -31,7 +31,7 @@ from fusemix.build.travel.sources import copy, require_same, travelling
 from fusemix.config import ModelExportConfig, PartConfig
 from fusemix.errors import RunError
 from fusemix.files import write_text
-from fusemix.fusion.runs import read_checkpoint
+from fusemix.fusion.checkpoints import read_checkpoint
 from fusemix.retrieval.reports.reading import Report
 
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from fusemix.build.evaluate import embed, fitting_set
+from fusemix.build.evaluate import embed
+from fusemix.build.fitting import fitting_set
 from fusemix.config import ExportConfig
 from fusemix.environment import resolve_device
 from fusemix.files import sha256_of_file
-from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.embeddings_folder import EmbeddingsWriter, metadata_table
 from fusemix.latents.sets import LatentSet, Side
 

@@ -140,7 +140,7 @@ class Model:
         return found[0] if is_one else found
 
     def similarity(
-        self, a: Float[np.ndarray, "*left dim"], b: Float[np.ndarray, "*right dim"]
+        self, a: Float[np.ndarray, "*left _dim"], b: Float[np.ndarray, "*right _dim"]
     ) -> Float32[np.ndarray, "left right"]:
         """Cosines between embeddings, from -1 to 1.
 

@@ -13,6 +13,7 @@ from fusemix.datasets import DATASETS
 from fusemix.encoders.decoding import decode
 from fusemix.interfaces import Content, Items
 from fusemix.latents.galleries import Gallery
+from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.retrieval.reports.page.choice import chosen_queries
 from fusemix.retrieval.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
@@ -22,8 +23,6 @@ SHOWN = 5
 """Gallery items a query."""
 MOST_SCORES = 20_000
 MOST_POINTS = 300
-LABELS = ("caption", "title", "name")
-"""Columns of an item table that say what an item is."""
 
 
 def directions_shown(

@@ -6,6 +6,9 @@ Place in the flow: config of caching -> manifest -> run folder or exported model
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+SOURCES = "encoders.json"
+"""In a run folder: what builds the encoders again."""
+
 Source = Mapping[str, Any]
 """`name` and `options` of an encoder, as under `encoders` in the config of caching."""
 

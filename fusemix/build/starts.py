@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusemix.build.training_data import require_same_encoders, sides_by_modality
+from fusemix.build.fitting import require_same_encoders
+from fusemix.build.training_data import sides_by_modality
 from fusemix.config import ClosedFormConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters.affine import StartsLinear
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint
 from fusemix.interfaces import LatentBatch, Scorer
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import Side

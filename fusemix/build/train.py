@@ -21,19 +21,16 @@ from fusemix.environment import multiplies_bfloat16
 from fusemix.errors import ConfigError
 from fusemix.files import sha256_of_file
 from fusemix.fusion.callbacks import RunProgress, checkpoints, early_stopping
+from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS, Augmentation
 from fusemix.fusion.module import FusionModule, Pairing, Structure
-from fusemix.fusion.runs import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.schedule import Schedule
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
 from fusemix.retrieval.metrics import flat, measure, with_sums
-
-SOURCES = "encoders.json"
-"""In a run folder: what builds the encoders again."""
 
 NOT_IDENTITY = (
     "out",

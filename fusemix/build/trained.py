@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.build.sources import NamedSource, Source
-from fusemix.build.train import SOURCES
+from fusemix.build.sources import SOURCES, NamedSource, Source
 from fusemix.build.travel.folder import CONFIG, is_export, read_export
 from fusemix.errors import RunError
 from fusemix.files import read_json
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
 
 __all__ = ["NamedSource", "Source", "Trained", "open_trained"]
 

@@ -4,11 +4,10 @@ Place in the flow: TrainConfig -> Source(s) -> LatentData.
 """
 
 from pathlib import Path
-from typing import Any
 
+from fusemix.build.fitting import require_same_encoders
 from fusemix.config import SetConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
-from fusemix.files import differences
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.sources import Source
@@ -75,24 +74,3 @@ def require_divisible(batch_size: int, num_processes: int) -> None:
             f"optim.batch_size={batch_size:,} pairs cannot be shared by {num_processes} devices. "
             f"Set it to a multiple of {num_processes}, such as {nearest:,}."
         )
-
-
-def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None) -> None:
-    """Refuse latents that other encoders made; other versions of packages are no reason to.
-
-    Raises:
-        RunError: they differ, field by field.
-    """
-    found = side.fingerprints if side else []
-    lines = differences(_named(found), _named(wanted)) if found else [f"there is no {modality}"]
-    lines = [line for line in lines if ".packages." not in line]
-    if lines:
-        text = "\n  ".join(lines)
-        raise RunError(
-            f"{where}: its {modality} latents were not made like those that the model is trained on:\n  {text}\n"
-            "Cache the set again with the encoders of the training set."
-        )
-
-
-def _named(fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
-    return {f"encoder {number}": fingerprint for number, fingerprint in enumerate(fingerprints, start=1)}

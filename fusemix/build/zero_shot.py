@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fusemix.build.evaluate import about_run, embed, fitting_set, require_same_width, unit_latents
+from fusemix.build.evaluate import about_run, embed, require_same_width, unit_latents
+from fusemix.build.fitting import fitting_set
 from fusemix.config import ZeroShotConfig
 from fusemix.errors import LatentStoreError
-from fusemix.fusion.runs import CHECKPOINTS, about, read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.sets import LatentSet, Side
 
 Embed = Callable[[Side, Int64[np.ndarray, " rows"]], Float[Tensor, "rows dim"]]

@@ -19,9 +19,9 @@ from fusemix.build.showing import directions_shown, num_out_of_reach, sampled_po
 from fusemix.config import EvalConfig, load_config
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_jsonl, write_text
+from fusemix.fusion.checkpoints import trained_model
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import trained_model
-from fusemix.parallel import fabric_for, failing_together, started_by_others
+from fusemix.parallel import fabric_for, failing_together, first_alone, started_by_others
 from fusemix.progress import console, counting
 from fusemix.retrieval.evaluation import Embeddings, measure_folds, search_folds
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> Path:
     config = load_config(EvalConfig, argv)
     fabric = fabric_for(config.accelerator, config.devices, config.num_nodes)
     console.quiet = not fabric.is_global_zero
-    with failing_together(fabric):
+    with failing_together(fabric), first_alone(fabric):
         evaluation = build.evaluation_of(config)
         beside.check(evaluation)
     if not started_by_others(fabric):

@@ -69,13 +69,11 @@ def answer(hits: Sequence[Hit], took: dict[str, float]) -> dict[str, Any]:
 def table(hits: Sequence[Hit], title: str) -> Table:
     """What was found, for a terminal."""
     drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("#", "score"):
-        drawn.add_column(name, justify="right", no_wrap=True)
-    drawn.add_column("", no_wrap=True)
+    for name in ("#", "score", ""):
+        drawn.add_column(name, justify="left" if name == "" else "right", no_wrap=True)
     drawn.add_column("item", overflow="fold")
-    drawn.add_column("caption", overflow="ellipsis", no_wrap=True)
     best = max((hit.score for hit in hits), default=1.0)
     for number, hit in enumerate(hits, start=1):
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
-        drawn.add_row(str(number), f"{hit.score:.3f}", bar, hit.id, hit.captions[0] if hit.captions else "")
+        drawn.add_row(str(number), f"{hit.score:.3f}", bar, "\n".join([hit.id, *hit.captions[:1]]))
     return drawn

@@ -16,13 +16,15 @@ import yaml
 
 from fusemix.build import starts
 from fusemix.build import train as build
+from fusemix.build.sources import SOURCES
 from fusemix.build.training_data import latent_data, require_divisible
 from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text
 from fusemix.fusion.callbacks import MONITOR, best_score
+from fusemix.fusion.checkpoints import CHECKPOINTS
 from fusemix.fusion.module import FusionModule
-from fusemix.fusion.runs import CHECKPOINTS, continue_metrics, discard, state_of_run
+from fusemix.fusion.runs import continue_metrics, discard, state_of_run
 from fusemix.latents.loader import LatentData
 from fusemix.progress import console
 
@@ -98,7 +100,7 @@ def _write_about(out: Path, config: TrainConfig, data: LatentData, trainer: L.Tr
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
     write_json(out / "environment.json", describe_environment(str(trainer.strategy.root_device)))
-    write_json(out / build.SOURCES, build.encoder_sources(data))
+    write_json(out / SOURCES, build.encoder_sources(data))
 
 
 def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_processes: int) -> None:

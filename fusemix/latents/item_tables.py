@@ -17,6 +17,8 @@ from fusemix.files import write_atomic
 
 NOT_IDENTITY = {"path"}
 """Columns that may change without the item being another one: files can be moved."""
+LABELS = ("caption", "title", "name")
+"""Columns that say what an item is, for people."""
 TEXT = pa.large_string()
 ROWS_AT_ONCE = 65_536
 ROWS_IN_GROUP = 2 * ROWS_AT_ONCE

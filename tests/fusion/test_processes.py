@@ -11,7 +11,7 @@ from sharing import NAMES, ten_steps, work
 
 from fusemix.commands import train
 from fusemix.errors import ConfigError
-from fusemix.fusion.runs import read_checkpoint
+from fusemix.fusion.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 

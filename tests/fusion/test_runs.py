@@ -11,7 +11,7 @@ from training import arguments, recalls, weights
 
 from fusemix.commands import train
 from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.runs import about, read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 
 ROOT = Path(__file__).parents[2]
 

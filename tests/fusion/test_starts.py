@@ -11,7 +11,7 @@ from fusemix.build.starts import climbed
 from fusemix.commands import eval_retrieval, train
 from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.runs import about, read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 from fusemix.latents.sets import LatentSet
 
 LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epochs": 2}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from fusemix.fusion.runs import read_checkpoint
+from fusemix.fusion.checkpoints import read_checkpoint
 
 
 def arguments(make_set, out: Path, **changes: object) -> list[str]:

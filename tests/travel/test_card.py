@@ -16,7 +16,7 @@ from fusemix.build.travel.licences import UNKNOWN, distribution_of, licence_of_f
 from fusemix.build.travel.sources import travelling
 from fusemix.commands import export
 from fusemix.errors import RunError
-from fusemix.fusion.runs import about, read_checkpoint
+from fusemix.fusion.checkpoints import about, read_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

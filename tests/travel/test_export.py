@@ -15,7 +15,7 @@ from fusemix.build.trained import open_trained
 from fusemix.build.travel.folder import replacing
 from fusemix.commands import export
 from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.runs import read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import read_checkpoint, trained_model
 
 COLOUR = """
 import torch

@@ -17,9 +17,9 @@ from fusemix.build.sources import NamedSource, runs_other_code
 from fusemix.errors import RunError
 from fusemix.files import read_json, sha256_of_file, write_atomic, write_json
 from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
+from fusemix.fusion.checkpoints import model_of
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import VERSION as RECORD_VERSION
-from fusemix.fusion.runs import model_of
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"
 FORMAT, VERSION = "fusemix.model", 1
