@@ -142,8 +142,8 @@ def main() -> None:
         f"{given.queries} queries, one at a time, with their items: median {np.median(milliseconds):.1f} ms, "
         f"99th percentile {np.percentile(milliseconds, 99):.1f} ms; an id is found in {1000 * found['id_sec']:.0f} ms",
         f"found of the exact first ten: {np.mean(shares):.1%}",
-        f"memory of the searching process: peak {found['peak']:,.0f} MB; at the end {found['RssAnon']:,.0f} MB its own, "
-        f"{found['RssFile']:,.0f} MB mapped from files",
+        f"memory of the searching process: peak {found['peak']:,.0f} MB; at the end {found['RssAnon']:,.0f} MB of "
+        f"its own, {found['RssFile']:,.0f} MB mapped from files",
     ):
         console.print(line)
     return None

@@ -176,8 +176,8 @@ class FusemixModel(AbsEncoder):
         if len(here) != 1:
             found = " with ".join(here) or "of no modality that the task names"
             raise RunError(
-                f"{task_metadata.name}: an item of it is {found}, and {self.embedder.trained.folder} embeds items of one modality "
-                f"each: {known}. Choose tasks such as t2i or a2t."
+                f"{task_metadata.name}: an item of it is {found}, and {self.embedder.trained.folder} embeds items of "
+                f"one modality each: {known}. Choose tasks such as t2i or a2t."
             )
         return here[0]
 

@@ -69,14 +69,14 @@ def build(path: Path, vectors: Float32[np.ndarray, "items dim"], sample: Float32
     kind = kind_for(len(vectors))
     index: Any = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     if kind != "Flat":
-        clustering = faiss.downcast_index(index.base_index).cp
+        clustering: Any = faiss.downcast_index(index.base_index).cp  # pyright: ignore[reportAttributeAccessIssue]
         clustering.max_points_per_centroid, clustering.min_points_per_centroid = TRAINED_ON, 1
         clustering.niter = ITERATIONS
         index.train(vectors)
     index.add(vectors)
     chosen = (0, 0, 1.0) if kind == "Flat" else _chosen(index, vectors, sample)
     with write_atomic(path) as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # pyright: ignore[reportAttributeAccessIssue]
     return Built(kind, *chosen)
 
 

@@ -1,0 +1,47 @@
+"""Serve a page, and an interface for programs, that search an index.
+
+    fusemix serve --index FOLDER [--port 7860] [--host 127.0.0.1]
+
+Reads an index and the model that made it; writes nothing. Ends with Ctrl-C.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Sequence
+
+from fusemix.config import ServeConfig, load_config
+from fusemix.progress import console
+from fusemix.web import server
+from fusemix.web.limits import LOCAL, hosts_of
+
+
+def main(argv: Sequence[str]) -> None:
+    """Load everything, say where, and serve until interrupted."""
+    config = load_config(ServeConfig, argv)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    # OpenMP's threads spin while they wait for one another. Where clients or other programs want the cores, a query
+    # then takes 800 ms instead of 20. Read when torch is first imported, which is below.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with server.bound(config.host, config.port) as listening:
+        _serve(config, listening)
+
+
+def _serve(config: ServeConfig, listening: socket.socket) -> None:
+    from fusemix.build.searching import Query, Searcher
+    from fusemix.web.app import create_app
+    from fusemix.web.batching import Batcher
+    from fusemix.web.page import counted
+
+    searcher = Searcher(config.index, config.model, config.device)
+    searcher.load()
+    if "text" in searcher.modalities:
+        searcher.embed([Query("text", "a first query takes longer than the next")])
+    with Batcher(searcher) as batcher:
+        app = create_app(batcher, max_upload_mb=config.max_upload_mb, hosts=hosts_of(config.host))
+        console.print(
+            f"searching {counted(searcher.index.counts)} of {config.index}, by {', '.join(searcher.modalities)}"
+        )
+        if config.host not in LOCAL:
+            console.print("anybody who reaches this machine can search it and see its items; there is no password")
+        server.run(app, listening, lambda: console.print(f"{server.address(listening)}  (Ctrl-C stops it)"))

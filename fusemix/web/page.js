@@ -1,0 +1,252 @@
+// The page: its address says what is searched; everything else follows from it.
+"use strict";
+import { ask, fromAddress, kindOf, more, problemWith, toAddress } from "./query.js";
+import * as larger from "./larger.js";
+import * as results from "./results.js";
+
+const byId = (id) => document.getElementById(id);
+const { make } = results;
+const settings = JSON.parse(byId("settings").textContent);
+const samples = JSON.parse(byId("samples").textContent);
+const words = byId("words");
+const title = document.title;
+const counted = (number) => number.toLocaleString("en");
+
+const ANSWERS_KEPT = 30;
+const answers = new Map(); // address -> answer, so that going back takes no time
+const dropped = new Map(); // embedding -> {name, url} of what was dropped in this tab
+const known = new Map(); // id -> what a result said of an item
+let shownParts = null; // whose results are on the page, as text
+let running = new AbortController();
+
+// --- from the address to the page
+
+// What was asked before is not waited for any more.
+function begin() {
+  running.abort();
+  running = new AbortController();
+  byId("results").removeAttribute("aria-busy");
+}
+
+async function render({ focus = false } = {}) {
+  const { parts, k } = fromAddress(location.search);
+  begin();
+  const texts = parts.filter((part) => part.kind === "text");
+  words.value = texts.at(-1)?.text ?? "";
+  showChips(parts.filter((part) => part !== texts.at(-1)));
+  problem("");
+  byId("start").hidden = parts.length > 0;
+  document.title = parts.length ? `${parts.map(label).join(" + ")} · ${title}` : title;
+  if (!parts.length) return showStart();
+  try {
+    const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], k, running.signal)));
+    keep(location.search, answer);
+    showAnswer(answer, parts, k, focus);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    shownParts = null;
+    results.show([]);
+    byId("more").hidden = true;
+    problem(error.message);
+  }
+}
+
+function showStart() {
+  byId("status").textContent = "";
+  byId("more").hidden = true;
+  shownParts = null;
+  results.show(samples);
+}
+
+function showAnswer(answer, parts, k, focus) {
+  for (const hit of [...answer.results, ...answer.query.parts]) if (hit.media) known.set(hit.id ?? hit.like, hit);
+  showChips(chips());
+  const same = shownParts === toAddress(parts);
+  const before = byId("results").children.length;
+  results.show(answer.results, { keep: same && before < answer.results.length });
+  shownParts = toAddress(parts);
+  const most = Math.min(settings.num_items, settings.limits.k);
+  byId("more").hidden = answer.results.length < k || answer.results.length >= most;
+  byId("status").replaceChildren(...told(answer));
+  if (focus && document.activeElement !== words) results.focusOn(same ? before : 0); // who went to type meanwhile stays
+}
+
+function told({ results: found, took_ms: took }) {
+  const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
+  return [`${counted(found.length)} of ${counted(settings.num_items)} in ${milliseconds(took.total)}`, detail];
+}
+
+// Says that it searches, where that takes longer than a moment.
+async function patiently(promise) {
+  const mine = running;
+  byId("results").setAttribute("aria-busy", "true");
+  const timer = setTimeout(() => (byId("status").textContent = "Searching …"), 150);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    if (running === mine) byId("results").removeAttribute("aria-busy");
+  }
+}
+
+function keep(address, answer) {
+  answers.delete(address);
+  answers.set(address, answer);
+  if (answers.size > ANSWERS_KEPT) answers.delete(answers.keys().next().value);
+}
+
+function problem(message) {
+  byId("problem").textContent = message;
+  byId("problem").hidden = !message;
+  if (message) byId("status").textContent = "";
+}
+
+// --- chips: everything in the query but the words in the field
+
+const NAMES = { image: "a picture", audio: "a sound", embedding: "an embedding" };
+
+function label(part) {
+  if (part.kind === "text") return part.text;
+  if (part.kind === "like") return `like ${known.has(part.like) ? results.nameOf(known.get(part.like)) : part.like}`;
+  return dropped.get(part.embedding)?.name ?? NAMES[part.kind] ?? NAMES.embedding;
+}
+
+const chips = () => [...byId("chips").children].map((chip) => JSON.parse(chip.dataset.part));
+
+function showChips(parts) {
+  byId("chips").hidden = !parts.length;
+  byId("chips").replaceChildren(...parts.map(chip));
+}
+
+function chip(part) {
+  const about = part.kind === "like" ? known.get(part.like) : part.kind === "image" ? dropped.get(part.embedding) : undefined;
+  const picture = about?.url ?? (about?.modality === "image" ? about.media : null);
+  const remove = make("button", { type: "button", "aria-label": `Remove ${label(part)}`, title: "Remove" }, "×");
+  const made = make("li", { class: `of-${part.kind}`, "data-part": JSON.stringify(part) });
+  if (picture) made.append(make("img", { src: picture, alt: "", width: 36, height: 36 }));
+  made.append(make("span", { dir: "auto" }, label(part)), remove);
+  remove.addEventListener("click", () => {
+    made.remove();
+    go(asked());
+    words.focus();
+  });
+  return made;
+}
+
+// What the form says now.
+const asked = () => [...chips(), ...(words.value.trim() ? [{ kind: "text", text: words.value.trim() }] : [])];
+
+// --- from a person to the address
+
+function go(parts, { focus = false } = {}) {
+  const address = toAddress(parts);
+  if (address !== location.pathname + location.search) history.pushState(null, "", address);
+  scrollTo(0, 0);
+  render({ focus });
+}
+
+const likeThis = (hit) => {
+  known.set(hit.id, hit);
+  return { kind: "like", like: hit.id };
+};
+const inResults = () => byId("results").contains(document.activeElement);
+
+results.onWanted({
+  like: (hit) => go([likeThis(hit)], { focus: true }),
+  also: (hit) => go([...asked(), likeThis(hit)], { focus: inResults() }),
+  look: larger.look,
+  up: () => words.focus(),
+});
+larger.onWanted({
+  like: (hit) => go([likeThis(hit)], { focus: true }),
+  also: (hit) => go([...asked(), likeThis(hit)]),
+  closed: (place) => results.focusOn(place),
+});
+
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  go(asked());
+});
+byId("home").addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go([]);
+  words.focus();
+});
+byId("start").addEventListener("click", (event) => {
+  const example = event.target.closest("a");
+  if (!example || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go([{ kind: "text", text: example.textContent }]);
+});
+byId("more").addEventListener("click", () => {
+  const { parts, k } = fromAddress(location.search);
+  history.replaceState(null, "", toAddress(parts, more(k, settings.limits.k)));
+  render({ focus: true });
+});
+addEventListener("popstate", () => render());
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("larger").open) return;
+  if (event.key === "/" && event.target !== words) words.select();
+  else if (event.key === "ArrowDown" && event.target === words) results.focusOn(0);
+  else return;
+  event.preventDefault();
+});
+
+// --- pictures and sounds that are dropped, pasted or chosen
+
+async function send(files, { add }) {
+  const wrong = files.map((file) => problemWith(file, settings)).find(Boolean);
+  if (wrong || !files.length) return problem(wrong ?? "");
+  const parts = add ? asked() : [];
+  begin();
+  problem("");
+  try {
+    const answer = await patiently(ask(parts, files, fromAddress("").k, running.signal));
+    answer.query.parts.slice(parts.length).forEach(({ embedding }, place) => {
+      const file = files[place];
+      dropped.set(embedding, { name: file.name, url: kindOf(file) === "image" ? URL.createObjectURL(file) : null });
+    });
+    const { parts: sent } = fromAddress(answer.query.link.slice(1));
+    const address = toAddress(sent);
+    keep(address.slice(1), answer);
+    go(sent);
+  } catch (error) {
+    if (error.name !== "AbortError") problem(error.message);
+  }
+}
+
+const drop = byId("drop");
+const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+
+addEventListener("dragover", (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  drop.hidden = false;
+  drop.querySelector("[data-mode=add]").hidden = !asked().length;
+  const mode = event.target.closest?.("[data-mode]");
+  for (const area of drop.children) area.classList.toggle("over", area === mode);
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.hidden = true;
+});
+addEventListener("drop", (event) => {
+  drop.hidden = true;
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  send([...event.dataTransfer.files], { add: event.target.closest?.("[data-mode]")?.dataset.mode === "add" });
+});
+addEventListener("paste", (event) => {
+  if (!event.clipboardData?.files.length) return;
+  event.preventDefault();
+  send([...event.clipboardData.files], { add: true });
+});
+byId("choose")?.addEventListener("click", () => byId("file").click());
+byId("file")?.addEventListener("change", () => {
+  send([...byId("file").files], { add: true });
+  byId("file").value = "";
+});
+
+for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;
+render();

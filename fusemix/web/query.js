@@ -1,0 +1,77 @@
+// A query as parts that are added up, its address, and what the server is asked.
+// A part has `kind` and a value: {kind: "text", text}, {kind: "like", like}, {kind: "image", embedding}.
+"use strict";
+
+export const FIRST = 40; // results at first
+const STEP = 3; // times as many with each "Show more"
+
+export function fromAddress(search) {
+  const parts = [];
+  const given = new URLSearchParams(search);
+  for (const [name, value] of given) {
+    if (name === "q" && value.trim()) parts.push({ kind: "text", text: value });
+    if (name === "like") parts.push({ kind: "like", like: value });
+    if (name === "e") {
+      const [, kind, embedding] = value.match(/^(?:(\w+)\.)?(.*)$/s);
+      parts.push({ kind: kind ?? "embedding", embedding });
+    }
+  }
+  const k = Number(given.get("k"));
+  return { parts, k: Number.isInteger(k) && k >= 1 ? k : FIRST };
+}
+
+export function toAddress(parts, k = FIRST) {
+  const pairs = new URLSearchParams();
+  for (const part of parts) {
+    if (part.embedding !== undefined) pairs.append("e", `${part.kind}.${part.embedding}`);
+    else pairs.append(part.kind === "like" ? "like" : "q", part[part.kind]);
+  }
+  if (k !== FIRST) pairs.append("k", k);
+  return pairs.size ? `/?${pairs}` : "/";
+}
+
+export const more = (k, most) => Math.min(k * STEP, most);
+
+// Throws an Error whose message is for people.
+export async function ask(parts, files, k, signal) {
+  const queries = parts.map(({ kind, ...part }) =>
+    part.embedding !== undefined ? { embedding: part.embedding } : { [kind]: part[kind] });
+  for (const file of files) queries.push({ [kindOf(file)]: await base64(file) });
+  let response;
+  try {
+    response = await fetch("/api/search", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ queries, k }),
+      signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}.` }));
+  if (!response.ok) throw new Error(sentence(answer.error));
+  return answer;
+}
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+
+export const kindOf = (file) => file.type.split("/")[0];
+
+// What can be said of a file before it is sent; empty where nothing is wrong.
+export function problemWith(file, { modalities, limits }) {
+  const kinds = { image: "a picture", audio: "a sound" };
+  const known = Object.keys(kinds).filter((kind) => modalities.includes(kind));
+  if (!known.includes(kindOf(file))) return `${file.name} is not ${known.map((kind) => kinds[kind]).join(" or ")}.`;
+  const size = file.size / 1e6;
+  return size > limits.upload_mb ? `${file.name} has ${size.toFixed(1)} MB; ${limits.upload_mb} MB are the most.` : "";
+}
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.addEventListener("error", () => reject(new Error(`${file.name} cannot be read.`)));
+    reader.readAsDataURL(file);
+  });
+}

@@ -1,0 +1,209 @@
+"""What may be asked, and how a request becomes queries.
+
+Place in the flow: body of POST /api/search -> SearchRequest -> queries for the Searcher; or one sentence that says what
+is wrong. Pictures and sounds are decoded here, so a query never holds a file name.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fusemix.build.searching import EMBEDDING, LIKE, Query
+from fusemix.encoders.decoding import clean_text
+from fusemix.registry import nearest
+from fusemix.web.answers import Refusal
+from fusemix.web.uploads import MOST_MEGAPIXELS, MOST_MINUTES, PICTURES, SOUNDS, read_picture, read_sound
+
+MOST_CHARACTERS = 2_000
+MOST_QUERIES = 16
+MOST_RESULTS = 1_000
+DEFAULT_RESULTS = 20
+KINDS = ("text", "image", "audio", LIKE, EMBEDDING)
+
+
+class Part(BaseModel):
+    """One query: exactly one of the fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    text: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = Field(None, description="words to search by")
+    image: str | None = Field(None, description=f"a picture file ({', '.join(PICTURES)}), base64")
+    audio: str | None = Field(None, description=f"a sound file ({', '.join(SOUNDS)}), base64")
+    like: str | None = Field(None, description="id of an item of the index")
+    embedding: str | list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
+        None, description="a vector in the space of the index: numbers, or little-endian float16 as base64url"
+    )
+
+    def given(self) -> list[str]:
+        """Names of the fields that are there."""
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
+
+
+class SearchRequest(Part):
+    """One query, or several in `queries`, which are added up."""
+
+    queries: list[Part] | None = Field(None, min_length=1, max_length=MOST_QUERIES, description="several, added up")
+    k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many items to list")
+
+    def parts(self) -> list[Part]:
+        """The queries, each with one field.
+
+        Raises:
+            Refusal: 422, there is none, or one has several fields.
+        """
+        if self.queries is not None and self.given():
+            raise Refusal(422, f"give either 'queries' or '{self.given()[0]}', not both")
+        parts: list[Part] = [self] if self.queries is None else self.queries
+        for place, part in enumerate(parts):
+            where = "" if part is self else f"queries[{place}]: "
+            if not part.given():
+                raise Refusal(422, f"{where}nothing to search for; give one of {', '.join(KINDS)}")
+            if len(part.given()) > 1:
+                raise Refusal(422, f"{where}give one of {' and '.join(part.given())}; several go into 'queries'")
+        return parts
+
+
+RULES = {
+    "text": f"must be a string of Unicode text, of at most {MOST_CHARACTERS:,} characters",
+    "image": "must be a picture file as a base64 string",
+    "audio": "must be a sound file as a base64 string",
+    "like": "must be the id of an item, as a string",
+    "embedding": "must be a list of finite numbers, or float16 values as a base64 string",
+    "queries": f"must be a list of 1 to {MOST_QUERIES} objects, each with one of {', '.join(KINDS)}",
+    "k": f"must be a whole number from 1 to {MOST_RESULTS:,}",
+}
+"""What each field must be, for people."""
+
+
+def parse(body: bytes) -> SearchRequest:
+    """Read the body of a request.
+
+    Raises:
+        Refusal: 400, it is no JSON; 422, it says something else than may be asked.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = f": {error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Refusal(400, f"the body is not valid JSON{reason}") from error
+    if not isinstance(data, dict):
+        raise Refusal(422, 'the body must be a JSON object such as {"text": "a dog", "k": 10}')
+    try:
+        return SearchRequest.model_validate(data)
+    except ValidationError as error:
+        raise Refusal(422, _sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, in words."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = first["loc"]
+    if first["type"] == "extra_forbidden":
+        name, known = str(where[-1])[:40], [*(RULES if len(where) == 1 else KINDS)]
+        return f"there is no field {name!r}.{nearest(name, known)} Known: {', '.join(known)}"
+    field = next(name for name in reversed(where) if name in RULES)
+    prefix = f"queries[{where[1]}]." if field != "queries" and where[0] == "queries" else ""
+    return f"{prefix}{field} {RULES[field]}"
+
+
+class Terms(NamedTuple):
+    """What the index and the server allow.
+
+    Attributes:
+        modalities: that the model embeds.
+        dim: width of its embeddings.
+        most_bytes: of one picture or sound.
+        find: id -> position in the index, or None.
+    """
+
+    modalities: tuple[str, ...]
+    dim: int
+    most_bytes: int
+    find: Callable[[str], int | None]
+
+
+def query_of(part: Part, terms: Terms) -> Query:
+    """The query that a part of a request asks; pictures and sounds are decoded.
+
+    Raises:
+        Refusal: 404, the id is not in the index; 413, a file is too large; 422, something cannot be read.
+    """
+    (kind,) = part.given()
+    content = getattr(part, kind)
+    if kind == LIKE:
+        item = content.encode("utf-8", "replace").decode()  # half a surrogate pair is in no id
+        if terms.find(item) is None:
+            raise Refusal(404, f"no item of the index has the id {item[:200]!r}")
+        return Query(kind, item)
+    if kind == EMBEDDING:
+        return Query(kind, _embedding(content, terms.dim))
+    if kind not in terms.modalities:
+        others = ", ".join([kind for kind in KINDS if kind in terms.modalities] + [LIKE, EMBEDDING])
+        raise Refusal(422, f"the model of this index knows no {kind}; ask by {others}")
+    if kind == "text":
+        return Query(kind, _text(content))
+    raw = _file(kind, content, terms.most_bytes)
+    return Query(kind, read_picture(raw) if kind == "image" else read_sound(raw))
+
+
+def _text(given: str) -> str:
+    try:
+        return clean_text(given)
+    except ValueError as error:
+        raise Refusal(422, "the text is empty") from error
+
+
+def _file(kind: str, given: str, most_bytes: int) -> bytes:
+    raw = _bytes(kind, given)
+    if len(raw) > most_bytes:
+        raise Refusal(413, f"the {kind} file has {len(raw) / 1e6:,.1f} MB; {most_bytes / 1e6:,.0f} MB are the most")
+    return raw
+
+
+def _bytes(field: str, given: str) -> bytes:
+    """Out of base64, in the usual alphabet or that of addresses; line breaks and padding do not matter."""
+    try:
+        plain = given.encode("ascii").translate(bytes.maketrans(b"-_", b"+/"), b"\r\n").rstrip(b"=")
+        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise Refusal(422, f"{field} is not valid base64") from error
+
+
+def _embedding(given: str | list[float], dim: int) -> Float32[np.ndarray, " dim"]:
+    if isinstance(given, str):
+        raw = _bytes(EMBEDDING, given)
+        vector = np.frombuffer(raw, "<f2") if len(raw) == 2 * dim else np.zeros(len(raw) // 2)
+    else:
+        vector = np.array(given)
+    with np.errstate(over="ignore"):
+        vector = vector.astype(np.float32)
+        length = np.linalg.norm(vector)
+    if vector.shape != (dim,) or not 0 < length < np.inf:
+        raise Refusal(422, f"the embedding must be {dim} finite numbers, not all nought; these are {len(vector):,}")
+    return vector
+
+
+def encoded(vector: Float32[np.ndarray, " dim"]) -> str:
+    """A unit vector in half precision, as base64url: what `embedding` takes and a link holds."""
+    return base64.urlsafe_b64encode(vector.astype("<f2").tobytes()).decode().rstrip("=")
+
+
+def limits(most_bytes: int) -> dict[str, int]:
+    """What may be asked, as plain data.
+
+    Args:
+        most_bytes: of one picture or sound.
+    """
+    return {
+        "characters": MOST_CHARACTERS,
+        "queries": MOST_QUERIES,
+        "k": MOST_RESULTS,
+        "upload_mb": most_bytes // 1_000_000,
+        "megapixels": MOST_MEGAPIXELS,
+        "minutes": MOST_MINUTES,
+    }

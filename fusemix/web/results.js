@@ -1,0 +1,170 @@
+// The results as a grid: cards, moving among them by arrow keys, and one sound that plays.
+"use strict";
+import { toAddress } from "./query.js";
+
+const list = document.getElementById("results");
+const player = new Audio();
+let hits = [];
+let playing = null; // the card whose sound plays
+let wanted = {}; // what a person may want of a hit: like, also, look
+
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+export const nameOf = (hit) => hit.captions[0] ?? hit.path ?? hit.id;
+
+export function onWanted(does) {
+  wanted = does;
+}
+
+// `keep` leaves the cards that are there already and adds the others.
+export function show(found, { keep = false } = {}) {
+  const there = keep ? list.children.length : 0;
+  if (!there) {
+    stop();
+    list.replaceChildren();
+  }
+  hits = found;
+  list.append(...hits.slice(there).map((hit, place) => card(hit, there + place)));
+  if (!there) moveTo(0);
+}
+
+export function focusOn(place) {
+  moveTo(place);
+  list.children[place]?.querySelector(".seed").focus();
+}
+
+function card(hit, place) {
+  const seed = make("a", { class: "seed", href: toAddress([{ kind: "like", like: hit.id }]), draggable: "false", tabindex: "-1" });
+  seed.append(box(hit), make("span", { class: "words", dir: "auto" }, hit.modality === "text" ? hit.id : nameOf(hit)));
+  if (hit.score !== undefined) seed.append(make("span", { class: "score" }, make("b", {}, `${place + 1}`), ` ${hit.score.toFixed(3)}`));
+  seed.append(make("span", { class: "hidden" }, ". More like this"));
+  const item = make("li", { class: `hit of-${hit.modality}`, "data-place": place }, seed);
+  if (hit.modality === "audio") item.append(button("play", "Play", PLAY));
+  item.append(button("look", "Look closely", LOOK), button("also", "Add to the query", ADD));
+  return item;
+}
+
+const icon = (path) => `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
+const PLAY = icon("M8 5.5v13l10.5-6.5z") + icon("M8 6h3v12H8zM13.5 6h3v12h-3z");
+const LOOK = icon("M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7");
+const ADD = icon("M12 5v14M5 12h14");
+
+function button(name, label, drawing) {
+  const made = make("button", { type: "button", class: name, "aria-label": label, title: label, tabindex: "-1" });
+  made.innerHTML = drawing; // one of the drawings above
+  return made;
+}
+
+function box(hit) {
+  const made = make("span", { class: "box" });
+  if (hit.modality === "image") {
+    const picture = make("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+    picture.addEventListener("error", () => made.replaceChildren(gone(hit)));
+    picture.src = hit.media;
+    made.append(picture);
+  } else if (hit.modality === "audio") {
+    made.append(outline(hit));
+  } else {
+    made.append(make("span", { class: "text", dir: "auto" }, nameOf(hit)));
+  }
+  return made;
+}
+
+export function outline(hit) {
+  const made = make("span", { class: "outline" });
+  made.style.setProperty("--outline", `url("${hit.media}&size=outline")`);
+  return made;
+}
+
+export const GONE = "cannot be shown here any more";
+const gone = (hit) => make("span", { class: "gone" }, GONE, make("span", { class: "id" }, hit.id));
+
+// One card can be reached by Tab, with its buttons; arrow keys go to the others.
+function moveTo(place) {
+  for (const element of list.querySelectorAll("[tabindex='0']")) element.tabIndex = -1;
+  for (const element of list.children[place]?.querySelectorAll("a, button") ?? []) element.tabIndex = 0;
+}
+
+const placeOf = (element) => Number(element.closest(".hit").dataset.place);
+
+function columns() {
+  const tops = [...list.children].map((item) => item.offsetTop);
+  return tops.filter((top) => top === tops[0]).length;
+}
+
+const STEPS = {
+  ArrowLeft: () => -1,
+  ArrowRight: () => 1,
+  ArrowUp: () => -columns(),
+  ArrowDown: columns,
+  Home: () => -Infinity,
+  End: () => Infinity,
+};
+
+list.addEventListener("focusin", (event) => event.target.closest(".hit") && moveTo(placeOf(event.target)));
+
+list.addEventListener("keydown", (event) => {
+  if (!event.target.closest(".hit") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const place = placeOf(event.target);
+  const onSeed = event.target.matches(".seed");
+  if (event.key in STEPS) {
+    const next = place + STEPS[event.key]();
+    if (next < 0 && event.key === "ArrowUp") wanted.up();
+    else focusOn(Math.min(Math.max(next, 0), list.children.length - 1));
+  } else if (event.key === "o") wanted.look(hits, place);
+  else if (event.key === "+") wanted.also(hits[place]);
+  else if (event.key === " " && onSeed && hits[place].modality === "audio") toggle(list.children[place]);
+  else return;
+  event.preventDefault();
+});
+
+list.addEventListener("click", (event) => {
+  const hit = event.target.closest(".hit");
+  if (!hit || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const place = placeOf(hit);
+  const pressed = event.target.closest("button, .seed");
+  if (!pressed) return;
+  event.preventDefault();
+  if (pressed.matches(".seed")) wanted.like(hits[place]);
+  if (pressed.matches(".look")) wanted.look(hits, place);
+  if (pressed.matches(".also")) wanted.also(hits[place]);
+  if (pressed.matches(".play")) toggle(hit);
+});
+
+function toggle(item) {
+  const again = playing === item;
+  stop();
+  if (again) return;
+  playing = item;
+  item.classList.add("playing");
+  item.querySelector(".play").setAttribute("aria-label", "Stop");
+  player.src = hits[placeOf(item)].media;
+  player.play().catch((error) => {
+    if (error.name === "AbortError" || playing !== item) return;
+    stop();
+    item.querySelector(".box").replaceChildren(gone(hits[placeOf(item)]));
+  });
+  requestAnimationFrame(follow);
+}
+
+export function stop() {
+  player.pause();
+  if (!playing) return;
+  playing.classList.remove("playing");
+  playing.style.removeProperty("--played");
+  playing.querySelector(".play").setAttribute("aria-label", "Play");
+  playing = null;
+}
+
+function follow() {
+  if (!playing) return;
+  if (player.duration) playing.style.setProperty("--played", `${(100 * player.currentTime) / player.duration}%`);
+  requestAnimationFrame(follow);
+}
+
+player.addEventListener("ended", stop);

@@ -1,0 +1,160 @@
+"""What the server does: search, show, and say what is searched.
+
+Place in the flow: routes of app.py -> Service -> requests.py, batching.py, media.py -> answers.
+Not here: routes and what is refused before (app.py, limits.py).
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from jaxtyping import Float32
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fusemix.build.searching import EMBEDDING, LIKE, Hit, Query
+from fusemix.errors import QueryError
+from fusemix.web.answers import Refusal, json_response, kept_response
+from fusemix.web.batching import SENT, Answered, Asked, Batcher
+from fusemix.web.media import SIZES, Media
+from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of
+
+POSITION = re.compile(r"[0-9]{1,12}")
+AT_ONCE = 4
+"""Pictures and sounds that are decoded or drawn at once: each may take some hundred MB."""
+LARGE_BODY = 1 << 16
+"""Bodies up to this size are parsed where they come in; larger ones would hold up other requests."""
+
+IDS_KEPT = 4096
+
+
+class Service:
+    """Answers requests about one index.
+
+    Args:
+        batcher: with the Searcher.
+        most_bytes: of one picture or sound that is sent.
+    """
+
+    def __init__(self, batcher: Batcher, most_bytes: int) -> None:
+        self._batcher, self._searcher, self._most_bytes = batcher, batcher.searcher, most_bytes
+        index = self._searcher.index
+        self._terms = Terms(self._searcher.modalities, index.dim, most_bytes, lru_cache(IDS_KEPT)(index.find))
+        self._media = Media(self._searcher.content)
+        self._limiters: dict[str, CapacityLimiter] = {}
+        self._version = secrets.token_hex(4)  # positions may mean other items after a restart
+
+    async def search(self, request: Request) -> Response:
+        """`POST /api/search`."""
+        started = time.perf_counter()
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "send JSON, and say so: Content-Type: application/json")
+        body = await request.body()
+        asked = await self._aside("decode", parse, body) if len(body) > LARGE_BODY else parse(body)
+        queries = await self._queries(asked.parts())
+        try:
+            found = await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), asked.k)))
+        except QueryError as error:
+            raise Refusal(422, str(error)) from error
+        total = 1000 * (time.perf_counter() - started)
+        return json_response(self._answer(asked, queries, found, total))
+
+    async def _queries(self, parts: Sequence[Part]) -> list[Query]:
+        is_quick = all(part.text is not None or part.embedding is not None for part in parts)
+        work = partial(lambda: [query_of(part, self._terms) for part in parts])
+        return work() if is_quick else await self._aside("decode", work)
+
+    async def _aside(self, kind: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Work in another thread, AT_ONCE of a kind at most."""
+        limiter = self._limiters.setdefault(kind, CapacityLimiter(AT_ONCE))
+        return await to_thread.run_sync(work, *arguments, limiter=limiter)
+
+    def _answer(self, asked: SearchRequest, queries: Sequence[Query], found: Answered, total: float) -> dict[str, Any]:
+        times = {"encode": found.encode_ms, "search": found.search_ms, "total": total}
+        parts = [self._part(*each) for each in zip(queries, found.vectors, strict=True)]
+        return {
+            "results": [self._result(hit) for hit in found.hits],
+            "took_ms": {step: round(took, 3) for step, took in times.items()},
+            "query": {"link": link(parts), "parts": parts},
+        }
+
+    def _result(self, hit: Hit) -> dict[str, Any]:
+        return {**hit._asdict(), "score": round(hit.score, 6), "media": self._address(hit.position)}
+
+    def _address(self, position: int) -> str:
+        return f"/media/{position}?v={self._version}"
+
+    def _part(self, query: Query, vector: Float32[np.ndarray, " dim"]) -> dict[str, Any]:
+        """A query as it can be asked again."""
+        if query.kind in SENT:
+            return {"kind": query.kind, EMBEDDING: encoded(vector)}
+        if query.kind == EMBEDDING:
+            return {"kind": EMBEDDING, EMBEDDING: encoded(query.content / np.linalg.norm(query.content))}
+        if query.kind == LIKE:
+            return {"kind": LIKE, LIKE: query.content, **self._item(self._position(query.content))}
+        return {"kind": query.kind, query.kind: query.content}
+
+    async def media(self, request: Request, position: str) -> Response:
+        """`GET /media/{position}`."""
+        size = request.query_params.get("size", "small")
+        if size not in SIZES:
+            raise Refusal(422, f"size must be one of {', '.join(SIZES)}")
+        if not POSITION.fullmatch(position) or int(position) >= self._searcher.index.num_items:
+            raise Refusal(404, f"there are {self._searcher.index.num_items:,} items, numbered from 0")
+        found = await self._aside("draw", self._media.get, int(position), size)
+        if found is None:
+            raise Refusal(404, "this item cannot be shown: its source is out of reach, or it has no such size")
+        is_this_run = request.query_params.get("v") == self._version
+        return kept_response(request, found, f"private, {'max-age=86400, immutable' if is_this_run else 'no-cache'}")
+
+    def about(self) -> dict[str, Any]:
+        """`GET /api/index`: what is searched, by what, and what the server allows."""
+        index = self._searcher.index
+        return {
+            "name": self._searcher.name,
+            "num_items": index.num_items,
+            "counts": dict(index.counts),
+            "modalities": list(self._searcher.modalities),
+            "dim": index.dim,
+            "limits": limits(self._most_bytes),
+        }
+
+    def samples(self, count: int) -> list[dict[str, Any]]:
+        """Some items at even distances, as results are told, for people who have not asked yet."""
+        index = self._searcher.index
+        places = sorted({(2 * place + 1) * index.num_items // (2 * count) for place in range(count)})
+        return [self._item(place) for place in places]
+
+    def _item(self, position: int) -> dict[str, Any]:
+        """An item as results tell it, but for its score."""
+        (item,) = self._searcher.index.items([position])
+        about = {name: item[name] for name in ("id", "modality", "path")}
+        return {"position": position, **about, "captions": item["captions"] or [], "media": self._address(position)}
+
+    def _position(self, item: str) -> int:
+        position = self._terms.find(item)
+        assert position is not None, "it was found before"
+        return position
+
+
+def link(parts: Sequence[dict[str, Any]]) -> str:
+    """The address of the page that asks the same: `q` for texts, `like` for items, `e` for all that became embeddings.
+
+    Args:
+        parts: of the query, each with its `kind`.
+    """
+    pairs = []
+    for part in parts:
+        kind = part["kind"]
+        if EMBEDDING in part:
+            pairs.append(("e", f"{kind}.{part[EMBEDDING]}"))
+        else:
+            pairs.append((LIKE if kind == LIKE else "q", part[kind]))
+    return f"/?{urlencode(pairs)}"

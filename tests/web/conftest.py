@@ -1,0 +1,81 @@
+"""An index of pictures, sounds and texts, its Searcher, a real server, and a browser."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import CHROMIUM
+from serving import UPLOAD_MB, Server, running
+from tiny_run import TinyRun, make_run
+
+from fusemix.build.searching import Searcher
+from fusemix.commands import index
+from fusemix.web.app import create_app
+from fusemix.web.batching import Batcher
+from fusemix.web.limits import LOCAL
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    return make_run(tmp_path_factory.mktemp("web"))
+
+
+@pytest.fixture(scope="session")
+def indexed(tiny: TinyRun) -> Path:
+    """36 pictures, then 24 sounds, then 24 texts."""
+    out = tiny.run.parent / "index"
+    common = ["--model", str(tiny.run), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
+    index.main([*common, "--data", str(tiny.latents / "pictures" / "all")])
+    index.main([*common, "--data", str(tiny.latents / "sounds" / "all")])
+    index.main([*common, "--data", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
+    return out
+
+
+@pytest.fixture(scope="session")
+def searcher(indexed: Path) -> Searcher:
+    found = Searcher(indexed, device="cpu")
+    found.load()
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(searcher: Searcher) -> Iterator[Server]:
+    with Batcher(searcher) as batcher, running(create_app(batcher, max_upload_mb=UPLOAD_MB, hosts=LOCAL)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, server, tmp_path):
+    """Opens the page; afterwards nothing may have been asked of another server, and nothing been complained of."""
+    complaints, expected, asked, contexts = [], [], [], []
+
+    def open_page(path="/", url=server.url, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(url + path)
+        return tab
+
+    open_page.complaints, open_page.expected = complaints, expected
+    yield open_page
+    for place, context in enumerate(contexts):
+        context.pages[0].screenshot(path=tmp_path / f"page-{place}.png")
+        context.close()
+    assert [text for text in complaints if not text.startswith(tuple(expected) or "\0")] == []
+    assert {re.sub(r":\d+$", "", url.split("/")[2]) for url in asked if not url.startswith("blob:")} == {"127.0.0.1"}

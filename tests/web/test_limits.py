@@ -1,0 +1,269 @@
+import asyncio
+import io
+import socket
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from nasty_bodies import png, with_size
+from PIL import Image
+
+from fusemix.errors import ConfigError
+from fusemix.web import limits
+from fusemix.web.answers import Refusal
+from fusemix.web.limits import BodyLimit, hosts_of
+from fusemix.web.server import address, bound
+from fusemix.web.uploads import read_picture, read_sound
+
+MOST = 1_000_000 * 4 // 3 + (1 << 17)
+"""Bytes of a body that the server of these tests takes."""
+
+
+def talk(server, sent, wait=0.0):
+    """Bytes over a bare connection, and all that comes back."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        for part in sent if isinstance(sent, list) else [sent]:
+            connection.sendall(part)
+            time.sleep(wait)
+        found = b""
+        while part := connection.recv(1 << 16):
+            found += part
+        return found
+
+
+def head(size, host="127.0.0.1"):
+    return (
+        f"POST /api/search HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"{size}\r\n\r\n"
+    ).encode()
+
+
+def test_every_answer_carries_the_headers_that_keep_browsers_careful(server):
+    for path in ("/", "/static/page.js", "/media/0", "/media/9999", "/nowhere", "/api/index", "/openapi.json"):
+        headers = server.ask(path).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'self'"
+        assert policy["frame-ancestors"] == policy["object-src"] == policy["base-uri"] == "'none'"
+        assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & {
+            word for part in policy.values() for word in part.split()
+        }
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in headers, "pages of other sites get nothing"
+    refused = server.ask("/", headers={"Host": "evil.example"})
+    assert "content-security-policy" in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "is_known"),
+    [
+        ("127.0.0.1", True),
+        ("localhost:7860", True),
+        ("LOCALHOST", True),
+        ("[::1]:7860", True),
+        ("evil.example", False),
+        ("evil.example:7860", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost@evil.example", False),
+        ("[::2]", False),
+        ("", False),
+    ],
+)
+def test_a_server_of_this_machine_is_not_called_by_another_name(server, host, is_known):
+    answer = server.ask("/healthz", headers={"Host": host})
+    assert answer.status == (200 if is_known else 421)
+    if not is_known:
+        assert answer.error.startswith("this server is not called")
+        assert answer.error.endswith("it listens for 127.0.0.1, ::1, localhost")
+
+
+def test_a_server_knows_the_name_that_it_listens_at_and_any_where_it_listens_everywhere():
+    assert hosts_of("localhost") == hosts_of("127.0.0.1") == {"127.0.0.1", "localhost", "::1"}
+    assert hosts_of("Pictures.local") == {"pictures.local"}
+    assert hosts_of("0.0.0.0") is hosts_of("::") is None
+
+
+def test_a_body_that_is_too_large_is_refused_whether_it_says_its_size_or_not(server):
+    slightly, far = MOST + 1, 50 * MOST
+    said = talk(server, [head(f"Content-Length: {slightly}"), b" " * slightly])
+    assert b" 413 " in said.split(b"\r\n")[0]
+    assert b'{"error":"the request is larger than the 1.5 MB that are taken here"}' in said
+    assert b" 413 " in talk(server, head(f"Content-Length: {far}")).split(b"\r\n")[0], "at once, before it is sent"
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    chunked = talk(server, [head("Transfer-Encoding: chunked"), chunk * (MOST // 65536 + 1) + b"0\r\n\r\n"])
+    assert b" 413 " in chunked.split(b"\r\n")[0]
+    assert server.search({"text": "bar"}).status == 200
+
+
+def test_a_body_of_just_the_size_is_read(server):
+    body = b'{"text": "bar"}'.ljust(MOST)
+    assert server.search(body).status == 200
+
+
+def test_a_body_that_breaks_off_is_forgotten(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(head("Content-Length: 1000") + b'{"text":')
+    assert server.search({"text": "bar"}).status == 200
+
+
+def test_what_is_no_http_gets_a_400(server):
+    for sent in (
+        b"hello\r\n\r\n",
+        head("Content-Length: -1"),
+        head("Content-Length: 1e3"),
+        b"\x16\x03\x01" + b"\0" * 50,
+    ):
+        assert b" 400 " in talk(server, sent).split(b"\r\n")[0]
+    assert server.search({"text": "bar"}).status == 200
+
+
+async def ask(app, bodies, delay=0.0):
+    """Call an ASGI application with a body in parts; gives status and body of the answer."""
+    waiting, sent = list(bodies), []
+
+    async def receive():
+        await asyncio.sleep(delay)
+        part = waiting.pop(0) if waiting else None
+        return (
+            {"type": "http.disconnect"}
+            if part is None
+            else {"type": "http.request", "body": part, "more_body": bool(waiting)}
+        )
+
+    async def send(message):
+        sent.append(message)
+
+    await app({"type": "http", "headers": []}, receive, send)
+    return (sent[0]["status"], sent[1]["body"]) if sent else None
+
+
+def holding(release):
+    """An application that answers with the size of its body once it may."""
+
+    async def app(scope, receive, send):
+        body = (await receive())["body"]
+        await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(len(body)).encode()})
+
+    return app
+
+
+def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered():
+    async def story():
+        release = asyncio.Event()
+        app = BodyLimit(holding(release), most_bytes=100, most_together=150)
+        first = asyncio.create_task(ask(app, [b"a" * 60, b"a" * 40]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        busy = await ask(app, [b"b" * 60])
+        assert busy == (503, b'{"error":"too many large requests at once; try again in a moment"}')
+        release.set()
+        assert await first == (200, b"100")
+        assert await ask(app, [b"b" * 100]) == (200, b"100")
+        assert await ask(app, [b"b" * 101]) == (
+            413,
+            b'{"error":"the request is larger than the 0.0 MB that are taken here"}',
+        )
+        assert await ask(app, [b"b" * 10, None]) is None, "who has gone gets no answer"
+        assert app._held == 0
+
+    asyncio.run(story())
+
+
+def test_a_body_that_takes_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(limits, "BODY_SEC", 0.05)
+    app = BodyLimit(holding(asyncio.Event()), most_bytes=100, most_together=100)
+    found = asyncio.run(ask(app, [b"a"] * 50, delay=0.01))
+    assert found == (408, b'{"error":"the request took longer than 0.05 s to arrive"}')
+
+
+def file_of(picture, kind, **options):
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_pictures_of_the_usual_formats_are_read(kind):
+    assert read_picture(file_of(Image.new("RGB", (20, 10), "red"), kind)).size == (20, 10)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "ICO", "TGA", "PCX", "SGI", "JPEG2000"])
+def test_other_formats_are_refused_though_pillow_reads_them(kind):
+    with pytest.raises(Refusal, match="the picture cannot be read; JPEG, PNG, WEBP, GIF, BMP, TIFF") as refusal:
+        read_picture(file_of(Image.new("RGB", (32, 32), "red"), kind))
+    assert refusal.value.status == 422
+
+
+@pytest.mark.parametrize("raw", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"PK\3\4", b""])
+def test_pages_and_archives_are_no_pictures_and_no_sounds(raw):
+    with pytest.raises(Refusal, match="the picture cannot be read"):
+        read_picture(raw)
+    with pytest.raises(Refusal, match="the sound cannot be read"):
+        read_sound(raw)
+
+
+def test_a_picture_is_judged_by_the_size_that_it_states_before_it_is_decoded():
+    started = time.perf_counter()
+    with pytest.raises(Refusal, match="the picture has 9000×9000 pixels; 64 million are the most"):
+        read_picture(with_size(png(), 9000, 9000))
+    with pytest.raises(Refusal, match="the picture cannot be read"):
+        read_picture(with_size(png(), 60_000, 60_000))
+    assert time.perf_counter() - started < 1
+
+
+def test_a_damaged_picture_is_refused_with_the_reason():
+    with pytest.raises(Refusal, match="the picture cannot be read: .*truncated"):
+        read_picture(file_of(Image.effect_noise((64, 64), 50), "JPEG")[:-400])
+
+
+def sound(kind, seconds=0.5, rate=16_000, channels=1):
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((int(seconds * rate), channels), np.float32), rate, format=kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF"])
+def test_sounds_of_the_usual_formats_are_read(kind):
+    assert read_sound(sound(kind)).samples.size == pytest.approx(8000, abs=2000)
+
+
+@pytest.mark.parametrize("kind", ["VOC", "W64", "PAF", "MAT5", "IRCAM"])
+def test_other_sounds_are_refused_though_soundfile_reads_them(kind):
+    with pytest.raises(Refusal, match="the sound cannot be read; WAV, WAVEX") as refusal:
+        read_sound(sound(kind))
+    assert refusal.value.status == 422
+
+
+def test_a_sound_is_judged_by_the_length_that_it_states_before_it_is_decoded():
+    hours = sound("FLAC", seconds=3 * 3600, rate=100)
+    assert len(hours) < 20_000, "silence takes next to no room"
+    with pytest.raises(Refusal, match="the sound is too long; 10 minutes in stereo at 48 kHz are the most"):
+        read_sound(hours)
+    with pytest.raises(Refusal, match="the sound is too long"):
+        read_sound(sound("FLAC", seconds=100, rate=96_000, channels=8))
+
+
+def test_a_sound_that_breaks_off_is_refused_with_the_reason():
+    with pytest.raises(Refusal, match="the sound cannot be read: the sound breaks off"):
+        read_sound(sound("WAV", seconds=2)[:20_000])
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded():
+    with bound("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert address(taken) == f"http://127.0.0.1:{port}"
+        with pytest.raises(
+            ConfigError, match=f"port {port} is in use. Stop what listens there, or give another: --port 0"
+        ):
+            bound("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_told(host):
+    with pytest.raises(ConfigError, match=f"host is '{host}', which is no address of this machine. Take 127.0.0.1"):
+        bound(host, 0)

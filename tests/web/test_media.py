@@ -1,0 +1,82 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from fusemix.interfaces import Waveform
+from fusemix.web.media import LOUDEST, Media, jpeg, mp3, outline_svg, rendered
+
+
+def noise(width, height):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "expected"),
+    [
+        ("small", (900, 450), (448, 224)),
+        ("large", (900, 450), (900, 450)),
+        ("large", (800, 3200), (400, 1600)),
+        ("small", (3, 2), (3, 2)),
+    ],
+)
+def test_pictures_are_made_smaller_and_never_larger(size, given, expected):
+    assert Image.open(io.BytesIO(jpeg(noise(*given), size))).size == expected
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(8000, 8000), (10_000, 11_025), (44_100, 44_100), (96_000, 48_000)])
+def test_a_sound_keeps_its_pitch_and_length_as_mp3(rate, expected):
+    time = np.arange(2 * rate) / rate
+    played, found_rate = soundfile.read(io.BytesIO(mp3(Waveform(0.5 * np.sin(2 * np.pi * 500 * time), rate), "small")))
+    assert found_rate == expected
+    assert len(played) / found_rate == pytest.approx(2, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(played))
+    assert np.argmax(spectrum) * found_rate / len(played) == pytest.approx(500, abs=2)
+    assert np.abs(played).max() == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_sound_beyond_full_scale_is_made_quieter_as_a_whole():
+    time = np.arange(16_000) / 16_000
+    played, _ = soundfile.read(io.BytesIO(mp3(Waveform(3 * np.sin(2 * np.pi * 500 * time), 16_000), "small")))
+    assert np.abs(played).max() == pytest.approx(LOUDEST, abs=0.08)
+
+
+def test_of_a_long_sound_the_beginning_is_played():
+    wave = Waveform(np.zeros(40 * 8000, dtype=np.float32), 8000)
+    assert soundfile.info(io.BytesIO(mp3(wave, "small"))).duration == pytest.approx(30, abs=0.2)
+    assert soundfile.info(io.BytesIO(mp3(wave, "large"))).duration == pytest.approx(40, abs=0.2)
+
+
+def test_the_outline_is_high_where_the_sound_is_loud():
+    samples = np.concatenate([np.full(4000, 0.01), np.full(4000, 0.5)]).astype(np.float32)
+    path = outline_svg(Waveform(samples, 8000)).decode().split('d="')[1].split('"')[0]
+    heights = [float(bar.split("v")[1]) for bar in path.split("M")[1:]]
+    assert len(heights) == 56
+    assert max(heights[:27]) < 10 < 40 < min(heights[29:])
+
+
+def test_texts_are_sent_as_they_are_and_other_things_not_at_all():
+    found = rendered("ein Käfig <b>", "small")
+    assert (found.body, found.kind) == ("ein Käfig <b>".encode(), "text/plain; charset=utf-8")
+    assert rendered(np.zeros(3), "small") is None
+
+
+def test_what_was_shown_last_is_kept_up_to_a_number_of_bytes():
+    asked = []
+
+    def content(position):
+        asked.append(position)
+        return None if position == 9 else noise(64, 64)
+
+    one = len(jpeg(noise(64, 64), "small"))
+    media = Media(content, most_bytes=2 * one)
+    for position in (0, 1, 0, 2, 0, 1):
+        assert media.get(position, "small").body == jpeg(noise(64, 64), "small")
+    assert asked == [0, 1, 2, 1], "1 had to go for 2, since 0 was asked for later"
+    assert media.get(0, "large").tag == media.get(0, "small").tag, "equal bytes have equal names"
+    asked.clear()
+    assert media.get(9, "small") is media.get(9, "small") is None
+    assert asked == [9, 9], "what is out of reach may come back"
