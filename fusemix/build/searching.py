@@ -86,13 +86,13 @@ class Searcher:
         """What may be asked by."""
         return self.embedder.modalities
 
-    def load(self) -> None:
-        """Load all encoders now, rather than at the first query.
+    def load(self, modalities: Sequence[str] | None = None) -> None:
+        """Load encoders now, rather than at the first query; all of them by default.
 
         Raises:
-            RunError: one cannot be loaded.
+            RunError: one cannot be loaded, or the model knows nothing of a modality.
         """
-        for modality in self.modalities:
+        for modality in self.modalities if modalities is None else modalities:
             self.embedder.encoders(modality)
 
     def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "queries dim"]:

@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> list[Hit]:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     searcher = Searcher(config.index, config.model, config.device)
     queries = queries_of(config)
+    searcher.load([kind for kind, _ in queries if kind != LIKE])
     started = time.perf_counter()
     vector = summed(searcher.embed(queries))
     embedded = time.perf_counter()
