@@ -3,7 +3,7 @@
 Place in the flow: index folder -> Index: queries -> positions and scores -> items.
 
     index.json                     written last, whenever something was added: what counts
-    segments/00000.faiss           vectors
+    segments/00000.faiss           vectors, or codes with vectors in 00000.npy
     segments/00000.parquet         items, row by row
     quarantine.jsonl               what could not be embedded
     parts/                         while a folder is being embedded: what is done so far
@@ -28,8 +28,6 @@ from fusemix.search.vectors import Vectors
 INDEX = "index.json"
 SEGMENTS = "segments"
 QUARANTINE = "quarantine.jsonl"
-CANDIDATES_PER_RESULT = 4
-"""Items are compared exactly for each that is asked for, where that is more than was chosen for the segments."""
 FORMAT = "fusemix.index"
 VERSION = 1
 
@@ -152,7 +150,7 @@ class Index:
         self._items: list[ItemTable] = []
         for segment in description.segments:
             vectors = segment.file(self.folder, ".faiss")
-            self._vectors.append(Vectors(vectors, segment.num_items, segment.probes))
+            self._vectors.append(Vectors(vectors, segment.num_items, segment.probes, segment.candidates))
             self._items.append(ItemTable(segment.file(self.folder, ".parquet"), segment.num_items))
         sizes = [segment.num_items for segment in description.segments]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -180,39 +178,12 @@ class Index:
             k: at least 1; no more are found than there are.
         """
         queries = np.ascontiguousarray(queries)
-        candidates = max(k, *(segment.candidates for segment in self.description.segments))
-        found = self._candidates(queries, k if self.is_exact else max(candidates, CANDIDATES_PER_RESULT * k))
-        if not self.is_exact:
-            found = self._exact(queries, found)
-        return found.best(k)
-
-    def _candidates(self, queries: Float32[np.ndarray, "queries dim"], k: int) -> "Found":
-        """The best of all segments, by scores that may be estimates."""
         scores, positions = [], []
         for start, vectors in zip(self._starts, self._vectors, strict=False):
             some_scores, some = vectors.search(queries, k)
             scores.append(np.where(some < 0, -np.inf, some_scores).astype(np.float32))
             positions.append(np.where(some < 0, -1, some + start))
         return Found(np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)).best(k)
-
-    def _exact(self, queries: Float32[np.ndarray, "queries dim"], found: "Found") -> "Found":
-        """The same items with their cosines."""
-        scores = np.full_like(found.scores, -np.inf)
-        for query, row, positions in zip(queries, scores, found.positions, strict=True):
-            there = np.flatnonzero(positions >= 0)
-            order = there[np.argsort(positions[there])]  # along the files
-            row[order] = self._gathered(positions[order]) @ query
-        return Found(scores, found.positions)
-
-    def _gathered(self, positions: Int64[np.ndarray, " some"]) -> Float32[np.ndarray, "some dim"]:
-        """Vectors of ascending positions."""
-        cuts = np.searchsorted(positions, self._starts)
-        parts = [
-            vectors.gather(positions[low:high] - start)
-            for vectors, start, low, high in zip(self._vectors, self._starts, cuts, cuts[1:], strict=False)
-            if high > low
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
 
     def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """What is known of some items, in the order asked for; columns of `items.SCHEMA`.

@@ -1,14 +1,14 @@
-"""The vectors of one segment of an index, in a FAISS file: which kind, how it is built, and how it is asked.
+"""The vectors of one segment of an index: which kind of FAISS index, how it is built, and how it is asked.
 
-Place in the flow: unit vectors -> a file -> positions and scores, best first.
+Place in the flow: unit vectors -> files -> positions and cosines, best first.
 
 Up to FLAT_BELOW items every vector is compared, in float32. Above, FAISS's inverted file with binary codes (RaBitQ: Gao
-and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound", SIGMOD 2024) finds candidates
-with estimated scores, and their vectors in float16 decide; which candidates of all segments are worth that is up to
-the caller (folder.py). Files are mapped into memory: a search reads the lists that it looks at and the vectors of its
-candidates, and the system may forget them again.
+and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound", SIGMOD 2024) finds candidates,
+and their vectors in float16, which stand in a plain .npy file, decide. All files are mapped into memory. Codes stay
+there once they were looked at, since most queries need them; pages of vectors are let go after each search.
 """
 
+import mmap
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,8 @@ TRAINED_ON = 64
 """Vectors a list is trained on; FAISS warns below 39, and more hardly help."""
 ITERATIONS = 10
 CANDIDATES = (200, 800, 3200)
+CANDIDATES_PER_RESULT = 4
+"""Vectors are compared for each item that is asked for, where that is more than the candidates that were chosen."""
 PROBES = (4, 8, 16, 32, 64, 128)
 ENOUGH_FOUND = 0.98
 """Share of the exact first ten that lists and candidates are chosen for."""
@@ -53,14 +55,14 @@ def kind_for(num_items: int) -> str:
     if num_items < FLAT_BELOW:
         return "Flat"
     num_lists = 1 << max(1, (num_items >> BITS_PER_LIST).bit_length())
-    return f"IVF{num_lists},RaBitQ,Refine(SQfp16)"
+    return f"IVF{num_lists},RaBitQ"
 
 
 def build(path: Path, vectors: Float32[np.ndarray, "items dim"], sample: Float32[np.ndarray, "queries dim"]) -> Built:
-    """Build the index of a segment and write it.
+    """Build the index of a segment and write it; above FLAT_BELOW items with a file of vectors beside it (.npy).
 
     Args:
-        path: of the file.
+        path: of the index.
         vectors: unit length.
         sample: queries that the numbers of lists and of candidates are chosen by.
     """
@@ -69,10 +71,11 @@ def build(path: Path, vectors: Float32[np.ndarray, "items dim"], sample: Float32
     kind = kind_for(len(vectors))
     index: Any = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     if kind != "Flat":
-        clustering: Any = faiss.downcast_index(index.base_index).cp  # pyright: ignore[reportAttributeAccessIssue]
-        clustering.max_points_per_centroid, clustering.min_points_per_centroid = TRAINED_ON, 1
-        clustering.niter = ITERATIONS
+        index.cp.max_points_per_centroid, index.cp.min_points_per_centroid = TRAINED_ON, 1
+        index.cp.niter = ITERATIONS
         index.train(vectors)
+        with write_atomic(path.with_suffix(".npy")) as file:
+            np.save(file, vectors.astype(np.float16), allow_pickle=False)
     index.add(vectors)
     chosen = (0, 0, 1.0) if kind == "Flat" else _chosen(index, vectors, sample)
     with write_atomic(path) as file:
@@ -87,7 +90,7 @@ def _chosen(index: Any, vectors: np.ndarray, sample: np.ndarray) -> tuple[int, i
     _, exact = faiss.knn(sample, vectors, FIRST, metric=faiss.METRIC_INNER_PRODUCT)
     best = (0, 0, -1.0)
     for candidates, probes in product(CANDIDATES, PROBES):
-        positions = index.base_index.search(sample, candidates, params=_lists(probes))[1]
+        positions = index.search(sample, candidates, params=_lists(probes))[1]
         found = float((exact[:, :, None] == positions[:, None, :]).any(axis=2).mean())
         best = max(best, (probes, candidates, found), key=lambda chosen: chosen[2])
         if found >= ENOUGH_FOUND:
@@ -107,25 +110,27 @@ class Vectors:
     Args:
         path: of the file that `build` wrote.
         num_items: that it must hold.
-        probes: see `Built`.
+        probes, candidates: see `Built`.
 
     Raises:
-        IndexFolderError: the file is missing or damaged.
+        IndexFolderError: a file is missing or damaged.
     """
 
-    def __init__(self, path: Path, num_items: int, probes: int) -> None:
+    def __init__(self, path: Path, num_items: int, probes: int, candidates: int) -> None:
         import faiss
 
         try:
             self._index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
+            self._rows: Any = _mapped(path.with_suffix(".npy")) if probes else None
+        except (RuntimeError, OSError, ValueError) as error:
             raise IndexFolderError(f"{path} is missing or damaged. Make the index anew with --overwrite.") from error
-        if self._index.ntotal != num_items:
+        sizes = {self._index.ntotal, num_items if self._rows is None else len(self._rows)}
+        if sizes != {num_items}:
             raise IndexFolderError(
-                f"{path} holds {self._index.ntotal:,} vectors where {num_items:,} are expected, so it is damaged. "
+                f"{path} does not hold the {num_items:,} vectors that are expected, so it is damaged. "
                 "Make the index anew with --overwrite."
             )
-        self._probes = probes
+        self._probes, self._candidates = probes, candidates
         self.dim: int = self._index.d
 
     def __len__(self) -> int:
@@ -133,24 +138,44 @@ class Vectors:
 
     def take(self, start: int, count: int) -> Float32[np.ndarray, "count dim"]:
         """Some consecutive vectors."""
-        return self._index.reconstruct_n(start, count)
-
-    def gather(self, positions: Int64[np.ndarray, " some"]) -> Float32[np.ndarray, "some dim"]:
-        """Some vectors, in the order asked for."""
-        return self._index.reconstruct_batch(positions)
+        if self._rows is None:
+            return self._index.reconstruct_n(start, count)
+        return self._rows[start : start + count].astype(np.float32)
 
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], k: int
     ) -> tuple[Float32[np.ndarray, "queries found"], Int64[np.ndarray, "queries found"]]:
-        """Scores and positions of the best items, best first; position -1 where fewer were found.
-
-        Scores are cosines where the segment is flat, else estimates of them.
+        """Cosines and positions of the best items, in no order; position -1 where fewer were found.
 
         Args:
             queries: unit length.
-            k: at least 1; no more are found than there are.
+            k: at least 1; at least so many are given, where there are so many.
         """
-        k = min(k, len(self))
-        if self._probes:
-            return self._index.base_index.search(queries, k, params=_lists(self._probes))
-        return self._index.search(queries, k)
+        if self._rows is None:
+            return self._index.search(queries, min(k, len(self)))
+        candidates = min(max(self._candidates, CANDIDATES_PER_RESULT * k), len(self))
+        scores, positions = self._index.search(queries, candidates, params=_lists(self._probes))
+        for query, row, out in zip(queries, positions, scores, strict=True):
+            there = np.flatnonzero(row >= 0)
+            order = there[np.argsort(row[there])]  # along the file
+            out[order] = self._rows[row[order]].astype(np.float32) @ query
+        _let_go(self._rows)
+        return scores, positions
+
+
+def _mapped(path: Path) -> np.memmap:
+    """A file of vectors, from which single rows are read."""
+    rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    _advise(rows, "MADV_RANDOM")  # the system would read 128 kB ahead of each row
+    return rows
+
+
+def _let_go(rows: np.memmap) -> None:
+    """Give pages back that were looked at; the system may keep them, but not on this process's account."""
+    _advise(rows, "MADV_DONTNEED")
+
+
+def _advise(rows: np.memmap, advice: str) -> None:
+    mapped: Any = rows._mmap  # pyright: ignore[reportAttributeAccessIssue]
+    if hasattr(mmap, advice):  # not on Windows
+        mapped.madvise(getattr(mmap, advice))
