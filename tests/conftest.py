@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -18,6 +19,14 @@ from latent_samples import pair_set, write_store
 from fusemix.latents.sets import write_set
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A small real run over pictures, texts and sounds, a `TinyRun`; whoever changes it copies it first."""
+    from tiny_run import make_run  # imports transformers, which most tests do without
+
+    return make_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

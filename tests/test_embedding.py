@@ -10,7 +10,7 @@ import soundfile
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_run import TinyRun, make_run
+from tiny_run import TinyRun
 
 from fusemix.build.embedding import Embedder, rounded
 from fusemix.commands import train
@@ -21,11 +21,6 @@ from fusemix.latents.manifest import read_manifest
 from fusemix.latents.sets import LatentSet, Side
 
 STORES = {"image": ["hog", "vit"], "text": ["bert"], "audio": ["wavlm"]}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_run import TinyRun, make_run
 
 import fusemix
 from fusemix.build import indexing
@@ -20,11 +19,6 @@ from fusemix.build.searching import Query, Searcher, summed
 from fusemix.commands import export, index, search
 from fusemix.errors import ConfigError, DatasetError, EncoderError, FusemixError, IndexFolderError, QueryError, RunError
 from fusemix.search.folder import Index
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from tiny_run import TinyRun, make_run
 
 import fusemix
 from fusemix.errors import ConfigError, EncoderError, RunError
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.cache import ResultCache
 from mteb.types import PromptType
-from tiny_run import TinyRun, make_run
+from tiny_run import TinyRun
 
 from fusemix.errors import EncoderError, RunError
 from fusemix.files import sha256_of_file
@@ -30,11 +30,6 @@ from fusemix.integrations.mteb import FusemixModel, load_model, mteb_model, wave
 
 LETTERS = {"text": "t", "image": "i", "audio": "a"}
 ONE_OF = {"t": "text", "i": "image", "a": "audio"}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,13 @@ from pathlib import Path
 import pytest
 from browsing import CHROMIUM
 from serving import UPLOAD_MB, Server, running
-from tiny_run import TinyRun, make_run
+from tiny_run import TinyRun
 
 from fusemix.build.searching import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.limits import LOCAL
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    return make_run(tmp_path_factory.mktemp("web"))
 
 
 @pytest.fixture(scope="session")
