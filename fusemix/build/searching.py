@@ -139,11 +139,13 @@ class Searcher:
             vectors: unit length.
             k: at least 1; no more are found than there are.
         """
+        scores, positions = self.index.search(vectors, k)
+        items = iter(self.index.items(positions[positions >= 0].tolist()))
         found = []
-        for scores, positions in zip(*self.index.search(vectors, k), strict=True):
-            there = positions[positions >= 0].tolist()
-            rows = self.index.items(there)
-            found.append([_hit(*each) for each in zip(there, scores.tolist(), rows, strict=False)])
+        for row, of_row in zip(positions, scores, strict=True):
+            good = row >= 0
+            pairs = zip(row[good].tolist(), of_row[good].tolist(), strict=True)
+            found.append([_hit(position, score, next(items)) for position, score in pairs])
         return found
 
     def content(self, position: int) -> Content | None:

@@ -191,11 +191,14 @@ class Index:
         Raises:
             IndexError: there is no such position.
         """
-        found = []
-        for position in positions:
-            segment, place = self._place(position)
-            found += self._items[segment].rows([place])
-        return found
+        wanted = np.asarray(positions, dtype=np.int64)
+        self._require_there(wanted)
+        found: dict[int, dict[str, Any]] = {}
+        for number, (start, items) in enumerate(zip(self._starts, self._items, strict=False)):
+            here = np.flatnonzero((wanted >= start) & (wanted < self._starts[number + 1]))
+            if len(here):
+                found.update(zip(here.tolist(), items.rows((wanted[here] - start).tolist()), strict=True))
+        return [found[place] for place in range(len(wanted))]
 
     def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
         """Vectors of some items, of unit length, as exactly as they are kept.
@@ -229,8 +232,12 @@ class Index:
         """Whether every item is compared."""
         return all(segment.probes == 0 for segment in self.description.segments)
 
+    def _require_there(self, positions: Int64[np.ndarray, " some"]) -> None:
+        wrong = positions[(positions < 0) | (positions >= self.num_items)]
+        if len(wrong):
+            raise IndexError(f"there is no item {wrong[0]} among {self.num_items}")
+
     def _place(self, position: int) -> tuple[int, int]:
-        if not 0 <= position < self.num_items:
-            raise IndexError(f"there is no item {position} among {self.num_items}")
+        self._require_there(np.array([position]))
         segment = int(np.searchsorted(self._starts, position, side="right")) - 1
         return segment, position - int(self._starts[segment])

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -59,11 +60,13 @@ class ItemTable:
 
     def rows(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """Some rows, in the order asked for."""
-        found = []
-        for position in positions:
-            group, place = divmod(position, ROWS_IN_GROUP)
-            found.append(self._group(group).slice(place, 1).to_pylist()[0])
-        return found
+        groups, places = np.divmod(np.asarray(positions, dtype=np.int64), ROWS_IN_GROUP)
+        found: dict[int, dict[str, Any]] = {}
+        for group in np.unique(groups).tolist():
+            here = np.flatnonzero(groups == group)
+            rows = self._group(group).take(pa.array(places[here])).to_pylist()  # all at once: each call costs 50 µs
+            found.update(zip(here.tolist(), rows, strict=True))
+        return [found[place] for place in range(len(positions))]
 
     def find(self, wanted: str) -> int | None:
         """Position of an id, or None; only groups whose smallest and largest id enclose it are read."""
