@@ -10,42 +10,28 @@ import lightning as L
 import torch
 from jaxtyping import Float
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
-from fusemix.environment import multiplies_bfloat16
+from fusemix.environment import installed, multiplies_bfloat16
 from fusemix.errors import ConfigError
-from fusemix.files import sha256_of_file
-from fusemix.fusion.callbacks import RunProgress, checkpoints, early_stopping
+from fusemix.files import sha256_of_file, sha256_of_json
+from fusemix.fusion.callbacks import RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS, Augmentation
+from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
+from fusemix.fusion.runs import MAY_CHANGE, RunState
+from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints
 from fusemix.fusion.schedule import Schedule
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
 from fusemix.retrieval.metrics import flat, measure, with_sums
-
-NOT_IDENTITY = (
-    "out",
-    "resume",
-    "overwrite",
-    "accelerator",
-    "devices",
-    "num_nodes",
-    "compile",
-    "train",
-    "validation",
-    "also",
-    "init_from",
-)
-"""Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
 
 
 def augmentation(config: TrainConfig) -> Augmentation:
@@ -63,7 +49,7 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     init_from = checkpoint_of(Path(config.init_from)) if config.init_from else None
     return {
         "version": VERSION,
-        "config": {key: value for key, value in to_plain(config).items() if key not in NOT_IDENTITY},
+        "config": {key: value for key, value in to_plain(config).items() if key not in MAY_CHANGE},
         "dims": {modality: side.dims for modality, side in sides.items()},
         "encoders": {modality: side.fingerprints for modality, side in sides.items()},
         "train": _data_record(first.train),
@@ -100,7 +86,7 @@ def fusion_module(
 ) -> FusionModule:
     """Model, loss, optimiser and scorers, ready to be fitted."""
     optim, structure = config.optim, config.structure
-    model = model_of(record)
+    model = _model(record)
     if config.compile:
         for adapter in model.adapters.values():
             adapter.compile()
@@ -121,6 +107,17 @@ def fusion_module(
     )
 
 
+def _model(record: dict[str, Any]) -> FusionModel:
+    try:
+        return model_of(record)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        raise ConfigError(
+            "adapters of this size cannot be made: "
+            f"{str(error).splitlines()[0] if str(error) else 'no memory'}. Lower embedding_dim, or the widths in "
+            "adapter.options."
+        ) from error
+
+
 def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Scorer | None:
     """Recall of both directions and their mean, by the code that evaluation uses."""
     if gallery is None:
@@ -135,42 +132,57 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Sc
     return score
 
 
-def trainer(config: TrainConfig) -> L.Trainer:
-    """Lightning's Trainer, writing into the run folder.
+def trainer(config: TrainConfig, record: dict[str, Any], state: RunState) -> L.Trainer:
+    """Lightning's Trainer, writing into the run folder; notes in the record what it decides.
+
+    Args:
+        config: of the run.
+        record: see `run_record`.
+        state: of what is there; a run that goes on keeps to what it decided when it was begun.
 
     Raises:
         ConfigError: accelerator, devices or precision are unknown, or not to be had here.
     """
     asked = f"accelerator={config.accelerator}, devices={config.devices}, num_nodes={config.num_nodes}, "
     try:
-        return _trainer(config)
-    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+        return _trainer(config, record, state)
+    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{asked}precision={config.precision} cannot be used here: "
             f"{str(error).splitlines()[0]} See `fusemix doctor`."
         ) from error
 
 
-def _trainer(config: TrainConfig) -> L.Trainer:
+def _trainer(config: TrainConfig, record: dict[str, Any], state: RunState) -> L.Trainer:
     out = Path(config.out)
     settings: dict[str, Any] = {
         "accelerator": config.accelerator,
         "devices": config.devices,
         "num_nodes": config.num_nodes,
+        # Under SLURM, Lightning looks there for a checkpoint of its own making, which must not be another run's.
+        "default_root_dir": out,
     }
     alone = L.Trainer(**settings, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     if alone.world_size > 1:
         # The statistics of preprocessing never change, and a step of one set leaves the adapters of the others unused.
-        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=bool(config.also))
-        settings["strategy"] = ddp
+        settings["strategy"] = SavedTogether(broadcast_buffers=False, find_unused_parameters=bool(config.also))
     progress = [RunProgress()] if alone.is_global_zero else []  # one bar, whatever the number of processes
+    record["decided"] = {"precision": _precision(config, alone.strategy.root_device, state)}
+    metrics = Metrics(out)
+    metrics.keep_rows_before(state.epoch)
     return L.Trainer(
         **settings,
-        precision=_precision(config, alone.strategy.root_device),
+        precision=record["decided"]["precision"],
         max_epochs=config.optim.max_epochs,
         check_val_every_n_epoch=config.optim.validate_every,
-        logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="", version="tensorboard")],
-        callbacks=[*progress, *early_stopping(config.optim.patience), *checkpoints(out / CHECKPOINTS)],
+        logger=[metrics, Events(out / "tensorboard")],
+        plugins=[WholeCheckpoints()],
+        callbacks=[
+            Together(_must_agree(record, state)),
+            *progress,
+            *early_stopping(config.optim.patience),
+            *checkpoints(out / CHECKPOINTS),
+        ],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -179,9 +191,22 @@ def _trainer(config: TrainConfig) -> L.Trainer:
     )
 
 
-def _precision(config: TrainConfig, device: torch.device) -> Any:
+def _must_agree(record: dict[str, Any], state: RunState) -> dict[str, str]:
+    """What processes that share each batch are to have in common, by name."""
+    data = {key: record[key] for key in ("encoders", "train", "validation", "also", "init_from")}
+    return {
+        "settings": sha256_of_json(record["config"])[:16],
+        "latents": sha256_of_json(data)[:16],
+        "precision": record["decided"]["precision"],
+        "epochs done": str(state.epoch),
+        "fusemix": str(installed("fusemix")),
+        "torch": str(installed("torch")).partition("+")[0],
+    }
+
+
+def _precision(config: TrainConfig, device: torch.device, state: RunState) -> Any:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32, for what bfloat16 does not do
     if config.precision != "auto":
         return config.precision
-    return "bf16-mixed" if multiplies_bfloat16(device) else "32-true"
+    return state.decided.get("precision") or ("bf16-mixed" if multiplies_bfloat16(device) else "32-true")

@@ -22,9 +22,9 @@ from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text
 from fusemix.fusion.callbacks import MONITOR, best_score
-from fusemix.fusion.checkpoints import CHECKPOINTS
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST
 from fusemix.fusion.module import FusionModule
-from fusemix.fusion.runs import continue_metrics, discard, state_of_run
+from fusemix.fusion.runs import RunState, begin, discard, state_of_run
 from fusemix.latents.loader import LatentData
 from fusemix.progress import console
 
@@ -37,34 +37,40 @@ def main(argv: Sequence[str]) -> Path:
     config = load_config(TrainConfig, argv)
     quiet_lightning()
     out = Path(config.out)
-    best = out / CHECKPOINTS / "best.ckpt"
+    best = out / CHECKPOINTS / BEST
     augmentation = build.augmentation(config)
     data = latent_data(config, augmentation.parts)
     record = build.run_record(config, data)
+    max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
+    state = state_of_run(out, record, max_epochs=max_epochs, resume=config.resume, overwrite=config.overwrite)
     L.seed_everything(config.seed, verbose=False)
+    trainer = build.trainer(config, record, state)
     module = build.fusion_module(config, data, record, augmentation)
-    trainer = build.trainer(config)
     if config.method == "contrastive":
         require_divisible(config.optim.batch_size, trainer.world_size)
-    max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
-    last, is_finished = state_of_run(
-        out, record, max_epochs=max_epochs, resume=config.resume, overwrite=config.overwrite
-    )
-    if is_finished:
+    if state.is_finished:
         console.print(f"{out} is trained already, with these settings on these data; overwrite=true trains it again")
         return best
-    told = [f"going on from {last}"] if last else _start(module, config, data)
+    told = _going_on(state) if state.last else _start(module, config, data)
     if trainer.is_global_zero:
         if config.overwrite:  # after all that can fail
             discard(out)
+        begin(out)
         _write_about(out, config, data, trainer)
         _tell(config, data, module, trainer.world_size)
         for line in told:
             console.print(line)
-    recall = _solve(trainer, module, data, out) if config.method == "csa" else _fit(trainer, module, data, last)
+    recall = _solve(trainer, module, data, out) if config.method == "csa" else _fit(trainer, module, data, state.last)
     if trainer.is_global_zero:
         console.print(f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}")
     return best
+
+
+def _going_on(state: RunState) -> list[str]:
+    told = [f"going on from {state.last}"]
+    if state.is_best_lost:
+        told.append(f"{BEST} is missing or damaged: the best of the epochs from here on takes its place")
+    return told
 
 
 def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[str]:
@@ -82,8 +88,6 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
 
 
 def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path | None) -> float:
-    if last and trainer.is_global_zero:
-        continue_metrics(trainer)
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
     return best_score(trainer)
 
@@ -91,8 +95,8 @@ def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path 
 def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, out: Path) -> float:
     """Nothing is left to train: measure, and write the checkpoints that a run has."""
     figures = trainer.validate(module, data, verbose=False)
-    for name in ("best", "last"):
-        trainer.save_checkpoint(out / CHECKPOINTS / f"{name}.ckpt")
+    for name in (BEST, LAST):
+        trainer.save_checkpoint(out / CHECKPOINTS / name)
     return float(figures[0][MONITOR])
 
 

@@ -1,16 +1,19 @@
-"""What happens around the training loop: progress over the whole run, checkpoints.
+"""What happens around the training loop: progress over the whole run, checkpoints, processes that stay together.
 
 Place in the flow: Lightning's Trainer -> the terminal and the run folder.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from fusemix.errors import RunError
+from fusemix.fusion.checkpoints import read_checkpoint
+from fusemix.fusion.gathering import num_processes, of_processes, stop_together
 from fusemix.progress import console, progress_bar
 
 MONITOR = "validation/mean_recall"
@@ -22,9 +25,93 @@ def checkpoints(folder: Path) -> list[Callback]:
     """`best.ckpt` by validation recall, and `last.ckpt` after every epoch."""
     # At the end of the training epoch: saved after validation, inside the epoch, a resumed run would repeat it.
     shared: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    best = ModelCheckpoint(filename="best", monitor=MONITOR, mode="max", **shared)
-    last = ModelCheckpoint(filename="last", **shared)
+    best = RunCheckpoint(filename="best", monitor=MONITOR, mode="max", **shared)
+    last = RunCheckpoint(filename="last", **shared)
     return [best, last]
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's, for a run folder that may have been moved, copied, or called by another name.
+
+    Lightning remembers absolute paths, and forgets the best score where they have changed.
+    """
+
+    @property
+    def state_key(self) -> str:
+        """That of the class it is made of, under which checkpoints hold its state."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what is known of the checkpoints, as files of this folder; without its file no score counts."""
+        assert self.dirpath is not None, "checkpoints() gives it"
+        folder = Path(self.dirpath)
+
+        def here(path: str) -> str:
+            return str(folder / Path(path).name) if path else ""
+
+        try:
+            read_checkpoint(Path(here(state_dict["best_model_path"])))
+        except RunError:
+            return
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        super().load_state_dict(
+            {
+                **state_dict,
+                **{key: here(state_dict[key]) for key in paths},
+                "dirpath": self.dirpath,
+                "best_k_models": {here(path): score for path, score in state_dict["best_k_models"].items()},
+            }
+        )
+
+
+class Together(Callback):
+    """Processes that share a batch: the same run, the same choices, the same batches in each, or none goes on.
+
+    Args:
+        decided: what a process has decided or found on its own, for people to read, by name.
+    """
+
+    def __init__(self, decided: Mapping[str, str]) -> None:
+        self._decided = dict(decided)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Compare what was decided.
+
+        Raises:
+            RunError: it differs.
+        """
+        stop_together(differing(of_processes(self._decided) if num_processes() > 1 else []))
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compare the first batch of the epoch.
+
+        Raises:
+            RunError: it differs.
+        """
+        if num_processes() > 1:
+            first = trainer.datamodule.first_batch  # pyright: ignore[reportAttributeAccessIssue]: a LatentData
+            stop_together(differing(of_processes({f"first batch of epoch {trainer.current_epoch}": first[:16]})))
+
+
+def differing(found: Sequence[Mapping[str, str]]) -> str | None:
+    """What processes differ in from the first one, in a message; None where they agree.
+
+    Args:
+        found: by each process, in order of ranks.
+    """
+    lines = []
+    for name in found[0] if found else ():
+        others = [str(rank) for rank, one in enumerate(found) if one[name] != found[0][name]]
+        if others:
+            values = " and ".join(dict.fromkeys(str(one[name]) for one in found))
+            lines.append(f"{name}: process {', '.join(others)} has another than process 0 ({values})")
+    if not lines:
+        return None
+    return (
+        "processes that share each batch must do the same, and they differ:\n  " + "\n  ".join(lines) + "\n"
+        "Start all with one command, one version of fusemix and the same latents, on a file system that all see; where "
+        "machines differ, say what auto would choose, such as precision=32-true."
+    )
 
 
 def early_stopping(patience: int | None) -> list[Callback]:
@@ -42,6 +129,11 @@ def stopped_early(callbacks: Mapping[str, Any]) -> bool:
     """
     states = [state for name, state in callbacks.items() if name.startswith(EarlyStopping.__name__)]
     return any(state["wait_count"] >= state["patience"] for state in states)
+
+
+def knows_a_best(callbacks: Mapping[str, Any]) -> bool:
+    """Whether a best checkpoint was saved before; see `stopped_early`."""
+    return any(state.get("best_model_path") for state in callbacks.values() if state.get("monitor") == MONITOR)
 
 
 def best_score(trainer: L.Trainer) -> float:

@@ -6,7 +6,6 @@ What a checkpoint holds about itself under `fusemix` is plain data, enough to bu
 to say whether two runs are the same. Lightning is not needed to read it, and takes seconds to import.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fusemix.errors import RunError
 from fusemix.fusion.model import FusionModel
 
 CHECKPOINTS = "checkpoints"
+BEST, LAST = "best.ckpt", "last.ckpt"
 VERSION = 2
 """Of what a checkpoint says about itself. 1 knew one width a modality and `mixup_alpha`."""
 
@@ -34,14 +34,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         version = about(checkpoint).get("version", 1)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is damaged, or no checkpoint of fusemix: {str(error).splitlines()[0][:200]}") from error
+        if version == VERSION and not isinstance(checkpoint["state_dict"], dict):
+            raise TypeError("state_dict holds no weights")
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # of a file that anybody may have made or cut off, anything
+        raise RunError(f"{path} is damaged, or no checkpoint of fusemix: {_reason(path, error)}") from error
     if version != VERSION:
         raise RunError(
             f"{path} is of version {version}, and this fusemix reads version {VERSION}. Train again, with another out "
             "or with overwrite=true."
         )
     return checkpoint
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if path.stat().st_size == 0:
+        return "it is empty."
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,9 +74,16 @@ def model_of(record: Mapping[str, Any]) -> FusionModel:
 
 
 def trained_model(checkpoint: Mapping[str, Any]) -> FusionModel:
-    """The model of a checkpoint with its weights, in evaluation mode."""
+    """The model of a checkpoint with its weights, in evaluation mode.
+
+    Raises:
+        RunError: its weights are not those of such a model.
+    """
     model = model_of(about(checkpoint))
     prefix = "model."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"the weights of a checkpoint do not fit what it says of itself: {error}") from error
     return model.eval()

@@ -16,6 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from fusemix.errors import RunError
+
 
 def num_processes() -> int:
     """How many processes share a batch."""
@@ -25,6 +27,29 @@ def num_processes() -> int:
 def own_rank() -> int:
     """Which of them this one is, from 0."""
     return dist.get_rank() if num_processes() > 1 else 0
+
+
+def of_processes(value: Any) -> list[Any]:
+    """Plain data that each process has, in order of ranks."""
+    values: list[Any] = [value]
+    if num_processes() > 1:
+        values = [None] * num_processes()
+        dist.all_gather_object(values, value)
+    return values
+
+
+def stop_together(problem: str | None) -> None:
+    """End all processes where one of them has to stop; each has to come here.
+
+    Args:
+        problem: what this one has to stop for.
+
+    Raises:
+        RunError: some process has to stop; in the first one. The others end without a word.
+    """
+    problems = [found for found in of_processes(problem) if found]
+    if problems:
+        raise RunError(problems[0]) if own_rank() == 0 else SystemExit(0)
 
 
 def gathered_rows(rows: Float[Tensor, "own dim"]) -> Float[Tensor, "all dim"]:

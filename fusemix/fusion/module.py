@@ -15,12 +15,17 @@ from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from fusemix.fusion.gathering import own_rank
+from fusemix.fusion.gathering import own_rank, stop_together
 from fusemix.fusion.losses.structure import structure_divergence
 from fusemix.fusion.mixup import Augmentation
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.schedule import LearningRate, Schedule, parameter_groups
 from fusemix.interfaces import LatentBatch, PairLoss, Scorer, TrainBatch
+
+LOOK_EVERY = 50
+"""Steps from one look at the loss to the next."""
+NEVER = 2**62
+"""A step that does not come."""
 
 
 class Pairing(NamedTuple):
@@ -78,6 +83,7 @@ class FusionModule(L.LightningModule):
         self._structure, self._schedule, self._seed = structure, schedule, seed
         self._mixing = np.random.default_rng(seed)
         self._embedded: dict[tuple[int, str], list[Tensor]] = {}
+        self._astray: Tensor | None = None
         # Plain containers only: anything else makes the checkpoint unreadable under weights_only=True.
         self.save_hyperparameters({"fusemix": checkpoint}, logger=False)
 
@@ -86,6 +92,7 @@ class FusionModule(L.LightningModule):
         self._mixing = np.random.default_rng([self._seed, self.current_epoch])
         dropout = np.random.SeedSequence([self._seed, self.current_epoch, own_rank()])
         torch.manual_seed(int(dropout.generate_state(1, np.uint64)[0] >> 1))
+        self._astray = torch.full((), NEVER, device=self.device)
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Mix, embed, compare."""
@@ -97,6 +104,9 @@ class FusionModule(L.LightningModule):
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=len(left))
         if self._structure.weight:
             loss = loss + self._structure_weight() * self._divergence(mixed, LatentBatch(left, right))
+        assert self._astray is not None, "an epoch has been started"
+        # Kept on the device: to look at each loss would make the host wait for each step.
+        self._astray = torch.where(loss.detach().isfinite(), self._astray, self._astray.clamp(max=batch_idx))
         return loss
 
     def _structure_weight(self) -> float:
@@ -113,11 +123,34 @@ class FusionModule(L.LightningModule):
         return divergence
 
     def on_train_batch_end(self, outputs: object, batch: TrainBatch, batch_idx: int) -> None:
-        """Keep the temperature within its bounds."""
+        """Keep the temperature within its bounds, and stop where the loss went astray.
+
+        Raises:
+            RunError: it did, in some process.
+        """
         self.model.clamp_temperature()
+        if (batch_idx + 1) % LOOK_EVERY == 0 or self.trainer.is_last_batch:
+            assert self._astray is not None, "an epoch has been started"
+            first = int(self._astray)
+            stop_together(
+                None if first == NEVER else self._gone_astray(f"the loss is NaN or infinite since step {first}")
+            )
+
+    def _gone_astray(self, fact: str) -> str:
+        return (
+            f"{fact} of epoch {self.current_epoch}, counted from 0, so training ends. Give a lower optim.lr (it is "
+            f"{self._schedule.lr:g}) or more optim.warmup_steps ({self._schedule.warmup_steps}), with another out or "
+            "with overwrite=true. Checkpoints of earlier epochs are as they were."
+        )
 
     def on_train_epoch_end(self) -> None:
-        """Log what moves slowly."""
+        """Log what moves slowly.
+
+        Raises:
+            RunError: weights went astray with the last step, and must not be saved.
+        """
+        weights = [bool(weight.isfinite().all()) for weight in self.parameters()]
+        stop_together(None if all(weights) else self._gone_astray("weights are NaN or infinite at the end"))
         self.log("train/temperature", 1 / self.model.logit_scale.detach())
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
@@ -130,8 +163,22 @@ class FusionModule(L.LightningModule):
         source, modality, latents = batch
         self._embedded[source, modality].append(self.model.embed(modality, latents).float().cpu())
 
+    def _require_finite(self) -> None:
+        """Stop all processes where embeddings cannot be ranked."""
+        broken = sorted({m for (_, m), parts in self._embedded.items() if not all(p.isfinite().all() for p in parts)})
+        stop_together(
+            self._gone_astray(f"embeddings of {', '.join(broken)} are NaN or infinite in validation")
+            if broken
+            else None
+        )
+
     def on_validation_epoch_end(self) -> None:
-        """Measure retrieval among all items of each validation set; `mean_recall` is the mean over the sets."""
+        """Measure retrieval among all items of each validation set; `mean_recall` is the mean over the sets.
+
+        Raises:
+            RunError: there are embeddings that cannot be ranked.
+        """
+        self._require_finite()
         figures, recalls = {}, []
         for index, (name, modalities, scorer) in enumerate(self.pairings):
             if scorer:

@@ -3,23 +3,59 @@
 Place in the flow: run folder -> the checkpoint to go on from.
 """
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import lightning as L
-from lightning.pytorch.loggers import CSVLogger
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from fusemix.errors import RunError
-from fusemix.files import differences, write_text
-from fusemix.fusion.callbacks import stopped_early
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
+from fusemix.files import differences, write_atomic
+from fusemix.fusion.callbacks import knows_a_best, stopped_early
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_checkpoint
+
+MAY_CHANGE = (
+    "out",
+    "resume",
+    "overwrite",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "compile",
+    "train",
+    "validation",
+    "also",
+    "init_from",
+    "latents_on",
+)
+"""Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
+NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
+"""Of Lightning's, to go on from a checkpoint."""
+PROBE = "can_be_written"
+
+
+class RunState(NamedTuple):
+    """How to go on in a run folder.
+
+    Attributes:
+        last: the checkpoint to go on from, or None to start.
+        epoch: how many are done.
+        decided: what the run decided when it was begun, by name; see `build.train.decided`.
+        is_finished: nothing is left to do.
+        is_best_lost: there was a best checkpoint, and it cannot be read.
+    """
+
+    last: Path | None = None
+    epoch: int = 0
+    decided: Mapping[str, Any] = MappingProxyType({})
+    is_finished: bool = False
+    is_best_lost: bool = False
 
 
 def state_of_run(
     folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool, overwrite: bool
-) -> tuple[Path | None, bool]:
+) -> RunState:
     """Find out how to go on in a run folder; nothing is changed.
 
     Args:
@@ -29,43 +65,100 @@ def state_of_run(
         resume: there must be something to continue.
         overwrite: what is there does not count.
 
-    Returns:
-        The checkpoint to go on from, or None to start; and whether the run is finished already.
-
     Raises:
-        RunError: another run is in the way, or there is nothing to continue.
+        RunError: another run is in the way, its checkpoints are damaged, or there is nothing to continue.
     """
-    last = folder / CHECKPOINTS / "last.ckpt"
+    best, last = (folder / CHECKPOINTS / name for name in (BEST, LAST))
     if overwrite:
-        return None, False
-    if not last.is_file():
+        return RunState()
+    # The best one is written first: a run that was killed in its first epoch has no other.
+    there = last if last.is_file() else best
+    if not there.is_file():
         if resume:
             raise RunError(f"resume=true, but {last} does not exist, so there is nothing to continue in {folder}.")
-        return None, False
-    checkpoint = read_checkpoint(last)
-    found = differences(about(checkpoint), dict(wanted))
+        return RunState()
+    checkpoint = _whole(there, best)
+    _require_same_run(folder, about(checkpoint), wanted)
+    epoch = checkpoint["epoch"] + 1
+    is_finished = epoch >= max_epochs or stopped_early(checkpoint.get("callbacks", {}))
+    if is_finished:
+        if there == best:
+            return RunState()  # killed between its two checkpoints; they are made again
+        _require_best(best, last)
+    is_best_lost = knows_a_best(checkpoint["callbacks"]) and not _reads(best)
+    return RunState(there, epoch, about(checkpoint).get("decided", {}), is_finished, is_best_lost)
+
+
+def _whole(path: Path, best: Path) -> dict[str, Any]:
+    """A checkpoint that can be gone on from, with a way out where it cannot."""
+    try:
+        checkpoint = read_checkpoint(path)
+        missing = [key for key in NEEDED if key not in checkpoint]
+        if missing:
+            raise RunError(f"{path} cannot be gone on from: it lacks {', '.join(missing)}.")
+    except RunError as error:
+        way_out = "overwrite=true discards the run and trains again."
+        if path != best and _reads(best):
+            way_out = (
+                f"{best} is whole, of epoch {read_checkpoint(best)['epoch'] + 1}. To go on from there, give the same "
+                f"command after: cp {shlex.quote(str(best))} {shlex.quote(str(path))}"
+            )
+        raise RunError(f"{error}\n{way_out}") from error
+    return checkpoint
+
+
+def _reads(path: Path) -> bool:
+    try:
+        return all(key in read_checkpoint(path) for key in NEEDED)
+    except RunError:
+        return False
+
+
+def _require_same_run(folder: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    recorded = {key: value for key, value in recorded.items() if key != "decided"}
+    settings = {key: value for key, value in recorded["config"].items() if key not in MAY_CHANGE}
+    found = differences({**recorded, "config": settings}, {k: v for k, v in wanted.items() if k != "decided"})
     if found:
         lines = "\n  ".join(found)
         raise RunError(
             f"{folder} holds a run that differs from this one:\n  {lines}\n"
             "Choose another out, or discard that run with overwrite=true."
         )
-    return last, checkpoint["epoch"] + 1 >= max_epochs or stopped_early(checkpoint.get("callbacks", {}))
+
+
+def _require_best(best: Path, last: Path) -> None:
+    try:
+        read_checkpoint(best)
+    except RunError as error:
+        raise RunError(
+            f"the run is trained, but {error}\n{last} is whole: use it with checkpoint=last, or train again with "
+            "overwrite=true."
+        ) from error
+
+
+def begin(folder: Path) -> None:
+    """Make the folder of the checkpoints, and clear away what a killed run left half written in it.
+
+    Raises:
+        RunError: checkpoints cannot be written there.
+    """
+    checkpoints = folder / CHECKPOINTS
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        for name in (BEST, LAST):
+            for part in checkpoints.glob(f".{name}*.part"):
+                part.unlink()
+        with write_atomic(checkpoints / PROBE):
+            pass
+        (checkpoints / PROBE).unlink()
+    except OSError as error:
+        raise RunError(
+            f"checkpoints cannot be saved in {checkpoints}: {error.strerror or error}. Make room, give yourself the "
+            "right to write there, or choose another out."
+        ) from error
 
 
 def discard(folder: Path) -> None:
     """Remove the run that is in a folder, if one is."""
     if (folder / "config.yaml").is_file():
         shutil.rmtree(folder)
-
-
-def continue_metrics(trainer: L.Trainer) -> None:
-    """Keep the rows of metrics.csv when a run goes on; Lightning's CSVLogger deletes the file."""
-    for logger in trainer.loggers:
-        if isinstance(logger, CSVLogger):
-            path = Path(logger.log_dir) / "metrics.csv"
-            rows = path.read_text(encoding="utf-8") if path.is_file() else ""
-            writer = logger.experiment  # making it is what deletes the file
-            if rows:
-                write_text(path, rows)
-                writer.metrics_keys = rows.splitlines()[0].split(",")

@@ -17,9 +17,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 LEAST_RANDOM_BITS = 8
-WINDOW_IN_BATCHES = 16
 BLOCK = 4096
 """Links that lie together on disk and are read together, where latents do not fit into memory."""
+WINDOW = 1 << 20
+"""Links that are shuffled with one another: all of most sets. Of a larger one, their latents are some GB: what a machine
+that leaves latents on disk reads at a time, in runs, and then finds in its page cache."""
+WINDOW_IN_BATCHES = 16
+"""A window holds as many batches at least."""
 
 
 class Distinct:
@@ -82,25 +86,27 @@ class Links:
         """No batch can be larger: the number of distinct items on the smaller side."""
         return min(len(self._starts), len(np.unique(self.links[:, 1])) // (self.per_item or 1))
 
-    def batches(
-        self, batch_size: int, generator: np.random.Generator, *, by_block: bool = False
-    ) -> Iterator[Int64[np.ndarray, "batch items"]]:
+    def batches(self, batch_size: int, generator: np.random.Generator) -> Iterator[Int64[np.ndarray, "batch items"]]:
         """Batches of one epoch: every group at most once, and no item twice in a batch.
 
         A group that would repeat an item waits for the next batch. What does not fill a last batch is left to the next
         epoch, whose order is another.
 
+        The order is the same wherever latents live: runs of links that lie together on disk are shuffled, and then the
+        links of some such runs, the windows, so that latents which stay on disk are read in runs.
+
         Args:
             batch_size: groups in each batch.
             generator: source of the order.
-            by_block: shuffle runs of links that lie together on disk, and then the links of some such runs, so that
-                latents which are read from there are read in runs.
         """
         groups = self._groups(generator)
-        if by_block:
-            order = block_order(len(groups), WINDOW_IN_BATCHES * batch_size, generator)
+        window = windows(len(groups), max(WINDOW, WINDOW_IN_BATCHES * batch_size), generator)
+        if self.per_item is None:
+            order = self._dealt(window, generator)
+        elif window is None:
+            order = generator.permutation(len(groups))
         else:
-            order = self._dealt(generator) if self.per_item is None else generator.permutation(len(groups))
+            order = shuffled_by(window, generator)
         return draw_batches(groups, order, batch_size, self._distinct)
 
     def _groups(self, generator: np.random.Generator) -> Int64[np.ndarray, "groups items"]:
@@ -111,8 +117,10 @@ class Links:
         places = (first[:, None] + np.arange(self.per_item)) % self._sizes[:, None] + self._starts[:, None]
         return np.column_stack([self.links[self._starts, 0], self.links[places, 1]])
 
-    def _dealt(self, generator: np.random.Generator) -> Int64[np.ndarray, " links"]:
-        """A random order in which the links of one left item lie far apart.
+    def _dealt(
+        self, window: Int64[np.ndarray, " links"] | None, generator: np.random.Generator
+    ) -> Int64[np.ndarray, " links"]:
+        """A random order in which the links of one left item lie far apart, window after window.
 
         Every left item's links are dealt to rounds, one a round, and each round is shuffled, so a stretch of a round
         repeats no left item.
@@ -120,7 +128,8 @@ class Links:
         turn = (generator.random(len(self._sizes)) * self._sizes).astype(np.int64)
         sizes = np.repeat(self._sizes, self._sizes)
         inside = np.arange(len(self.links)) - np.repeat(self._starts - turn, self._sizes)
-        return shuffled_by(inside % sizes, generator)
+        rounds = inside % sizes
+        return shuffled_by(rounds if window is None else window * int(self._sizes.max()) + rounds, generator)
 
 
 def shuffled_by(keys: Int64[np.ndarray, " n"], generator: np.random.Generator) -> Int64[np.ndarray, " n"]:
@@ -139,18 +148,19 @@ def shuffled_by(keys: Int64[np.ndarray, " n"], generator: np.random.Generator) -
     return (packed & np.uint64((1 << place_bits) - 1)).astype(np.int64)
 
 
-def block_order(count: int, window: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"]:
-    """A random order made of windows, each of which holds some whole blocks of neighbours.
+def windows(count: int, size: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"] | None:
+    """Which window each belongs to; a window is made of random whole blocks of neighbours. None where one holds all.
 
     Args:
         count: of what is put in order.
-        window: how many are shuffled with one another; whole blocks.
-        generator: source of the order.
+        size: how many are shuffled with one another; rounded down to whole blocks.
+        generator: source of the order of blocks.
     """
+    if count <= size:
+        return None
     block = np.arange(count) // BLOCK
     places = generator.permutation(int(block[-1]) + 1)
-    blocks_in_window = max(1, window // BLOCK)
-    return shuffled_by(places[block] // blocks_in_window, generator)
+    return places[block] // max(1, size // BLOCK)
 
 
 def draw_batches(

@@ -4,8 +4,10 @@ Place in the flow: Source(s) -> LatentData (a LightningDataModule) -> TrainBatch
 Not here: which pairs make a batch (batches.py), where latents live (residence.py), mixing (fusion/mixup.py).
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from itertools import chain
 from typing import NamedTuple
 
 import lightning as L
@@ -60,6 +62,7 @@ class LatentData(L.LightningDataModule):
 
     Attributes:
         residence: where they live, and why, once it is known.
+        first_batch: hash of the rows of the first whole batch of the epoch; the same in all processes.
     """
 
     def __init__(self, sources: Sequence[Source], *, parts: int, latents_on: Where, seed: int) -> None:
@@ -68,6 +71,7 @@ class LatentData(L.LightningDataModule):
         self._parts, self._seed = parts, seed
         self._latents_on: Where = latents_on
         self.residence: tuple[Where, str] | None = None
+        self.first_batch = ""
 
     @property
     def num_batches(self) -> int:
@@ -100,7 +104,10 @@ class LatentData(L.LightningDataModule):
         trainer = self.trainer
         epoch = trainer.current_epoch if trainer else 0
         rank, num_processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return _unbatched(_Epoch(self, epoch, rank, num_processes))
+        drawn = self.rows(epoch)
+        first = next(drawn)
+        self.first_batch = hashlib.sha256(repr(first[0]).encode() + np.ascontiguousarray(first[1]).data).hexdigest()
+        return _unbatched(_Epoch(self, epoch, rank, num_processes, chain([first], drawn)))
 
     def val_dataloader(self) -> DataLoader:
         """All items of the left, then all of the right, in order, of one source after the other."""
@@ -108,22 +115,41 @@ class LatentData(L.LightningDataModule):
 
     def batches(self, epoch: int, *, rank: int = 0, num_processes: int = 1) -> Iterator[TrainBatch]:
         """This process's share of each batch of an epoch."""
+        return self.shares(self.rows(epoch), rank, num_processes)
+
+    def rows(self, epoch: int) -> Iterator[tuple[int, Int64[np.ndarray, "batch items"]]]:
+        """Source and rows of each whole batch of an epoch."""
         turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
         drawn = [source.batches(epoch) for source in self.sources]
         for index in np.random.default_rng([self._seed, epoch]).permutation(turns).tolist():
-            rows = own_share(next(drawn[index]), parts=self._parts, rank=rank, num_processes=num_processes)
-            yield TrainBatch(index, self.sources[index].latents(rows))
+            yield index, next(drawn[index])
+
+    def shares(
+        self, drawn: Iterable[tuple[int, Int64[np.ndarray, "batch items"]]], rank: int, num_processes: int
+    ) -> Iterator[TrainBatch]:
+        """This process's share of whole batches; see `rows`."""
+        for index, rows in drawn:
+            own = own_share(rows, parts=self._parts, rank=rank, num_processes=num_processes)
+            yield TrainBatch(index, self.sources[index].latents(own))
 
 
 class _Epoch(IterableDataset):
-    def __init__(self, data: LatentData, epoch: int, rank: int, num_processes: int) -> None:
+    def __init__(
+        self, data: LatentData, epoch: int, rank: int, num_processes: int, begun: Iterator[tuple[int, np.ndarray]]
+    ) -> None:
         self._data, self._epoch, self._rank, self._num_processes = data, epoch, rank, num_processes
+        self._begun: Iterator[tuple[int, np.ndarray]] | None = begun
 
     def __len__(self) -> int:
         return self._data.num_batches
 
     def __iter__(self) -> Iterator[TrainBatch]:
-        return ahead(self._data.batches(self._epoch, rank=self._rank, num_processes=self._num_processes))
+        return ahead(self._data.shares(self._drawn(), self._rank, self._num_processes))
+
+    def _drawn(self) -> Iterator[tuple[int, np.ndarray]]:
+        """What is begun is used by whoever first asks for a batch: Lightning makes iterators that it never asks."""
+        begun, self._begun = self._begun, None
+        yield from begun or self._data.rows(self._epoch)
 
 
 class _Validation(IterableDataset):

@@ -56,7 +56,6 @@ class Source:
         self.pairs_per_step, self._seed = pairs_per_step, seed
         links, self.gallery = _divided(train, validation, holdout, seed)
         self.links = Links(links, links_per_item)
-        self._by_block = False
         _require_a_batch(self)
         self.num_batches = max(1, round(weight * (len(self.links) // pairs_per_step)))
         self._sides: tuple[Residence, Residence] | None = None
@@ -74,7 +73,6 @@ class Source:
 
     def reside(self, where: Where, device: torch.device, advance: Advance = lambda count: None) -> None:
         """Bring its latents to where they are going to live; `advance` is told of rows as they are read."""
-        self._by_block = where == "mapped"
         left, right = (reside(side, where, device, advance) for side in self.train.sides)
         self._sides = left, right
 
@@ -88,7 +86,7 @@ class Source:
 
     def _pass(self, epoch: int, number: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
         generator = np.random.default_rng([self._seed, epoch, number])
-        return self.links.batches(self.pairs_per_step, generator, by_block=self._by_block)
+        return self.links.batches(self.pairs_per_step, generator)
 
     def latents(self, rows: Int64[np.ndarray, "batch items"]) -> LatentBatch:
         """Latents of a batch on the device: the left ones, and block after block those of the right."""
