@@ -82,7 +82,11 @@ class Registry:
     def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
         """Check `options` and call the factory with them and with `given`."""
         self.complete(name, options, **given)
-        return self.factory(name)(**options, **given)
+        factory = self.factory(name)
+        kinds = {key: p.annotation for key, p in inspect.signature(factory).parameters.items()}
+        # Whoever writes -10 means -10.0 where a decimal number is wanted.
+        options = {k: float(v) if kinds.get(k) is float and type(v) is int else v for k, v in options.items()}
+        return factory(**options, **given)
 
 
 def _load(kind: str, name: str, module_name: str, attribute: str) -> Callable[..., Any]:

@@ -11,12 +11,9 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 # The models here are tiny: threads would only wait for one another. Inherited by processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np
 import pytest
 import torch
-from latent_samples import pair_set, write_store
-
-from fusemix.latents.sets import write_set
+from latent_samples import learnable_set
 
 torch.set_num_threads(1)
 
@@ -33,25 +30,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def make_set(tmp_path: Path) -> Callable[..., Path]:
     """Write a latent set whose right latents are a linear image of the left ones, so that it can be learned."""
 
-    def make(
-        name: str = "train",
-        *,
-        num_left: int = 128,
-        captions: int = 2,
-        split: str | None = None,
-        seed: int = 0,
-        left: str = "image",
-    ) -> Path:
-        generator = np.random.default_rng(seed)
-        links = np.column_stack([np.repeat(np.arange(num_left), captions), np.arange(num_left * captions)])
-        pairs = pair_set(links, split or name, left)
-        folder = tmp_path / name
-        write_set(folder, pairs, {"name": "made_up.module:factory", "options": {}})
-        latents = generator.standard_normal((num_left, 12)).astype(np.float32)
-        mixing = np.random.default_rng(99).standard_normal((12, 8)).astype(np.float32)
-        right = latents[links[:, 0]] @ mixing + 0.1 * generator.standard_normal((len(links), 8)).astype(np.float32)
-        write_store(folder, pairs.left, "eyes", latents)
-        write_store(folder, pairs.right, "words", right.astype(np.float32))
-        return folder
+    def make(name: str = "train", **options: Any) -> Path:
+        return learnable_set(tmp_path, name, **options)
 
     return make

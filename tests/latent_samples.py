@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fusemix.interfaces import Items, PairSet, Rejected
 from fusemix.latents.item_tables import items_sha256
+from fusemix.latents.sets import write_set
 from fusemix.latents.writer import StoreWriter
 
 
@@ -45,3 +46,26 @@ def write_store(
         here = {items.table["id"][row].as_py() for row in span}
         writer.write(index, latents[span.start : span.stop], [r for r in rejected if r.id in here])
     writer.seal()
+
+
+def learnable_set(
+    folder: Path,
+    name: str,
+    *,
+    num_left: int = 128,
+    captions: int = 2,
+    split: str | None = None,
+    seed: int = 0,
+    left: str = "image",
+) -> Path:
+    """Write a latent set whose right latents are a linear image of the left ones; returns its folder."""
+    generator = np.random.default_rng(seed)
+    links = np.column_stack([np.repeat(np.arange(num_left), captions), np.arange(num_left * captions)])
+    pairs = pair_set(links, split or name, left)
+    write_set(folder / name, pairs, {"name": "made_up.module:factory", "options": {}})
+    latents = generator.standard_normal((num_left, 12)).astype(np.float32)
+    mixing = np.random.default_rng(99).standard_normal((12, 8)).astype(np.float32)
+    right = latents[links[:, 0]] @ mixing + 0.1 * generator.standard_normal((len(links), 8)).astype(np.float32)
+    write_store(folder / name, pairs.left, "eyes", latents)
+    write_store(folder / name, pairs.right, "words", right.astype(np.float32))
+    return folder / name

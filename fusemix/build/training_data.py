@@ -3,12 +3,16 @@
 Place in the flow: TrainConfig -> Source(s) -> LatentData.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from fusemix.build.fitting import require_same_encoders
 from fusemix.config import SetConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.loader import LatentData
+from fusemix.latents.overlap import shared_items
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.sources import Source
 
@@ -21,11 +25,13 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
         parts: loaded pairs that become one pair of a step; see `mixup.Augmentation`.
 
     Raises:
-        ConfigError: modalities without latents, a batch larger than the data, or a test split to choose on.
+        ConfigError: modalities without latents, a batch larger than the data, or a test split or a set that is trained
+            on to choose on.
         RunError: two sets were not made by the same encoders.
     """
     first = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
     sources = [_source(config, name, about, parts) for name, about in {"": first, **config.also}.items()]
+    _require_other_sets(sources)
     made: dict[str, Side] = {}
     for source in sources:
         for latent_set in (source.train, source.validation):
@@ -51,6 +57,53 @@ def _source(config: TrainConfig, name: str, about: SetConfig, parts: int) -> Sou
         pairs_per_step=config.optim.batch_size * parts if config.method == "contrastive" else 1,
         seed=config.seed,
     )
+
+
+def _require_other_sets(sources: Sequence[Source]) -> None:
+    """Refuse to choose on a set that is trained on, wherever it lies and however its folder is spelled."""
+    for chosen_on in sources:
+        for source in sources:
+            about = (chosen_on.validation.description, source.train.description)
+            is_same = all(about[0][side]["sha256"] == about[1][side]["sha256"] for side in ("left", "right"))
+            if is_same and chosen_on.is_validated_apart:
+                raise _trained_on(chosen_on, source)
+
+
+def _trained_on(chosen_on: Source, source: Source) -> ConfigError:
+    return ConfigError(
+        f"validation is {chosen_on.validation.folder}, which holds the pairs of {source.train.folder}, and these are "
+        "trained on: the best epoch would be the one that knows them by heart. Give a validation split, or hold out a "
+        "part of train with holdout=0.1."
+    )
+
+
+def shared_with_training(data: LatentData) -> list[str]:
+    """What to tell of items that are both trained and validated on; see `overlap`.
+
+    Raises:
+        ConfigError: all are.
+    """
+    told = []
+    for chosen_on in data.sources:
+        for source in data.sources:
+            if chosen_on.gallery is None or (chosen_on is source and not chosen_on.is_validated_apart):
+                continue
+            shared = {
+                side.modality: shared_items(train, np.unique(source.links.links[:, place]), side, rows)
+                for side, rows in zip(chosen_on.validation.sides, chosen_on.gallery.rows, strict=True)
+                for place, train in enumerate(source.train.sides)
+                if train.modality == side.modality
+            }
+            if len(shared) == 2 and all(found.all() for found in shared.values()):
+                raise _trained_on(chosen_on, source)
+            # Two pictures may have one caption, so equal texts alone say nothing.
+            if any(found.any() for modality, found in shared.items() if modality != "text"):
+                counts = " and ".join(f"{f.sum():,} of {len(f):,} {m} items" for m, f in shared.items())
+                told.append(
+                    f"{counts} of {chosen_on.validation.folder} are in {source.train.folder}, too, and trained on: "
+                    f"figures on validation are better than they should be"
+                )
+    return told
 
 
 def sides_by_modality(data: LatentData) -> dict[str, Side]:

@@ -17,7 +17,7 @@ import yaml
 from fusemix.build import starts
 from fusemix.build import train as build
 from fusemix.build.sources import SOURCES
-from fusemix.build.training_data import latent_data, require_divisible
+from fusemix.build.training_data import latent_data, require_divisible, shared_with_training
 from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_text
@@ -75,16 +75,18 @@ def _going_on(state: RunState) -> list[str]:
 
 def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[str]:
     """Give the model what it starts from; returns what there is to tell of it."""
+    told = shared_with_training(data)
     starts.fit_preprocessing(module.model, data, config.seed)
     if config.init_from:
         shared = starts.start_from_run(module.model, config, data)
-        return [f"weights of {', '.join(shared)} are those of {config.init_from}"]
+        return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
     if config.method == "csa" or config.warm_start or config.closed_form.share:
         scorer = module.pairings[0].scorer
         assert scorer is not None, "the first set always has something to choose on"
         chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
-        return [f"closed form with {', '.join(f'{name} {value:g}' for name, value in chosen._asdict().items())}"]
-    return []
+        settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())
+        return [*told, f"closed form with {settings}"]
+    return told
 
 
 def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path | None) -> float:

@@ -3,6 +3,8 @@
 Place in the flow: a value and its key -> nothing, or a ConfigError.
 """
 
+import math
+
 from fusemix.errors import ConfigError
 
 
@@ -13,8 +15,8 @@ def require_folder_name(key: str, name: str) -> None:
 
 
 def at_least(key: str, value: int | float, least: int | float) -> None:
-    """Refuse a number that is too small."""
-    if value < least:
+    """Refuse a number that is too small, infinite, or NaN."""
+    if not least <= value < math.inf:
         raise ConfigError(f"{key} is {value}, but must be at least {least}.")
 
 
@@ -22,3 +24,9 @@ def within(key: str, value: int | float, least: int | float, most: int | float) 
     """Refuse a number out of its range; both ends belong to it."""
     if not least <= value <= most:
         raise ConfigError(f"{key} is {value}, but must lie between {least} and {most}.")
+
+
+def positive(key: str, value: int | float) -> None:
+    """Refuse a number that is 0, negative, infinite, or NaN."""
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{key} is {value}, but must be above 0.")

@@ -6,9 +6,14 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import at_least, within
+from fusemix.config.checks import at_least, positive, within
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
+
+MOST_DIMS = 1 << 20
+MOST_SEED = 2**32 - 1
+"""NumPy takes no larger one."""
+MOST_PASSES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,20 +144,40 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("optim.batch_size", self.optim.batch_size, 2)
-        at_least("optim.max_epochs", self.optim.max_epochs, 1)
-        within("optim.validate_every", self.optim.validate_every, 1, self.optim.max_epochs)
-        at_least("embedding_dim", self.embedding_dim, 1)
-        at_least("structure.weight", self.structure.weight, 0.0)
+        within("embedding_dim", self.embedding_dim, 1, MOST_DIMS)
         at_least("num_nodes", self.num_nodes, 1)
-        at_least("links_per_item", self.links_per_item or 1, 1)
-        at_least("optim.patience", self.optim.patience or 1, 1)
+        if self.links_per_item is not None:
+            at_least("links_per_item", self.links_per_item, 1)
         within("temperature", self.temperature, 0.001, 0.5)
-        within("structure.temperature", self.structure.temperature, 0.001, 1.0)
+        within("seed", self.seed, 0, MOST_SEED)
+        self._check_optim()
+        self._check_regularisers()
         self._check_sets()
         self._check_start()
         if len(self.encoders) < 2 or not all(self.encoders.values()):
             raise ConfigError("encoders needs two modalities with at least one encoder each: {image: [a], text: [b]}.")
+
+    def _check_optim(self) -> None:
+        optim = self.optim
+        positive("optim.lr", optim.lr)
+        within("optim.min_lr", optim.min_lr, 0.0, optim.lr)
+        at_least("optim.weight_decay", optim.weight_decay, 0.0)
+        at_least("optim.warmup_steps", optim.warmup_steps, 0)
+        at_least("optim.batch_size", optim.batch_size, 2)
+        at_least("optim.max_epochs", optim.max_epochs, 1)
+        within("optim.validate_every", optim.validate_every, 1, optim.max_epochs)
+        if optim.patience is not None:
+            at_least("optim.patience", optim.patience, 1)
+
+    def _check_regularisers(self) -> None:
+        at_least("structure.weight", self.structure.weight, 0.0)
+        at_least("structure.warmup_steps", self.structure.warmup_steps, 0)
+        within("structure.temperature", self.structure.temperature, 0.001, 1.0)
+        within("closed_form.share", self.closed_form.share, 0.0, 0.99)
+        for name in ("left_ridge", "right_ridge", "power"):
+            value = getattr(self.closed_form, name)
+            if value is not None:
+                at_least(f"closed_form.{name}", value, 0.0)
 
     def _check_sets(self) -> None:
         if (self.validation is None) == (self.holdout == 0.0):
@@ -163,7 +188,7 @@ class TrainConfig:
         within("holdout", self.holdout, 0.0, 0.5)
         for name, more in self.also.items():
             within(f"also.{name}.holdout", more.holdout, 0.0, 0.5)
-            at_least(f"also.{name}.weight", more.weight, 0.01)
+            within(f"also.{name}.weight", more.weight, 0.01, MOST_PASSES)
             if more.validation and more.holdout:
                 raise ConfigError(f"also.{name}: give validation or holdout, not both.")
 
@@ -179,7 +204,6 @@ class TrainConfig:
             raise ConfigError(
                 "warm_start starts from the closed form, so neither init_from nor method=csa goes with it."
             )
-        within("closed_form.share", self.closed_form.share, 0.0, 0.99)
         if self.method == "csa" and (self.init_from or self.closed_form.share):
             raise ConfigError(
                 "method=csa is the closed form alone: neither init_from nor closed_form.share goes with it."

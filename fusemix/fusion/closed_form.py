@@ -12,6 +12,8 @@ from torch import Tensor
 
 from fusemix.interfaces import LatentBatch
 
+CONSTANT = 1e-12
+"""A direction whose variance, with the ridge, is no larger than this share of the largest one is left out."""
 PairChunks = Callable[[], Iterable[LatentBatch]]
 """Gives the pairs that are fitted on, prepared as for an adapter, some at a time, as often as it is called."""
 
@@ -66,7 +68,8 @@ def canonical_maps(
     Args:
         moments: of the linked latents.
         dims: directions kept, of which there are no more than the narrower side is wide.
-        left_ridge, right_ridge: above 0; added to each variance of a side, in multiples of their mean.
+        left_ridge, right_ridge: at least 0; added to each variance of a side, in multiples of their mean. Directions in
+            which a side does not vary are left out where no ridge bears them.
         power: of the correlation, by which a direction is scaled; 0 leaves plain CCA.
     """
     left_root = _inverse_root(moments.left_variances, moments.left_directions, left_ridge)
@@ -89,4 +92,6 @@ def mapped(prepared: Float[Tensor, "rows dim"], found: LinearMap) -> Float[Tenso
 
 def _inverse_root(variances: Tensor, directions: Tensor, ridge: float) -> Tensor:
     variances = variances.clamp(min=0)
-    return (directions * (variances + ridge * variances.mean()).rsqrt()) @ directions.T
+    raised = variances + ridge * variances.mean()
+    is_constant = raised <= CONSTANT * variances.max()
+    return (directions * torch.where(is_constant, 0.0, raised.rsqrt())) @ directions.T

@@ -9,6 +9,7 @@ of the right. The other variants are there for the ablation.
 Source: Vouitsis et al., "Data-Efficient Multimodal Fusion on a Single GPU", CVPR 2024, arXiv:2312.10144, algorithm 1.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,9 +20,11 @@ from torch import Tensor
 
 from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import num_processes, own_rank
+from fusemix.fusion.options import between
 from fusemix.interfaces import LatentBatch
 from fusemix.registry import Registry
 
+MOST_STD = 1000.0
 Weight = float | Float[Tensor, "pairs 1"]
 
 
@@ -107,7 +110,12 @@ def one_sided(*, side: str = "left", alpha: float = 1.0) -> Augmentation:
 
 
 def noise(*, std: float = 0.1) -> Augmentation:
-    """Gaussian noise on both sides, of `std` times the standard deviation of a side's numbers in the batch."""
+    """Gaussian noise on both sides, of `std` times the standard deviation of a side's numbers in the batch.
+
+    Raises:
+        ConfigError: it is negative, or out of all proportion.
+    """
+    between("mixup.options.std", std, 0.0, MOST_STD)
 
     def apply(batch: LatentBatch, generator: np.random.Generator) -> LatentBatch:
         left, right = (side + std * side.std() * torch.randn_like(side) for side in batch)
@@ -117,7 +125,7 @@ def noise(*, std: float = 0.1) -> Augmentation:
 
 
 def _require_positive(alpha: float) -> None:
-    if alpha <= 0:
+    if not 0 < alpha < math.inf:
         raise ConfigError(f"mixup.options.alpha is {alpha}, but must be above 0; mixup.name=none mixes nothing.")
 
 

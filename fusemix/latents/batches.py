@@ -20,10 +20,10 @@ LEAST_RANDOM_BITS = 8
 BLOCK = 4096
 """Links that lie together on disk and are read together, where latents do not fit into memory."""
 WINDOW = 1 << 20
-"""Links that are shuffled with one another: all of most sets. Of a larger one, their latents are some GB: what a machine
-that leaves latents on disk reads at a time, in runs, and then finds in its page cache."""
+"""Links that are shuffled with one another: all of most sets. Of a larger one, their latents are some GB: what a
+machine that leaves latents on disk reads at a time, in runs, and then finds in its page cache."""
 WINDOW_IN_BATCHES = 16
-"""A window holds as many batches at least."""
+"""A window holds as many batches at least, each with all links of its items."""
 
 
 class Distinct:
@@ -100,7 +100,8 @@ class Links:
             generator: source of the order.
         """
         groups = self._groups(generator)
-        window = windows(len(groups), max(WINDOW, WINDOW_IN_BATCHES * batch_size), generator)
+        of_batches = WINDOW_IN_BATCHES * batch_size * len(groups) // len(self._starts)
+        window = windows(len(groups), max(WINDOW, of_batches), generator)
         if self.per_item is None:
             order = self._dealt(window, generator)
         elif window is None:

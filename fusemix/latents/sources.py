@@ -34,6 +34,7 @@ class Source:
     Attributes:
         gallery: items to choose on, or None.
         validation: the set that these are of.
+        is_validated_apart: whether that is a set of its own, and no part of `train`.
         num_batches: in an epoch.
 
     Raises:
@@ -53,6 +54,7 @@ class Source:
         seed: int,
     ) -> None:
         self.name, self.train, self.validation = name, train, validation or train
+        self.is_validated_apart = validation is not None
         self.pairs_per_step, self._seed = pairs_per_step, seed
         links, self.gallery = _divided(train, validation, holdout, seed)
         self.links = Links(links, links_per_item)
@@ -120,6 +122,12 @@ def _not_test(validation: LatentSet) -> LatentSet:
 
 
 def _require_a_batch(source: Source) -> None:
+    per_item = source.links.per_item or 1
+    if source.links.largest_batch == 0:
+        raise ConfigError(
+            f"links_per_item={per_item:,} cannot be had: the links of {source.train.name} have fewer "
+            f"{source.modalities[1]} items. Give a smaller number, or leave it out."
+        )
     if _fills_a_batch(source, source.pairs_per_step):
         return
     most = source.links.largest_batch

@@ -7,6 +7,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusemix.errors import RunError
+from fusemix.fusion.gathering import stop_together
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.losses.structure import structure_divergence
 
@@ -61,10 +63,22 @@ def ten_steps(name: str, rank: int, num_processes: int) -> dict[str, list[Tensor
     return {"losses": losses, "gradients": first, "weights": [p.detach() for p in towers.parameters()]}
 
 
+def how_it_stops(rank: int, num_processes: int) -> list[str]:
+    """What becomes of a process where none has a problem, and where the last one has."""
+    stop_together(None)
+    problem = "no room" if rank == num_processes - 1 else None
+    try:
+        stop_together(problem)
+    except (RunError, SystemExit) as error:
+        return [type(error).__name__, str(error)]
+    return []
+
+
 def work(rank: int, num_processes: int, folder: str) -> None:
     """What each process does."""
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=num_processes)
     found = {name: ten_steps(name, rank, num_processes) for name in NAMES}
+    found["stopping"] = how_it_stops(rank, num_processes)
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()

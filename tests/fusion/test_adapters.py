@@ -129,6 +129,7 @@ def test_dropout_depends_on_the_seed_alone():
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
-def test_a_share_that_cannot_be_dropped_is_refused(rate):
-    with pytest.raises(ConfigError, match="cannot be dropped; it must be at least 0 and below 1"):
-        Dropout(rate)
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_a_share_that_cannot_be_dropped_is_refused(name, rate):
+    with pytest.raises(ConfigError, match=f"adapter.options.{name} is .*, but must be at least 0 and below 1"):
+        ADAPTERS.build("linear" if name == "input_dropout" else "gated", {name: rate}, input_dim=4, output_dim=2)

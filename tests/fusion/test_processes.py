@@ -11,6 +11,7 @@ from sharing import NAMES, ten_steps, work
 
 from fusemix.commands import train
 from fusemix.errors import ConfigError
+from fusemix.fusion.callbacks import differing
 from fusemix.fusion.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,33 @@ def test_gradients_and_ten_steps_of_processes_that_share_a_batch_are_those_of_on
     for found in shared:
         for part in ("gradients", "weights"):
             torch.testing.assert_close(found[name][part], alone[part], rtol=1e-8, atol=1e-10)
+
+
+def test_all_processes_stop_where_one_has_to_and_the_first_one_says_why(shared):
+    others = [found["stopping"] for found in shared[1:]]
+    assert shared[0]["stopping"] == ["RunError", "no room"]
+    assert others == [["SystemExit", "0"]] * len(others)
+
+
+def test_what_processes_differ_in_is_named_with_their_ranks():
+    same = {"precision": "32-true", "latents": "ab12"}
+    assert differing([same, same, same]) is None
+    message = differing([same, {**same, "precision": "bf16-mixed"}, same, {**same, "precision": "bf16-mixed"}])
+    assert message is not None
+    assert "precision: process 1, 3 has another than process 0 (32-true and bf16-mixed)" in message
+    assert "latents:" not in message
+
+
+def test_processes_end_with_one_message_where_training_goes_astray(make_set, tmp_path):
+    out = tmp_path / "run"
+    changes = ["devices=2", "optim.lr=1e300", "optim.warmup_steps=0"]
+    command = [sys.executable, "train.py", *settings(make_set, out, *changes)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("fusemix: ") == 1
+    assert "Give a lower optim.lr (it is 1e+300)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((out / "checkpoints").iterdir()) == []
 
 
 def settings(make_set, out: Path, *changes: str) -> list[str]:

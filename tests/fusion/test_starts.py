@@ -133,9 +133,9 @@ def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path
     before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
     for side in ("image", "text"):
         assert torch.equal(before[f"model.beside.{side}.linear.weight"], after[f"model.beside.{side}.linear.weight"])
-    sounds = make_set("sounds", left="audio")
+    sounds, held_out = make_set("sounds", left="audio"), make_set("held_out", seed=1, num_left=40, left="audio")
     other = arguments(
-        make_set, tmp_path / "third", init_from=tmp_path / "first", train=sounds, validation=sounds, **both
+        make_set, tmp_path / "third", init_from=tmp_path / "first", train=sounds, validation=held_out, **both
     )
     with pytest.raises(RunError, match="belongs to both modalities, and it has only text. Set closed_form.share=0"):
         train.main([*other, "encoders={audio: [eyes], text: [words]}"])
@@ -144,9 +144,9 @@ def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path
 def test_a_modality_that_the_other_run_lacks_starts_anew_and_is_preprocessed(make_set, tmp_path):
     scaled = {"preprocess": "[standardise]", "optim__max_epochs": 1}
     train.main(arguments(make_set, tmp_path / "first", **scaled))
-    sounds = make_set("sounds", left="audio")
+    sounds, held_out = make_set("sounds", left="audio"), make_set("held_out", seed=1, num_left=40, left="audio")
     other = arguments(
-        make_set, tmp_path / "second", init_from=tmp_path / "first", train=sounds, validation=sounds, **scaled
+        make_set, tmp_path / "second", init_from=tmp_path / "first", train=sounds, validation=held_out, **scaled
     )
     train.main([a for a in other if not a.startswith("encoders")] + ["encoders={audio: [eyes], text: [words]}"])
     assert weights(tmp_path / "second")["model.preprocessing.audio.steps.0.mean"].abs().sum() > 0

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.latents import batches as module
-from fusemix.latents.batches import Distinct, Links, block_order, shuffled_by, split_links
+from fusemix.latents.batches import Distinct, Links, shuffled_by, split_links, windows
 
 
 def captioned(num_left: int, captions: int) -> np.ndarray:
@@ -43,9 +43,13 @@ def test_what_is_chosen_shares_no_item_and_nothing_could_be_added(links, most):
 
 
 @settings(deadline=None)
-@given(links=some_links(), batch_size=st.integers(1, 6), seed=st.integers(0, 99), by_block=st.booleans())
-def test_no_batch_holds_an_item_twice_and_no_link_comes_twice(links, batch_size, seed, by_block):
-    batches = batches_of(links, batch_size, seed, by_block=by_block)
+@given(links=some_links(), batch_size=st.integers(1, 6), seed=st.integers(0, 99), window=st.sampled_from([8, 1 << 20]))
+def test_no_batch_holds_an_item_twice_and_no_link_comes_twice(links, batch_size, seed, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW", window)
+        patch.setattr(module, "WINDOW_IN_BATCHES", 2)
+        patch.setattr(module, "BLOCK", 4)
+        batches = batches_of(links, batch_size, seed)
     for batch in batches:
         assert len(batch) == batch_size
         assert len(np.unique(batch[:, 0])) == len(np.unique(batch[:, 1])) == batch_size
@@ -91,11 +95,13 @@ def test_several_links_of_an_item_are_taken_alike_often_and_not_twice_at_once():
 
 
 @pytest.mark.parametrize(("num_left", "captions", "batch_size"), [(600, 5, 400), (1000, 1, 64), (50, 5, 50)])
-@pytest.mark.parametrize("by_block", [False, True])
-def test_nearly_every_pair_is_seen_in_an_epoch(num_left, captions, batch_size, by_block, monkeypatch):
+@pytest.mark.parametrize("window", [64, 1 << 20])
+def test_nearly_every_pair_is_seen_in_an_epoch(num_left, captions, batch_size, window, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 16)
+    monkeypatch.setattr(module, "WINDOW", window)
+    monkeypatch.setattr(module, "WINDOW_IN_BATCHES", 2)
     links = captioned(num_left, captions)
-    seen = sum(len(batch) for batch in batches_of(links, batch_size, by_block=by_block))
+    seen = sum(len(batch) for batch in batches_of(links, batch_size))
     assert seen > len(links) - 2 * batch_size
 
 
@@ -132,16 +138,28 @@ def test_shuffling_by_keys_sorts_them_and_treats_equals_alike(largest_key):
     assert abs(first[[0, 2, 4]] - 200).max() < 60  # five standard deviations
 
 
-def test_an_order_by_blocks_shuffles_windows_of_whole_blocks(monkeypatch):
+def test_a_large_set_is_shuffled_in_windows_of_whole_blocks(monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 10)
-    order = block_order(90, 30, np.random.default_rng(0))
-    assert sorted(order) == list(range(90))
-    windows = order.reshape(3, 30)
-    for window in windows:
-        assert len(np.unique(window // 10)) == 3
-        assert (np.diff(window) != 1).mean() > 0.8, "shuffled inside"
-    assert len({tuple(np.unique(window // 10)) for window in windows} & {(0, 1, 2), (3, 4, 5), (6, 7, 8)}) < 3
-    assert sorted(block_order(95, 30, np.random.default_rng(0))) == list(range(95))
+    assert windows(90, 90, np.random.default_rng(0)) is None, "one window: all are shuffled with one another"
+    found = windows(95, 39, np.random.default_rng(0))
+    assert np.bincount(found).max() == 30
+    for block in range(10):
+        assert len(set(found[10 * block : 10 * block + 10])) == 1
+    neighbours = {tuple(np.unique(np.flatnonzero(found == window) // 10)) for window in range(3)}
+    assert len(neighbours & {(0, 1, 2), (3, 4, 5), (6, 7, 8)}) < 3
+
+
+def test_latents_of_a_large_set_are_read_in_runs_and_the_links_of_an_item_lie_far_apart(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 100)
+    monkeypatch.setattr(module, "WINDOW", 400)
+    monkeypatch.setattr(module, "WINDOW_IN_BATCHES", 2)
+    links = captioned(400, 5)
+    order = np.concatenate(batches_of(links, 10))
+    for start in range(0, 2000, 400):
+        window = order[start : start + 400]
+        assert len(np.unique(window[:, 1] // 100)) <= 5, "four blocks, and what waited of the window before"
+        for at in range(0, 400, 80):
+            assert len(np.unique(window[at : at + 80, 0])) > 70
 
 
 def test_the_largest_batch_is_the_smaller_side():

@@ -7,6 +7,7 @@ import torch
 from latent_samples import pair_set, write_store
 
 from fusemix.errors import ConfigError
+from fusemix.latents import batches
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.loader import LatentData, own_share
 from fusemix.latents.sets import LatentSet, write_set
@@ -39,13 +40,36 @@ def test_a_batch_holds_the_latents_of_linked_items(make_set, where):
     links = {tuple(link) for link in opened.links.tolist()}
     source = source_of(train, make_set("validation"))
     source.reside(where, torch.device("cpu"))
-    batches = list(data_of(source).batches(0))
-    assert len(batches) == 256 // 16
-    for batch in batches:
+    drawn = list(data_of(source).batches(0))
+    assert len(drawn) == 256 // 16
+    for batch in drawn:
         for one, other in zip(*batch.pairs, strict=True):
             row = (left == one).all(dim=1).nonzero().item()
             column = (right == other).all(dim=1).nonzero().item()
             assert (row, column) in links
+
+
+def test_batches_are_the_same_wherever_latents_live(make_set, monkeypatch):
+    monkeypatch.setattr(batches, "BLOCK", 16)
+    monkeypatch.setattr(batches, "WINDOW", 64)
+    monkeypatch.setattr(batches, "WINDOW_IN_BATCHES", 2)
+    source = source_of(make_set("train"), make_set("validation"))
+    found = {}
+    for where in ("device", "mapped"):
+        source.reside(where, torch.device("cpu"))
+        found[where] = lefts(data_of(source), 2)
+    assert torch.equal(found["device"], found["mapped"])
+
+
+def test_the_first_batch_of_an_epoch_is_known_by_its_hash_in_all_processes(make_set):
+    data = data_of(source_of(make_set("train"), make_set("validation")))
+    hashes = []
+    for epoch, rank in ((0, 0), (0, 1), (1, 0)):
+        data.trainer = SimpleNamespace(current_epoch=epoch, global_rank=rank, world_size=2)
+        own = torch.cat([batch.pairs.left for batch in data.train_dataloader()])
+        assert torch.equal(own, lefts(data, epoch, rank=rank, num_processes=2))
+        hashes.append(data.first_batch)
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_several_positives_come_block_after_block(make_set):

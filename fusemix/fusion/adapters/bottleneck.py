@@ -4,6 +4,7 @@ from torch import nn
 
 from fusemix.fusion.adapters.dropout import Dropout
 from fusemix.fusion.adapters.residual_mlp import ResidualBlock
+from fusemix.fusion.options import MOST_BLOCKS, MOST_WIDTH, between, share
 
 
 def bottleneck(
@@ -29,7 +30,15 @@ def bottleneck(
         expansion: hidden width of a block, in multiples of `hidden_dim`.
         dropout: share of hidden units dropped in a block, in [0, 1).
         input_dropout: share of the latents' numbers dropped, in [0, 1).
+
+    Raises:
+        ConfigError: an option is out of its range.
     """
+    between("adapter.options.hidden_dim", hidden_dim, 1, MOST_WIDTH)
+    between("adapter.options.num_blocks", num_blocks, 0, MOST_BLOCKS)
+    between("adapter.options.expansion", expansion, 1, MOST_WIDTH)
+    share("adapter.options.dropout", dropout)
+    share("adapter.options.input_dropout", input_dropout)
     blocks = [ResidualBlock(hidden_dim, expansion, dropout) for _ in range(num_blocks)]
     head = [nn.LayerNorm(hidden_dim), nn.Linear(hidden_dim, output_dim)]
     return nn.Sequential(Dropout(input_dropout), nn.Linear(input_dim, hidden_dim), *blocks, *head)

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from fusemix.errors import ConfigError
-
 LEVELS = 1 << 16
 
 
@@ -22,15 +20,10 @@ class Dropout(nn.Module):
 
     Args:
         rate: in [0, 1); on a CPU in steps of 1/65536.
-
-    Raises:
-        ConfigError: it is not.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ConfigError(f"a share of {rate} cannot be dropped; it must be at least 0 and below 1.")
         self.rate = rate
 
     def forward(self, values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

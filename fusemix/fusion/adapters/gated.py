@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusemix.fusion.adapters.dropout import Dropout
+from fusemix.fusion.options import MOST_WIDTH, between, share
 
 
 class Gated(nn.Module):
@@ -17,10 +18,15 @@ class Gated(nn.Module):
         output_dim: width of the shared space.
         expansion: width of a branch, in multiples of `input_dim`.
         dropout: share of the product's units dropped, in [0, 1).
+
+    Raises:
+        ConfigError: an option is out of its range.
     """
 
     def __init__(self, *, input_dim: int, output_dim: int, expansion: int = 8, dropout: float = 0.0) -> None:
         super().__init__()
+        between("adapter.options.expansion", expansion, 1, MOST_WIDTH)
+        share("adapter.options.dropout", dropout)
         hidden_dim = expansion * input_dim
         self.norm = nn.LayerNorm(input_dim)
         self.gate = nn.Linear(input_dim, hidden_dim)

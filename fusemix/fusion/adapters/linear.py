@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from fusemix.fusion.adapters.affine import set_affine
 from fusemix.fusion.adapters.dropout import Dropout
+from fusemix.fusion.options import share
 
 
 class Linear(nn.Module):
@@ -14,10 +15,14 @@ class Linear(nn.Module):
         input_dim: width of the latents.
         output_dim: width of the shared space.
         input_dropout: share of the latents' numbers dropped, in [0, 1).
+
+    Raises:
+        ConfigError: it is not.
     """
 
     def __init__(self, *, input_dim: int, output_dim: int, input_dropout: float = 0.0) -> None:
         super().__init__()
+        share("adapter.options.input_dropout", input_dropout)
         self.dropout = Dropout(input_dropout)
         self.linear = nn.Linear(input_dim, output_dim)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fusemix.fusion.adapters.affine import set_affine
 from fusemix.fusion.adapters.dropout import Dropout
+from fusemix.fusion.options import MOST_WIDTH, between, share
 
 
 class LowRankResidual(nn.Module):
@@ -20,12 +21,18 @@ class LowRankResidual(nn.Module):
         rank: of the residual.
         dropout: share of the residual's hidden units dropped, in [0, 1).
         input_dropout: share of the latents' numbers dropped, in [0, 1).
+
+    Raises:
+        ConfigError: an option is out of its range.
     """
 
     def __init__(
         self, *, input_dim: int, output_dim: int, rank: int = 64, dropout: float = 0.0, input_dropout: float = 0.0
     ) -> None:
         super().__init__()
+        between("adapter.options.rank", rank, 1, MOST_WIDTH)
+        share("adapter.options.dropout", dropout)
+        share("adapter.options.input_dropout", input_dropout)
         self.input_dropout = Dropout(input_dropout)
         self.linear = nn.Linear(input_dim, output_dim)
         nn.init.orthogonal_(self.linear.weight)

@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusemix.fusion.adapters.dropout import Dropout
+from fusemix.fusion.options import MOST_BLOCKS, MOST_WIDTH, between, share
 
 
 def residual_mlp(
@@ -19,7 +20,13 @@ def residual_mlp(
         num_blocks: residual blocks; 0 leaves a norm and a linear map.
         expansion: hidden width of a block, in multiples of `input_dim`.
         dropout: share of hidden units dropped in a block, in [0, 1).
+
+    Raises:
+        ConfigError: an option is out of its range.
     """
+    between("adapter.options.num_blocks", num_blocks, 0, MOST_BLOCKS)
+    between("adapter.options.expansion", expansion, 1, MOST_WIDTH)
+    share("adapter.options.dropout", dropout)
     blocks = [ResidualBlock(input_dim, expansion, dropout) for _ in range(num_blocks)]
     return nn.Sequential(*blocks, nn.LayerNorm(input_dim), nn.Linear(input_dim, output_dim))
 

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import gathered_rows, log_sum_over_processes, num_processes
 from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
+from fusemix.fusion.options import share
 
 
 class InfoNCE(nn.Module):
@@ -31,8 +31,7 @@ class InfoNCE(nn.Module):
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"loss.options.label_smoothing is {label_smoothing}, but must be at least 0 and below 1.")
+        share("loss.options.label_smoothing", label_smoothing)
         self.label_smoothing = label_smoothing
 
     def forward(

@@ -13,7 +13,10 @@ from torch.nn import functional as F
 
 from fusemix.fusion.gathering import gathered_rows
 from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
+from fusemix.fusion.options import between
 
+MOST_BIAS = 1000.0
+"""Logits, at the lowest temperature, reach as far."""
 EXACT_UP_TO = 40.0
 """Softplus of more is the number itself, also in float64."""
 
@@ -26,10 +29,14 @@ class SigmoidLoss(nn.Module):
 
     Args:
         bias: where the bias starts; negative, since nearly all pairs do not belong together.
+
+    Raises:
+        ConfigError: it is out of all proportion.
     """
 
     def __init__(self, *, bias: float = -10.0) -> None:
         super().__init__()
+        between("loss.options.bias", bias, -MOST_BIAS, MOST_BIAS)
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(

@@ -1,0 +1,51 @@
+"""The best epoch is chosen on pairs that are not trained on, wherever the folders lie and however they are spelled."""
+
+import json
+import shutil
+
+import pytest
+from training import arguments
+
+from fusemix.commands import train
+from fusemix.errors import ConfigError
+
+
+@pytest.mark.parametrize("way", ["itself", "dots", "relative", "link", "copy", "renamed"])
+def test_the_training_set_is_refused_as_validation_by_what_it_holds(make_set, tmp_path, monkeypatch, way):
+    folder = make_set("train")
+    monkeypatch.chdir(tmp_path)
+    spelled = {"dots": f"{folder}/../train/", "relative": "train"}.get(way, str(tmp_path / way))
+    if way == "itself":
+        spelled = str(folder)
+    elif way == "link":
+        (tmp_path / way).symlink_to(folder)
+    elif way in ("copy", "renamed"):
+        shutil.copytree(folder, tmp_path / way)
+    if way == "renamed":
+        about = json.loads((tmp_path / way / "set.json").read_text())
+        (tmp_path / way / "set.json").write_text(json.dumps({**about, "split": "validation", "dataset": "another"}))
+    with pytest.raises(ConfigError, match="holds the pairs of .*train, and these are trained on"):
+        train.main(arguments(make_set, tmp_path / "run", validation=spelled))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_set_beside_the_first_is_no_validation_either(make_set, tmp_path):
+    more = make_set("more", seed=7)
+    also = f"{{more: {{train: {more}}}}}"
+    with pytest.raises(ConfigError, match="validation is .*more, which holds the pairs of .*more"):
+        train.main(arguments(make_set, tmp_path / "run", validation=more, also=also))
+    also = f"{{more: {{train: {more}, validation: {tmp_path / 'train'}}}}}"
+    with pytest.raises(ConfigError, match="validation is .*train, which holds the pairs of .*train"):
+        train.main(arguments(make_set, tmp_path / "run", also=also))
+
+
+def test_a_part_of_the_training_set_is_refused_and_shared_items_are_counted(make_set, tmp_path, capsys):
+    make_set("train", captions=1)
+    settings = {"optim__max_epochs": 1, "encoders": "{image: [eyes], text: [words]}"}
+    # Of one seed, and 12 numbers a row: the pictures of a smaller set are the first of the larger one.
+    part = make_set("part", captions=1, num_left=40)
+    words = [word for word in arguments(make_set, tmp_path / "run", **settings) if not word.startswith("train=")]
+    words = [word for word in words if not word.startswith("validation=")]
+    train.main([*words, f"train={tmp_path / 'train'}", f"validation={part}"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"40 of 40 image items and 0 of 40 text items of {part} are in {tmp_path / 'train'}, too" in said
