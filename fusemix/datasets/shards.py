@@ -94,7 +94,7 @@ def _of_split(
     if fractions:
         raise DatasetError(
             f"{dataset}: the names of the tars in {folder} say their splits already ({', '.join(splits)}), and "
-            "fractions were given as well. Leave fractions out, or move the tars of each split into a folder of its own."
+            "fractions were given as well. Leave fractions out, or move the tars of each split into its own folder."
         )
     if split == "all":
         return tars
