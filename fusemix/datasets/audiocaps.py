@@ -10,7 +10,8 @@ every report states how many clips and captions it was measured on.
 import contextlib
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.datasets.caption_files import CaptionLine
@@ -80,11 +81,10 @@ def audiocaps(
         table = Path(annotations) / SPLIT_FILES[split]
         if not table.is_file():
             raise DatasetError(f"audiocaps: there is no file {table}.")
-        lines = _lines(table, Path(clips), split)
-        revision = sha256_of_file(table)[:12]
-        if edition_of(Path(annotations)) == "2.0":
-            revision = f"AudioCaps 2.0 {revision}"
-        return pair_files("audiocaps", "audio", split, Path(clips), lines, revision)
+        rows, edition = _rows(table), edition_of(Path(annotations))
+        revision = f"{'AudioCaps 2.0 ' if edition == '2.0' else ''}{sha256_of_file(table)[:12]}"
+        pairs = pair_files("audiocaps", "audio", split, Path(clips), _lines(rows, Path(clips), split), revision)
+        return replace(pairs, published=(len(set(map(_clip, rows))), len(rows)) if edition else None)
     if parquet and not (clips or annotations):
         source = _hub_rows(parquet, split, revision)
         copy = revision_of(source.rows, parquet, revision)
@@ -130,9 +130,8 @@ def _rows(table: Path) -> list[dict[str, str]]:
     return [row for _, row in rows]
 
 
-def _lines(table: Path, clips: Path, split: str) -> Iterator[CaptionLine]:
+def _lines(rows: Sequence[dict[str, str]], clips: Path, split: str) -> Iterator[CaptionLine]:
     present = _present(clips, split)
-    rows = _rows(table)
     file_of: dict[tuple[str, str], str] = {}
     for row in rows:  # a copy may hold a file per caption: all captions of a clip share the first that is there
         found = next((present[name] for name in _names(row) if name in present), None)
