@@ -16,9 +16,9 @@ from pathlib import Path
 
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
+from fusemix.datasets.given_values import id_text
 from fusemix.datasets.hub import (
     CaptionedRows,
-    id_text,
     is_retrieval_layout,
     load_rows,
     pair_rows,

@@ -40,7 +40,8 @@ class Files(NamedTuple):
 def files_of(folder: Path) -> Files:
     """List the pictures and sounds in a folder and those below it, by the endings of their names.
 
-    Hidden names and those that systems leave behind (`is_system_name`) are passed over, and links to folders are not followed.
+    Hidden names and those that systems leave behind (`is_system_name`) are passed over, and links to folders are not
+    followed.
 
     Raises:
         DatasetError: there is no such folder.

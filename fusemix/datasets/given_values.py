@@ -105,6 +105,11 @@ def name_in(value: Any) -> str:
     return str(value)
 
 
+def id_text(value: Any) -> str:
+    """An id as text; empty where it is missing or blank, and so identifies nothing."""
+    return name_in(value) if value is None or isinstance(value, str | float) else str(value)
+
+
 def split_in(value: Any) -> str | None:
     """The name of a split, which may be a number; None where there is none.
 

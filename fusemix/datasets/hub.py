@@ -19,7 +19,7 @@ from datasets import Audio, Dataset, Image, get_dataset_config_names, load_datas
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
 from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbered, values
-from fusemix.datasets.given_values import name_in
+from fusemix.datasets.given_values import id_text
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.same_media import require_same_media
 from fusemix.errors import DatasetError
@@ -154,11 +154,6 @@ def _text_of(queries: Iterable[tuple[Any, str]], path: str) -> dict[str, str]:
                 "cannot be known which one its judgements mean."
             )
     return found
-
-
-def id_text(value: Any) -> str:
-    """An id as text; empty where it is missing or blank, and so identifies nothing."""
-    return name_in(value) if value is None or isinstance(value, str | float) else str(value)
 
 
 def undecoded(rows: Dataset, name: str, path: str, *, modality: str) -> Dataset:

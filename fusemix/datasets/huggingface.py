@@ -6,8 +6,8 @@ Place in the flow: hub name or folder -> PairSet.
 from collections.abc import Iterator
 from typing import Any
 
-from fusemix.datasets.given_values import captions_in
-from fusemix.datasets.hub import CaptionedRows, id_text, load_rows, pair_rows, revision_of, stream, undecoded
+from fusemix.datasets.given_values import captions_in, id_text
+from fusemix.datasets.hub import CaptionedRows, load_rows, pair_rows, revision_of, stream, undecoded
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
 
