@@ -33,7 +33,7 @@ def captions_in(value: Any) -> list[str]:
         ValueError: it holds something else; the message continues "the caption is".
     """
     if isinstance(value, str):
-        return _written_out(value) if value[:1] in ("[", "{") else [value]
+        return _written_out(value) if value.lstrip()[:1] in ("[", "{") else [value]
     if isinstance(value, list | tuple):
         return [_one(element) for element in value]
     return [_one(value)]
@@ -55,7 +55,7 @@ def _one(value: Any) -> str:
 
 
 def _written_out(text: str) -> list[str]:
-    """The captions of a list or object that was written out as text; any other text is one caption."""
+    """The captions of a list or object that was written out as text; any other text is one caption, such as "[1]"."""
     shown = text.strip()
     if len(shown) > LONGEST_LIST or (shown[0], shown[-1]) not in (("[", "]"), ("{", "}")):
         return [text]
@@ -66,7 +66,7 @@ def _written_out(text: str) -> list[str]:
             continue
         if isinstance(found, dict):
             return [_one(found)]
-        if isinstance(found, list) and all(isinstance(one, str | dict) or is_missing(one) for one in found):
+        if isinstance(found, list) and (not found or any(isinstance(one, str | dict) for one in found)):
             return [_one(one) for one in found]
     return [text]
 

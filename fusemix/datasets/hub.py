@@ -150,8 +150,8 @@ def _text_of(queries: Iterable[tuple[Any, str]], path: str) -> dict[str, str]:
     for query, text in ((id_text(query), text) for query, text in queries):
         if query and found.setdefault(query, text) != text:
             raise DatasetError(
-                f"{path}: the query {query!r} occurs with two texts, {found[query][:60]!r} and {text[:60]!r}, so it "
-                "cannot be known which one its judgements mean."
+                f"{path}: the query {query!r} occurs with two texts, {str(found[query])[:60]!r} and {str(text)[:60]!r}, "
+                "so it cannot be known which one its judgements mean."
             )
     return found
 
@@ -220,9 +220,15 @@ def pair_rows(source: CaptionedRows, *, dataset: str, revision: str, split: str,
         modality=modality,
         media=media,
         reader=lambda table: ColumnReader(rows, source.column, table["source_row"]),
-        captions=((item, text or "") for item, texts in per_row for text in texts),
+        captions=((item, _text(text, dataset)) for item, texts in per_row for text in texts),
         excluded=[*source.excluded, *unnamed],
     )
+
+
+def _text(caption: Any, dataset: str) -> str:
+    if not isinstance(caption, str | None):
+        raise DatasetError(f"{dataset}: a caption is {caption!r}, of type {type(caption).__name__}, and must be text.")
+    return caption or ""
 
 
 def revision_of(rows: Dataset, path: str, revision: str | None) -> str:

@@ -51,7 +51,7 @@ def imagenet(
     words = _words(chosen, classes, class_names)
     if alike := classes_of_equal_words(words):  # two pairs of CLIP's names are, and published figures were made so
         text = f"imagenet: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}"
-        more = f" ({len(alike):,} such names); their pictures tie, and ties count as wrong"
+        more = f" (classes called alike: {len(alike):,}); their pictures tie, and ties count as wrong"
         console.print(text + more, style="yellow", markup=False)
     pairs = pair_folders(
         "imagenet", "image", split, root, chosen, words, chosen_templates("imagenet", "image", templates)

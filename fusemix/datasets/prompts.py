@@ -113,9 +113,9 @@ def require_different_words(dataset: str, words: Mapping[str, str]) -> None:
     if alike := classes_of_equal_words(words):
         example = "{n02012849: crane bird, n03126707: crane}"
         raise DatasetError(
-            f"{dataset}: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r} "
-            f"({len(alike):,} such names), so their prompts are the same and neither can be told from the other. "
-            f"Give them words that differ as dataset.options.class_names, such as {example}."
+            f"{dataset}: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}, so their prompts are "
+            "the same and neither can be told from the other. Give them words that differ as "
+            f"dataset.options.class_names, such as {example}."
         )
 
 

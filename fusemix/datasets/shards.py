@@ -67,7 +67,7 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
     if not tars:
         hint = f" Unpack the compressed ones first, such as {packed[0]}: tars are read in place." if packed else ""
         raise DatasetError(f"{dataset}: there is no .tar in {place}.{hint}")
-    reason = "a compressed tar, which cannot be read in place: unpack it to a .tar"
+    reason = "no plain .tar, so it is not read in place: unpack it, or finish its download"
     return Shards(tars, [Rejected(name, "dataset", reason) for name in packed])
 
 

@@ -149,7 +149,7 @@ class _Members:
         with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=self.file, mode="r:") as tar:
             while (member := self._next(tar)) is not None and member.offset_data + member.size <= end:
                 base = member.name.rpartition("/")[2]
-                if member.issym() or member.islnk():
+                if (member.issym() or member.islnk()) and "." in base:
                     folder = "" if member.islnk() else posixpath.dirname(member.name)
                     self.links[member.name] = posixpath.normpath(posixpath.join(folder, member.linkname))
                     yield member.name, A_LINK

@@ -30,7 +30,7 @@ def files_in_order(folder: Path, ending: str) -> list[Path]:
     if by_number != files and len(kinds) > 1:
         one, other = next((a, b) for a, b in zip(files, by_number, strict=True) if a != b)
         raise LatentStoreError(
-            f"{folder} holds files that are named in several ways ({len(files):,}, such as {one.name} and {other.name}), "
+            f"{folder} holds {len(files):,} files that are named in several ways, such as {one.name} and {other.name}, "
             "so the order of their rows is not known. Give a folder of files that one tool has numbered."
         )
     for path, later in pairwise(by_number):
