@@ -149,9 +149,10 @@ def _text_of(queries: Iterable[tuple[Any, str]], path: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for query, text in ((id_text(query), text) for query, text in queries):
         if query and found.setdefault(query, text) != text:
+            both = f"{str(found[query])[:60]!r} and {str(text)[:60]!r}"
             raise DatasetError(
-                f"{path}: the query {query!r} occurs with two texts, {str(found[query])[:60]!r} and {str(text)[:60]!r}, "
-                "so it cannot be known which one its judgements mean."
+                f"{path}: the query {query!r} occurs with two texts, {both}, so it cannot be known which one its "
+                "judgements mean. The copy is damaged; load it again."
             )
     return found
 

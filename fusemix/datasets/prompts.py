@@ -113,8 +113,8 @@ def require_different_words(dataset: str, words: Mapping[str, str]) -> None:
     if alike := classes_of_equal_words(words):
         example = "{n02012849: crane bird, n03126707: crane}"
         raise DatasetError(
-            f"{dataset}: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}, so their prompts are "
-            "the same and neither can be told from the other. Give them words that differ as "
+            f"{dataset}: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}, so their prompts "
+            "are the same and neither can be told from the other. Give them words that differ as "
             f"dataset.options.class_names, such as {example}."
         )
 
