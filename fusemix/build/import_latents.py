@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fusemix.config import ImportConfig
+from fusemix.datasets.given_values import id_text, is_missing
 from fusemix.datasets.pairs import file_reader, pair_captions
-from fusemix.errors import ConfigError, LatentStoreError
+from fusemix.errors import ConfigError, DatasetError, LatentStoreError
 from fusemix.files import read_json, sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
@@ -124,11 +125,11 @@ def paired_rows(found: EmbeddingsFolder, dataset: str, split: str) -> ClipRetrie
     """
     paths = found.metadata[shown_column(found.modality)].to_pylist()
     names = found.metadata[f"{found.modality}_id"].to_pylist() if found.is_ours else paths
-    media_ids = [str(name) if name else None for name in names]
+    media_ids = [id_text(name) or None for name in names]
     path_of = {name: str(path) for name, path in zip(reversed(media_ids), reversed(paths), strict=True) if name}
     unique = list(dict.fromkeys(name for name in media_ids if name))
     place_of = {name: place for place, name in enumerate(unique)}
-    captions = [str(caption or "") for caption in found.metadata["caption"].to_pylist()]
+    captions = [_caption(row, caption) for row, caption in enumerate(found.metadata["caption"].to_pylist())]
     pairs = pair_captions(
         dataset=dataset,
         revision=found.metadata_sha256[:12],
@@ -144,6 +145,12 @@ def paired_rows(found: EmbeddingsFolder, dataset: str, split: str) -> ClipRetrie
         ],
     )
     return ClipRetrievalSet(pairs, (media_ids, _caption_ids(pairs.right.table, captions)))
+
+
+def _caption(row: int, value: Any) -> str:
+    if not isinstance(value, str) and not is_missing(value):
+        raise DatasetError(f"row {row} of the metadata: its caption is {value!r}, and must be text.")
+    return value if isinstance(value, str) else ""
 
 
 def _caption_ids(table: pa.Table, captions: Sequence[str]) -> list[str | None]:

@@ -104,7 +104,7 @@ class ImportConfig:
     modality: str | None = None
     """Side of the set that they belong to."""
     latents: str | None = None
-    """One .npy file (rows, dim), or a folder of them, read in lexicographic order."""
+    """One .npy file (rows, dim), or a folder of them, read in the order of the numbers in their names."""
     ids: str | None = None
     """Item of each row: .txt (one id a line), .json (a list), .csv or .parquet (column id)."""
     clip_retrieval: str | None = None

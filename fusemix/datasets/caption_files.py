@@ -7,12 +7,16 @@ Not here: whether the files are there (captioned_files.py).
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO, TypeVar
 
+from fusemix.datasets.given_values import captions_in, name_in, plain_path, split_in, unique_pairs
+from fusemix.datasets.tables import table_rows
 from fusemix.errors import DatasetError
+
+Value = TypeVar("Value")
 
 FILE_COLUMNS = (
     "file",
@@ -66,7 +70,7 @@ def _stream(path: Path, file_column: str | None, caption_column: str | None) -> 
         with path.open(encoding="utf-8-sig") as file:
             for line in _read(path, file, file_column, caption_column):
                 yield line
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read as {path.suffix or 'text'} in UTF-8: {error}") from error
     if line is None:
         raise DatasetError(f"{path} holds no caption.")
@@ -86,46 +90,66 @@ def _read(path: Path, file: TextIO, file_column: str | None, caption_column: str
             return _from_tokens(path, file)
 
 
-def _json_rows(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
-    for line in file:
+def _json_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(file, start=1):
         if line.strip():
-            row = json.loads(line)
+            try:
+                row = json.loads(line, object_pairs_hook=unique_pairs)
+            except json.JSONDecodeError:
+                raise
+            except ValueError as error:
+                raise DatasetError(f"{path}, line {number}: {error}, so it cannot be known what is meant.") from error
             if not isinstance(row, dict):
                 raise DatasetError(f"{path}: every line must be a JSON object with a file and a caption.")
-            yield row
+            yield number, row
 
 
-def _table_rows(path: Path, file: TextIO, separator: str) -> Iterator[dict[str, Any]]:
-    rows: Iterator[dict[Any, Any]] = csv.DictReader(file, delimiter=separator)
-    for number, row in enumerate(rows, start=1):
+def _table_rows(path: Path, file: TextIO, separator: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, (line, row) in enumerate(table_rows(path, file, separator), start=1):
         extra = row.pop(None, [])  # what the header has no name for
         if any(extra):
             raise DatasetError(
                 f"{path}, row {number} after the header: it has more fields than the header, starting with "
                 f"{extra[0]!r}. A caption that holds {separator!r} must stand in double quotes."
             )
-        yield row
+        yield line, row
 
 
 def _from_rows(
-    path: Path, rows: Iterator[dict[str, Any]], file_column: str | None, caption_column: str | None
+    path: Path, rows: Iterator[tuple[int, dict[str, Any]]], file_column: str | None, caption_column: str | None
 ) -> Iterator[CaptionLine]:
     first = next(rows, None)
     if first is None:
         return
-    columns = [str(column) for column in first]
+    columns = [str(column) for column in first[1]]
     file_key = _find(path, columns, "file", file_column, FILE_COLUMNS)
     numbered = [column for column in columns if NUMBERED.fullmatch(column)]
     if caption_column is None and numbered:
         caption_keys = numbered
     else:
         caption_keys = [_find(path, columns, "caption", caption_column, CAPTION_COLUMNS)]
-    for row in chain([first], rows):
+    for number, row in chain([first], rows):
+        file = _value(name_in, row.get(file_key), "file", path, number, "file")
+        split = _value(split_in, row.get("split"), "split", path, number, None)
         for key in caption_keys:
-            value = row.get(key)
             # A file without any caption passes with an empty one, so that it is listed as left out.
-            for caption in (value or [None]) if isinstance(value, list) else [value]:
-                yield CaptionLine(str(row.get(file_key) or ""), str(caption or ""), row.get("split") or None)
+            for caption in _value(captions_in, row.get(key), "caption", path, number, "caption") or [""]:
+                yield CaptionLine(plain_path(file), caption, split)
+
+
+def _value(read: Callable[[Any], Value], value: Any, what: str, path: Path, line: int, option: str | None) -> Value:
+    """What `read` makes of a value.
+
+    Raises:
+        DatasetError: it makes nothing of it; says in which line.
+    """
+    try:
+        return read(value)
+    except ValueError as error:
+        mend = f", or name another column as dataset.options.{option}_column=…" if option else ""
+        raise DatasetError(
+            f"{path}, line {line}: the {what} is {error}, and must be text. Put it in quotes{mend}."
+        ) from (error)
 
 
 def _find(path: Path, columns: list[str], what: str, wanted: str | None, usual: tuple[str, ...]) -> str:
@@ -144,15 +168,16 @@ def _from_karpathy(path: Path, data: Any) -> Iterator[CaptionLine]:
     for image in data["images"]:
         try:
             # COCO keeps its two folders apart in "filepath"; Flickr has none.
-            file = "/".join(part for part in (image.get("filepath"), image["filename"]) if part)
-            captions = [sentence["raw"] for sentence in image["sentences"]]
-        except (KeyError, TypeError, AttributeError) as error:
+            file = "/".join(part for part in (name_in(image.get("filepath")), name_in(image["filename"])) if part)
+            captions = [caption for sentence in image["sentences"] for caption in captions_in(sentence["raw"])]
+            split = split_in(image.get("split"))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DatasetError(
                 f"{path}: an entry of 'images' is not in Karpathy's layout, which has 'filename' and 'sentences' with "
                 f"'raw' each: {str(image)[:100]}"
             ) from error
         for caption in captions or [""]:
-            yield CaptionLine(file, caption, image.get("split"))
+            yield CaptionLine(plain_path(file) if name_in(image["filename"]) else "", caption, split)
 
 
 def _from_tokens(path: Path, file: TextIO) -> Iterator[CaptionLine]:
@@ -166,7 +191,7 @@ def _from_tokens(path: Path, file: TextIO) -> Iterator[CaptionLine]:
                 f"{path}, line {number}: expected file#number<TAB>caption, found {line[:60]!r}. "
                 "A file with a header should end in .csv or .tsv."
             )
-        yield CaptionLine(match["file"], match["caption"])
+        yield CaptionLine(plain_path(match["file"]), match["caption"])
 
 
 def read_list(path: Path) -> Iterator[str]:
@@ -183,6 +208,6 @@ def read_list(path: Path) -> Iterator[str]:
 def _listed(path: Path) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            yield from filter(None, map(str.strip, file))
+            yield from (plain_path(name) for name in map(str.strip, file) if name)
     except UnicodeDecodeError as error:
         raise DatasetError(f"the split list {path} cannot be read as UTF-8: {error}") from error

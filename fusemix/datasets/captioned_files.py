@@ -5,6 +5,7 @@ Place in the flow: files on disk -> PairSet. `flickr30k` is this with known coun
 
 import hashlib
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,7 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
 
     def found() -> Iterator[tuple[str, int]]:
         for row, name in enumerate(values(names)):
-            path = folder / name
-            size = _size_of_file(path) if name else None
+            path, size = _file_called(folder, name)
             if size is None:
                 absent.append(Rejected(name, "dataset", reason))
             else:
@@ -154,6 +154,18 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
                 yield str(path), size
 
     return gather(found(), FOUND), present, absent
+
+
+def _file_called(folder: Path, name: str) -> tuple[Path, int | None]:
+    """Path and size of a file; letters such as ü, which systems write in two ways, may be written in the other."""
+    path = folder / name
+    size = _size_of_file(path) if name else None
+    if size is None and not name.isascii():
+        for form in ("NFC", "NFD"):
+            other = folder / unicodedata.normalize(form, name)
+            if (size := _size_of_file(other)) is not None:
+                return other, size
+    return path, size
 
 
 def _size_of_file(path: Path) -> int | None:

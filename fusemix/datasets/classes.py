@@ -18,10 +18,10 @@ import numpy as np
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.pairs import TextReader, unique_links
-from fusemix.datasets.prompts import chosen_templates, prompt_table, words_of_classes
+from fusemix.datasets.prompts import chosen_templates, prompt_table, require_different_words, words_of_classes
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
-from fusemix.files import sha256_of_json
+from fusemix.files import is_system_name, sha256_of_json
 from fusemix.interfaces import Items, PairSet, Rejected
 
 ENDINGS = {
@@ -78,6 +78,7 @@ def _folder_of_classes(
     chosen, belongs = _of_split(dataset, folder, split, fractions)
     classes = subfolders(dataset, chosen)
     words = words_of_classes(dataset, classes, class_names)
+    require_different_words(dataset, words)
     return pair_folders(
         dataset, modality, split, folder, chosen, words, chosen_templates(dataset, modality, templates), belongs
     )
@@ -102,18 +103,18 @@ def _of_split(
 
 def _holds_folders(folder: Path) -> bool:
     with scandir(folder) as entries:
-        return any(entry.is_dir() for entry in entries)
+        return any(entry.is_dir() and not is_system_name(entry.name) for entry in entries)
 
 
 def subfolders(dataset: str, folder: Path) -> list[str]:
-    """Names of the folders in a folder, in order, without hidden ones.
+    """Names of the folders in a folder, in order, without hidden ones and those of the system.
 
     Raises:
         DatasetError: there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
         raise DatasetError(f"{dataset}: there is no folder {folder}.")
-    names = sorted(entry.name for entry in scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    names = sorted(entry.name for entry in scandir(folder) if entry.is_dir() and not is_system_name(entry.name))
     if not names:
         raise DatasetError(f"{dataset}: {folder} has no subfolders, and each class must have one.")
     return names
@@ -144,17 +145,7 @@ def pair_folders(
     Raises:
         DatasetError: there is no such file.
     """
-    lines, others, names = [], [], []
-    for label in words:
-        for name in sorted(entry.name for entry in scandir(chosen / label) if entry.is_file()):
-            file = (chosen / label / name).relative_to(folder).as_posix()
-            names.append(file)
-            if name.startswith(".") or not belongs(file):
-                continue
-            if Path(name).suffix.lower() in ENDINGS[modality]:
-                lines.append(CaptionLine(file, label))
-            else:
-                others.append(Rejected(file, "dataset", f"not one of {' '.join(sorted(ENDINGS[modality]))}"))
+    lines, names, others = _files_of_classes(modality, folder, chosen, words, belongs)
     if not lines:
         raise DatasetError(
             f"{dataset}, split {split!r}: of the {len(names):,} files in the {len(words):,} subfolders of {chosen}, "
@@ -162,6 +153,39 @@ def pair_folders(
         )
     pairs = pair_classes(dataset, modality, split, folder, lines, sha256_of_json(names)[:12], words, templates)
     return replace(pairs, excluded=(*pairs.excluded, *others))
+
+
+def _files_of_classes(
+    modality: str, folder: Path, chosen: Path, words: Iterable[str], belongs: Callable[[str], bool]
+) -> tuple[list[CaptionLine], list[str], list[Rejected]]:
+    """File and class of everything that is of the split; the names of all files; and what is left out."""
+    lines, names, others = [], [], []
+    endings = ENDINGS[modality]
+    for label in words:
+        place, num_media = (chosen / label).relative_to(folder).as_posix(), 0
+        with scandir(chosen / label) as entries:
+            within = sorted((entry.name, entry.is_file()) for entry in entries)
+        for name, is_file in within:
+            file = f"{place}/{name}"
+            names += [file] if is_file else []
+            is_media = is_file and Path(name).suffix.lower() in endings and not is_system_name(name)
+            num_media += is_media
+            if is_system_name(name) or not belongs(file):
+                continue
+            if is_media:
+                lines.append(CaptionLine(file, label))
+            elif is_file:
+                others.append(Rejected(file, "dataset", f"not one of {' '.join(sorted(endings))}"))
+            else:
+                others.append(Rejected(f"{file}/", "dataset", "a folder within a class, which is not looked into"))
+        if not num_media:
+            others.append(Rejected(f"{place}/", "dataset", "a class without a file; its prompts stay wrong answers"))
+    with scandir(chosen) as entries:
+        beside = sorted(entry.name for entry in entries if entry.is_file() and not is_system_name(entry.name))
+    for file in ((chosen / name).relative_to(folder).as_posix() for name in beside):
+        if Path(file).suffix.lower() in endings:
+            others.append(Rejected(file, "dataset", "lies beside the folders of the classes, in none of them"))
+    return lines, names, others
 
 
 def pair_classes(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Int64, UInt64
 
 ROWS_AT_ONCE = 65_536
@@ -65,6 +66,12 @@ def keep(chunks: list[pa.Array], mask: Bool[np.ndarray, " rows"]) -> list[pa.Arr
         if not here.all():
             chunks[place] = settled(chunk.filter(pa.array(here)))
     return chunks
+
+
+def are_full(texts: list[pa.Array]) -> Bool[np.ndarray, " rows"]:
+    """Which texts are not empty."""
+    lengths = [pc.call_function("binary_length", [chunk]).to_numpy() for chunk in texts]
+    return np.concatenate(lengths) > 0 if lengths else np.zeros(0, dtype=bool)
 
 
 def settled(array: pa.Array) -> pa.Array:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fusemix.datasets.caption_files import CaptionLine, read_captions
 from fusemix.datasets.classes import pair_classes, require_published
-from fusemix.datasets.prompts import chosen_templates, words_of_classes
+from fusemix.datasets.prompts import chosen_templates, require_different_words, words_of_classes
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
@@ -49,6 +49,8 @@ def esc50(
     table = Path(annotations)
     lines = list(read_captions(table, file_column=None, caption_column="category"))
     classes = sorted({line.caption for line in lines})
+    words = words_of_classes("esc50", classes, class_names)
+    require_different_words("esc50", words)
     pairs = pair_classes(
         "esc50",
         "audio",
@@ -56,7 +58,7 @@ def esc50(
         Path(clips),
         (line for line in lines if _is_of(line, split)),
         sha256_of_file(table)[:12],
-        words_of_classes("esc50", classes, class_names),
+        words,
         chosen_templates("esc50", "audio", templates),
     )
     return require_published(pairs, (COUNTS[split], NUM_CLASSES), num_classes=len(classes)) if check_counts else pairs

@@ -13,6 +13,7 @@ from PIL import Image
 
 from fusemix.datasets.pairs import file_reader
 from fusemix.errors import DatasetError
+from fusemix.files import is_system_name
 from fusemix.interfaces import Items, Rejected
 
 SOUNDS = frozenset(
@@ -39,7 +40,8 @@ class Files(NamedTuple):
 def files_of(folder: Path) -> Files:
     """List the pictures and sounds in a folder and those below it, by the endings of their names.
 
-    Names that begin with a full stop are passed over, and links to folders are not followed.
+    Hidden names and those that systems leave behind (`is_system_name`) are passed over, and links to folders are not
+    followed.
 
     Raises:
         DatasetError: there is no such folder.
@@ -73,10 +75,10 @@ def _is_utf8(path: str) -> bool:
 
 def _paths_below(folder: Path) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_system_name(name)]
         below = os.path.relpath(parent, folder)
         for name in names:
-            if not name.startswith("."):
+            if not is_system_name(name):
                 path = name if below == "." else os.path.join(below, name)  # noqa: PTH118
                 yield path.replace(os.sep, "/")
 

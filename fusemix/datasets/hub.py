@@ -18,14 +18,17 @@ import pyarrow as pa
 from datasets import Audio, Dataset, Image, get_dataset_config_names, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
-from fusemix.datasets.columns import ROWS_AT_ONCE, gather, keep, numbered, values
+from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbered, values
+from fusemix.datasets.given_values import id_text
 from fusemix.datasets.pairs import pair_captions
+from fusemix.datasets.same_media import require_same_media
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 
 FEATURES = {"image": Image, "audio": Audio}
 IDS = pa.schema([("id", pa.string())])
+NO_ID = "its id is missing, so it cannot be told which pictures or sounds are the same"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -51,8 +54,10 @@ class CaptionedRows(NamedTuple):
     Attributes:
         rows: in the data set's order.
         column: of the pictures or sounds.
-        ids, captions: one id and any number of captions a row; both are read once, and may be streams.
+        ids, captions: one id and any number of captions a row; both are read once, and may be streams. A row whose id
+            is empty is left out and listed.
         excluded: what the data set has named and could not give.
+        id_column: where the ids come from, if they are the user's word: rows of one id must hold the same then.
     """
 
     rows: Dataset
@@ -60,6 +65,7 @@ class CaptionedRows(NamedTuple):
     ids: Iterable[str]
     captions: Iterable[Sequence[str | None]]
     excluded: Sequence[Rejected] = ()
+    id_column: str | None = None
 
 
 def load_rows(path: str, *, config: str | None, split: str, revision: str | None) -> Dataset:
@@ -123,19 +129,32 @@ def retrieval_rows(path: str, *, modality: str, split: str, revision: str | None
     corpus = undecoded(corpus, modality, path, modality=modality)
     queries = load_rows(path, config=query_config, split=split, revision=revision)
     judgements = load_rows(path, config="qrels", split=split, revision=revision)
-    text_of = dict(zip(map(str, column(queries, "id", path)), column(queries, "text", path), strict=True))
-    ids = [str(item) for item in column(corpus, "id", path)]
-    captions: dict[str, list[str]] = {item: [] for item in ids}
+    text_of = _text_of(zip(column(queries, "id", path), column(queries, "text", path), strict=True), path)
+    ids = [id_text(item) for item in column(corpus, "id", path)]
+    captions: dict[str, list[str]] = {item: [] for item in ids if item}
     absent: dict[tuple[str, str], Rejected] = {}
     judged = zip(*(column(judgements, name, path) for name in ("corpus-id", "query-id", "score")), strict=True)
-    for item, query in ((str(item), str(query)) for item, query, score in judged if score > 0):
+    for item, query in ((id_text(item), id_text(query)) for item, query, score in judged if score > 0):
         if item in captions and query in text_of:
             captions[item].append(text_of[query])
         for name, config, known in ((item, "corpus", captions), (query, query_config, text_of)):
             if name not in known:
                 absent[config, name] = Rejected(name, "dataset", f"no such row in {config} of {path}")
     # An id that occurs twice keeps its captions at its first row.
-    return CaptionedRows(corpus, modality, ids, [captions.pop(item, []) for item in ids], list(absent.values()))
+    texts = [captions.pop(item, []) for item in ids]
+    return CaptionedRows(corpus, modality, ids, texts, list(absent.values()), "id")
+
+
+def _text_of(queries: Iterable[tuple[Any, str]], path: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for query, text in ((id_text(query), text) for query, text in queries):
+        if query and found.setdefault(query, text) != text:
+            both = f"{str(found[query])[:60]!r} and {str(text)[:60]!r}"
+            raise DatasetError(
+                f"{path}: the query {query!r} occurs with two texts, {both}, so it cannot be known which one its "
+                "judgements mean. The copy is damaged; load it again."
+            )
+    return found
 
 
 def undecoded(rows: Dataset, name: str, path: str, *, modality: str) -> Dataset:
@@ -182,8 +201,18 @@ def pair_rows(source: CaptionedRows, *, dataset: str, revision: str, split: str,
     """Group rows of one id into one item, and link it with all its captions."""
     ids = gather(((item,) for item in source.ids), IDS)["id"].chunks
     items, first = numbered(ids)
+    blank = ~are_full(ids)
+    if source.id_column:
+        require_same_media(source.rows, source.column, items, first | blank, source.id_column)
+    unnamed = [Rejected(f"row {row}", "dataset", NO_ID) for row in np.flatnonzero(blank).tolist()]
+    if unnamed:  # all of them have one number, which nothing else has
+        number = items[np.argmax(blank)]
+        items = np.where(blank, -1, items - (items > number))
+    first &= ~blank
     media = pa.table({"id": pa.chunked_array(keep(ids, first), pa.string()), "source_row": np.flatnonzero(first)})
-    per_row = zip(values([pa.array(items)]), source.captions, strict=True)
+    per_row = (
+        (item, texts) for item, texts in zip(values([pa.array(items)]), source.captions, strict=True) if item >= 0
+    )
     rows = source.rows.select_columns([source.column])
     return pair_captions(
         dataset=dataset,
@@ -192,9 +221,15 @@ def pair_rows(source: CaptionedRows, *, dataset: str, revision: str, split: str,
         modality=modality,
         media=media,
         reader=lambda table: ColumnReader(rows, source.column, table["source_row"]),
-        captions=((item, text or "") for item, texts in per_row for text in texts),
-        excluded=source.excluded,
+        captions=((item, _text(text, dataset)) for item, texts in per_row for text in texts),
+        excluded=[*source.excluded, *unnamed],
     )
+
+
+def _text(caption: Any, dataset: str) -> str:
+    if not isinstance(caption, str | None):
+        raise DatasetError(f"{dataset}: a caption is {caption!r}, of type {type(caption).__name__}, and must be text.")
+    return caption or ""
 
 
 def revision_of(rows: Dataset, path: str, revision: str | None) -> str:

@@ -6,6 +6,7 @@ Place in the flow: hub name or folder -> PairSet.
 from collections.abc import Iterator
 from typing import Any
 
+from fusemix.datasets.given_values import captions_in, id_text
 from fusemix.datasets.hub import CaptionedRows, load_rows, pair_rows, revision_of, stream, undecoded
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
@@ -25,7 +26,7 @@ def huggingface(
         split: split of the data set; slices such as `train[:1000]` work.
         path: hub name, or a folder of parquet files.
         columns: what is where: `text` (a caption or a list of them), `image` or `audio`, and, where
-            several rows share a picture or sound, `id`.
+            several rows share a picture or sound, `id`, which must tell different ones apart.
         config: configuration of the data set, where it has several.
         revision: commit, branch or tag on the hub.
 
@@ -41,9 +42,9 @@ def huggingface(
     modality = media.pop()
     rows = load_rows(path, config=config, split=split, revision=revision)
     rows = undecoded(rows, columns[modality], path, modality=modality)
-    ids = stream(rows, columns["id"], path) if "id" in columns else range(len(rows))
+    ids = map(id_text, stream(rows, columns["id"], path)) if "id" in columns else map(str, range(len(rows)))
     captions = _captions(stream(rows, columns["text"], path), columns["text"], path)
-    source = CaptionedRows(rows, columns[modality], map(str, ids), captions)
+    source = CaptionedRows(rows, columns[modality], ids, captions, id_column=columns.get("id"))
     return pair_rows(
         source, dataset="huggingface", revision=revision_of(rows, path, revision), split=split, modality=modality
     )
@@ -58,4 +59,4 @@ def _captions(texts: Iterator[Any], name: str, path: str) -> Iterator[list[str |
                     f"{path}: the column {name!r} holds no captions but {type(caption).__name__}, "
                     f"such as {str(caption)[:60]}. Name another one as dataset.options.columns.text=…"
                 )
-        yield captions
+        yield captions_in(value) if isinstance(value, str) else captions

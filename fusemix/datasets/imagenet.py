@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fusemix.datasets.classes import pair_folders, require_published, subfolders
-from fusemix.datasets.prompts import chosen_templates, given_names
+from fusemix.datasets.prompts import chosen_templates, classes_of_equal_words, given_names
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
+from fusemix.progress import console
 
 NUM_CLASSES = 1_000
 COUNTS = {"train": 1_281_167, "validation": 50_000}
@@ -48,6 +49,10 @@ def imagenet(
     chosen = next((root / name for name in FOLDERS[split] if (root / name).is_dir()), root)
     classes = subfolders("imagenet", chosen)
     words = _words(chosen, classes, class_names)
+    if alike := classes_of_equal_words(words):  # two pairs of CLIP's names are, and published figures were made so
+        text = f"imagenet: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}"
+        more = f" (classes called alike: {len(alike):,}); their pictures tie, and ties count as wrong"
+        console.print(text + more, style="yellow", markup=False)
     pairs = pair_folders(
         "imagenet", "image", split, root, chosen, words, chosen_templates("imagenet", "image", templates)
     )

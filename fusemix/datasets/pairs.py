@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Int32, Int64
 
-from fusemix.datasets.columns import ROWS_AT_ONCE, gather, keep, numbered, settled, values
+from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbered, settled, values
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, PairSet, Raw, Rejected
 
@@ -84,7 +84,7 @@ def pair_captions(
     table = _caption_table(captions)
     texts, rows = table["caption"].chunks, table["row"].to_numpy()
     del captions, table
-    place, full = places_within(rows, len(media)), _are_full(texts)
+    place, full = places_within(rows, len(media)), are_full(texts)
     left_out = [*excluded, *_empty_captions(media["id"], rows[~full].tolist(), place[~full].tolist())]
     if not full.any():
         raise DatasetError(f"{dataset}, split {split!r}: no pair is left. {_first_reasons(left_out)}")
@@ -113,11 +113,6 @@ def _caption_table(captions: Iterable[tuple[int, str]] | pa.Table) -> pa.Table:
     if isinstance(captions, pa.Table):
         return captions
     return gather(((row, caption.strip()) for row, caption in captions), CAPTIONS)
-
-
-def _are_full(texts: list[pa.Array]) -> Bool[np.ndarray, " captions"]:
-    lengths = [pc.call_function("binary_length", [chunk]).to_numpy() for chunk in texts]
-    return np.concatenate(lengths) > 0 if lengths else np.zeros(0, dtype=bool)
 
 
 def _empty_captions(ids: pa.ChunkedArray, rows: list[int], places: list[int]) -> Iterator[Rejected]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from fusemix.datasets.given_values import unique_pairs
 from fusemix.errors import DatasetError
-from fusemix.files import read_json
 from fusemix.registry import nearest
 
 TEMPLATES = {"image": ("a photo of a {}.",), "audio": ("This is a sound of {}.",)}
@@ -96,6 +96,29 @@ def words_of_classes(
     return {label: names.get(label) or label.replace("_", " ").replace("-", " ").strip() for label in classes}
 
 
+def classes_of_equal_words(words: Mapping[str, str]) -> list[list[str]]:
+    """Classes that are called alike, whose prompts are therefore the same."""
+    called: dict[str, list[str]] = {}
+    for label, name in words.items():
+        called.setdefault(" ".join(name.split()), []).append(label)
+    return [labels for labels in called.values() if len(labels) > 1]
+
+
+def require_different_words(dataset: str, words: Mapping[str, str]) -> None:
+    """Refuse classes that are called alike: their prompts tie for each of their files, and a tie counts as wrong.
+
+    Raises:
+        DatasetError: two are.
+    """
+    if alike := classes_of_equal_words(words):
+        example = "{n02012849: crane bird, n03126707: crane}"
+        raise DatasetError(
+            f"{dataset}: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}, so their prompts "
+            "are the same and neither can be told from the other. Give them words that differ as "
+            f"dataset.options.class_names, such as {example}."
+        )
+
+
 def given_names(class_names: Mapping[str, str] | str | None) -> dict[str, str]:
     """Class -> words, out of a file where a path is given."""
     return read_class_names(Path(class_names)) if isinstance(class_names, str) else dict(class_names or {})
@@ -114,10 +137,10 @@ def read_class_names(path: Path) -> dict[str, str]:
         raise DatasetError(f"there is no file of class names {path}.")
     try:
         if path.suffix.lower() == ".json":
-            names = read_json(path)
+            names = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_pairs)
         else:
-            lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8-sig").splitlines()]
-            names = {label: words.split(",")[0].strip() for label, words in filter(None, lines)}
+            lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8-sig").split("\n")]
+            names = unique_pairs([(label, words.split(",")[0].strip()) for label, words in filter(None, lines)])
     except (UnicodeDecodeError, json.JSONDecodeError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read as class names, a class and its words a line: {error}") from error
     if not isinstance(names, dict) or not all(isinstance(words, str) for words in names.values()):

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from fusemix.datasets.tars import MEDIA_ENDINGS, SCHEMA, scan_tar
 from fusemix.files import sha256_of_json, write_atomic
 
-VERSION = 1
+VERSION = 2
 """Counted up when scan_tar gives something else for the same tar."""
 FILES_KEPT_OPEN = 8
 

@@ -17,6 +17,7 @@ from PIL import Image
 from fusemix.datasets.caption_column import parted
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
+from fusemix.datasets.given_values import captions_in, name_in
 from fusemix.datasets.json_stream import stream_list
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.unsplit import members
@@ -101,7 +102,7 @@ def _described(path: Path, folder_of: Mapping[str, str]) -> Iterator[_Picture]:
     """Pictures one at a time: the file is some 700 MB, and ten times that when it is read as a whole."""
     for entry in stream_list(path):
         try:
-            name = str(entry["id"])
+            name = _id(entry["id"])
             regions = [_region(name, region) for region in entry["regions"]]
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
@@ -113,7 +114,14 @@ def _described(path: Path, folder_of: Mapping[str, str]) -> Iterator[_Picture]:
 
 def _region(picture: str, about: Mapping[str, Any]) -> _Region:
     box = (int(about["x"]), int(about["y"]), int(about["width"]), int(about["height"]))
-    return _Region(f"{picture}/{about['region_id']}", str(about["phrase"] or ""), box)
+    [phrase] = captions_in(about["phrase"])
+    return _Region(f"{picture}/{_id(about['region_id'])}", phrase, box)
+
+
+def _id(value: Any) -> str:
+    if not (name := name_in(value)):
+        raise ValueError("an id is null or empty")
+    return name
 
 
 def _phrases(described: Iterable[_Picture]) -> Iterator[CaptionLine]:

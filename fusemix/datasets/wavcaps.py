@@ -7,6 +7,7 @@ The authors' archives hold fewer sounds than their JSON files name. Many sounds 
 and Clotho: give one of the authors' blacklists before measuring there.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import NamedTuple
 
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
+from fusemix.datasets.given_values import captions_in, name_in
 from fusemix.datasets.json_stream import stream_list
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
-from fusemix.files import read_json, sha256_of_file, sha256_of_json
+from fusemix.files import is_system_name, read_json, sha256_of_file, sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 
 
@@ -50,7 +52,8 @@ def wavcaps(
 
     Args:
         split: `all` or `train`, which hold everything, or one of `fractions`.
-        clips: folder that holds a folder of `<id>.flac` a source, called as the source or `<source>_flac`.
+        clips: folder that holds a folder of `<id>.flac` a source, called as the source or `<source>_flac`, at any
+            depth: the authors' archives unpack to mnt/fast/nobackup/….
         annotations: the authors' folder `json_files`, with a folder a source.
         sources: which of FreeSound, BBC_Sound_Effects, SoundBible and AudioSet_SL.
         blacklist: one of the authors' `blacklist_exclude_….json`; what it names is left out and listed.
@@ -66,7 +69,8 @@ def wavcaps(
     absent = [str(path) for path in (*files.values(), *([Path(blacklist)] if blacklist else [])) if not path.is_file()]
     if absent:
         raise DatasetError(f"wavcaps: there is no file {' and no file '.join(absent)}.")
-    kept = _KeptLines(files, Path(clips), members("wavcaps", split, fractions), _forbidden(blacklist))
+    folders = source_folders(Path(clips), sources)
+    kept = _KeptLines(files, folders, members("wavcaps", split, fractions), _forbidden(blacklist))
     digests = [sha256_of_file(path) for path in (*files.values(), *([Path(blacklist)] if blacklist else []))]
     pairs = pair_files("wavcaps", "audio", split, Path(clips), kept, sha256_of_json(digests)[:12])
     count = sum(SOURCES[name].num_clips for name in sources)
@@ -77,19 +81,45 @@ def wavcaps(
     )
 
 
+def source_folders(clips: Path, sources: Sequence[str]) -> dict[str, str]:
+    """Where below a folder the sounds of each source lie: in a folder called as the source or `<source>_flac`.
+
+    Raises:
+        DatasetError: there are two such folders that hold sounds.
+    """
+    named = {name: source for source in sources for name in (source, f"{source}_flac")}
+    found: dict[str, list[str]] = {source: [] for source in sources}
+    for parent, folders, _ in os.walk(clips):
+        folders[:] = sorted(name for name in folders if not is_system_name(name))
+        for name in [name for name in folders if name in named and _holds_flac(Path(parent, name))]:
+            found[named[name]].append(Path(parent, name).relative_to(clips).as_posix())
+            folders.remove(name)
+    twice = next((places for places in found.values() if len(places) > 1), None)
+    if twice:
+        raise DatasetError(
+            f"wavcaps: the folders {' and '.join(twice)} of {clips} hold sounds of one source. Put them into one."
+        )
+    return {source: places[0] if places else f"{source}_flac" for source, places in found.items()}
+
+
+def _holds_flac(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith(".flac") and not is_system_name(entry.name) for entry in entries)
+
+
 @dataclass(frozen=True)
 class _KeptLines:
     """Caption lines of all sources; what the blacklist names is collected instead."""
 
     files: Mapping[str, Path]
-    clips: Path
+    folders: Mapping[str, str]
     belongs: Callable[[str], bool]
     forbidden: Mapping[str, frozenset[str]]
     blacklisted: list[Rejected] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[CaptionLine]:
         for source, path in self.files.items():
-            folder = source if (self.clips / source).is_dir() else f"{source}_flac"
+            folder = self.folders[source]
             forbidden = self.forbidden.get(SOURCES[source].blacklisted_as, frozenset())
             for item, caption in _entries(path):
                 stem = item.removesuffix(".wav")  # AudioSet's ids end so, their files do not
@@ -105,9 +135,13 @@ class _KeptLines:
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Id and caption of each entry of one source, one at a time; FreeSound's file is too large to hold."""
     for entry in stream_list(path, "data"):
-        if not isinstance(entry, dict) or not entry.keys() >= {"id", "caption"}:
+        try:
+            item, captions = name_in(entry["id"]), captions_in(entry["caption"])
+        except (KeyError, TypeError, ValueError):
+            item, captions = "", []
+        if not item or len(captions) != 1:
             raise DatasetError(f"{path}: an entry of 'data' lacks 'id' or 'caption': {str(entry)[:100]}")
-        yield str(entry["id"]), str(entry["caption"] or "")
+        yield item, captions[0]
 
 
 def _forbidden(blacklist: str | None) -> dict[str, frozenset[str]]:

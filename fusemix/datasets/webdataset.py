@@ -8,28 +8,32 @@ SBU: Ordonez, Kulkarni & Berg, "Im2Text", NIPS 2011.
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fusemix.datasets.caption_column import parted
 from fusemix.datasets.pairs import pair_captions
+from fusemix.datasets.shards import find_shards
 from fusemix.datasets.tar_index import tar_reader, tar_table
 from fusemix.datasets.tars import MEDIA_ENDINGS
-from fusemix.datasets.unsplit import WHOLE, members
+from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.progress import progress_bar
+from fusemix.progress import console, progress_bar
 
 PUBLISHED = {
     "cc3m": {"train": 3_318_333, "validation": 15_840},
     "sbu": {"train": 1_000_000},
 }
 """Pictures of each split, with one caption each."""
+MANY = 0.1
+"""Share of captions with several lines from which on they are not taken for oversights."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 FAILURE_COLUMNS = ["key", "status", "error_message"]
 NAMES = pa.dictionary(pa.int32(), pa.string())
@@ -37,23 +41,33 @@ NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
 def webdataset(
-    *, split: str, folder: str, modality: str = "image", fractions: dict[str, float] | None = None
+    *,
+    split: str,
+    folder: str,
+    modality: str = "image",
+    fractions: dict[str, float] | None = None,
+    captions: str | None = None,
 ) -> PairSet:
     """Pictures or sounds with captions in tars.
 
     Args:
-        split: name of a folder in `folder` that holds the split's tars. Where the tars lie in `folder` itself,
-            `all` or `train` for everything, or one of `fractions`.
+        split: name of a folder in `folder` that holds the split's tars. Where the tars lie in `folder` itself, a split
+            that their names say (`…-train-0000.tar`); if they say none, `all` or `train` for everything, or one of
+            `fractions`.
         folder: where the tars lie.
         modality: `image` (.jpg, .jpeg, .png, .webp) or `audio` (.flac, .wav, .mp3, .ogg).
         fractions: split -> share of the samples, drawn by a hash of tar and key.
+        captions: `lines` where each line of a .txt is a caption, `whole` where all of it is one. It must be said where
+            many have several lines.
 
     Raises:
         DatasetError: there are no tars, or nothing in them can be used.
     """
     if modality not in MEDIA_ENDINGS:
         raise DatasetError(f"webdataset: modality must be {' or '.join(MEDIA_ENDINGS)}, not {modality!r}.")
-    return _pairs("webdataset", split, Path(folder), modality, fractions)
+    if captions not in (None, "lines", "whole"):
+        raise DatasetError(f"webdataset: captions must be lines or whole, not {captions!r}.")
+    return _pairs("webdataset", split, Path(folder), modality, fractions, captions)
 
 
 def cc3m(*, split: str, folder: str) -> PairSet:
@@ -61,7 +75,8 @@ def cc3m(*, split: str, folder: str) -> PairSet:
 
     Args:
         split: `train` or `validation`.
-        folder: holds folders `train` and `validation` of tars, or the tars of train.
+        folder: holds folders `train` and `validation` of tars, or tars whose names say the split
+            (cc3m-validation-0000.tar), or the tars of train.
 
     Raises:
         DatasetError: there are no tars, or they hold more than was published.
@@ -85,7 +100,7 @@ def sbu(*, split: str, folder: str) -> PairSet:
 def _published(dataset: str, split: str, folder: Path) -> PairSet:
     if split not in PUBLISHED[dataset]:
         raise DatasetError(f"{dataset} has no split {split!r}; it has: {', '.join(PUBLISHED[dataset])}.")
-    pairs, most = _pairs(dataset, split, folder, "image", None), PUBLISHED[dataset][split]
+    pairs, most = _pairs(dataset, split, folder, "image", None, "whole"), PUBLISHED[dataset][split]
     if len(pairs.left) > most:
         raise DatasetError(
             f"{dataset}, split {split!r}: published with {most:,} pictures, but the tars in {folder} hold "
@@ -95,35 +110,58 @@ def _published(dataset: str, split: str, folder: Path) -> PairSet:
     return replace(pairs, published=(most, most))
 
 
-def _pairs(dataset: str, split: str, folder: Path, modality: str, fractions: dict[str, float] | None) -> PairSet:
+def _pairs(
+    dataset: str,
+    split: str,
+    folder: Path,
+    modality: str,
+    fractions: dict[str, float] | None,
+    given_as: str | None,
+) -> PairSet:
     if not folder.is_dir():
         raise DatasetError(f"{dataset}: there is no folder {folder}.")
-    belongs, place = None, folder
-    if fractions:
-        belongs = members(dataset, split, fractions)
-    elif (folder / split).is_dir():
-        place = folder / split
-    elif split not in WHOLE:
-        raise DatasetError(
-            f"{dataset}: {folder} has no folder {split!r}. Tars of a split lie in a folder of its name; tars that lie "
-            "in the folder itself are the split 'all' or 'train'."
-        )
-    tars = {path.relative_to(folder).as_posix(): path for path in sorted(place.glob("*.tar"))}
-    if not tars:
-        raise DatasetError(f"{dataset}: there is no .tar in {place}.")
-    samples, excluded = _samples(tars, modality, belongs)
-    media, captions = parted(samples, "caption")
+    belongs = members(dataset, split, fractions) if fractions else None
+    shards = find_shards(dataset, folder, split, fractions)
+    samples, excluded = _samples(shards.tars, modality, belongs)
+    if given_as is None:
+        given_as = _given_as(dataset, samples["captions"])
+    media, captions = parted(samples, "captions")
     del samples
     return pair_captions(
         dataset=dataset,
-        revision=f"tars {sha256_of_json([[name, path.stat().st_size] for name, path in tars.items()])[:12]}",
+        revision=f"tars {sha256_of_json([[name, path.stat().st_size] for name, path in shards.tars.items()])[:12]}",
         split=split,
         modality=modality,
         media=media,
         reader=tar_reader,
-        captions=captions,
-        excluded=excluded,
+        captions=_each_line(captions) if given_as == "lines" else captions,
+        excluded=[*shards.passed_over, *excluded],
     )
+
+
+def _each_line(captions: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """A caption a line that is not empty; not splitlines(), since a caption may hold U+2028."""
+    for row, caption in captions:
+        for line in caption.split("\n"):
+            if line.strip():
+                yield row, line
+
+
+def _given_as(dataset: str, captions: pa.ChunkedArray) -> str:
+    """`whole`, unless many captions have several lines: then nobody but the user knows what they are."""
+    several = sum(
+        int(pc.call_function("match_substring", [chunk.flatten()], pc.MatchSubstringOptions("\n")).sum().as_py() or 0)
+        for chunk in captions.chunks
+    )
+    if several > MANY * len(captions):
+        raise DatasetError(
+            f"{dataset}: the captions of {several:,} of {len(captions):,} samples have several lines. Say "
+            "dataset.options.captions=lines if each line is a caption, or captions=whole if all of them are one."
+        )
+    if several:
+        text = f"{dataset}: the captions of {several:,} samples have several lines, which are one caption each"
+        console.print(text, style="yellow", markup=False)
+    return "whole"
 
 
 def _samples(
@@ -155,12 +193,14 @@ def _tables(tars: Mapping[str, Path], modality: str) -> Iterator[tuple[str, pa.T
 
 
 def _media(usable: pa.Table, name: str, path: Path) -> pa.Table:
-    """Columns id, tar, path, offset, num_bytes and caption; `path` may change without an item being another one."""
+    """Columns id, tar, path, offset, num_bytes and captions; `path` may change without an item being another one."""
     for place, (column, value) in enumerate([("tar", name), ("path", str(path))], start=1):
         indices = pa.nulls(len(usable), pa.int32()).fill_null(0)
         repeated = pa.DictionaryArray.from_arrays(indices, pa.array([value]))
         usable = usable.add_column(place, pa.field(column, NAMES), repeated)
-    return usable
+    texts = zip(usable["caption"].to_pylist(), usable["further"].to_pylist(), strict=True)
+    captions = pa.array([[first, *(further or ())] for first, further in texts], pa.list_(pa.string()))
+    return usable.drop_columns(["caption", "further"]).append_column("captions", captions)
 
 
 def _not_downloaded(path: Path, stem: str) -> Iterator[Rejected]:

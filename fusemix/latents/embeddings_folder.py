@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
+from fusemix.files import is_system_name, read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
+from fusemix.latents.file_order import files_in_order, last_numbers
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
 
@@ -190,7 +191,7 @@ class EmbeddingsFolder:
         self.folder = folder
         self.modality = _media_modality(folder)
         self.vectors = {m: NpyVectors(folder / folder_name(m)) for m in (self.modality, "text")}
-        files = sorted((folder / METADATA).glob("*.parquet"))
+        files = files_in_order(folder / METADATA, ".parquet")
         self.metadata = self._read_metadata(files)
         self.metadata_sha256 = sha256_of_json([sha256_of_file(file) for file in files])
         self._require_same_rows(files)
@@ -217,18 +218,19 @@ class EmbeddingsFolder:
     def _require_same_rows(self, metadata_files: Sequence[Path]) -> None:
         counts = [pq.read_metadata(file).num_rows for file in metadata_files]
         for modality, vectors in self.vectors.items():
-            if vectors.counts != counts:
+            if vectors.counts != counts or last_numbers(vectors.files) != last_numbers(metadata_files):
                 raise LatentStoreError(
                     f"{self.folder}: {folder_name(modality)} has {len(vectors):,} rows in {len(vectors.files)} files, "
-                    f"but {METADATA} has {sum(counts):,} in {len(counts)}, or they are cut in other places, so rows "
-                    "cannot be joined. Copy the folder again, or write it anew."
+                    f"but {METADATA} has {sum(counts):,} in {len(counts)}, or they are cut in other places or numbered "
+                    "in another way, so rows cannot be joined. Copy the folder again, or write it anew."
                 )
 
 
 def _media_modality(folder: Path) -> str:
     if not folder.is_dir():
         raise LatentStoreError(f"there is no folder {folder}.")
-    found = sorted(path.name.removesuffix("_emb") for path in folder.glob("*_emb") if path.is_dir())
+    places = (path for path in folder.glob("*_emb") if path.is_dir() and not is_system_name(path.name))
+    found = sorted(path.name.removesuffix("_emb") for path in places)
     media = [{short: name for name, short in SHORT.items()}.get(name, name) for name in found if name != "text"]
     if "text" not in found or len(media) != 1:
         raise LatentStoreError(

@@ -23,6 +23,7 @@ from jaxtyping import Float, Float32, Int64
 from fusemix.errors import LatentStoreError
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import Rejected
+from fusemix.latents.file_order import files_in_order
 from fusemix.latents.writer import StoreWriter
 
 OPEN_FILES = 256
@@ -33,7 +34,7 @@ slightly different numbers in another batch (about 1e-3 in half precision); anot
 
 
 class NpyVectors:
-    """Rows of one .npy file, or of a folder of them in lexicographic order, by memory map.
+    """Rows of one .npy file, or of a folder of them in the order of their numbers, by memory map.
 
     Args:
         path: the file or folder.
@@ -49,7 +50,7 @@ class NpyVectors:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
+        self.files = files_in_order(path, ".npy") if path.is_dir() else [path]
         if not self.files or not self.files[0].is_file():
             raise LatentStoreError(f"there is no .npy file {'in' if path.is_dir() else 'at'} {path}.")
         shapes = [_open(file).shape for file in self.files]
@@ -61,6 +62,8 @@ class NpyVectors:
                     "Files of one folder must come from one encoder."
                 )
         self.counts: list[int] = [shape[0] for shape in shapes]
+        if not sum(self.counts):
+            raise LatentStoreError(f"{path} holds no rows: {len(self.files):,} files of none. Write it anew.")
         self._starts = np.cumsum([0, *self.counts])
         self._map = lru_cache(maxsize=OPEN_FILES)(lambda index: _open(self.files[index]))
 
@@ -91,6 +94,10 @@ def _open(file: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise LatentStoreError(f"{file} holds {found}, but latents are one float array of shape (rows, dim).")
+    if array.shape[1] == 0:
+        raise LatentStoreError(
+            f"{file} holds rows of no columns: shape {array.shape}. Latents have at least one number."
+        )
     return array
 
 
@@ -104,8 +111,9 @@ def read_ids(path: Path) -> list[str]:
         raise LatentStoreError(f"there is no file of ids {path}.")
     try:
         ids = _READERS[path.suffix.lower()](path)
-        if None in ids:
-            raise TypeError(f"row {ids.index(None)} has none")
+        none = next((row for row, item in enumerate(ids) if _is_none(item)), None)
+        if none is not None:
+            raise TypeError(f"row {none} has none")
         return [str(item) for item in ids]
     except (KeyError, TypeError, ValueError, csv.Error, pa.ArrowException) as error:
         raise LatentStoreError(
@@ -114,22 +122,33 @@ def read_ids(path: Path) -> list[str]:
         ) from error
 
 
+def _is_none(item: Any) -> bool:
+    return item is None or item != item or (isinstance(item, str) and not item.strip())
+
+
 def _ids_from_txt(path: Path) -> list[Any]:
     # Not splitlines(): an id may hold U+2028, which ends no line.
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
-    return [line.strip() for line in (lines[:-1] if not lines[-1].strip() else lines)]
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
 
 
 def _ids_from_json(path: Path) -> list[Any]:
     ids = json.loads(path.read_text(encoding="utf-8-sig"))
-    if not isinstance(ids, list) or not all(isinstance(item, str | int | None) for item in ids):
+    if not isinstance(ids, list) or any(isinstance(item, bool) for item in ids):
+        raise TypeError("it is not a list of strings")
+    if not all(isinstance(item, str | int | None) or item != item for item in ids):
         raise TypeError("it is not a list of strings")
     return ids
 
 
 def _ids_from_csv(path: Path) -> list[Any]:
     text = path.read_text(encoding="utf-8-sig")
-    return [row["id"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if (rows.fieldnames or []).count("id") > 1:
+        raise TypeError("two columns are called 'id'")
+    return [row["id"] for row in rows]
 
 
 def _ids_from_parquet(path: Path) -> list[Any]:

@@ -13,7 +13,8 @@ from dataset_samples import (
     write_table,
 )
 
-from fusemix.datasets.audiocaps import audiocaps
+from fusemix.datasets import audiocaps as module
+from fusemix.datasets.audiocaps import TRAIN_CAPTIONS, audiocaps
 from fusemix.errors import DatasetError
 
 HEADER = ["audiocap_id", "youtube_id", "start_time", "caption"]
@@ -50,6 +51,61 @@ def test_five_captions_belong_to_one_clip_whatever_names_the_clips(rain, dogs, l
     assert captions_of(pairs) == {rain: RAIN, dogs: DOGS}
     assert contents_of(pairs.left) == {rain: sound(0), dogs: sound(1)}
     assert pairs.excluded == ()
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "{id}_30.000_40.000",
+        "{id}_30_40",
+        "{id}_30000_40000",
+        "{id}_30.000_36.500",
+        "{id}_30.000",
+        "Y{id}_30.000_40.000",
+    ],
+)
+def test_clips_are_found_by_the_names_of_audioset(stem, load):
+    name = stem.format(id="-AbC_9z") + ".flac"
+    assert captions_of(load([name, "-AbC_9z_130.000_140.000.flac"])) == {name: RAIN}
+
+
+@pytest.mark.parametrize(("split", "folder"), [("train", "train"), ("validation", "val"), ("test", "test")])
+def test_clips_may_lie_in_a_folder_a_split(split, folder, load):
+    names = [f"{place}/103500.wav" for place in ("train", "val", "test")]
+    assert captions_of(load(names, split=split)) == {f"{folder}/103500.wav": RAIN}
+
+
+def test_audiocaps_2_is_told_by_how_many_captions_its_train_split_has(load, tmp_path, monkeypatch):
+    first = load(["103500.wav"])
+    assert first.published is None
+    for rows, edition, published in ((2, "1.0", (2, 10)), (3, "2.0", (2, 10))):
+        monkeypatch.setattr(module, "TRAIN_CAPTIONS", {rows: edition})
+        write_table(tmp_path / "train.csv", HEADER, TEST_ROWS[:rows])
+        pairs = load(["103500.wav"])
+        assert pairs.revision == ("AudioCaps 2.0 " if edition == "2.0" else "") + first.revision
+        assert pairs.published == published
+    assert TRAIN_CAPTIONS == {49_838: "1.0", 91_256: "2.0"}
+
+
+def test_a_hub_copy_s_row_without_video_or_start_is_listed_and_linked_with_no_other(tmp_path):
+    columns = {
+        "youtube_id": ["abc", None, "def"],
+        "start_time": [0, 0, None],
+        "caption": ["rain", "wind", "dogs"],
+        "audio": encoded_column([sound(0), sound(1), sound(2)]),
+    }
+    write_parquet(tmp_path / "copy" / "test-00000-of-00001.parquet", columns)
+    pairs = audiocaps(split="test", parquet=str(tmp_path / "copy"))
+    assert captions_of(pairs) == {"abc_0": ["rain"]}
+    assert [item for item, _ in excluded_of(pairs)] == ["row 1", "row 2"]
+
+
+@pytest.mark.parametrize("row", [[1, "", "30", "rain"], [1, "abc", "soon", "rain"]])
+def test_a_row_without_video_or_start_is_named(row, load):
+    with pytest.raises(
+        DatasetError, match=r"test\.csv, line 2: a YouTube id and a start in seconds were expected, not "
+    ):
+        load(["1.wav"], rows=[row])
 
 
 def test_names_and_endings_may_be_mixed(load):

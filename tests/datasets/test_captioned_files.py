@@ -1,5 +1,7 @@
 """Folders of files with captions: what is paired, and what is left out."""
 
+import unicodedata
+
 import pytest
 from dataset_samples import (
     captions_of,
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.datasets.caption_files import CaptionLine
-from fusemix.datasets.captioned_files import audio_captions, image_captions, line_table, pair_files
+from fusemix.datasets.captioned_files import audio_captions, image_captions, line_table, pair_files, split_by_hash
 from fusemix.errors import DatasetError
 
 
@@ -40,6 +42,24 @@ def test_sounds_are_linked_in_the_same_way(tmp_path):
     assert (pairs.dataset, pairs.left.modality) == ("audio_captions", "audio")
     assert captions_of(pairs) == {"y.wav": ["a hum", "a tone"]}
     assert contents_of(pairs.left) == {"y.wav": sound(1)}
+
+
+def test_spellings_of_one_path_are_one_picture_in_one_split(captioned):
+    rows = [("a.png", "one"), ("./a.png", "two"), ("below/../a.png", "three"), ("b.png", "four"), ("c.png", "five")]
+    assert captions_of(captioned(rows)) == {"a.png": ["one", "two", "three"], "b.png": ["four"], "c.png": ["five"]}
+    shares = {"train": 0.5, "test": 0.5}
+    split = split_by_hash("a.png", shares)
+    assert captions_of(captioned(rows, split=split, fractions=shares))["a.png"] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_letter_that_systems_write_in_two_ways_is_found_in_either(listed, on_disk, tmp_path):
+    write_files(tmp_path / "pictures", [unicodedata.normalize(on_disk, "café.png")])
+    name = unicodedata.normalize(listed, "café.png")
+    captions = write_table(tmp_path / "captions.csv", ["file", "caption"], [(name, "one")])
+    pairs = image_captions(split="all", folder=str(tmp_path / "pictures"), captions=captions)
+    assert captions_of(pairs) == {name: ["one"]}
+    assert pairs.left.read(0) == picture(0)
 
 
 def test_files_in_subfolders_are_named_relative_to_the_folder(tmp_path):

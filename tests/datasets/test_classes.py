@@ -106,6 +106,31 @@ def test_files_that_are_no_pictures_are_listed_and_hidden_ones_passed_over(folde
     assert len(pairs.left) == 3
 
 
+@pytest.mark.parametrize("name", ["__MACOSX", ".ipynb_checkpoints", "@eaDir", "$RECYCLE.BIN", "lost+found"])
+def test_folders_of_the_system_are_neither_classes_nor_splits(name, tmp_path):
+    folder = write_files(tmp_path / "pictures", [*FILES, f"{name}/cat/1.png", f"cat/{name}/1.png", "cat/Thumbs.db"])
+    pairs = image_classes(split="all", folder=folder)
+    assert [row[2] for row in prompts_of(pairs)] == ["cat", "polar_bear"]
+    assert list(captions_of(pairs)) == FILES
+    assert pairs.excluded == ()
+
+
+def test_a_class_without_a_file_and_files_of_no_class_are_listed(tmp_path):
+    write_files(tmp_path / "test", [*FILES, "loose.png", "README.md", "cat/more/2.png"])
+    (tmp_path / "test/dog").mkdir()
+    pairs = image_classes(split="test", folder=str(tmp_path))
+    assert [row[2] for row in prompts_of(pairs)] == ["cat", "dog", "polar_bear"]
+    assert [item for item, _ in excluded_of(pairs)] == ["test/cat/more/", "test/dog/", "test/loose.png"]
+
+
+def test_classes_that_are_called_alike_are_refused(folder, tmp_path):
+    with pytest.raises(DatasetError, match=r"the classes cat and polar_bear are both called 'bear', so their prompts"):
+        image_classes(split="all", folder=folder, class_names={"cat": "bear", "polar_bear": "bear"})
+    write_files(tmp_path / "pictures", ["polar-bear/1.png"])
+    with pytest.raises(DatasetError, match=r"the classes polar-bear and polar_bear are both called 'polar bear'"):
+        image_classes(split="all", folder=folder)
+
+
 def test_names_of_classes_come_from_a_mapping_or_a_file(folder, tmp_path):
     def words(class_names):
         return prompts_of(image_classes(split="all", folder=folder, templates=["{}"], class_names=class_names))

@@ -41,6 +41,14 @@ def test_pictures_and_sounds_are_told_by_their_endings_and_sorted(folder):
     assert files.excluded == []
 
 
+def test_what_systems_leave_behind_is_passed_over(folder):
+    before = files_of(folder)
+    for name in ("__MACOSX/b.jpg", "a/@eaDir/b.jpg", "Thumbs.db", "a/desktop.ini", "._b.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert files_of(folder) == before
+
+
 def test_an_item_is_the_file_at_its_path(folder):
     items = items_of(folder, "image", files_of(folder).paths["image"])
     assert items.modality == "image"

@@ -97,9 +97,34 @@ def test_a_missing_caption_is_listed(copy):
 
 
 def test_rows_of_one_id_are_one_item_with_the_first_row_s_picture(copy):
-    pairs = huggingface(split="train", path=copy(key=[7, 8, 7]), columns={**COLUMNS, "id": "key"})
+    shared = encoded_column([PICTURES[0], PICTURES[1], PICTURES[0]])
+    pairs = huggingface(split="train", path=copy(jpg=shared, key=[7, 8, 7]), columns={**COLUMNS, "id": "key"})
     assert captions_of(pairs) == {"7": ["one", "three"], "8": ["two"]}
     assert contents_of(pairs.left) == {"7": PICTURES[0], "8": PICTURES[1]}
+
+
+@pytest.mark.parametrize("length", [1, 200_000])
+def test_an_id_that_two_pictures_share_is_refused(copy, length):
+    contents = [b"x" * length + bytes([number]) for number in (1, 2, 3)]
+    path = copy(jpg=encoded_column(contents), key=["0", "1", "0"])
+    with pytest.raises(
+        DatasetError, match=r"^rows 0 and 2 have the same id in the column 'key', but hold different media"
+    ):
+        huggingface(split="train", path=path, columns={**COLUMNS, "id": "key"})
+
+
+@pytest.mark.parametrize("ids", [[None, "a", None], ["", "a", " "], [float("nan"), 1.0, float("nan")]])
+def test_a_row_whose_id_is_missing_is_listed_and_its_caption_linked_with_no_other_picture(copy, ids):
+    pairs = huggingface(split="train", path=copy(key=ids), columns={**COLUMNS, "id": "key"})
+    assert captions_of(pairs) == {str(ids[1]): ["two"]}
+    assert contents_of(pairs.left) == {str(ids[1]): PICTURES[1]}
+    assert [item for item, reason in excluded_of(pairs) if "its id is missing" in reason] == ["row 0", "row 2"]
+
+
+def test_a_list_that_was_written_out_as_text_gives_its_captions(copy):
+    texts = ['["one", "uno"]', "two", "[noise]"]
+    pairs = huggingface(split="train", path=copy(txt=texts), columns=COLUMNS)
+    assert captions_of(pairs) == {"0": ["one", "uno"], "1": ["two"], "2": ["[noise]"]}
 
 
 def test_pictures_follow_their_items_where_rows_were_left_out(copy):

@@ -1,5 +1,6 @@
 """The header pass over one tar, its cache, and reading out of tars."""
 
+import io
 import json
 import os
 import pickle
@@ -48,6 +49,11 @@ def test_every_sample_is_where_tarfile_says_it_is(tmp_path):
         ([("a.json", json.dumps({"caption": "A dog."})), ("a.jpg", b"x")], ("A dog.", None)),
         ([("a.json", json.dumps({"caption": "No."})), ("a.txt", "Yes."), ("a.PNG", b"x")], ("Yes.", None)),
         ([("a.jpg", b"x"), ("a.json", '{"caption": "half \\ud83d"}')], ("half ?", None)),
+        ([("a.jpg", b"x"), ("a.txt", b"\xef\xbb\xbfA dog.")], ("A dog.", None)),
+        ([("a.jpg", b"x"), ("a.txt", b"caf\xe9")], (None, "no caption: its .txt is not UTF-8")),
+        ([("a.jpg", b"x"), ("a.txt", b"caf\xe9"), ("a.json", '{"caption": "café"}')], ("café", None)),
+        ([("a.jpg", b"x"), ("a.txt", " "), ("a.json", '{"caption": "A dog."}')], ("A dog.", None)),
+        ([("a.jpg", b"x"), ("a.json", '{"caption": NaN}')], (None, "no caption: neither .txt nor 'caption' in .json")),
         ([("a.jpg", b"x")], (None, "no caption: neither .txt nor 'caption' in .json")),
         ([("a.jpg", b"x"), ("a.txt", " ")], (None, "no caption: neither .txt nor 'caption' in .json")),
         ([("a.jpg", b"x"), ("a.json", "{")], (None, "no caption: neither .txt nor 'caption' in .json")),
@@ -70,6 +76,86 @@ def test_a_key_ends_at_the_first_dot_of_the_name_as_in_webdataset():
     assert split_name("000000012.jpg") == ("000000012", "jpg")
     assert split_name("./a.b/c.seg.PNG") == ("a.b/c", "seg.png")
     assert split_name("README") == ("README", "")
+
+
+def one_after_another(path, *tars):
+    path.write_bytes(b"".join(tar.read_bytes() for tar in tars))
+    return path
+
+
+def test_tars_that_were_appended_to_one_another_are_read_to_the_last(tmp_path):
+    tars = [write_samples(tmp_path / f"{n}.tar", [one]) for n, one in enumerate(SAMPLES)]
+    path = one_after_another(tmp_path / "all.tar", *tars)
+    assert rows_of(scan_tar(path, "image")) == {key: (caption, None) for key, caption in SAMPLES}
+    pairs = webdataset(split="all", folder=str(tmp_path))
+    read = dict(zip(pairs.left.table["id"].to_pylist(), map(pairs.left.read, range(len(pairs.left))), strict=True))
+    assert read["all/000000002"] == read["2/000000002"] == picture(2, "JPEG")
+
+
+def test_what_lies_behind_the_end_of_a_tar_and_is_none_is_said(tmp_path):
+    path = write_samples(tmp_path / "0.tar")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + bytes(4096) + b"no tar" * 200)
+    rows = rows_of(scan_tar(path, "image"))
+    assert rows.pop(None) == (None, f"breaks off at byte {size + 4096:,}: what lies behind is lost")
+    assert len(rows) == 3
+
+
+def write_links(path, members, links):
+    write_tar(path, members)
+    with tarfile.open(path, "a") as tar:
+        for name, kind, target in links:
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    return path
+
+
+def test_a_link_within_a_tar_is_what_it_points_to_and_another_is_said_to_be_one(tmp_path):
+    members = [("a/0.jpg", picture(0)), ("a/0.txt", "one"), *((f"b/{n}.txt", f"caption {n}") for n in range(1, 6))]
+    links = [
+        ("b/1.jpg", tarfile.LNKTYPE, "a/0.jpg"),
+        ("b/2.jpg", tarfile.SYMTYPE, "../a/0.jpg"),
+        ("b/3.jpg", tarfile.SYMTYPE, "2.jpg"),
+        ("b/4.jpg", tarfile.SYMTYPE, "/elsewhere/0.jpg"),
+        ("b/5.jpg", tarfile.SYMTYPE, "5.jpg"),
+        ("latest", tarfile.SYMTYPE, "b"),
+    ]
+    table = scan_tar(write_links(tmp_path / "0.tar", members, links), "image")
+    places = {row["key"]: (row["offset"], row["caption"]) for row in table.to_pylist() if row["reason"] is None}
+    assert places == {"a/0": (512, "one"), **{f"b/{n}": (512, f"caption {n}") for n in (1, 2, 3)}}
+    reasons = {row["key"]: row["reason"] for row in table.to_pylist() if row["reason"]}
+    assert reasons == dict.fromkeys(
+        ("b/4", "b/5"), "its picture or sound is a link to something that is not in its tar"
+    )
+
+
+def test_each_picture_whose_name_has_dots_is_listed(tmp_path):
+    names = ["photo.1", "photo.2", "plain", "shown"]
+    members = [m for name in names for m in ((f"{name}.jpg", b"x"), (f"{name}.txt", name))]
+    members += [("shown.seg.png", b"y"), ("shown.v2.jpg", b"z"), ("shown.v2.txt", "v2")]
+    rows = rows_of(scan_tar(write_tar(tmp_path / "0.tar", members), "image"))
+    assert {key for key, (_, reason) in rows.items() if reason is None} == {"plain", "shown"}
+    lost = {key: reason for key, (_, reason) in rows.items() if reason}
+    assert lost.keys() == {"photo.1.jpg", "photo.2.jpg", "shown.v2.jpg"}
+    assert all(
+        reason.startswith("its name has dots: WebDataset ends a sample's key at the") for reason in lost.values()
+    )
+
+
+def test_names_that_are_not_utf8_stay_apart(tmp_path):
+    members = [(f"caf{letter}.{part}", f"{letter}") for letter in ("\udce9", "\udcea") for part in ("jpg", "txt")]
+    path = tmp_path / "0.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
+        for name, text in members:
+            content = text.encode("utf-8", "backslashreplace")
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    assert rows_of(scan_tar(path, "image")) == {
+        "caf\\udce9": ("\\udce9", None),
+        "caf\\udcea": ("\\udcea", None),
+    }
 
 
 def test_a_key_that_occurs_twice_keeps_its_first_picture(tmp_path):

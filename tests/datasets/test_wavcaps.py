@@ -42,6 +42,33 @@ def test_folders_may_be_called_as_the_authors_archives_unpack(tmp_path):
     assert list(captions_of(pairs)) == [name.replace("/", "_flac/") for name in FILES]
 
 
+def test_folders_are_found_where_the_authors_archives_unpack_them(tmp_path):
+    copy = write_wavcaps(tmp_path, CAPTIONS, suffix="_flac")
+    deep = tmp_path / "audio/mnt/fast/nobackup/WavCaps/data/waveforms"
+    deep.mkdir(parents=True)
+    (tmp_path / "audio/FreeSound_flac").rename(deep / "FreeSound_flac")
+    (tmp_path / "audio/FreeSound").mkdir()  # holds the parts of the archive
+    (tmp_path / "audio/FreeSound/FreeSound.z01").write_bytes(b"x")
+    found = captions_of(wavcaps(split="all", **copy))
+    assert [name.rpartition("/")[2] for name in found] == [name.rpartition("/")[2] for name in FILES]
+    assert next(iter(found)) == "mnt/fast/nobackup/WavCaps/data/waveforms/FreeSound_flac/117790.flac"
+
+
+def test_sounds_of_one_source_in_two_folders_are_refused(copy, tmp_path):
+    (tmp_path / "audio/more/SoundBible_flac").mkdir(parents=True)
+    (tmp_path / "audio/more/SoundBible_flac/1.flac").write_bytes(sound(0))
+    with pytest.raises(DatasetError, match=r"the folders SoundBible and more/SoundBible_flac of .* hold sounds of one"):
+        wavcaps(split="all", **copy)
+
+
+def test_an_entry_whose_id_is_null_is_refused(tmp_path):
+    copy = write_wavcaps(tmp_path, CAPTIONS)
+    path = tmp_path / "json_files/SoundBible/sb_final.json"
+    path.write_text(path.read_text().replace('"2219"', "null"))
+    with pytest.raises(DatasetError, match=r"sb_final\.json: an entry of 'data' lacks 'id' or 'caption'"):
+        wavcaps(split="all", **copy)
+
+
 def test_some_sources_can_be_had_without_the_others(tmp_path):
     copy = write_wavcaps(tmp_path, {"SoundBible": CAPTIONS["SoundBible"]})
     pairs = wavcaps(split="all", sources=["SoundBible"], **copy)

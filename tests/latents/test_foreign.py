@@ -44,6 +44,48 @@ def test_a_folder_of_files_reads_like_their_concatenation(tmp_path, cuts):
     np.testing.assert_array_equal(vectors.take(rows), VECTORS[rows])
 
 
+@pytest.mark.parametrize("name", ["{}.npy", "img_emb_{}.npy", "{}_vectors.npy", "run2_{}.npy"])
+def test_files_are_read_in_the_order_of_their_numbers_however_wide_these_are(name, tmp_path):
+    for number, row in enumerate(VECTORS):
+        save(tmp_path / "many" / name.format(number), row[None])
+    save(tmp_path / "many/._0.npy", VECTORS).write_bytes(b"\0\5\x16\7")
+    vectors = NpyVectors(tmp_path / "many")
+    np.testing.assert_array_equal(vectors.take(np.arange(20)), VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["0", "2", "10", "mean"],
+            r"holds 4 files that are named in several ways, such as 10\.npy and 2\.npy, so the ord",
+        ),
+        (["1", "01"], r"01\.npy and 1\.npy have the same number\. Which one comes first\?$"),
+    ],
+)
+def test_files_whose_order_is_not_known_are_refused(names, message, tmp_path):
+    for name in names:
+        save(tmp_path / "many" / f"{name}.npy", VECTORS)
+    with pytest.raises(LatentStoreError, match=message):
+        NpyVectors(tmp_path / "many")
+
+
+def test_files_of_several_names_are_read_where_text_and_numbers_agree(tmp_path):
+    for name, rows in (("a_0", VECTORS[:8]), ("a_1", VECTORS[8:12]), ("b", VECTORS[12:])):
+        save(tmp_path / "many" / f"{name}.npy", rows)
+    np.testing.assert_array_equal(NpyVectors(tmp_path / "many").take(np.arange(20)), VECTORS)
+
+
+def test_arrays_without_columns_or_rows_are_refused_but_one_part_may_be_empty(tmp_path):
+    with pytest.raises(LatentStoreError, match=r"holds rows of no columns: shape \(20, 0\)\."):
+        NpyVectors(save(tmp_path / "narrow.npy", VECTORS[:, :0]))
+    with pytest.raises(LatentStoreError, match=r"short\.npy holds no rows"):
+        NpyVectors(save(tmp_path / "short.npy", VECTORS[:0]))
+    for name, rows in (("0", VECTORS[:8]), ("1", VECTORS[:0]), ("2", VECTORS[8:])):
+        save(tmp_path / "many" / f"{name}.npy", rows)
+    np.testing.assert_array_equal(NpyVectors(tmp_path / "many").take(np.arange(20)), VECTORS)
+
+
 def test_rows_of_any_float_type_come_out_as_float32(tmp_path):
     for dtype in ("<f2", ">f4", "<f8"):
         path = save(tmp_path / "one.npy", VECTORS.astype(dtype))
@@ -104,6 +146,18 @@ def test_a_file_that_holds_no_ids_is_refused_with_what_it_should_hold(tmp_path):
     (tmp_path / "ids.csv").write_text("name\na\n")
     (tmp_path / "ids.bin").write_text("a")
     pq.write_table(pa.table({"id": ["a", None]}), tmp_path / "ids.parquet")
+    (tmp_path / "blank.txt").write_text("a\n\nb\n")
+    (tmp_path / "true.json").write_text('["a", true]')
+    (tmp_path / "twice.csv").write_text("id,id\na,b\n")
+    pq.write_table(pa.table({"id": [1.0, float("nan")]}), tmp_path / "nan.parquet")
+    for name, reason in [
+        ("blank.txt", "row 1 has none"),
+        ("true.json", "not a list"),
+        ("twice.csv", "two columns are called"),
+        ("nan.parquet", "row 1 has none"),
+    ]:
+        with pytest.raises(LatentStoreError, match=f"holds no list of ids .*{reason}.*Give a .txt with one"):
+            read_ids(tmp_path / name)
     for ending, reason in [("json", "not a list"), ("csv", "'id'"), ("bin", ".bin"), ("parquet", "row 1 has none")]:
         with pytest.raises(LatentStoreError, match=f"holds no list of ids .*{reason}.*Give a .txt with one"):
             read_ids(tmp_path / f"ids.{ending}")

@@ -1,0 +1,185 @@
+"""CSV and TSV with a header, read so that no row is lost to a stray double quote.
+
+Place in the flow: lines of a table -> rows by column, with their line numbers -> caption_files.py, audiocaps.py.
+
+CSV is read as writers of CSV write it. A field that takes in whole rows of the table, since a quote is not closed, is
+refused. TSV comes from csv writers, which put double quotes around some cells, as well as from tools that know no
+quoting at all. So a cell loses its quotes only where they stand around all of it, with those within doubled; any
+other quote is a letter.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fusemix.errors import DatasetError
+
+QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?:\t|\Z)')
+MOST_LINES = 64
+"""Lines that a quoted cell of a TSV may have."""
+FILE_NAME = re.compile(
+    r"[^/].*\.(jpe?g|png|webp|bmp|gif|tiff?|avif|heic|jp2|wav|flac|og[ga]|opus|mp3|m4a|aiff?|au|webm|npy)",
+    re.IGNORECASE,
+)
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def table_rows(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, dict[Any, Any]]]:
+    """Rows of a table: the number of the line where each begins, and column -> cell.
+
+    Where a row is shorter than the header, the other cells are None; what the header has no name for is a list under
+    the key None.
+
+    Args:
+        path: of the table, for messages.
+        lines: of the file, each with its end.
+        separator: a comma or a tab.
+
+    Raises:
+        DatasetError: two columns have one name, or a field takes in rows of the table.
+    """
+    records = _tsv_records(lines) if separator == "\t" else _csv_records(path, lines)
+    _, header = next(records, (1, []))
+    _require_different(path, header)
+    width = len(header)
+    for line, cells in records:
+        if not cells:
+            continue
+        row: dict[Any, Any] = dict(zip(header, cells, strict=False))
+        if len(cells) < width:
+            row.update(dict.fromkeys(header[len(cells) :]))
+        elif len(cells) > width:
+            row[None] = cells[width:]
+        yield line, row
+
+
+def _require_different(path: Path, header: list[str]) -> None:
+    names = [name.strip() for name in header if name.strip()]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DatasetError(
+            f"{path}, line 1: two columns are called {twice!r}, so it cannot be known which one is meant. Give each "
+            "its own name, such as caption_1 and caption_2, which are read together."
+        )
+
+
+def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    kept: list[str] = []  # the lines of the row that is being read
+
+    def remembered() -> Iterator[str]:
+        for line in lines:
+            kept.append(line)
+            yield line
+
+    reader = csv.reader(remembered())
+    shape: list[str] = []
+    for number, cells in enumerate(reader):
+        first = reader.line_num - len(kept) + 1
+        if number == 1:
+            shape = [_shape(cell) for cell in cells]
+        if len(kept) > 1:
+            _refuse_swallowed(path, first, kept, cells, shape)
+        kept.clear()
+        yield first, cells
+
+
+def _refuse_swallowed(path: Path, first: int, lines: list[str], cells: list[str], shape: list[str]) -> None:
+    """Refuse a row of several lines if a cell of it holds a row of the table, or its quotes are not closed."""
+    within = (line for cell in cells if "\n" in cell for line in cell.split("\n"))
+    swallowed = next((line for line in within if _is_row(line, shape)), None)
+    if swallowed is None:
+        try:
+            list(csv.reader(lines, strict=True))
+        except csv.Error:
+            swallowed = lines[1]
+        else:
+            return
+    raise DatasetError(
+        f"{path}, line {first}: a double quote is opened and takes in the lines behind it, such as "
+        f"{swallowed.strip()[:60]!r}. A caption that begins with a double quote must stand in quotes itself, with its "
+        'own doubled: """stop"" sign". A .tsv needs no quoting.'
+    )
+
+
+def _is_row(line: str, shape: list[str]) -> bool:
+    cells = next(csv.reader([line]), [])
+    if len(cells) > 1 and any(_shape(cell) == "file" for cell in cells):
+        return True
+    marks = [(own, _shape(cell)) for own, cell in zip(shape, cells, strict=False) if own]
+    return len(cells) == len(shape) and bool(marks) and all(own == found for own, found in marks)
+
+
+def _shape(cell: str) -> str:
+    """Whether a cell holds a file's name or a number; empty for any other."""
+    shown = cell.strip().strip('"')
+    return "file" if FILE_NAME.fullmatch(shown) else "number" if NUMBER.fullmatch(shown) else ""
+
+
+def _tsv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    source = _Lines(lines)
+    width = 0
+    while (line := source.take()) is not None:
+        first = source.number
+        cells = _tsv_cells(line, source) if '"' in line else line.split("\t")
+        if width and len(cells) != width and len(plain := line.split("\t")) == width and source.number == first:
+            cells = plain  # the quotes belong to two cells
+        width = width or len(cells)
+        yield first, cells if line else []
+
+
+class _Lines:
+    """Lines without their ends, some of which may be looked at before they are taken."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = (line.removesuffix("\n") for line in lines)
+        self._ahead: list[str] = []
+        self.number = 0
+
+    def take(self) -> str | None:
+        """The next line; None at the end."""
+        line = self._ahead.pop(0) if self._ahead else next(self._lines, None)
+        self.number += line is not None
+        return line
+
+    def ahead(self) -> Iterator[str]:
+        """The next lines, which stay to be taken."""
+        yield from self._ahead[:MOST_LINES]
+        for line in islice(self._lines, max(0, MOST_LINES - len(self._ahead))):
+            self._ahead.append(line)
+            yield line
+
+
+def _tsv_cells(line: str, source: _Lines) -> list[str]:
+    cells: list[str] = []
+    rest: str | None = line
+    while rest is not None:
+        if rest.startswith('"') and not (found := QUOTED.match(rest)):
+            rest, found = _with_further_lines(rest, source)
+        elif not rest.startswith('"'):
+            found = None
+        if found:
+            cells.append(found[1].replace('""', '"'))
+            rest = rest[found.end() :] if found[0].endswith("\t") else None
+        else:
+            cell, tab, behind = rest.partition("\t")
+            cells.append(cell)
+            rest = behind if tab else None
+    return cells
+
+
+def _with_further_lines(rest: str, source: _Lines) -> tuple[str, re.Match[str] | None]:
+    """A cell whose quote is closed in a later line, before any tab; otherwise the quote is a letter."""
+    joined = rest
+    for count, line in enumerate(source.ahead() if "\t" not in rest else (), start=1):
+        joined = f"{joined}\n{line}"
+        found = QUOTED.match(joined)
+        if found and "\t" not in found[1]:
+            for _ in range(count):
+                source.take()
+            return joined, found
+        if "\t" in line:
+            break
+    return rest, None
