@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from fusemix.errors import ConfigError
+from fusemix.kinds import misfit, option_kinds
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -60,7 +61,7 @@ class Registry:
             **given: arguments that the caller will pass itself, and that are left out of the answer.
 
         Raises:
-            ConfigError: an option is unknown or missing; all mistakes are named at once.
+            ConfigError: an option is unknown, missing or of another type; all mistakes are named at once.
         """
         signature = inspect.signature(self.factory(name))
         known = {key: p for key, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
@@ -73,6 +74,10 @@ class Registry:
                 mistakes.append(f"it has no option {key!r}.{nearest(key, list(known))}")
         required = [k for k, p in known.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
         mistakes += [f"it needs the option {key!r}." for key in required if key not in options and key not in given]
+        kinds = option_kinds(self.factory(name))
+        for key in [key for key in options if key in known and key not in given]:
+            wanted = misfit(options[key], kinds.get(key, Any))
+            mistakes += [f"{key!r} is {options[key]!r}, but must be {wanted}."] if wanted else []
         if mistakes:
             usable = [key for key in known if key not in given]
             raise ConfigError(f"{self.kind} {name!r}: {' '.join(mistakes)} Its options: {', '.join(usable) or 'none'}.")

@@ -54,6 +54,11 @@ def other(report: dict, name: str) -> dict:
     return next(each for each in report["others"] if each["name"] == name)
 
 
+def sizes(report: dict, name: str) -> dict[str, int]:
+    """Counts that the data decide; how many scores tie is decided by the last bits of a processor's sums."""
+    return {key: count for key, count in report["counts"][name].items() if key != "tied_queries"}
+
+
 # One story
 
 
@@ -125,18 +130,16 @@ def test_the_report_is_read_back_by_what_compares_and_prints(folder, report):
 def test_items_without_link_are_in_the_gallery_and_counted(report):
     """Two pictures could not be encoded, and their captions are still there to be found."""
     captions = 60 * CAPTIONS
-    assert report["counts"]["image_to_text"] == {
+    assert sizes(report, "image_to_text") == {
         "queries": 58,
         "gallery": captions,
         "links": 58 * CAPTIONS,
-        "tied_queries": 0,
         "without_link": 0,
     }
-    assert report["counts"]["text_to_image"] == {
+    assert sizes(report, "text_to_image") == {
         "queries": 58 * CAPTIONS,
         "gallery": 58,
         "links": 58 * CAPTIONS,
-        "tied_queries": 0,
         "without_link": 2 * CAPTIONS,
     }
     assert report["data"]["num_unusable"] == 2
@@ -242,13 +245,7 @@ def test_two_processes_give_the_report_of_one(world, tmp_path, launcher):
     assert done.stdout.count("Retrieval on ") == 1, "one process speaks"
     one = evaluated(world, tmp_path / "one", *beside, test=large)
     two = read_report(tmp_path / "two").data
-    assert two["counts"]["text_to_image"] == {
-        "queries": 8_800,
-        "gallery": 1_100,
-        "links": 8_800,
-        "tied_queries": 0,
-        "without_link": 8,
-    }
+    assert sizes(two, "text_to_image") == {"queries": 8_800, "gallery": 1_100, "links": 8_800, "without_link": 8}
     for part in one.keys() - {"environment"}:
         assert two[part] == one[part], part
     assert (tmp_path / "one" / "queries.jsonl").read_bytes() == (tmp_path / "two" / "queries.jsonl").read_bytes()

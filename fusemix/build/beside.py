@@ -1,4 +1,4 @@
-"""What stands beside the plain figures: baselines, corrections of hubs, and what indexes lose.
+"""What stands beside the plain figures: equal captions as one, baselines, corrections of hubs, and what indexes lose.
 
 Place in the flow: Evaluation, embeddings, Results -> parts of report.json.
 """
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64
 
 from fusemix.build.baselines import baseline_embeddings, baseline_sets
-from fusemix.build.evaluate import Evaluation, embed, require_other_items
+from fusemix.build.evaluate import Evaluation, embed, folds_in, require_other_items
 from fusemix.build.fitting import fitting_set
 from fusemix.errors import ConfigError
 from fusemix.fusion.model import FusionModel
@@ -20,6 +20,7 @@ from fusemix.latents.sets import LatentSet
 from fusemix.retrieval import hubness
 from fusemix.retrieval.approximation import index_rows
 from fusemix.retrieval.evaluation import Embeddings, corrected_figures, plain_figures
+from fusemix.retrieval.metrics import DEFINITIONS
 from fusemix.retrieval.results import Results, belongs
 
 BANK = 10_000
@@ -36,6 +37,18 @@ def check(evaluation: Evaluation) -> None:
         baseline_sets(name, evaluation)
     if evaluation.config.bank:
         _bank_set(evaluation)
+
+
+def merged_captions(evaluation: Evaluation, embeddings: Embeddings) -> list[dict[str, Any]]:
+    """Figures of the model with equal captions as one; nothing where no caption is there more than once."""
+    if evaluation.merged is None:
+        return []
+    rows = evaluation.gallery.right_rows
+    first = torch.from_numpy(np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])).to(embeddings[1].device)
+    folds = folds_in(evaluation.merged, evaluation.protocol)
+    figures = plain_figures((embeddings[0], embeddings[1][first]), folds, evaluation.modalities, evaluation.config.ks)
+    text = f"{DEFINITIONS['merged']} Here {len(rows):,} captions are {len(first):,} texts."
+    return [{"name": "captions merged", "kind": "counting", "about": text, "metrics": figures}]
 
 
 def measured_baselines(evaluation: Evaluation, device: str) -> list[dict[str, Any]]:

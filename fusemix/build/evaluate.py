@@ -20,7 +20,7 @@ from fusemix.config import EvalConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.fusion.model import FusionModel
-from fusemix.latents.galleries import Gallery, gallery_of
+from fusemix.latents.galleries import Gallery, each_caption, gallery_of
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.parallel import added_up
 from fusemix.retrieval.counting import ALONE, Share
@@ -39,9 +39,10 @@ class Evaluation:
         config: the settings.
         checkpoint: of the run.
         latent_set: the set, opened with the run's encoders.
-        gallery: its items that take part.
+        gallery: its items that take part; in a benchmark, every caption as often as it was written.
         protocol: that is followed.
         folds: parts that are measured one by one.
+        merged: the gallery with every caption once, where the other one has some more often.
     """
 
     config: EvalConfig
@@ -50,6 +51,7 @@ class Evaluation:
     gallery: Gallery
     protocol: Protocol
     folds: list[Fold]
+    merged: Gallery | None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -87,13 +89,20 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
             f"indexes are measured on whole galleries, and {protocol.name} has {protocol.folds} folds. Leave them "
             "out, or measure by a protocol without folds, such as coco_5k."
         )
-    folds = folds_of((len(gallery.left_rows), len(gallery.right_rows)), gallery.links, protocol.folds)
-    if max(config.ks) > _smallest(folds):
+    most = _smallest(folds_in(gallery, protocol))
+    if max(config.ks) > most:
         raise ConfigError(
-            f"ks asks for the first {max(config.ks)}, but the smaller side of {config.latents} has {_smallest(folds)} "
-            f"items{' in a fold' if len(folds) > 1 else ''}. Set ks to numbers up to {_smallest(folds)}."
+            f"ks asks for the first {max(config.ks)}, but the smaller side of {config.latents} has {most} "
+            f"items{' in a fold' if protocol.folds > 1 else ''}. Set ks to numbers up to {most}."
         )
-    return Evaluation(config, checkpoint, latent_set, gallery, protocol, folds)
+    counted = gallery if protocol.captions is None else each_caption(gallery)
+    merged = gallery if len(counted.right_rows) > len(gallery.right_rows) else None
+    return Evaluation(config, checkpoint, latent_set, counted, protocol, folds_in(counted, protocol), merged)
+
+
+def folds_in(gallery: Gallery, protocol: Protocol) -> list[Fold]:
+    """The parts of a gallery that a protocol measures one by one."""
+    return folds_of((len(gallery.left_rows), len(gallery.right_rows)), gallery.links, protocol.folds)
 
 
 def _smallest(folds: Sequence[Fold]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fusemix.build import cache as build
 from fusemix.build.filling import Side, fill
+from fusemix.build.parts import PARTS
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
@@ -23,7 +24,7 @@ from fusemix.progress import console
 
 def main(argv: Sequence[str]) -> list[Path]:
     """Cache all splits with all encoders; returns the folders of the latent sets."""
-    config = load_config(CacheConfig, argv)
+    config = load_config(CacheConfig, argv, parts=PARTS)
     fabric = build.fabric(config)
     console.quiet = not fabric.is_global_zero
     with failing_together(fabric), first_alone(fabric):

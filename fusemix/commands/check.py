@@ -15,6 +15,7 @@ from rich.table import Table
 
 from fusemix.build import cache as build
 from fusemix.build.estimate import Estimate, estimate
+from fusemix.build.parts import PARTS
 from fusemix.commands.cache_features import tell_pairs
 from fusemix.config import CacheConfig, load_config
 from fusemix.encoders.decoding import decode
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> list[Estimate]:
     Raises:
         FusemixError: what the run itself would raise at its start, or a disk that is too small.
     """
-    config = load_config(CacheConfig, argv)
+    config = load_config(CacheConfig, argv, parts=PARTS)
     fabric = build.fabric(config)
     splits = {split: build.pair_set(config, split) for split in config.splits}
     for pairs in splits.values():

@@ -97,6 +97,7 @@ def _report(
         intervals=intervals,
         hubs=beside.hubs(results, evaluation),
         others=[
+            *beside.merged_captions(evaluation, on_device),
             *beside.measured_baselines(evaluation, device),
             *beside.corrections(evaluation, on_device, model, device),
         ],

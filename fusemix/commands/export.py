@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusemix.build import export as build
+from fusemix.build.parts import PARTS
 from fusemix.build.travel.folder import INSIDE, folder_bytes, replacing
 from fusemix.build.travel.hub import push
 from fusemix.config import ModelExportConfig, load_config
@@ -18,7 +19,7 @@ from fusemix.progress import console, counting
 
 def main(argv: Sequence[str]) -> Path:
     """Export, check, and push where asked to; returns the folder."""
-    config = load_config(ModelExportConfig, argv)
+    config = load_config(ModelExportConfig, argv, parts=PARTS)
     export, out = build.export_of(config), Path(config.out)
     with replacing(out) as folder, counting("export", build.num_steps(export)) as advance:
         build.write(export, folder, advance)

@@ -16,6 +16,7 @@ import yaml
 
 from fusemix.build import starts
 from fusemix.build import train as build
+from fusemix.build.parts import PARTS
 from fusemix.build.sources import SOURCES
 from fusemix.build.training_data import latent_data, require_divisible, shared_with_training
 from fusemix.config import TrainConfig, load_config, to_plain
@@ -34,7 +35,7 @@ FEW_PAIRS = 100_000
 
 def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
-    config = load_config(TrainConfig, argv)
+    config = load_config(TrainConfig, argv, parts=PARTS)
     quiet_lightning()
     out = Path(config.out)
     best = out / CHECKPOINTS / BEST

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fusemix.config.checks import at_least, require_folder_name, within
+from fusemix.config.typed import Noted
 from fusemix.errors import ConfigError
 
 
@@ -117,7 +118,7 @@ class ImportConfig:
     """Its split: train, validation, test or a word of your own."""
     name: str = "imported"
     """Name of the encoder, which becomes the folder of its latents."""
-    made_by: Any = None
+    made_by: Any = field(default=None, metadata={"kind": Noted})
     """What you know of the encoder, as text or mapping, such as {model: m, revision: r}."""
     dtype: Literal["float16", "float32"] = "float16"
     """How latents are stored."""

@@ -4,21 +4,29 @@ Place in the flow: defaults < yaml files, left to right < key=value < --key valu
 here.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fusemix.config.options import split_options
+from fusemix.config.typed import Tree, kind_at, merged, plain, tree_of_value, tree_of_yaml
 from fusemix.errors import ConfigError
+from fusemix.registry import Registry
 
 Config = TypeVar("Config")
 
 
-def load_config(schema: type[Config], arguments: Sequence[str], words: str | None = None) -> Config:
+def load_config(
+    schema: type[Config],
+    arguments: Sequence[str],
+    words: str | None = None,
+    parts: Mapping[str, Registry] | None = None,
+) -> Config:
     """Merge yaml files, `key=value` and options over a schema's defaults.
 
     Args:
@@ -26,31 +34,63 @@ def load_config(schema: type[Config], arguments: Sequence[str], words: str | Non
         arguments: yaml files, `key=value` and `--key value`, in any order; later files win over earlier ones,
             `key=value` wins over files, and options over all.
         words: a setting that takes the arguments that are no options, as they stand; there are no files then.
+        parts: setting -> registry of the parts that it names; their options are read as their factories state.
 
     Raises:
         ConfigError: a file is missing or not yaml, a key is unknown, a value has the wrong type.
     """
-    config = cast(DictConfig, OmegaConf.structured(schema))
     settings, said = split_options(schema, arguments, words)
+    told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
-        config = _merge(config, argument)
+        told = merged(told, _told(schema, argument))
+    told = merged(told, said)
     try:
-        config = cast(DictConfig, OmegaConf.merge(config, said))
-        return cast(Config, OmegaConf.to_object(config))
+        config = OmegaConf.merge(OmegaConf.structured(schema), plain(told, schema, parts))
+        made = cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None
         raise ConfigError(_explain(" ".join(arguments) or schema.__name__, error)) from error
+    _require_texts(made)
+    return made
 
 
-def _merge(config: DictConfig, argument: str) -> DictConfig:
-    if "=" not in argument and not Path(argument).is_file():
-        raise ConfigError(f"there is no config file {argument}. Settings are given as key=value.")
+def _told(schema: type, argument: str) -> Tree:
+    """What one argument says; refused by its name where it does not fit."""
     try:
-        changes = OmegaConf.from_dotlist([argument]) if "=" in argument else OmegaConf.load(argument)
-        return cast(DictConfig, OmegaConf.merge(config, changes))
+        if "=" in argument:
+            told = _nested(schema, argument)
+        elif Path(argument).is_file():
+            told = tree_of_yaml(Path(argument).read_text(encoding="utf-8-sig"))
+        else:
+            raise ConfigError(f"there is no config file {argument}. Settings are given as key=value.")
+        if not isinstance(told, dict):
+            raise ConfigError(f"{argument}: settings are a mapping, `name: value`.")
+        OmegaConf.merge(OmegaConf.structured(schema), plain(told, schema))
+        return told
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error
+
+
+def _nested(schema: type, argument: str) -> Tree:
+    """`a.b=value` as {a: {b: value}}."""
+    key, _, value = argument.partition("=")
+    path, inside = [], OmegaConf.to_container(OmegaConf.from_dotlist([f"{key}=x"]))
+    while isinstance(inside, dict):
+        ((name, inside),) = inside.items()
+        path.append(str(name))
+    tree = tree_of_value(value, kind_at(schema, path))
+    for name in reversed(path):
+        tree = {name: tree}
+    return tree
+
+
+def _require_texts(config: Any) -> None:
+    """Refuse nothing in place of a text that has no default: an empty `out` would be the folder one stands in."""
+    for field in dataclasses.fields(config):
+        has_default = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
+        if field.type is str and not has_default and not getattr(config, field.name).strip():
+            raise ConfigError(f"{field.name} is empty. Give it a value, as in {field.name}=FOLDER.")
 
 
 def _explain(where: str, error: Exception) -> str:
@@ -63,4 +103,4 @@ def _explain(where: str, error: Exception) -> str:
 
 def to_plain(config: object) -> dict[str, Any]:
     """A config as nested dicts, lists and numbers, which yaml, JSON and checkpoints can hold."""
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(config)))
+    return dataclasses.asdict(cast(Any, config))

@@ -1,14 +1,15 @@
 """Options as shells know them, `--name value`, beside `name=value`: both say the same of every setting.
 
-Place in the flow: words of the command line -> nested data for OmegaConf, or a message.
+Place in the flow: words of the command line -> what they say of each setting, or a message.
 """
 
 import dataclasses
-import types
 from collections.abc import Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
+from fusemix.config.typed import Word
 from fusemix.errors import ConfigError
+from fusemix.kinds import is_text
 from fusemix.registry import nearest
 
 
@@ -47,13 +48,14 @@ def split_options(schema: type, arguments: Sequence[str], words: str | None = No
             if not equals:
                 value = _next(argument, kind, waiting)
             if kind in (list[str], list[int], list[float]):
-                said[name] = [*said.get(name, []), value]
-            elif _is_text(kind):
-                said[name] = value
+                said[name] = [*said.get(name, []), Word(value, is_quoted=True)]
+            elif is_text(kind):
+                said[name] = Word(value, is_quoted=True)
             else:
                 texts.append(f"{name}={value}")
     if words is not None:
-        said, left = {**said, **({words: left} if left else {})}, []
+        texts_said = [Word(word, is_quoted=True) for word in left]
+        said, left = {**said, **({words: texts_said} if left else {})}, []
     return [*left, *texts], said
 
 
@@ -74,10 +76,3 @@ def _next(argument: str, kind: Any, waiting: list[str]) -> str:
     if not waiting or waiting[0].startswith("--"):
         raise ConfigError(f"{argument} has no value. Write {argument} VALUE.")
     return waiting.pop(0)
-
-
-def _is_text(kind: Any) -> bool:
-    """Whether a setting is text, perhaps one of some words, perhaps null."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return all(part is type(None) or _is_text(part) for part in get_args(kind))
-    return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))

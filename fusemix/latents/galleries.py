@@ -38,3 +38,16 @@ def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None
         rows = [np.unique(links[:, side]) for side in (0, 1)]
     renumbered = np.column_stack([np.searchsorted(rows[side], links[:, side]) for side in (0, 1)])
     return Gallery(rows[0], rows[1], renumbered)
+
+
+def each_caption(gallery: Gallery) -> Gallery:
+    """The gallery with every caption as often as it was written: one entry a link, and one where there is none.
+
+    Benchmarks count captions so, and a latent set holds each text once. Entries of one text are neighbours.
+    """
+    order = np.lexsort((gallery.links[:, 0], gallery.links[:, 1]))
+    times = np.maximum(np.bincount(gallery.links[:, 1], minlength=len(gallery.right_rows)), 1)
+    entries = np.repeat(np.arange(len(gallery.right_rows)), times)
+    is_linked = np.isin(entries, gallery.links[:, 1])
+    links = np.column_stack([gallery.links[order, 0], np.flatnonzero(is_linked)])
+    return Gallery(gallery.left_rows, gallery.right_rows[entries], links)

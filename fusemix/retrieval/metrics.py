@@ -28,8 +28,12 @@ DEFINITIONS = {
     "mean_recall": "Mean of all recall figures of both directions.",
     "ties": f"Items whose scores differ by at most {TIE_TOLERANCE:g} tie; a linked item that ties with unlinked ones "
     "ranks after them.",
-    "items": "Every unique caption is one query and one gallery item, however often it was written; a query may have "
-    "several linked items. Items without any link are in the gallery, but ask nothing.",
+    "items": "In a benchmark that is known by name, a caption is a query and a gallery item as often as it was written "
+    "for different items, each linked with its own, as in published figures; the same words of another item are "
+    "unlinked and tie. In any other set, every unique caption is one of each, and a query may have several linked "
+    "items. Items without any link are in the gallery, but ask nothing.",
+    "merged": "Every unique caption is one query, linked with all items that it was written for, and one gallery item. "
+    "Higher than the published way of counting where captions repeat.",
     "scores": "Cosine of the embeddings, in float32; exact, no approximation.",
     "chance": "What a random order of the gallery gives on average.",
 }

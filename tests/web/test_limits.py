@@ -207,12 +207,12 @@ def test_pages_and_archives_are_no_pictures_and_no_sounds(raw):
 
 
 def test_a_picture_is_judged_by_the_size_that_it_states_before_it_is_decoded():
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Refusal, match="the picture has 9000×9000 pixels; 64 million are the most"):
         read_picture(with_size(png(), 9000, 9000))
     with pytest.raises(Refusal, match="the picture cannot be read"):
         read_picture(with_size(png(), 60_000, 60_000))
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_damaged_picture_is_refused_with_the_reason():

@@ -43,7 +43,7 @@ def report_data(
         protocol: name, one sentence and number of folds.
         intervals: of the figures.
         hubs: direction -> figures of hubness.
-        others: baselines and corrections: name, kind, about, metrics.
+        others: equal captions as one, baselines and corrections: name, kind, about, metrics.
         indexes: what indexes lose and gain.
         data: data set, split, counts of what could not be used, encoders, hashes.
         model: run, checkpoint and training data.

@@ -40,7 +40,7 @@ class Row(NamedTuple):
     """One line of a table.
 
     Attributes:
-        kind: `result`, `chance`, `baseline`, `correction` or empty.
+        kind: `result`, `chance`, `counting`, `baseline`, `correction` or empty.
         name: what was measured; of results, the direction.
         direction: in words, with an arrow.
         about: one sentence, or empty.
@@ -123,7 +123,7 @@ def _chance(report: Mapping[str, Any], direction: str, key: str) -> str:
 
 
 def others(report: Mapping[str, Any], directions: Sequence[str]) -> Grid:
-    """Baselines and corrections, both directions each."""
+    """Equal captions as one, baselines and corrections, both directions each."""
     keys = metric_keys(report, directions[0])
     rows = []
     for other in report.get("others", []):

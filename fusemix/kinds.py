@@ -1,0 +1,97 @@
+"""Kinds of settings, as annotations give them: which are texts, and what does not fit.
+
+Place in the flow: the types of a dataclass or of a factory -> how a word is read (config/typed.py), what is refused.
+A kind that is none of these takes anything.
+"""
+
+import collections.abc
+import inspect
+import math
+import types
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Literal, Union, get_args, get_origin
+
+LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable)
+MAPPINGS = (dict, collections.abc.Mapping)
+NAMES = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """The members of a union; of any other kind, itself."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return tuple(inner for one in get_args(kind) for inner in members(one))
+    return (kind,)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a kind is text, perhaps one of some words, perhaps null or something nested; and no number."""
+    kinds = members(kind)
+    has_text = any(one is str or get_origin(one) is Literal for one in kinds)
+    return has_text and not any(one in kinds for one in (int, float, bool, Any))
+
+
+def inside(kind: Any, containers: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a kind's member that is one of some containers, as in `list[str]`; nothing where none is."""
+    return next((get_args(one) for one in members(kind) if get_origin(one) in containers), ())
+
+
+def option_kinds(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Parameter -> its kind, by annotation or else by default; none where annotations cannot be read."""
+    with suppress(NameError, TypeError, ValueError):
+        parameters = inspect.signature(factory, eval_str=True).parameters.values()
+        return {parameter.name: _kind_of(parameter) for parameter in parameters}
+    return {}
+
+
+def _kind_of(parameter: inspect.Parameter) -> Any:
+    if parameter.annotation is not parameter.empty:
+        return parameter.annotation
+    return type(parameter.default) if isinstance(parameter.default, str) else Any
+
+
+def misfit(value: Any, kind: Any) -> str | None:
+    """What a value must be, where it is not; None where it fits or the kind is not one of these.
+
+    >>> misfit("many", int | None)
+    'a whole number or null'
+    """
+    kinds = members(kind)
+    if any(_fits(value, one) for one in kinds):
+        return None
+    return " or ".join(dict.fromkeys(_name(one) for one in kinds))
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin = get_origin(kind)
+    if origin is Literal:
+        return value in get_args(kind)
+    if origin in LISTS:
+        inner = (get_args(kind) or (Any,))[0]
+        return isinstance(value, (list, tuple)) and all(misfit(one, inner) is None for one in value)
+    if origin in MAPPINGS:
+        inner = get_args(kind)[1]
+        return isinstance(value, dict) and all(misfit(one, inner) is None for one in value.values())
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind) if kind in NAMES else True
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    for containers, name in ((LISTS, "a list"), (MAPPINGS, "a mapping")):
+        if get_origin(kind) in containers:
+            inner = NAMES.get(get_args(kind)[-1])
+            return f"{name} of {inner.removeprefix('a ')}s" if inner in ("a text", "a number") else name
+    return NAMES.get(kind, str(kind))
