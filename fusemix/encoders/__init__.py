@@ -4,9 +4,28 @@ Place in the flow: PairSet -> latents.
 A factory is called as `factory(**options)` and returns something that meets `interfaces.Encoder`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from fusemix.registry import Registry
 
-ENCODERS = Registry(
+
+class EncoderRegistry(Registry):
+    """A table of encoders, each tried before it is handed out."""
+
+    def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
+        """Check `options`, call the factory, and refuse an encoder whose latents are not the item's alone."""
+        encoder = super().build(name, options, **given)
+        from fusemix.encoders.trial import refuse_unsteady  # heavy, as the encoders are
+        from fusemix.interfaces import Encoder
+
+        if isinstance(encoder, Encoder):  # what is none is said by who asked for it
+            model = options.get("model")
+            refuse_unsteady(encoder, f"encoder {name}" + (f" with {model}" if model else ""))
+        return encoder
+
+
+ENCODERS = EncoderRegistry(
     "encoder",
     {
         "hog": "fusemix.encoders.hog:hog",

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.reading import Task, Window, one_line, read_window, windows_ahead
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
@@ -150,7 +151,7 @@ class _Run:
             latents = self.encoders[name].encode(batch)
         if latents.shape != (num_rows, self.encoders[name].dim):
             raise ValueError(f"gave latents of shape {tuple(latents.shape)} for {num_rows} items")
-        return latents
+        return own_memory(latents)
 
     def _encode_again(self, part: _Part, name: str, rows: list[int], is_too_much: bool) -> None:
         """Halve a batch that is too large for memory; find the item that spoils any other."""

@@ -18,6 +18,9 @@ from torch import Tensor
 from fusemix.encoders.loading import package_versions
 from fusemix.errors import EncoderError
 
+RULES = 1
+"""Number of the rules below; raised whenever a picture gives other numbers."""
+
 
 def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
     """Histograms of oriented gradients, and the picture in a few grey pixels.
@@ -58,6 +61,7 @@ class HogEncoder:
             "block": block,
             "orientations": orientations,
             "coarse": coarse,
+            "rules": {"hog": RULES},
             "packages": package_versions("scikit-image", "pillow"),
         }
 

@@ -4,6 +4,8 @@ Place in the flow: an encoder's factory -> a frozen module and its fingerprint.
 """
 
 import hashlib
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -111,6 +113,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, bool | int | float | str) or value is None:
         return value
-    return str(value)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))

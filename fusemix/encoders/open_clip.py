@@ -12,7 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from fusemix.encoders.facts import inner_configs, open_clip_tokenizer, structure
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
+from fusemix.encoders.pooling import own_memory
 
 
 def open_clip_image(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipImage":
@@ -36,7 +38,8 @@ def open_clip_text(*, model: str, pretrained: str | None = None, dtype: str = "f
     with explained(model) as folder:
         tokenizer = open_clip.get_tokenizer(_schema(folder))
     name = f"{type(tokenizer).__name__} {tokenizer.context_length}"
-    return OpenClipText(network, tokenizer, _fingerprint(network, model, pretrained, dtype, name))
+    fingerprint = _fingerprint(network, model, pretrained, dtype, name)
+    return OpenClipText(network, tokenizer, {**fingerprint, "tokenizer": open_clip_tokenizer(tokenizer)})
 
 
 class OpenClipImage:
@@ -71,7 +74,7 @@ class OpenClipImage:
         parameter = next(self._network.parameters())
         with torch.inference_mode():
             pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
-            return self._network.encode_image(pixels).float()
+            return own_memory(self._network.encode_image(pixels).float())
 
 
 class OpenClipText:
@@ -105,7 +108,7 @@ class OpenClipText:
         """Run the text tower."""
         device = next(self._network.parameters()).device
         with torch.inference_mode():
-            return self._network.encode_text(batch.to(device, non_blocking=True)).float()
+            return own_memory(self._network.encode_text(batch.to(device, non_blocking=True)).float())
 
 
 def _load(model: str, pretrained: str | None, dtype: str) -> tuple[Any, Any]:
@@ -131,5 +134,7 @@ def _fingerprint(network: Any, model: str, pretrained: str | None, dtype: str, p
         "weights_sha256": weights_sha256(network),
         "dtype": dtype,
         "preprocessing": preprocessing,
+        "structure": structure(network),
+        "config": inner_configs(network),
         "packages": package_versions("open_clip_torch", "torch", "torchvision", "pillow"),
     }

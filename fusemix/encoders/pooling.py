@@ -12,6 +12,8 @@ from torch import Tensor
 
 from fusemix.errors import EncoderError
 
+RULES = 1
+"""Number of the rules of `pool_tokens`; raised whenever the vector of some states changes."""
 POOLINGS = ("cls", "mean", "cls+mean", "last_token", "pooler")
 
 
@@ -50,14 +52,22 @@ def pool_tokens(
     Raises:
         EncoderError: the model has no such token.
     """
-    states = states.float()
     if pooling in ("cls", "cls+mean") and not has_cls:
         raise EncoderError(f"pooling={pooling}: this model has no class token. Use pooling=mean or pooling=pooler.")
+    if pooling in ("mean", "cls+mean") and states.shape[1] <= num_prefix:
+        raise EncoderError(f"pooling={pooling}: this model gives its class token alone. Use pooling=cls or pooler.")
     if pooling == "cls":
-        return states[:, 0]
+        return own_memory(states[:, 0].float())
     if pooling == "last_token":
         last = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
-        return states[torch.arange(len(states), device=states.device), last]
+        return states[torch.arange(len(states), device=states.device), last].float()
+    states = states.float()
     weight = mask[:, num_prefix:, None].float()
     mean = (states[:, num_prefix:] * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
     return torch.cat([states[:, 0], mean], dim=1) if pooling == "cls+mean" else mean
+
+
+def own_memory(latents: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
+    """The same latents in memory of their own: a view would keep all states of its batch as long as it is kept."""
+    is_view = latents.untyped_storage().nbytes() > latents.numel() * latents.element_size()
+    return latents.clone(memory_format=torch.contiguous_format) if is_view else latents

@@ -12,7 +12,9 @@ from jaxtyping import Float
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
+from fusemix.encoders.facts import code_sha256, inner_configs
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, plain, torch_dtype, weights_sha256
+from fusemix.encoders.pooling import own_memory
 
 
 def sentence_transformers(
@@ -71,6 +73,8 @@ class SentenceTransformersText:
             "dtype": dtype,
             "preprocessing": {"modules": [_settings(module) for module in network]},
             "max_length": network.max_seq_length,
+            "config": inner_configs(network),
+            **code_sha256(network),
             "packages": package_versions("sentence-transformers", "transformers", "tokenizers", "torch"),
         }
 
@@ -101,7 +105,7 @@ class SentenceTransformersText:
             device=str(self._network.device),
         )
         with torch.inference_mode():
-            return encoded.float()
+            return own_memory(encoded.float())
 
 
 def _settings(module: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor
 
+from fusemix.encoders.facts import structure
 from fusemix.encoders.loading import (
     explained,
     freeze,
@@ -24,8 +25,13 @@ from fusemix.encoders.loading import (
     torch_dtype,
     weights_sha256,
 )
-from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.pooling import RULES as POOLING_RULES
+from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
+from fusemix.encoders.prefix import as_tokens, extra_of_timm
 from fusemix.errors import EncoderError
+
+MEAN_RULES = {"VOLO": 2, "CoaT": 2, "PoolingVisionTransformer": 2}
+"""Numbers of the rules for a mean by class, 1 where not named; raised whenever latents of a class change."""
 
 
 def timm(*, model: str, pooling: str = "pooler", dtype: str = "float32") -> "TimmImage":
@@ -62,6 +68,7 @@ class TimmImage:
         settings = resolve_model_data_config(network)
         self._transform: Any = create_transform(**settings, is_training=False)
         self.dim = self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))).shape[1]
+        mean_rules = MEAN_RULES.get(type(network).__name__, 1)
         self.fingerprint: dict[str, Any] = {
             "family": "timm",
             "model": model_name(model),
@@ -70,6 +77,8 @@ class TimmImage:
             "pooling": pooling,
             "dtype": dtype,
             "preprocessing": plain(settings),
+            "structure": structure(network),
+            "rules": {"pooling": POOLING_RULES, "timm": mean_rules if "mean" in pooling else 1},
             "packages": package_versions("timm", "torch", "torchvision", "pillow"),
         }
 
@@ -97,11 +106,8 @@ class TimmImage:
         with torch.inference_mode():
             states = self._network.forward_features(pixels)
             if self._pooling == "pooler":
-                return self._network.forward_head(states, pre_logits=True).float()
-        if states.ndim == 4:  # a map: (batch, width, rows, columns), or with its width last
-            last = getattr(self._network, "output_fmt", "NCHW") == "NHWC"
-            states = states.flatten(1, 2) if last else states.flatten(2).transpose(1, 2)
+                return own_memory(self._network.forward_head(states, pre_logits=True).float())
+        states = as_tokens(states, self._network)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        prefix = getattr(self._network, "num_prefix_tokens", 0)
-        has_cls = getattr(self._network, "cls_token", None) is not None
-        return pool_tokens(states, mask, self._pooling, num_prefix=prefix, has_cls=has_cls)
+        extra = extra_of_timm(self._network)
+        return pool_tokens(states, mask, self._pooling, num_prefix=extra.before, has_cls=extra.has_cls)

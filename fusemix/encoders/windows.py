@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+RULES = 1
+"""Number of the rules below; raised whenever the windows of a sound or their mean change."""
 SHORTEST_REST_SEC = 0.1
 """A shorter rest after the last full window is left out."""
 

@@ -72,11 +72,15 @@ def test_clap_gives_its_audio_towers_output(encoder, library, sound, pooling):
 
 
 @pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
-def test_ast_gives_its_own_output_and_its_mean_leaves_out_both_class_tokens(encoder, library, sound, pooling):
+def test_ast_gives_its_own_output_and_its_mean_leaves_out_both_class_tokens_and_padding(
+    encoder, library, sound, pooling
+):
+    """198 frames of sound and 58 of padding, in 25 overlapping columns of which 20 begin within the sound; 5 bands."""
     wave = sound(2.0, 16000)
     outputs = library("ast", wave)
     states = outputs.last_hidden_state
-    expected = {"pooler": outputs.pooler_output, "cls": states[:, 0], "mean": states[:, 2:].mean(dim=1)}[pooling]
+    real = states[:, 2:].unflatten(1, (5, 25))[:, :, :20]
+    expected = {"pooler": outputs.pooler_output, "cls": states[:, 0], "mean": real.mean(dim=(1, 2))}[pooling]
     found = encode(encoder("transformers_audio", "ast", pooling=pooling), wave)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 

@@ -19,11 +19,17 @@ from torch import Tensor
 from transformers import AutoFeatureExtractor
 
 from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.encoders.windows import RULES as WINDOW_RULES
 from fusemix.encoders.windows import SHORTEST_REST_SEC, cut_windows, mean_over_windows
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Waveform
+
+AST_HOP, AST_FRAME = 160, 400
+"""Samples from one frame of the spectrogram to the next and in one frame, fixed in its feature extractor."""
+AST_CLASS_TOKENS = 2
 
 
 class Kind(NamedTuple):
@@ -32,27 +38,41 @@ class Kind(NamedTuple):
     Attributes:
         tower: network -> the part that hears.
         window_sec: (feature extractor, config of the tower) -> longest window that the model takes whole.
-        real_states: (samples of a window, feature extractor) -> how many of its states stand for real sound; None: all.
+        real_states: (samples of a window, number of states, feature extractor, config of the tower) -> which of its
+            states stand for real sound, class tokens included; None: all.
         num_prefix: class tokens before the states of the sound.
+        mean_rules: number of the rules for a mean over this kind's states; raised whenever it changes.
     """
 
     tower: Callable[[Any], Any]
     window_sec: Callable[[Any, Any], float]
-    real_states: Callable[[int, Any], int] | None = None
+    real_states: Callable[[int, int, Any, Any], Tensor] | None = None
     num_prefix: int = 0
+    mean_rules: int = 1
 
 
-def _whisper_states(samples: int, extractor: Any) -> int:
-    return max(1, -(-samples // (2 * extractor.hop_length)))  # two spectrogram frames a state
+def _whisper_states(samples: int, num_states: int, extractor: Any, config: Any) -> Tensor:
+    real = max(1, -(-samples // (2 * extractor.hop_length)))  # two spectrogram frames a state
+    return torch.arange(num_states) < real
+
+
+def _ast_states(samples: int, num_states: int, extractor: Any, config: Any) -> Tensor:
+    """Patches that begin within the real frames; they stand band by band, each from start to end of the sound."""
+    frames = 1 + max(0, samples - AST_FRAME) // AST_HOP
+    columns = (config.max_length - config.patch_size) // config.time_stride + 1
+    is_real = torch.arange(columns) * config.time_stride < frames
+    return torch.cat(
+        [torch.ones(AST_CLASS_TOKENS, dtype=torch.bool), is_real.repeat((num_states - AST_CLASS_TOKENS) // columns)]
+    )
 
 
 def _ast_window(extractor: Any, config: Any) -> float:
-    return config.max_length * 160 / extractor.sampling_rate  # hop of 160 samples, fixed in its feature extractor
+    return config.max_length * AST_HOP / extractor.sampling_rate
 
 
 WHISPER = Kind(lambda n: n.get_encoder(), lambda x, c: x.chunk_length, _whisper_states)
 CLAP = Kind(lambda n: getattr(n, "audio_model", n), lambda x, c: x.max_length_s)
-AST = Kind(lambda n: n, _ast_window, num_prefix=2)
+AST = Kind(lambda n: n, _ast_window, _ast_states, num_prefix=AST_CLASS_TOKENS, mean_rules=2)
 RAW = Kind(lambda n: n, lambda x, c: 30.0)
 KINDS = {
     "whisper": WHISPER,
@@ -160,6 +180,11 @@ class TransformersAudio:
             model=model,
             dtype=dtype,
             preprocessing=extractor.to_dict(),
+            rules={
+                "pooling": POOLING_RULES,
+                "windows": WINDOW_RULES,
+                "audio": self._kind.mean_rules if "mean" in pooling else 1,
+            },
             pooling=pooling,
             layer=layer,
             window_samples=self._window_samples,
@@ -222,7 +247,7 @@ class TransformersAudio:
             states = states.flatten(2).transpose(1, 2)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         if self._kind.real_states:
-            real = [self._kind.real_states(samples, self._extractor) for samples in num_samples]
-            mask = torch.arange(states.shape[1])[None] < torch.tensor(real)[:, None]
+            known = (states.shape[1], self._extractor, self._tower.config)
+            mask = torch.stack([self._kind.real_states(samples, *known) for samples in num_samples])
         prefix = self._kind.num_prefix
         return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=prefix, has_cls=prefix > 0)

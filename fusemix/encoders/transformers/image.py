@@ -15,13 +15,16 @@ from torch import Tensor
 from transformers import AutoImageProcessor
 
 from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.prefix import as_tokens, extra_of_transformers
 from fusemix.encoders.transformers.scaling import UNSCALED, can_scale_later, scaled
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.errors import EncoderError
 
 Pixels = dict[str, np.ndarray]
-WITHOUT_CLASS_TOKEN = ("siglip", "siglip_vision_model", "siglip2", "siglip2_vision_model")
+MEAN_RULES = {"timm_wrapper": 2, "dinov3_convnext": 2, "pvt": 2, "yolos": 2}
+"""Numbers of the rules for a mean by model type, 1 where not named; raised whenever latents of a type change."""
 
 
 def transformers_image(
@@ -74,6 +77,7 @@ class TransformersImage:
             model=model,
             dtype=dtype,
             preprocessing=processor.to_dict(),
+            rules={"pooling": POOLING_RULES, "image": self._mean_rules() if "mean" in pooling else 1},
             pooling=pooling,
             layer=layer,
         )
@@ -106,22 +110,15 @@ class TransformersImage:
         outputs = run(self._tower, batch, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
-        states = chosen_layer(outputs, self._layer)
-        if states.ndim == 4:  # a convolutional net: (batch, width, height, width of the map)
-            states = states.flatten(2).transpose(1, 2)
-        num_prefix = self._num_prefix(states, batch["pixel_values"])
+        states = as_tokens(chosen_layer(outputs, self._layer), self._tower)
+        extra = extra_of_transformers(self._tower, states.shape[1], batch["pixel_values"])
         mask = self._mask(states, batch)
-        has_cls = num_prefix > 0
-        return pool_tokens(states, mask, self._pooling, num_prefix=num_prefix, has_cls=has_cls)
+        if extra.after:
+            mask[:, -extra.after :] = False
+        return pool_tokens(states, mask, self._pooling, num_prefix=extra.before, has_cls=extra.has_cls)
 
-    def _num_prefix(self, states: Tensor, pixels: Tensor) -> int:
-        """Class and register tokens: what there is beside the patches."""
-        patch = getattr(self._tower.config, "patch_size", None)
-        if patch is None or pixels.ndim != 4 or self._tower.config.model_type in WITHOUT_CLASS_TOKEN:
-            return 0
-        high, wide = (patch, patch) if isinstance(patch, int) else patch
-        num_patches = (pixels.shape[2] // high) * (pixels.shape[3] // wide)
-        return max(states.shape[1] - num_patches, 0)  # negative where a hierarchical model merges patches
+    def _mean_rules(self) -> int:
+        return MEAN_RULES.get(self._tower.config.model_type, 1)
 
     def _mask(self, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         if "pixel_attention_mask" in inputs:  # SigLIP2 NaFlex pads to the largest number of patches

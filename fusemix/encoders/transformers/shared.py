@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from transformers import AutoModel
 from transformers.utils import logging
 
+from fusemix.encoders.facts import code_sha256, model_config
 from fusemix.encoders.loading import explained, model_name, package_versions, plain, torch_dtype, weights_sha256
+from fusemix.encoders.pooling import own_memory
 from fusemix.errors import EncoderError
 
 
@@ -52,9 +54,26 @@ def width(trial: Tensor, network: nn.Module) -> int:
 
 
 def fingerprint(
-    network: Any, tower: nn.Module, *, model: str, dtype: str, preprocessing: dict[str, Any], **settings: Any
+    network: Any,
+    tower: nn.Module,
+    *,
+    model: str,
+    dtype: str,
+    preprocessing: dict[str, Any],
+    rules: dict[str, int],
+    **settings: Any,
 ) -> dict[str, Any]:
-    """Everything that changes the numbers, as plain data."""
+    """Everything that changes the numbers, as plain data.
+
+    Args:
+        network: as loaded.
+        tower: the part that is used.
+        model: as the user wrote it.
+        dtype: that it computes in.
+        preprocessing: settings of the processor or tokenizer.
+        rules: numbers of our own code that is used: name -> the `RULES` beside it.
+        **settings: of the encoder.
+    """
     return {
         "family": "transformers",
         "model": model_name(model),
@@ -63,7 +82,10 @@ def fingerprint(
         "dtype": dtype,
         "attention": getattr(network.config, "_attn_implementation", None),
         "preprocessing": plain(preprocessing),
+        "config": model_config(getattr(tower, "config", network.config)),
+        "rules": rules,
         "packages": package_versions("transformers", "tokenizers", "torch", "torchvision", "pillow"),
+        **code_sha256(network),
         **settings,
     }
 
@@ -104,4 +126,4 @@ def pooler_output(outputs: Any, layer: int | None) -> Tensor:
     if pooled is None or layer is not None:
         reason = "this model has no pooled output" if pooled is None else "it belongs to the last layer alone"
         raise EncoderError(f"pooling=pooler: {reason}. Use pooling=mean or pooling=cls.")
-    return pooled.flatten(1).float()
+    return own_memory(pooled.flatten(1).float())

@@ -3,7 +3,6 @@
 Place in the flow: captions -> tokens -> states -> one vector.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +12,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import AutoTokenizer
 
+from fusemix.encoders.facts import tokenizer_settings, tokenizer_sha256
 from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.transformers.repository import Settings, read_stated, settled
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.errors import EncoderError
 
@@ -28,20 +30,22 @@ class TokenBatch(NamedTuple):
     is_real: Bool[Tensor, "batch length"]
 
 
+RULES = 1
+"""Number of the rules of this file; raised whenever it hands other tokens to a model or pools other states."""
 FALLBACK_LENGTH = 512
 POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text")
 """Models that count positions from behind the padding token's id, and so take a few tokens fewer."""
-FIXED_LENGTH = {"siglip": 64, "siglip2": 64}
-"""Models trained on padded text of one length, which see the padding."""
+FIXED_LENGTH = ("siglip", "siglip2")
+"""Models trained on text that is padded to all their positions, and which see the padding."""
 
 
 def transformers_text(
     *,
     model: str,
     revision: str | None = None,
-    pooling: str = "mean",
+    pooling: str | None = None,
     layer: int | None = None,
-    prefix: str = "",
+    prefix: str | None = None,
     max_length: int | None = None,
     dtype: str = "float32",
     trust_remote_code: bool = False,
@@ -52,22 +56,29 @@ def transformers_text(
         model: hub name or local folder.
         revision: commit, tag or branch on the hub; what it resolved to is recorded.
         pooling: `mean` (E5, GTE, MiniLM), `cls` (BGE, GTE-ModernBERT), `last_token` (Qwen3-Embedding),
-            `cls+mean`, or `pooler` (the model's own).
+            `cls+mean`, or `pooler` (the model's own). By default what the repository says in the files of
+            sentence-transformers, and `mean` where it says nothing.
         layer: index into the hidden states, where 0 is the input embedding; by default the model's
             final output. A chosen layer comes without the model's last norm.
-        prefix: put before every text, such as `"passage: "` for E5.
-        max_length: tokens, the special ones counted; longer texts are cut. By default what the model takes.
+        prefix: put before every text, such as `"passage: "` for E5. By default the repository's default prompt.
+        max_length: tokens, the special ones counted; longer texts are cut. By default what the repository says,
+            and at most what the model takes.
         dtype: float32, bfloat16 or float16.
         trust_remote_code: run code that the model's repository brings.
 
     Raises:
         EncoderError: the model cannot be loaded, or has no such pooling or layer.
     """
-    check_pooling(pooling)
+    if pooling is not None:
+        check_pooling(pooling)
     with explained(model, revision) as folder:
+        stated = read_stated(folder, revision)
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
-    return TransformersText(network, tokenizer, model, pooling, layer, prefix, max_length, dtype)
+    chosen = settled(model, stated, pooling=pooling, prefix=prefix, max_length=max_length, otherwise="mean")
+    if max_length is None and chosen.max_length:
+        chosen = chosen._replace(max_length=min(chosen.max_length, most_tokens(network, tokenizer)))
+    return TransformersText(network, tokenizer, model, chosen, layer, dtype)
 
 
 class TransformersText:
@@ -81,31 +92,36 @@ class TransformersText:
         network: Any,
         tokenizer: Any,
         model: str,
-        pooling: str,
+        chosen: Settings,
         layer: int | None,
-        prefix: str,
-        max_length: int | None,
         dtype: str,
     ) -> None:
-        tower = text_tower(network)
+        tower, model_type = text_tower(network), network.config.model_type
         self._tower = freeze(tower)
-        self._tokenizer, self._pooling, self._layer, self._prefix = tokenizer, pooling, layer, prefix
-        self._fixed_length = FIXED_LENGTH.get(network.config.model_type)
-        most = self._fixed_length or longest(tokenizer, tower.config)
-        if max_length is not None and not 1 <= max_length <= most:
-            raise EncoderError(f"max_length is {max_length}, but this model takes from 1 to {most} tokens.")
-        self._max_length = max_length or most
+        self._tokenizer, self._pooling, self._layer, self._prefix = tokenizer, chosen.pooling, layer, chosen.prefix
+        self._fixed_length = model_type in FIXED_LENGTH
+        self._max_length = _checked_length(chosen.max_length, most_tokens(network, tokenizer), self._fixed_length)
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+        self._has_cls = begins_alike([row["input_ids"] for row in self.prepare(["a dog", "the dog"])], tokenizer)
+        if "cls" in self._pooling and not self._has_cls:
+            raise EncoderError(
+                f"pooling={self._pooling}: this model has no class token. Use pooling=mean, or pooling=last_token "
+                "where it reads from left to right."
+            )
         self.dim = width(self.encode(self.collate(self.prepare(["width"]))), network)
+        if "cls" in self._pooling:
+            self._refuse_a_blind_first_token()
         self.fingerprint = fingerprint(
             network,
             tower,
             model=model,
             dtype=dtype,
             preprocessing={"tokenizer_sha256": tokenizer_sha256(tokenizer), "max_length": self._max_length},
-            pooling=pooling,
+            rules={"pooling": POOLING_RULES, "text": RULES},
+            tokenizer=tokenizer_settings(tokenizer),
+            pooling=self._pooling,
             layer=layer,
-            prefix=prefix,
+            prefix=self._prefix,
         )
 
     def to(self, device: str) -> "TransformersText":
@@ -143,7 +159,19 @@ class TransformersText:
             return pooler_output(outputs, self._layer)
         states = chosen_layer(outputs, self._layer)
         mask = batch.is_real.to(states.device, non_blocking=True)
-        return pool_tokens(states, mask, self._pooling, num_prefix=0, has_cls=True)
+        return pool_tokens(states, mask, self._pooling, num_prefix=0, has_cls=self._has_cls)
+
+    def _refuse_a_blind_first_token(self) -> None:
+        """Refuse a first token that sees nothing of the text, as where a model reads from left to right."""
+        texts = ["a dog", "a red ball and two small children"]
+        first = torch.cat([self.encode(self.collate(self.prepare([text]))) for text in texts])
+        width = first.shape[1] // (2 if self._pooling == "cls+mean" else 1)
+        if torch.allclose(first[0, :width], first[1, :width], rtol=1e-4, atol=1e-6):
+            raise EncoderError(
+                f"pooling={self._pooling}: the first token of this model sees nothing of what follows (it "
+                "reads from left to right, or the layer is too low), so unlike texts would be alike. Use "
+                "pooling=last_token or pooling=mean."
+            )
 
     def _pad_value(self, key: str) -> int:
         return self._pad if key == "input_ids" else 0
@@ -155,6 +183,26 @@ def pad(rows: Sequence[list[int]], value: int) -> Tensor:
     for place, row in enumerate(rows):
         padded[place, : len(row)] = row
     return torch.from_numpy(padded)
+
+
+def begins_alike(rows: Sequence[Sequence[int]], tokenizer: Any) -> bool:
+    """Whether texts begin with one special token, as BERT's do; T5's and most decoders' begin with their first word."""
+    return len({row[0] for row in rows}) == 1 and rows[0][0] in tokenizer.all_special_ids
+
+
+def most_tokens(network: Any, tokenizer: Any) -> int:
+    """How many tokens a model takes, of which some take no fewer either."""
+    config = text_tower(network).config
+    positions = getattr(config, "max_position_embeddings", None)
+    return int(positions) if positions and network.config.model_type in FIXED_LENGTH else longest(tokenizer, config)
+
+
+def _checked_length(max_length: int | None, most: int, is_fixed: bool) -> int:
+    if max_length is not None and is_fixed and max_length != most:
+        raise EncoderError(f"max_length is {max_length}, but this model was trained on texts padded to {most} tokens.")
+    if max_length is not None and not 1 <= max_length <= most:
+        raise EncoderError(f"max_length is {max_length}, but this model takes from 1 to {most} tokens.")
+    return max_length or most
 
 
 def longest(tokenizer: Any, config: Any) -> int:
@@ -172,10 +220,3 @@ def text_tower(network: Any) -> Any:
     if hasattr(network, "text_model") and hasattr(network, "vision_model"):
         return network.text_model
     return network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
-
-
-def tokenizer_sha256(tokenizer: Any) -> str:
-    """Hash of all that a tokenizer does: its vocabulary, normalisation and special tokens."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    text = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

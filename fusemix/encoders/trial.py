@@ -1,0 +1,82 @@
+"""Two trial items, encoded before any real one: the same item must give the same latent, whatever stands beside it.
+
+Place in the flow: an encoder that was just built, also a user's own -> the encoder, or a refusal.
+Not here: what an item says; unlike items may be alike.
+"""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fusemix.errors import EncoderError
+from fusemix.interfaces import Content, Encoder, Waveform
+
+REPEATED = 1e-3
+"""Largest change of a latent from one call to the next, as a share of its length; on a CPU it is 0."""
+BESIDE, BESIDE_IN_HALF = 1e-2, 1e-1
+"""The same from an item alone to the item in a batch, which takes other kernels: in float32, and in fewer bits."""
+
+SHORT = "a red ball"
+LONG = " ".join(["two small children laugh and throw red balls while a dog runs over the green grass"] * 6)
+
+
+def trial_contents(modality: str, sample_rate: int | None) -> tuple[Content, Content] | None:
+    """A short and a long item of a modality, or None where nothing is known of it."""
+    noise = np.random.default_rng(0)
+    if modality == "text":
+        return SHORT, LONG
+    if modality == "image":
+        sizes = ((48, 64, 3), (96, 80, 3))
+        small, large = (Image.fromarray(noise.integers(0, 256, size, dtype=np.uint8)) for size in sizes)
+        return small, large
+    if modality == "audio":
+        rate = sample_rate or 16_000
+        short, long = (noise.standard_normal(seconds * rate // 2).astype(np.float32) / 10 for seconds in (1, 3))
+        return Waveform(short, rate), Waveform(long, rate)
+    return None
+
+
+def refuse_unsteady(encoder: Encoder, name: str) -> None:
+    """Encode a trial item twice alone and once behind a longer one, on the device where the encoder is.
+
+    An encoder that raises here is let pass: its items will be set aside one by one, with their reasons.
+
+    Args:
+        encoder: just built.
+        name: for the message.
+
+    Raises:
+        EncoderError: the latents differ by more than rounding.
+    """
+    contents = trial_contents(encoder.modality, encoder.sample_rate)
+    if contents is None:
+        return
+    short, long = contents
+    try:
+        once, again = _latents(encoder, [short])[0], _latents(encoder, [short])[0]
+        beside = _latents(encoder, [long, short])[1]
+        changes = [_change(once, again), _change(once, beside)]
+    except Exception:  # whatever an encoder raises on such an item
+        return
+    in_half = encoder.fingerprint.get("dtype", "float16") != "float32"
+    if changes[0] > REPEATED:
+        raise EncoderError(
+            f"{name}: the same item gives another latent each time ({changes[0]:.1%} away), since the model masks, "
+            "drops or crops at random, as ViT-MAE does. Take another model; in an encoder of your own, switch that off."
+        )
+    if changes[1] > (BESIDE_IN_HALF if in_half else BESIDE):
+        raise EncoderError(
+            f"{name}: an item gives another latent in a batch than alone ({changes[1]:.0%} away), since the model sees "
+            "its neighbours or their padding. Take another model; in one of your own, use evaluation mode and masks."
+        )
+
+
+def _latents(encoder: Encoder, contents: list[Content]) -> Tensor:
+    with torch.inference_mode():
+        return encoder.encode(encoder.collate(encoder.prepare(contents))).double().cpu()
+
+
+def _change(one: Tensor, other: Tensor) -> float:
+    """Distance as a share of the length; 0 where a latent is not finite, which is said where it is stored."""
+    return float(((one - other).norm() / one.norm().clamp(min=1e-12)).nan_to_num(nan=0.0))
