@@ -92,6 +92,10 @@ class Together(Callback):
             first = trainer.datamodule.first_batch  # pyright: ignore[reportAttributeAccessIssue]: a LatentData
             stop_together(differing(of_processes({f"first batch of epoch {trainer.current_epoch}": first[:16]})))
 
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Average figures over processes, which happens when a process first asks for them: in all at once."""
+        _ = trainer.callback_metrics
+
 
 def differing(found: Sequence[Mapping[str, str]]) -> str | None:
     """What processes differ in from the first one, in a message; None where they agree.

@@ -123,18 +123,24 @@ class FusionModule(L.LightningModule):
         return divergence
 
     def on_train_batch_end(self, outputs: object, batch: TrainBatch, batch_idx: int) -> None:
-        """Keep the temperature within its bounds, and stop where the loss went astray.
+        """Keep the temperature within its bounds, and stop where training went astray.
 
         Raises:
-            RunError: it did, in some process.
+            RunError: the loss did in some process, or weights with the last step, and must not be saved.
         """
         self.model.clamp_temperature()
-        if (batch_idx + 1) % LOOK_EVERY == 0 or self.trainer.is_last_batch:
-            assert self._astray is not None, "an epoch has been started"
-            first = int(self._astray)
-            stop_together(
-                None if first == NEVER else self._gone_astray(f"the loss is NaN or infinite since step {first}")
-            )
+        is_last = self.trainer.is_last_batch
+        if is_last or (batch_idx + 1) % LOOK_EVERY == 0:
+            stop_together(self._what_went_astray(with_weights=is_last))
+
+    def _what_went_astray(self, *, with_weights: bool) -> str | None:
+        assert self._astray is not None, "an epoch has been started"
+        first = int(self._astray)
+        if first != NEVER:
+            return self._gone_astray(f"the loss is NaN or infinite since step {first}")
+        if with_weights and not all(bool(weight.isfinite().all()) for weight in self.parameters()):
+            return self._gone_astray("weights are NaN or infinite after the last step")
+        return None
 
     def _gone_astray(self, fact: str) -> str:
         return (
@@ -144,15 +150,9 @@ class FusionModule(L.LightningModule):
         )
 
     def on_train_epoch_end(self) -> None:
-        """Log what moves slowly.
-
-        Raises:
-            RunError: weights went astray with the last step, and must not be saved.
-        """
-        weights = [bool(weight.isfinite().all()) for weight in self.parameters()]
-        stop_together(None if all(weights) else self._gone_astray("weights are NaN or infinite at the end"))
-        self.log("train/temperature", 1 / self.model.logit_scale.detach())
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        """Log what moves slowly."""
+        self.log("train/temperature", 1 / self.model.logit_scale.detach(), sync_dist=True)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the embeddings of the last epoch."""
