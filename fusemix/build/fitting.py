@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusemix.encoders.decoding import ALIKE
 from fusemix.errors import RunError
 from fusemix.files import differences
 from fusemix.latents.sets import LatentSet, Side
@@ -36,7 +37,8 @@ FIELDS_OF_RELEASES = ("config", "structure")
 def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: str) -> list[str]:
     """Where fingerprints of two sets of latents differ, one line a field; versions of packages do not count.
 
-    Nor does what only one of them notes, where the other is from an earlier fusemix or another release of a library.
+    Nor does what only one of them notes, where the other is from an earlier fusemix or another release of a library,
+    nor rules of decoding that differ in odd files alone.
 
     Args:
         one: dict of `encoder`, `decoding`, dim, dtype.
@@ -47,6 +49,9 @@ def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: 
     inner = [side.get("encoder") for side in (first, second)]
     if all(isinstance(encoder, Mapping) and encoder.get("family") in FAMILIES for encoder in inner):
         first["encoder"], second["encoder"] = _noted_by_both(*map(dict, inner))
+    decodings = [side.get("decoding") for side in (first, second)]
+    if all(isinstance(decoding, Mapping) and decoding.get("rules") in ALIKE for decoding in decodings):
+        first["decoding"], second["decoding"] = ({**decoding, "rules": ALIKE} for decoding in decodings)
     return [line for line in differences(first, second, path) if ".packages." not in line]
 
 

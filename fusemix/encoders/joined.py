@@ -67,7 +67,7 @@ def _id3_bytes(raw: bytes, at: int) -> int:
 
 
 def _mp3_starts(raw: bytes) -> list[int]:
-    """Where streams begin: at frames that state a length, and behind a stream that states fewer bytes than there are."""
+    """Where streams begin: at frames that state a length, and behind a stream that states fewer bytes than follow."""
     first = _start(raw, 0)
     found = {first}
     for match in MP3_STATES.finditer(raw):
@@ -104,11 +104,11 @@ def _stated_bytes(raw: bytes, at: int) -> int:
 
 
 def _container_starts(raw: bytes) -> list[int]:
-    """Where files begin that state their size, and stand one behind the other."""
+    """Where files begin that state their size, one behind the other; odd sizes may be filled up with one byte."""
     starts = [0]
     while (end := _container_end(raw, starts[-1])) is not None:
-        behind = next((at for at in (end, end + 1) if CONTAINER.match(raw, at)), None)  # odd sizes are filled up
-        if behind is None or behind <= starts[-1]:
+        behind = next((at for at in map(_start, (raw, raw), (end, end + 1)) if CONTAINER.match(raw, at)), 0)
+        if behind <= starts[-1]:
             break
         starts.append(behind)
     return starts
