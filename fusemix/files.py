@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 BLOCK_BYTES = 1 << 20
+MOST_SHOWN = 200
+"""Characters of a value in a list of differences."""
 
 
 @contextmanager
@@ -94,7 +96,20 @@ def differences(recorded: Any, wanted: Any, path: str = "") -> list[str]:
             below = f"{path}.{key}" if path else str(key)
             found += differences(recorded.get(key), wanted.get(key), below)
         return found
-    return [] if recorded == wanted else [f"{path}: on disk {recorded!r}, now {wanted!r}"]
+    if _is_list_of_dicts(recorded) and _is_list_of_dicts(wanted) and len(recorded) == len(wanted):
+        pairs = enumerate(zip(recorded, wanted, strict=True))
+        return [line for place, pair in pairs for line in differences(*pair, f"{path}[{place}]")]
+    return [] if recorded == wanted else [f"{path}: on disk {_shown(recorded)}, now {_shown(wanted)}"]
+
+
+def _is_list_of_dicts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _shown(value: Any) -> str:
+    """In full, but for what would fill the screen."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 SYSTEM_NAMES = frozenset(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusemix.encoders.decoding import ALIKE
 from fusemix.errors import RunError
 from fusemix.files import differences
 from fusemix.latents.sets import LatentSet, Side
@@ -25,6 +26,56 @@ def fitting_set(folder: Path, record: Mapping[str, Any]) -> LatentSet:
     return latent_set
 
 
+FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog")
+"""Of our own encoders; the fingerprint of a user's own is compared as it stands."""
+NOTED_LATER = ("config", "structure", "tokenizer")
+"""Parts of a fingerprint that the first latents do without: nothing says that they differ."""
+FIELDS_OF_RELEASES = ("config", "structure")
+"""Parts in which another release of a library has other fields."""
+
+
+def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: str) -> list[str]:
+    """Where fingerprints of two sets of latents differ, one line a field; versions of packages do not count.
+
+    Nor does what only one of them notes, where the other is from an earlier fusemix or another release of a library,
+    nor rules of decoding that differ in odd files alone.
+
+    Args:
+        one: dict of `encoder`, `decoding`, dim, dtype.
+        other: the same.
+        path: what both are, for the lines.
+    """
+    first, second = dict(one), dict(other)
+    inner = [side.get("encoder") for side in (first, second)]
+    if all(isinstance(encoder, Mapping) and encoder.get("family") in FAMILIES for encoder in inner):
+        first["encoder"], second["encoder"] = _noted_by_both(*map(dict, inner))
+    decodings = [side.get("decoding") for side in (first, second)]
+    if all(isinstance(decoding, Mapping) and decoding.get("rules") in ALIKE for decoding in decodings):
+        first["decoding"], second["decoding"] = ({**decoding, "rules": ALIKE} for decoding in decodings)
+    return [line for line in differences(first, second, path) if ".packages." not in line]
+
+
+def _noted_by_both(first: dict[str, Any], second: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    for key in NOTED_LATER:
+        if (key in first) != (key in second):
+            first.pop(key, None)
+            second.pop(key, None)
+    if first.get("packages") != second.get("packages"):
+        for key in FIELDS_OF_RELEASES:
+            first[key], second[key] = _shared_fields(first.get(key), second.get(key))
+    rules = [first.get("rules", {}), second.get("rules", {})]
+    for side in (first, second):  # the first rules had no number
+        side["rules"] = {name: side.get("rules", {}).get(name, 1) for name in {**rules[0], **rules[1]}}
+    return first, second
+
+
+def _shared_fields(one: Any, other: Any) -> tuple[Any, Any]:
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return one, other
+    pairs = {key: _shared_fields(one[key], other[key]) for key in one if key in other}
+    return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
+
+
 def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None) -> None:
     """Refuse latents that other encoders made; other versions of packages are no reason to.
 
@@ -32,15 +83,12 @@ def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]
         RunError: they differ, field by field.
     """
     found = side.fingerprints if side else []
-    lines = differences(_named(found), _named(wanted)) if found else [f"there is no {modality}"]
-    lines = [line for line in lines if ".packages." not in line]
+    lines = [f"there are {len(found)} encoders of {modality}, not {len(wanted)}"] if len(found) != len(wanted) else []
+    for number, (one, other) in enumerate(zip(found, wanted, strict=False), start=1):
+        lines += encoder_differences(one, other, f"encoder {number}")
     if lines:
         text = "\n  ".join(lines)
         raise RunError(
             f"{where}: its {modality} latents were not made like those that the model is trained on:\n  {text}\n"
             "Cache the set again with the encoders of the training set."
         )
-
-
-def _named(fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
-    return {f"encoder {number}": fingerprint for number, fingerprint in enumerate(fingerprints, start=1)}

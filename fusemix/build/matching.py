@@ -6,12 +6,12 @@ Place in the flow: Trained + sources -> Encoders.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusemix.build.fitting import encoder_differences
 from fusemix.build.sources import NamedSource, Source
 from fusemix.build.trained import Trained
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
 from fusemix.errors import FusemixError, RunError
-from fusemix.files import differences
 from fusemix.interfaces import Encoder
 
 UNKNOWN = "{'name': 'transformers_…', 'options': {'model': …}}"
@@ -72,7 +72,7 @@ def _built(named: NamedSource, recorded: Mapping[str, Any]) -> Encoder:
 
 
 def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str) -> list[str]:
-    """Where an encoder differs from the one trained with, one line a field; versions of packages do not count.
+    """Where an encoder differs from the one trained with, one line a field, as `encoder_differences` has it.
 
     Args:
         number: place of the encoder among those of its modality, from 1.
@@ -87,5 +87,4 @@ def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], moda
         "dtype": recorded["dtype"],
     }
     now = {key: found.get(key) for key in recorded}  # imported latents say nothing of decoding
-    lines = differences(dict(recorded), now, f"encoder {number}")
-    return [line for line in lines if ".packages." not in line]
+    return encoder_differences(recorded, now, f"encoder {number}")

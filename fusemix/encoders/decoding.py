@@ -10,7 +10,6 @@ The table in docs/encoders.md, "What is decoded and what is set aside", says it 
 
 import io
 import re
-import warnings
 import zlib
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,26 +19,10 @@ import numpy as np
 import soundfile
 import soxr
 from jaxtyping import Float
-from PIL import ExifTags, Image
 
+from fusemix.encoders.joined import parts_of, with_length
+from fusemix.encoders.pictures import decode_image
 from fusemix.interfaces import Content, Raw, Waveform
-
-DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
-"""Modes of PIL whose values go beyond 255 or lie in [0, 1], which PIL itself would clip."""
-
-LONGEST_SIDES = 200
-"""Most widths in a height, or heights in a width. Resizing the shorter side of 1×20000 to 256 would take 5 GB."""
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes a picture upright."""
 
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
 """Sample rates of sounds in hertz, from whale song to bat calls; others are mistakes."""
@@ -59,25 +42,30 @@ UNKNOWN_BYTES = 0x7FFFF000
 STATED_SIZE = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 """Where libsndfile's log says that a WAV, AIFF or AU file states another size than it has."""
 
+BLOCK_FRAMES = 1 << 20
+OGG_BEGINS = 2
+"""The flag of an OGG page that begins a stream."""
+
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Each byte with its bits in the other order."""
 
 CONTROLS = re.compile("[\0-\b\x0e-\x1f\x7f]")
 """Control characters but for white space; some tokenizers stop at NUL."""
 
-# PIL warns on large pictures, broken EXIF blocks and odd palettes; each case is decided here. Once and last in
-# the list of filters: a filter for each picture would not be safe in threads, and -W still has the last word.
-warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
 
-
-RULES = 2
-"""Number of the rules below; raised whenever one of them changes what an item decodes to."""
+RULES = {"image": 3, "audio": 3}
+"""Numbers of the rules by modality, 2 where not named; raised whenever one changes what an item decodes to."""
+ALIKE = (2, 3)
+"""Numbers of rules that differ in odd files alone: for latents these count as one, where nothing is cached."""
 DECODING_PACKAGES = {"image": ("pillow",), "audio": ("soundfile", "soxr")}
 
 
 def decoding_fingerprint(modality: str) -> dict[str, Any]:
     """What of decoding changes the numbers of a modality, as plain data."""
-    return {"rules": RULES, "packages": {name: version(name) for name in DECODING_PACKAGES.get(modality, ())}}
+    return {
+        "rules": RULES.get(modality, 2),
+        "packages": {name: version(name) for name in DECODING_PACKAGES.get(modality, ())},
+    }
 
 
 def decode(modality: str, raw: Raw) -> Content:
@@ -87,80 +75,6 @@ def decode(modality: str, raw: Raw) -> Content:
         Exception: whatever the decoder raises; the caller sets the item aside.
     """
     return DECODERS[modality](raw) if modality in DECODERS else raw
-
-
-def decode_image(raw: Raw) -> Image.Image:
-    """Decode a picture to RGB, upright as its EXIF data says; of an animation or many pages the first.
-
-    Transparent parts show white, 16 bits are scaled to 8, floats are read as 0 to 1, and colour
-    profiles are passed over. A broken EXIF block counts as none.
-
-    Args:
-        raw: the bytes of a file, or a PIL picture, which is left as it is.
-
-    Raises:
-        OSError: the bytes are no picture, break off, or do not fit their checksums.
-        ValueError: there are no bytes; the picture has more pixels than PIL's limit against decompression
-            bombs, or is too long and thin; or its numbers have no known white.
-        Image.DecompressionBombError: it has more than twice as many.
-        TypeError: `raw` is something else.
-    """
-    picture = _open_picture(raw) if isinstance(raw, bytes) else raw
-    if not isinstance(picture, Image.Image):
-        raise TypeError(f"a picture must be the bytes of a file or a PIL image, not {type(raw).__name__}")
-    _check_size(*picture.size)
-    picture = _on_white(_scaled(_upright(picture)))
-    rgb = picture.convert("RGB")
-    rgb.info.clear()  # so that nothing turns it or reads its transparency again
-    return rgb
-
-
-def _open_picture(raw: bytes) -> Image.Image:
-    if not raw:
-        raise ValueError("the file is empty")
-    picture = Image.open(io.BytesIO(raw))
-    if picture.format == "EPS":
-        raise ValueError("PostScript is a program, and programs of strangers are not run")
-    if picture.format != "PNG":
-        return picture
-    try:
-        picture.verify()  # decoding compares no checksum of a chunk, and one flipped bit in 70 would pass
-    except SyntaxError as error:
-        raise OSError(str(error)) from error
-    return Image.open(io.BytesIO(raw))
-
-
-def _check_size(width: int, height: int) -> None:
-    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(f"{width}×{height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
-    if max(width, height) > LONGEST_SIDES * min(width, height):
-        raise ValueError(f"{width}×{height} pixels: one side is more than {LONGEST_SIDES} times the other")
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    picture.load()  # before the EXIF data is read: a TIFF turns itself while it is loaded
-    try:
-        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # PIL raises all kinds of errors on a broken EXIF block
-        turn = None
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _scaled(picture: Image.Image) -> Image.Image:
-    if picture.mode not in DEEP_MODES:
-        return picture
-    values = np.asarray(picture, dtype=np.float64)
-    white = 1 if picture.mode == "F" else 65535
-    if not (values.min() >= 0 and values.max() <= white):  # also where a value is NaN
-        raise ValueError(f"pixels from {values.min():g} to {values.max():g} where 0 is black and {white} is white")
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture
-    picture = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
 def decode_audio(raw: Raw) -> Waveform:
@@ -201,7 +115,18 @@ def _check_rate(rate: int) -> None:
 def _decode_sound(raw: bytes) -> Waveform:
     if not raw:
         raise ValueError("the file is empty")
-    _check_ogg_pages(raw)
+    waves = [_decode_part(part) for part in parts_of(raw, _ogg_links(raw))]
+    rates, samples = {wave.sample_rate for wave in waves}, sum(len(wave.samples) for wave in waves)
+    if len(rates) > 1:
+        several = " and ".join(f"{rate:,}" for rate in sorted(rates))
+        raise ValueError(f"the file is of {len(waves)} sounds one after another, at {several} Hz")
+    if samples > MOST_SAMPLES:
+        raise ValueError(f"{samples:,} samples in {len(waves)} sounds one after another are more than {MOST_SAMPLES:,}")
+    return waves[0] if len(waves) == 1 else Waveform(np.concatenate([wave.samples for wave in waves]), rates.pop())
+
+
+def _decode_part(raw: bytes) -> Waveform:
+    raw = with_length(raw)
     try:
         file = soundfile.SoundFile(io.BytesIO(raw))
     except soundfile.LibsndfileError as error:
@@ -210,16 +135,28 @@ def _decode_sound(raw: bytes) -> Waveform:
         return Waveform(_read_all(file), int(file.samplerate))
 
 
-def _check_ogg_pages(raw: bytes) -> None:
-    """Compare all pages with their checksums: libsndfile passes over damaged ones, and over a missing end."""
-    page = 0
+def _ogg_links(raw: bytes) -> list[int]:
+    """Where the links of an OGG file begin: at pages that begin a stream, behind others that do not.
+
+    All pages are compared with their checksums: libsndfile passes over damaged ones, and over a missing end.
+
+    Raises:
+        ValueError: a page is not whole, or more pages come behind something else.
+    """
+    page, links, began = 0, [], False
     while raw.startswith(b"OggS", page):  # layout of a page: RFC 3533, section 6
         body = page + 27 + (raw[page + 26] if page + 26 < len(raw) else 0)
         end = body + sum(raw[page + 27 : body])
         stated = raw[page + 22 : page + 26]
         if end > len(raw) or _ogg_checksum(raw[page : page + 22] + bytes(4) + raw[page + 26 : end]) != stated:
             raise ValueError(f"the sound breaks off or is damaged: the OGG page at byte {page:,} is not whole")
-        page = end
+        begins = bool(raw[page + 5] & OGG_BEGINS)
+        if begins and not began:
+            links.append(page)
+        page, began = end, begins
+    if links and raw.find(b"OggS\0", page) >= 0:
+        raise ValueError(f"the sound breaks off or is damaged: what is behind its end at byte {page:,} goes on later")
+    return links
 
 
 def _ogg_checksum(page: bytes) -> bytes:
@@ -233,7 +170,7 @@ def _read_all(file: soundfile.SoundFile) -> Float[np.ndarray, " samples"]:
         raise ValueError(f"{file.frames:,} samples in {file.channels} channels are more than {MOST_SAMPLES:,}")
     _check_rate(file.samplerate)
     try:
-        channels = file.read(dtype="float32", always_2d=True)
+        channels = file.read(dtype="float32", always_2d=True) if file.seekable() else _read_on(file)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"the sound breaks off or is damaged: {error.error_string}") from error
     stated = _stated_frames(file)
@@ -241,6 +178,16 @@ def _read_all(file: soundfile.SoundFile) -> Float[np.ndarray, " samples"]:
         have, want = len(channels) / file.samplerate, stated / file.samplerate
         raise ValueError(f"the sound breaks off or is damaged: {have:.2f} s of the {want:.2f} s that its file states")
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+
+
+def _read_on(file: soundfile.SoundFile) -> Float[np.ndarray, "frames channels"]:
+    """Read to the end of what cannot be sought in, such as GSM 6.10 and G.721."""
+    blocks = [file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)]
+    while len(blocks[-1]):
+        if sum(map(len, blocks)) * file.channels > MOST_SAMPLES:
+            raise ValueError(f"the sound has more than {MOST_SAMPLES:,} samples")
+        blocks.append(file.read(BLOCK_FRAMES, dtype="float32", always_2d=True))
+    return np.concatenate(blocks)
 
 
 def _stated_frames(file: soundfile.SoundFile) -> int:

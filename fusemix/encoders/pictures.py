@@ -1,0 +1,137 @@
+"""From the bytes of a file to a picture in RGB, whatever its depth and kind of colour.
+
+Place in the flow: Raw -> decode_image -> PIL picture; decoding.py calls it.
+Not here: sizes, crops and scales, which belong to an encoder.
+"""
+
+import io
+import warnings
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image
+
+from fusemix.interfaces import Raw
+
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
+"""Modes of PIL whose values go beyond 255 or lie in [0, 1], which PIL itself would clip."""
+
+GREY, RGB = 0, 2
+"""Kinds of colour in the header of a PNG."""
+
+LONGEST_SIDES = 200
+"""Most widths in a height, or heights in a width. Resizing the shorter side of 1×20000 to 256 would take 5 GB."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes a picture upright."""
+
+# PIL warns on large pictures, broken EXIF blocks and odd palettes; each case is decided here. Once and last in
+# the list of filters: a filter for each picture would not be safe in threads, and -W still has the last word.
+warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
+
+
+def decode_image(raw: Raw) -> Image.Image:
+    """Decode a picture to RGB, upright as its EXIF data says; of an animation or many pages the first.
+
+    Transparent parts show white, 16 bits are scaled to 8, floats are read as 0 to 1, and colour
+    profiles are passed over. A broken EXIF block counts as none.
+
+    Args:
+        raw: the bytes of a file, or a PIL picture, which is left as it is.
+
+    Raises:
+        OSError: the bytes are no picture, break off, or do not fit their checksums.
+        ValueError: there are no bytes; the picture has more pixels than PIL's limit against decompression
+            bombs, or is too long and thin; or its numbers have no known white.
+        Image.DecompressionBombError: it has more than twice as many.
+        TypeError: `raw` is something else.
+    """
+    picture = _open_picture(raw) if isinstance(raw, bytes) else raw
+    if not isinstance(picture, Image.Image):
+        raise TypeError(f"a picture must be the bytes of a file or a PIL image, not {type(raw).__name__}")
+    _check_size(*picture.size)
+    if isinstance(raw, bytes) and picture.format == "PNG" and "transparency" in picture.info:
+        picture = _with_whole_key(picture, raw)
+    picture = _on_white(_scaled(_upright(picture)))
+    rgb = picture.convert("RGB")
+    rgb.info.clear()  # so that nothing turns it or reads its transparency again
+    return rgb
+
+
+def _open_picture(raw: bytes) -> Image.Image:
+    if not raw:
+        raise ValueError("the file is empty")
+    picture = Image.open(io.BytesIO(raw))
+    if picture.format == "EPS":
+        raise ValueError("PostScript is a program, and programs of strangers are not run")
+    if picture.format != "PNG":
+        return picture
+    try:
+        picture.verify()  # decoding compares no checksum of a chunk, and one flipped bit in 70 would pass
+    except SyntaxError as error:
+        raise OSError(str(error)) from error
+    return Image.open(io.BytesIO(raw))
+
+
+def _with_whole_key(picture: Image.Image, raw: bytes) -> Image.Image:
+    """Make the transparent value of a PNG fit its pixels, which PIL scales to 8 bits or cuts to them.
+
+    All bits of a value decide (PNG specification, third edition, 11.3.1.1), also those that are cut. Grey of
+    16 bits keeps them all until `_scaled`.
+    """
+    depth, colour, key = raw[24], raw[25], picture.info["transparency"]
+    if colour == GREY and depth in (2, 4, 8):
+        picture.info["transparency"] = (key % (1 << depth)) * 255 // ((1 << depth) - 1)
+    elif colour == RGB and depth == 16:
+        from torchvision.io import ImageReadMode  # heavy, and seldom needed
+        from torchvision.io import decode_image as all_bits
+
+        values = all_bits(torch.frombuffer(bytearray(raw), dtype=torch.uint8), ImageReadMode.UNCHANGED).numpy()
+        is_seen = (values[:3] != np.array(key, dtype=values.dtype)[:, None, None]).any(axis=0)
+        del picture.info["transparency"]
+        picture.putalpha(Image.fromarray(np.where(is_seen, 255, 0).astype(np.uint8)))
+    return picture
+
+
+def _check_size(width: int, height: int) -> None:
+    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(f"{width}×{height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
+    if max(width, height) > LONGEST_SIDES * min(width, height):
+        raise ValueError(f"{width}×{height} pixels: one side is more than {LONGEST_SIDES} times the other")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    picture.load()  # before the EXIF data is read: a TIFF turns itself while it is loaded
+    try:
+        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # PIL raises all kinds of errors on a broken EXIF block
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    if picture.mode not in DEEP_MODES:
+        return picture
+    values, key = np.asarray(picture, dtype=np.float64), picture.info.get("transparency")
+    white = 1 if picture.mode == "F" else 65535
+    if not (values.min() >= 0 and values.max() <= white):  # also where a value is NaN
+        raise ValueError(f"pixels from {values.min():g} to {values.max():g} where 0 is black and {white} is white")
+    grey = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
