@@ -26,6 +26,7 @@ from fusemix.config import IndexConfig
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
 from fusemix.files import read_jsonl, sha256_of_json, write_atomic, write_jsonl
 from fusemix.interfaces import Items, Raw, Rejected
+from fusemix.locks import is_empty
 from fusemix.search.folder import INDEX, QUARANTINE, Description, Index, read_description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
@@ -106,7 +107,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
 def _make_room(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
-    if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and any(out.iterdir()):
+    if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and not is_empty(out):
         raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
     if overwrite:
         shutil.rmtree(out)

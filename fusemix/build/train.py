@@ -34,6 +34,7 @@ from fusemix.retrieval.metrics import flat, measure, with_sums
 
 NOT_IDENTITY = (
     "out",
+    "wait_sec",
     "resume",
     "overwrite",
     "accelerator",

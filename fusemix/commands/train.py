@@ -10,10 +10,12 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import yaml
 
+from fusemix.alone import alone_in
 from fusemix.build import starts
 from fusemix.build import train as build
 from fusemix.build.sources import SOURCES
@@ -36,6 +38,13 @@ def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
     config = load_config(TrainConfig, argv)
     quiet_lightning()
+    trainer = build.trainer(config)
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    with alone_in([Path(config.out)], trainer, doing="train", **how):
+        return _train(config, trainer)
+
+
+def _train(config: TrainConfig, trainer: L.Trainer) -> Path:
     out = Path(config.out)
     best = out / CHECKPOINTS / "best.ckpt"
     augmentation = build.augmentation(config)
@@ -43,7 +52,6 @@ def main(argv: Sequence[str]) -> Path:
     record = build.run_record(config, data)
     L.seed_everything(config.seed, verbose=False)
     module = build.fusion_module(config, data, record, augmentation)
-    trainer = build.trainer(config)
     if config.method == "contrastive":
         require_divisible(config.optim.batch_size, trainer.world_size)
     max_epochs = 1 if config.method == "csa" else config.optim.max_epochs

@@ -14,7 +14,7 @@ def require_folder_name(key: str, name: str) -> None:
 
 def at_least(key: str, value: int | float, least: int | float) -> None:
     """Refuse a number that is too small."""
-    if value < least:
+    if not value >= least:  # NaN, too
         raise ConfigError(f"{key} is {value}, but must be at least {least}.")
 
 

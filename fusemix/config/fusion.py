@@ -136,9 +136,12 @@ class TrainConfig:
     """Insist on continuing the same run: an error where `out` holds no unfinished one."""
     overwrite: bool = False
     """Discard the run that is in `out`."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         at_least("optim.batch_size", self.optim.batch_size, 2)
         at_least("optim.max_epochs", self.optim.max_epochs, 1)
         within("optim.validate_every", self.optim.validate_every, 1, self.optim.max_epochs)

@@ -28,6 +28,7 @@ from fusemix.errors import LatentStoreError
 from fusemix.files import read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
+from fusemix.locks import is_empty
 
 EXPORT = "export.json"
 METADATA = "metadata"
@@ -118,7 +119,7 @@ class EmbeddingsWriter:
         record = next((self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()), None)
         if record:
             refuse_difference(self.folder, read_json(record), self._about)
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
+        elif self.folder.is_dir() and not is_empty(self.folder):
             raise LatentStoreError(
                 f"{self.folder} is not empty, and holds no export of fusemix. Choose another out, or discard the "
                 "embeddings and metadata that are there with overwrite=true."

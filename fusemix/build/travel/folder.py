@@ -20,6 +20,7 @@ from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import model_of
 from fusemix.fusion.model import FusionModel
+from fusemix.locks import is_empty
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"
 FORMAT, VERSION = "fusemix.model", 1
@@ -94,7 +95,7 @@ def require_free(out: Path, overwrite: bool) -> None:
     Raises:
         RunError: something else is there, or overwrite is false.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and is_empty(out)):
         return
     if not is_export(out):
         raise RunError(f"{out} holds something that is no exported model. Choose another out.")
