@@ -17,10 +17,10 @@ from typing import NamedTuple
 import torch
 from lightning.fabric import Fabric
 
-from fusemix.errors import ConfigError, OutputError
+from fusemix.errors import ConfigError, FusemixError, OutputError
 from fusemix.holders import read_holder
 from fusemix.locks import one_writer, record_of
-from fusemix.parallel import Processes, failing_together, gathered, say, started_by_others, was_said
+from fusemix.parallel import Processes, failing_together, gathered, say, started_by_others, tell_at_once, was_said
 
 SHARED_SEC = 20.0
 """So long a network file system may take to show a new file to another machine."""
@@ -72,7 +72,12 @@ def alone_in(
                     time.sleep(LOOK_SEC)
         if shared:
             require_one_place(sorted(set(folders)), processes, tokens)
-        yield
+        try:
+            yield
+        except (FusemixError, OSError) as error:
+            if torch.distributed.is_initialized() and not getattr(error, "was_told", False):
+                tell_at_once(processes, error)
+            raise
 
 
 def require_one_place(folders: Sequence[Path], processes: Processes, tokens: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from fusemix.files import boot_id, is_alive
+from fusemix.temporary import boot_id, is_alive
 
 RECORD_BYTES = 4096
 """Of a record, padded, so that it is always written and read in one piece."""

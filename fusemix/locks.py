@@ -27,9 +27,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fusemix.errors import OutputError, sentence_of
-from fusemix.files import remove_leftovers, temporary
 from fusemix.holders import Holder, Watch, read_holder, this_process, write_holder
 from fusemix.progress import console
+from fusemix.temporary import remove_leftovers, temporary
 
 BEAT_SEC = 5.0
 """From one heartbeat to the next."""

@@ -21,6 +21,7 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fusemix.errors import ConfigError, FusemixError, sentence_of
+from fusemix.files import sha256_of_json
 
 T = TypeVar("T")
 FAILED = "fusemix/failed"
@@ -120,7 +121,7 @@ def failing_together(processes: Processes) -> Iterator[None]:
         if not torch.distributed.is_initialized():
             raise
         problem = error
-        _tell_at_once(processes, error)
+        tell_at_once(processes, error, only_the_first=True)
     try:
         found = gathered(processes, (socket.gethostname(), problem))
     except RuntimeError as error:
@@ -132,19 +133,29 @@ def failing_together(processes: Processes) -> Iterator[None]:
     if told and not processes.is_global_zero:
         raise SystemExit(0)
     if told:
-        raise _in_words(*min(told, key=lambda one: not getattr(one[2], "was_told", False)))
+        raise _in_words(*min(told, key=lambda one: getattr(one[2], "was_told", "") != "here"))
 
 
-def _tell_at_once(processes: Processes, error: FusemixError | OSError) -> None:
-    """On the screen, and to the others: until all have come here hours may pass. Only the first that fails does."""
+def tell_at_once(processes: Processes, error: FusemixError | OSError, *, only_the_first: bool = False) -> None:
+    """On the screen, and to the others: until all meet again hours may pass. What several find is said once.
+
+    Args:
+        processes: all of them.
+        error: what this one has to stop for.
+        only_the_first: of different errors, too.
+    """
+    text = _text(error)
     try:
-        is_first = _shared_words().add(FAILED, 1) == 1
-    except RuntimeError:  # the process that keeps it is gone, which all will notice
-        is_first = True
-    if is_first:
+        words = _shared_words()
+        words.set(FAILED, "yes")
+        key = "" if only_the_first else sha256_of_json(text)
+        is_new = words.add(f"{FAILED}/{key}", 1) == 1
+    except RuntimeError:  # the process that keeps them is gone, which all will notice
+        is_new = True
+    if is_new:
         where = "" if processes.is_global_zero else f"process {processes.global_rank} on {socket.gethostname()}: "
-        print(f"fusemix: {where}{_text(error)}", file=sys.stderr, flush=True)  # noqa: T201
-        error.was_told = True  # pyright: ignore[reportAttributeAccessIssue] - read by cli.run
+        print(f"fusemix: {where}{text}", file=sys.stderr, flush=True)  # noqa: T201
+    error.was_told = "here" if is_new else "elsewhere"  # pyright: ignore[reportAttributeAccessIssue] - for cli.run
 
 
 def _in_words(rank: int, host: str, failed: FusemixError | OSError) -> FusemixError | OSError:

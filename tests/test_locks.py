@@ -11,13 +11,14 @@ import pytest
 
 from fusemix import locks
 from fusemix.errors import OutputError
-from fusemix.files import host_key
 from fusemix.holders import Watch, read_holder, this_process, write_holder
 from fusemix.locks import one_writer
+from fusemix.temporary import host_key
 
 HELD = """
 import os, sys, time
 from fusemix.locks import one_writer
+from fusemix.temporary import host_key
 with one_writer(sys.argv[1], doing="index"):
     child = os.fork()  # as workers are
     if child == 0:

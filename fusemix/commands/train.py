@@ -18,6 +18,7 @@ import yaml
 from fusemix.alone import alone_in
 from fusemix.build import starts
 from fusemix.build import train as build
+from fusemix.build.processes import processes_of
 from fusemix.build.sources import SOURCES
 from fusemix.build.training_data import latent_data, require_divisible
 from fusemix.config import TrainConfig, load_config, to_plain
@@ -38,13 +39,12 @@ def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
     config = load_config(TrainConfig, argv)
     quiet_lightning()
-    trainer = build.trainer(config)
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
-    with alone_in([Path(config.out)], trainer, doing="train", **how):
-        return _train(config, trainer)
+    with alone_in([Path(config.out)], processes_of(config), doing="train", **how):
+        return _train(config)
 
 
-def _train(config: TrainConfig, trainer: L.Trainer) -> Path:
+def _train(config: TrainConfig) -> Path:
     out = Path(config.out)
     best = out / CHECKPOINTS / "best.ckpt"
     augmentation = build.augmentation(config)
@@ -52,6 +52,7 @@ def _train(config: TrainConfig, trainer: L.Trainer) -> Path:
     record = build.run_record(config, data)
     L.seed_everything(config.seed, verbose=False)
     module = build.fusion_module(config, data, record, augmentation)
+    trainer = build.trainer(config)
     if config.method == "contrastive":
         require_divisible(config.optim.batch_size, trainer.world_size)
     max_epochs = 1 if config.method == "csa" else config.optim.max_epochs

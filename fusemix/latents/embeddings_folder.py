@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
+from fusemix.files import read_json, sha256_of_file, sha256_of_json, write_atomic, write_json, write_npy
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
 from fusemix.locks import is_empty
@@ -149,8 +149,7 @@ class EmbeddingsWriter:
         """Write the three files of one number; vectors are made unit length."""
         *vector_paths, metadata_path = self._paths(index)
         for path, vectors in zip(vector_paths, (left, right), strict=True):
-            with write_atomic(path) as file:
-                np.save(file, np.ascontiguousarray(unit_rows(vectors)), allow_pickle=False)
+            write_npy(path, np.ascontiguousarray(unit_rows(vectors)))
         with write_atomic(metadata_path) as file:
             pq.write_table(metadata, file)
 
