@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import errno
 import inspect
+import os
 import re
 import sys
 import textwrap
@@ -18,10 +19,11 @@ from importlib import import_module
 from typing import Any, NamedTuple, get_args
 
 from fusemix import __version__
-from fusemix.errors import ConfigError, FusemixError
+from fusemix.errors import FULL, ConfigError, FusemixError, sentence_of
 from fusemix.registry import nearest
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
+"""Commands that keep what is finished, and go on from there."""
 MODULES = re.compile(r"\b(?:\w+\.)+")
 """What stands before a type's own name."""
 SETTINGS = "[config.yaml …] [key=value …]"
@@ -72,16 +74,35 @@ def run(command: str | None = None) -> None:
             return
         _main_of(command)(arguments)
     except FusemixError as error:
-        print(f"fusemix: {error}", file=sys.stderr)  # noqa: T201
+        _say(str(error), error)
         raise SystemExit(2) from None
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno == errno.EPIPE and error.filename is None:  # who reads what is printed has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(141) from None
+        if error.errno is None:  # no word of the operating system's
             raise
-        print(f"fusemix: {error}. Make room; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
+        _say(_of_system(error, command), error)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("fusemix: interrupted; the same command goes on where it stopped", file=sys.stderr)  # noqa: T201
+        print(f"fusemix: interrupted{GOES_ON if command in GO_ON else ''}", file=sys.stderr)  # noqa: T201
         raise SystemExit(130) from None
+
+
+GOES_ON = "; the same command goes on where it stopped"
+
+
+def _of_system(error: OSError, command: str | None) -> str:
+    text = sentence_of(error)
+    if error.errno not in FULL:
+        return text
+    return f"{text.removesuffix('.')}{GOES_ON}" if command in GO_ON else f"{text} Then give the same command again."
+
+
+def _say(text: str, error: Exception) -> None:
+    """One message; a process among others has said it where it happened."""
+    if not getattr(error, "was_told", False):
+        print(f"fusemix: {text}", file=sys.stderr)  # noqa: T201
 
 
 def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

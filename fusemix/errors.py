@@ -4,6 +4,12 @@ Place in the flow: raised anywhere, shown by `fusemix.cli` without a traceback.
 A caller's mistake inside the package stays a ValueError and keeps its traceback.
 """
 
+import errno
+import os
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk or a quota has no room left."""
+
 
 class FusemixError(Exception):
     """Something a user can mend."""
@@ -35,3 +41,44 @@ class IndexFolderError(FusemixError):
 
 class QueryError(FusemixError):
     """Something that was searched for cannot be read or is not there."""
+
+
+class OutputError(FusemixError):
+    """A folder that is to be written cannot be, or another process writes there."""
+
+
+MENDED_BY = {
+    errno.ENOENT: "Check the path.",
+    errno.ENOTDIR: "A file stands where a folder is needed; check the path.",
+    errno.EISDIR: "A folder stands where a file is needed; check the path.",
+    errno.EEXIST: "Something else is there already; move it away, or choose another place.",
+    errno.ENOTEMPTY: "Something else is in there; move it away, or choose another place.",
+    errno.EACCES: "Ask its owner for the right to, or choose another place.",
+    errno.EPERM: "Ask its owner for the right to, or choose another place.",
+    errno.EROFS: "Choose a place that can be written to.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Its links lead in a circle; mend them.",
+    errno.EMFILE: "Allow more open files in this shell, `ulimit -n 8192`, and give the same command again.",
+    errno.ENFILE: "The whole machine has no more; end what holds many files open, and give the same command again.",
+    errno.ENOMEM: "The machine has no memory left; end other programs, or use fewer workers (num_workers).",
+    errno.EAGAIN: "The machine has no more processes or memory to give; use fewer workers (num_workers).",
+    errno.EIO: "The disk, or the machine that holds it, failed: look at the system's log before going on.",
+    errno.ESTALE: "The file server has lost sight of it; give the same command again.",
+    errno.ETIMEDOUT: "The file server or the network did not answer; give the same command again.",
+    errno.ENOTCONN: "What was mounted there is gone; mount it again.",
+    errno.EBUSY: "Another program uses it; end that first.",
+    errno.ETXTBSY: "Another program uses it; end that first.",
+    errno.EFBIG: "Files may not become so large here: see `ulimit -f`, or choose another file system.",
+    errno.EXDEV: "Its parts lie on different file systems; choose a place on one.",
+    errno.EADDRINUSE: "Another program uses the port; choose another one.",
+    **dict.fromkeys(FULL, "Make room."),
+}
+"""What a person can do about an error of the operating system."""
+
+
+def sentence_of(error: OSError) -> str:
+    """An error of the operating system in one line: what, where, and how to mend it."""
+    what = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    where = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    mend = MENDED_BY.get(error.errno or 0, "")
+    return f"{' -> '.join(where)}{': ' if where else ''}{what}.{f' {mend}' if mend else ''}"

@@ -3,6 +3,7 @@
 Place in the flow: everything that fusemix leaves on disk passes through here.
 A file is written under a temporary name in its own folder, flushed, fsynced and renamed,
 so a process that dies at any line leaves the old file or the new one, never half of one.
+No two writers share a temporary name (fusemix/temporary.py).
 """
 
 import hashlib
@@ -13,6 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
+from fusemix.temporary import forget, temporary
+
 BLOCK_BYTES = 1 << 20
 MOST_SHOWN = 200
 """Characters of a value in a list of differences."""
@@ -20,16 +25,25 @@ MOST_SHOWN = 200
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open `path` for binary writing; it appears under its name only if the block succeeds."""
-    part = path.with_name(f".{path.name}.part")
+    """Open `path` for binary writing; it appears under its name only if the block succeeds.
+
+    Raises:
+        OSError: it cannot be written; names `path`.
+    """
+    part = temporary(path)
     try:
         with part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        forget(part)
+        if error.filename is None or error.filename == str(part):
+            error.filename, error.filename2 = str(path), None  # people know this name
+        raise
     except BaseException:
-        part.unlink(missing_ok=True)
+        forget(part)
         raise
     _sync_folder(path.parent)
 
@@ -60,6 +74,17 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     with write_atomic(path) as file:
         for row in rows:
             file.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"))
+
+
+def write_npy(path: Path, array: np.ndarray) -> None:
+    """Write an array as numpy does, which by itself hides why a file of the system's could not be written."""
+    with write_atomic(path) as file:
+        np.save(_NoFileOfTheSystem(file), array, allow_pickle=False)
+
+
+class _NoFileOfTheSystem:
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
 
 
 def read_json(path: Path) -> Any:

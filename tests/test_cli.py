@@ -1,5 +1,7 @@
 import dataclasses
+import errno
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,54 @@ def test_an_interrupt_ends_with_a_line_that_says_how_to_go_on(capsys, monkeypatc
     with pytest.raises(SystemExit, match="130"):
         cli.run("train")
     assert "the same command goes on where it stopped" in capsys.readouterr().err
+
+
+def run_into(error, monkeypatch, command="train"):
+    def main(_):
+        raise error
+
+    monkeypatch.setattr(cli, "_main_of", lambda name: main)
+    monkeypatch.setattr(sys, "argv", ["fusemix"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(command)
+    return ended.value.code
+
+
+NUMBERS = [name for name in sorted(errno.errorcode.values()) if name not in ("EINTR", "EPIPE", "EWOULDBLOCK")]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_error_of_the_system_is_one_line_that_names_the_file(name, capsys, monkeypatch):
+    number = getattr(errno, name)
+    assert run_into(OSError(number, os.strerror(number), "runs/x/config.yaml"), monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"fusemix: runs/x/config.yaml: {os.strerror(number)}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["ENOENT", "EACCES", "EROFS", "ENOTDIR", "EISDIR", "EMFILE", "ENAMETOOLONG", "ESTALE"])
+def test_an_error_of_the_system_says_how_to_mend_it(name, capsys, monkeypatch):
+    number = getattr(errno, name)
+    run_into(OSError(number, os.strerror(number)), monkeypatch)
+    said = capsys.readouterr().err.removeprefix(f"fusemix: {os.strerror(number)}. ")
+    assert len(said.split()) >= 3
+
+
+def test_a_full_disk_promises_to_go_on_only_where_that_is_so(capsys, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/report.json")
+    run_into(full, monkeypatch, "index")
+    assert "Make room; the same command goes on where it stopped\n" in capsys.readouterr().err
+    run_into(full, monkeypatch, "eval_retrieval")
+    assert capsys.readouterr().err.endswith("Make room. Then give the same command again.\n")
+    run_into(KeyboardInterrupt(), monkeypatch, "eval_retrieval")
+    assert capsys.readouterr().err == "fusemix: interrupted\n"
+
+
+def test_an_error_that_is_none_of_the_systems_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, "_main_of", lambda name: int)
+    monkeypatch.setattr(sys, "argv", ["fusemix"])
+    with pytest.raises(TypeError):
+        cli.run("train")
 
 
 def test_doctor_reports_every_finding_and_survives_what_is_missing(capsys):

@@ -1,4 +1,6 @@
+import errno
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from fusemix.files import (
     write_atomic,
     write_json,
     write_jsonl,
+    write_npy,
     write_text,
 )
 
@@ -31,6 +34,37 @@ def test_a_crash_while_writing_leaves_the_old_file_and_no_rest(tmp_path):
         raise RuntimeError("power cut")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_two_writers_of_one_file_do_not_mix_their_bytes(tmp_path):
+    path = tmp_path / "a.bin"
+    with write_atomic(path) as one:
+        with write_atomic(path) as other:
+            one.write(b"1" * 100)
+            other.write(b"2" * 50)
+        one.write(b"1" * 100)
+    assert path.read_bytes() == b"1" * 200
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_what_cannot_be_written_is_said_with_its_name_and_the_systems_reason(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        for write in (write_npy, lambda path, array: write_text(path, "x" * 10_000)):
+            with pytest.raises(OSError) as found:
+                write(tmp_path / "a.npy", np.zeros(10_000))
+            assert (found.value.errno, found.value.filename) == (errno.EFBIG, str(tmp_path / "a.npy"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_array_is_written_as_numpy_writes_it(tmp_path):
+    for array in (np.arange(12, dtype=np.float16).reshape(3, 4), np.asfortranarray(np.eye(3)), np.zeros((0, 4))):
+        write_npy(tmp_path / "a.npy", array)
+        np.save(tmp_path / "b.npy", array)
+        assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path):

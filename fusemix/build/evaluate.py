@@ -22,7 +22,7 @@ from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import Gallery, each_caption, gallery_of
 from fusemix.latents.sets import LatentSet, Side
-from fusemix.parallel import added_up
+from fusemix.parallel import added_up, stop_if_another_failed
 from fusemix.retrieval.counting import ALONE, Share
 from fusemix.retrieval.evaluation import Fold, folds_of
 from fusemix.retrieval.protocols import Protocol, protocol_for, require_counts
@@ -146,6 +146,7 @@ def own_embeddings(
     # Filled in place: for a million items, parts and the whole would take twice the memory.
     found = torch.zeros(len(rows), some(0, 1).shape[1])
     for at in range(share.rank * ROWS_AT_ONCE, len(rows), share.num_processes * ROWS_AT_ONCE):
+        stop_if_another_failed()
         found[at : at + ROWS_AT_ONCE] = some(at, at + ROWS_AT_ONCE)
     side.release()
     return found

@@ -25,7 +25,7 @@ from fusemix.environment import give_back_freed_memory
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.writer import StoreWriter, refuse_mostly_bad
-from fusemix.parallel import failing_together
+from fusemix.parallel import failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
 
 SAMPLE_ROWS = 64
@@ -118,6 +118,7 @@ def _encode(side: Side, tasks: Sequence[Task], sizes: dict[str, int], fabric: Fa
 
         def progress(count: int, rejected: Sequence[Rejected]) -> None:
             advance(count)
+            stop_if_another_failed()
             tally.add(count, rejected)
 
         extracted = extract(

@@ -24,8 +24,9 @@ from fusemix.build.embedding import Embedded, Embedder
 from fusemix.build.index_model import about_model, require_same_model
 from fusemix.config import IndexConfig
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
-from fusemix.files import read_jsonl, sha256_of_json, write_atomic, write_jsonl
+from fusemix.files import read_jsonl, sha256_of_json, write_jsonl, write_npy
 from fusemix.interfaces import Items, Raw, Rejected
+from fusemix.locks import is_empty
 from fusemix.search.folder import INDEX, QUARANTINE, Description, Index, read_description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
@@ -106,7 +107,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
 def _make_room(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
-    if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and any(out.iterdir()):
+    if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and not is_empty(out):
         raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
     if overwrite:
         shutil.rmtree(out)
@@ -235,8 +236,7 @@ def _from_files(indexing: Indexing, task: Task, advance: Callable[[int], None]) 
 
 def _keep(folder: Path, name: str, embedded: Embedded) -> None:
     write_jsonl(folder / f"{name}.jsonl", (item._asdict() for item in embedded.rejected))
-    with write_atomic(folder / f"{name}.npy") as file:
-        np.save(file, embedded.embeddings, allow_pickle=False)
+    write_npy(folder / f"{name}.npy", embedded.embeddings)
 
 
 def _kept(folder: Path, name: str) -> Embedded:

@@ -8,7 +8,11 @@ where it stopped when the same command is given again.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from lightning.fabric import Fabric
+
+from fusemix.alone import alone_in
 from fusemix.build import cache as build
 from fusemix.build.filling import Side, fill
 from fusemix.build.parts import PARTS
@@ -27,6 +31,13 @@ def main(argv: Sequence[str]) -> list[Path]:
     config = load_config(CacheConfig, argv, parts=PARTS)
     fabric = build.fabric(config)
     console.quiet = not fabric.is_global_zero
+    sets = [Path(config.out) / split for split in config.splits]
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    with alone_in(sets, fabric, doing="cache_features", **how):
+        return _cache(config, fabric)
+
+
+def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     with failing_together(fabric), first_alone(fabric):
         splits = {split: build.pair_set(config, split) for split in config.splits}
         encoders = build.encoders(config, next(iter(splits.values())))

@@ -22,6 +22,7 @@ from fusemix.encoders.decoding import decode
 from fusemix.environment import keep_freed_memory
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
+from fusemix.locks import require_writable
 from fusemix.progress import console
 
 ROWS_SHOWN = 5
@@ -34,6 +35,8 @@ def main(argv: Sequence[str]) -> list[Estimate]:
         FusemixError: what the run itself would raise at its start, or a disk that is too small.
     """
     config = load_config(CacheConfig, argv, parts=PARTS)
+    for path in require_writable(Path(config.out).resolve()):
+        path.rmdir()
     fabric = build.fabric(config)
     splits = {split: build.pair_set(config, split) for split in config.splits}
     for pairs in splits.values():

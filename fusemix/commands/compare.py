@@ -1,6 +1,6 @@
 """Put runs side by side: their figures, and how each differs from the first.
 
-fusemix compare REPORT REPORT … [out=FOLDER]
+fusemix compare REPORT REPORT … [out=FOLDER] [wait_sec=SECONDS]
 
 Reads report.json and queries.jsonl of each report; writes compare.md, compare.json, compare.png and compare.svg to out.
 """
@@ -8,8 +8,10 @@ Reads report.json and queries.jsonl of each report; writes compare.md, compare.j
 from collections.abc import Sequence
 from pathlib import Path
 
+from fusemix.config.checks import at_least
 from fusemix.errors import ConfigError
 from fusemix.files import write_json, write_text
+from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.retrieval.reports.comparison_picture import draw_comparison
 from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
@@ -23,7 +25,12 @@ WIDTH = 100
 
 def main(argv: Sequence[str]) -> Path:
     """Compare every run with the first; returns compare.json."""
-    paths, out = _arguments(argv)
+    paths, out, wait_sec = _arguments(argv)
+    with one_writer(out, doing="compare", wait_sec=wait_sec):
+        return _compare(paths, out)
+
+
+def _compare(paths: Sequence[str], out: Path) -> Path:
     reports = read_reports(paths)
     names = run_names(reports)
     with counting("comparing", len(reports) - 1) as advance:
@@ -39,18 +46,32 @@ def main(argv: Sequence[str]) -> Path:
     return out / "compare.json"
 
 
-def _arguments(argv: Sequence[str]) -> tuple[list[str], Path]:
-    paths, out = [], OUT
+def _arguments(argv: Sequence[str]) -> tuple[list[str], Path, float]:
+    """Reports, `out`, and how long to wait for another process that writes there, in seconds."""
+    paths, out, wait_sec = [], OUT, 0.0
     for argument in argv:
         key, equals, value = argument.partition("=")
         if key == "out" and equals:
             if not value:
                 raise ConfigError("out= names no folder. Write out=FOLDER, or leave it out.")
             out = value
+        elif key == "wait_sec" and equals:
+            wait_sec = _seconds(value)
         elif argument.startswith("-") or (equals and not Path(argument).exists()):
-            raise ConfigError(f"compare has no setting {argument!r}. It takes paths of reports, and out=FOLDER.")
+            raise ConfigError(
+                f"compare has no setting {argument!r}. It takes paths of reports, and out=FOLDER or wait_sec=SECONDS."
+            )
         else:
             paths.append(argument)
     if len(paths) < 2:
         raise ConfigError("compare needs at least two reports: fusemix compare reports/first reports/second")
-    return paths, Path(out)
+    return paths, Path(out), wait_sec
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError as error:
+        raise ConfigError(f"wait_sec is {text!r}, but must be a number of seconds.") from error
+    at_least("wait_sec", seconds, 0.0)
+    return seconds

@@ -13,6 +13,7 @@ from typing import Any
 
 from lightning.fabric import Fabric
 
+from fusemix.alone import alone_in
 from fusemix.build import beside
 from fusemix.build import evaluate as build
 from fusemix.build.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
@@ -43,6 +44,13 @@ def main(argv: Sequence[str]) -> Path:
     config = load_config(EvalConfig, argv)
     fabric = fabric_for(config.accelerator, config.devices, config.num_nodes)
     console.quiet = not fabric.is_global_zero
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    # The first process alone writes, and the others need not see where.
+    with alone_in([Path(config.out)], fabric, doing="eval_retrieval", shared=False, **how):
+        return _evaluate(config, fabric)
+
+
+def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
     with failing_together(fabric), first_alone(fabric):
         evaluation = build.evaluation_of(config)
         beside.check(evaluation)

@@ -14,6 +14,7 @@ from fusemix.build.evaluate import about_set
 from fusemix.config import ZeroShotConfig, load_config
 from fusemix.environment import describe_environment, resolve_device
 from fusemix.files import write_json, write_text
+from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.retrieval.reports.class_picture import draw_classes
 from fusemix.retrieval.reports.zero_shot_report import counts_line, markdown, report_data, table
@@ -23,6 +24,11 @@ from fusemix.retrieval.zero_shot import class_embeddings, measure_classes
 def main(argv: Sequence[str]) -> Path:
     """Embed, classify, measure, report; returns report.json."""
     config = load_config(ZeroShotConfig, argv)
+    with one_writer(config.out, doing="eval_zero_shot", wait_sec=config.wait_sec):
+        return _evaluate(config)
+
+
+def _evaluate(config: ZeroShotConfig) -> Path:
     device = resolve_device(config.device)
     subject = build.subject_of(config, device)
     latent_set = subject.latent_set

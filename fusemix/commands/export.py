@@ -14,12 +14,18 @@ from fusemix.build.parts import PARTS
 from fusemix.build.travel.folder import INSIDE, folder_bytes, replacing
 from fusemix.build.travel.hub import push
 from fusemix.config import ModelExportConfig, load_config
+from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 
 
 def main(argv: Sequence[str]) -> Path:
     """Export, check, and push where asked to; returns the folder."""
     config = load_config(ModelExportConfig, argv, parts=PARTS)
+    with one_writer(config.out, doing="export", wait_sec=config.wait_sec):
+        return _export(config)
+
+
+def _export(config: ModelExportConfig) -> Path:
     export, out = build.export_of(config), Path(config.out)
     with replacing(out) as folder, counting("export", build.num_steps(export)) as advance:
         build.write(export, folder, advance)

@@ -12,12 +12,18 @@ from pathlib import Path
 
 from fusemix.build import export_embeddings as build
 from fusemix.config import ExportConfig, load_config
+from fusemix.locks import one_writer
 from fusemix.progress import console, progress_bar
 
 
 def main(argv: Sequence[str]) -> Path:
     """Write all files; returns the folder."""
     config = load_config(ExportConfig, argv)
+    with one_writer(config.out, doing="export_embeddings", wait_sec=config.wait_sec):
+        return _export(config)
+
+
+def _export(config: ExportConfig) -> Path:
     export = build.export(config)
     missing = export.writer.missing()
     started, written = time.monotonic(), 0

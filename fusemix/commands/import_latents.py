@@ -18,6 +18,7 @@ from fusemix.latents.embeddings_folder import EmbeddingsFolder
 from fusemix.latents.foreign import fill_store
 from fusemix.latents.records import read_quarantine
 from fusemix.latents.sets import write_set
+from fusemix.locks import one_writer
 from fusemix.progress import console, progress_bar
 
 SHOWN = 3
@@ -26,6 +27,12 @@ SHOWN = 3
 def main(argv: Sequence[str]) -> list[Path]:
     """Fill the stores; returns their folders."""
     config = load_config(ImportConfig, argv)
+    folder = str(config.set) if config.set else Path(str(config.out)) / str(config.split)
+    with one_writer(folder, doing="import", wait_sec=config.wait_sec):
+        return _import(config)
+
+
+def _import(config: ImportConfig) -> list[Path]:
     if config.clip_retrieval:
         imports = _whole_set(config, Path(config.clip_retrieval))
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fusemix.build.indexing import Indexing, indexing_of, run_indexing
 from fusemix.config import IndexConfig, load_config
+from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.search.folder import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
@@ -19,7 +20,11 @@ from fusemix.search.vectors import FLAT_BELOW
 def main(argv: Sequence[str]) -> Path:
     """Embed what is new, and add it; returns the index folder."""
     config = load_config(IndexConfig, argv)
-    out = Path(config.out)
+    with one_writer(config.out, doing="index", wait_sec=config.wait_sec):
+        return _index(config, Path(config.out))
+
+
+def _index(config: IndexConfig, out: Path) -> Path:
     indexing = indexing_of(config)
     _say_what_comes(indexing)
     if not indexing.num_new:

@@ -10,13 +10,16 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import yaml
 
+from fusemix.alone import alone_in
 from fusemix.build import starts
 from fusemix.build import train as build
 from fusemix.build.parts import PARTS
+from fusemix.build.processes import processes_of
 from fusemix.build.sources import SOURCES
 from fusemix.build.training_data import latent_data, require_divisible, shared_with_training
 from fusemix.config import TrainConfig, load_config, to_plain
@@ -37,6 +40,12 @@ def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
     config = load_config(TrainConfig, argv, parts=PARTS)
     quiet_lightning()
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    with alone_in([Path(config.out)], processes_of(config), doing="train", **how):
+        return _train(config)
+
+
+def _train(config: TrainConfig) -> Path:
     out = Path(config.out)
     best = out / CHECKPOINTS / BEST
     augmentation = build.augmentation(config)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fusemix.config.checks import at_least
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
 
@@ -40,8 +41,11 @@ class ModelExportConfig:
     """Whether a repository that is made on the hub is private."""
     overwrite: bool = False
     """Replace the exported model that is in `out`."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         if self.push_to is not None and not HUB_NAME.fullmatch(self.push_to):
             raise ConfigError(f"push_to is {self.push_to!r}, but must be organisation/model, as the hub names it.")

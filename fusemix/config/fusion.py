@@ -141,9 +141,12 @@ class TrainConfig:
     """Insist on continuing the same run: an error where `out` holds no unfinished one."""
     overwrite: bool = False
     """Discard the run that is in `out`."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         within("embedding_dim", self.embedding_dim, 1, MOST_DIMS)
         at_least("num_nodes", self.num_nodes, 1)
         if self.links_per_item is not None:

@@ -53,9 +53,12 @@ class CacheConfig:
     """Discard what is in the way: latents of other data, or of another encoder."""
     verify: bool = False
     """Read finished shards back first, and make those anew whose content has changed."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         at_least("shard_size", self.shard_size, 1)
         at_least("num_nodes", self.num_nodes, 1)
         for key, value, least in (("batch_size", self.batch_size, 1), ("num_workers", self.num_workers, 0)):
@@ -88,9 +91,12 @@ class ExportConfig:
     """Links in one file; no more than one file is held in memory."""
     overwrite: bool = False
     """Discard the embeddings and metadata that are in `out`."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         at_least("rows_per_file", self.rows_per_file, 1)
         if bool(self.encoders) == bool(self.run):
             raise ConfigError("give either encoders={image: [a], text: [b]} or run=RUN: what is to be written?")
@@ -126,9 +132,12 @@ class ImportConfig:
     """Stop when a larger share of the items looked at so far has no usable latent."""
     overwrite: bool = False
     """Discard what is in the way: latents from other files, or another set."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in the set; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         one = [self.set, self.modality, self.latents, self.ids]
         whole = [self.clip_retrieval, self.out, self.dataset, self.split]
         if (all(one), any(whole)) != (True, False) and (any(one), all(whole)) != (False, True):

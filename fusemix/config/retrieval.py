@@ -55,9 +55,12 @@ class EvalConfig:
     """Machines that share the work."""
     seed: int = 0
     """Of bootstrap samples and of what is drawn for charts."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
         at_least("num_examples", self.num_examples, 0)

@@ -34,9 +34,12 @@ class IndexConfig:
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
     overwrite: bool = False
     """Discard the index in out, and begin anew."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         at_least("batch_size", self.batch_size, 1)
 
 

@@ -6,6 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fusemix.config.checks import at_least
 from fusemix.errors import ConfigError
 
 
@@ -25,9 +26,12 @@ class ZeroShotConfig:
     """Report folder."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    wait_sec: float = 0.0
+    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        at_least("wait_sec", self.wait_sec, 0.0)
         if bool(self.run) == bool(self.encoders):
             raise ConfigError(
                 "give either run=FOLDER, whose encoders are known, or run=null with encoders, such as "

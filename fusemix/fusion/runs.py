@@ -17,6 +17,7 @@ from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_chec
 
 MAY_CHANGE = (
     "out",
+    "wait_sec",
     "resume",
     "overwrite",
     "accelerator",

@@ -25,10 +25,19 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import is_system_name, read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
+from fusemix.files import (
+    is_system_name,
+    read_json,
+    sha256_of_file,
+    sha256_of_json,
+    write_atomic,
+    write_json,
+    write_npy,
+)
 from fusemix.latents.file_order import files_in_order, last_numbers
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
+from fusemix.locks import is_empty
 
 EXPORT = "export.json"
 METADATA = "metadata"
@@ -119,7 +128,7 @@ class EmbeddingsWriter:
         record = next((self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()), None)
         if record:
             refuse_difference(self.folder, read_json(record), self._about)
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
+        elif self.folder.is_dir() and not is_empty(self.folder):
             raise LatentStoreError(
                 f"{self.folder} is not empty, and holds no export of fusemix. Choose another out, or discard the "
                 "embeddings and metadata that are there with overwrite=true."
@@ -149,8 +158,7 @@ class EmbeddingsWriter:
         """Write the three files of one number; vectors are made unit length."""
         *vector_paths, metadata_path = self._paths(index)
         for path, vectors in zip(vector_paths, (left, right), strict=True):
-            with write_atomic(path) as file:
-                np.save(file, np.ascontiguousarray(unit_rows(vectors)), allow_pickle=False)
+            write_npy(path, np.ascontiguousarray(unit_rows(vectors)))
         with write_atomic(metadata_path) as file:
             pq.write_table(metadata, file)
 

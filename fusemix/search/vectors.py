@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
-from fusemix.files import write_atomic
+from fusemix.files import write_atomic, write_npy
 
 FLAT_BELOW = 100_000
 BITS_PER_LIST = 9
@@ -74,8 +74,7 @@ def build(path: Path, vectors: Float32[np.ndarray, "items dim"], sample: Float32
         index.cp.max_points_per_centroid, index.cp.min_points_per_centroid = TRAINED_ON, 1
         index.cp.niter = ITERATIONS
         index.train(vectors)
-        with write_atomic(path.with_suffix(".npy")) as file:
-            np.save(file, vectors.astype(np.float16), allow_pickle=False)
+        write_npy(path.with_suffix(".npy"), vectors.astype(np.float16))
     index.add(vectors)
     chosen = (0, 0, 1.0) if kind == "Flat" else _chosen(index, vectors, sample)
     with write_atomic(path) as file:

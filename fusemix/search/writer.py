@@ -21,6 +21,7 @@ from fusemix.search.items import SCHEMA, write_items
 from fusemix.search.vectors import FLAT_BELOW, build
 
 SEGMENT_ROWS = 500_000
+SUFFIXES = (".faiss", ".npy", ".parquet")
 SAMPLE = 256
 """Queries that a segment's numbers of lists and of candidates are chosen by."""
 
@@ -80,7 +81,8 @@ class IndexWriter:
             self._seal()
         named = {segment.number for segment in self.description.segments}
         for path in (self.folder / SEGMENTS).iterdir():
-            if path.name.startswith(".") or int(path.stem) not in named:
+            number = _number(path)
+            if number and int(number) not in named:
                 path.unlink()
         return self.description
 
@@ -90,16 +92,21 @@ class IndexWriter:
         self._vectors, self._tables = [vectors[num_items:]], [table.slice(num_items)]
         vectors, table = vectors[:num_items], table.slice(0, num_items)
         sample = np.concatenate(self._sample)[:SAMPLE] if self._sample else _spread(vectors)
-        segment = Segment(self._next_number(), dict(Counter(table["modality"].to_pylist())), "", 0, 0, 1.0)
+        segment = Segment(self._claimed_number(), dict(Counter(table["modality"].to_pylist())), "", 0, 0, 1.0)
         built = build(segment.file(self.folder, ".faiss"), vectors, sample)
         write_items(segment.file(self.folder, ".parquet"), table)
         self._kept.append(replace(segment, **built._asdict()))
         self._seal()
 
-    def _next_number(self) -> int:
-        """One that no file of a killed writer has, either."""
-        there = [int(path.stem) for path in (self.folder / SEGMENTS).iterdir() if not path.name.startswith(".")]
-        return max(there, default=-1) + 1
+    def _claimed_number(self) -> int:
+        """One that no file of a killed writer has, nor of one that writes at the same time."""
+        number = max(map(int, filter(None, map(_number, (self.folder / SEGMENTS).iterdir()))), default=-1) + 1
+        while True:
+            try:
+                Segment(number, {}, "", 0, 0, 1.0).file(self.folder, ".parquet").touch(exist_ok=False)
+                return number
+            except FileExistsError:
+                number += 1
 
     def _seal(self) -> None:
         if read_description(self.folder) != self._read:
@@ -107,6 +114,11 @@ class IndexWriter:
         self.description = replace(self.description, segments=list(self._kept))
         write_description(self.folder, self.description)
         self._read = self.description
+
+
+def _number(path: Path) -> str | None:
+    """Digits of a segment that a file belongs to; None where it is somebody else's."""
+    return path.stem if path.suffix in SUFFIXES and path.stem.isdecimal() else None
 
 
 def _spread(vectors: Float32[np.ndarray, "items dim"]) -> Float32[np.ndarray, "sample dim"]:

@@ -70,6 +70,37 @@ def test_small_additions_leave_one_segment_and_every_position_as_it_was(tmp_path
     assert len(files(tmp_path)) == 2, "files that no longer count are gone"
 
 
+def test_of_two_writers_at_once_one_is_refused_and_the_index_is_the_others(tmp_path, monkeypatch):
+    """Both have begun before either ends, as where nothing keeps them apart."""
+    writers = [IndexWriter(tmp_path, Description(MODEL, DIM)) for _ in range(2)]
+    parts = [made_up(30, seed) for seed in range(2)]
+    for writer, part in zip(writers, parts, strict=True):
+        writer.add(*part)
+    build = module.build
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(module, "build", build)
+        writers[1].finish()
+        return build(*arguments)
+
+    monkeypatch.setattr(module, "build", meanwhile)
+    with pytest.raises(IndexFolderError, match="changed by another process"):
+        writers[0].finish()
+    vectors, ids = content(tmp_path)
+    np.testing.assert_allclose(vectors, parts[1][0], atol=1e-6)
+    assert ids == parts[1][1]["id"].to_pylist()
+
+
+def test_a_foreign_file_among_segments_is_left_alone(tmp_path):
+    add(tmp_path, made_up(30))
+    foreign = [tmp_path / "segments" / name for name in ("Thumbs.db", ".DS_Store", "notes.npy")]
+    for path in foreign:
+        path.write_text("mine")
+    add(tmp_path, made_up(12, seed=1))
+    assert all(path.read_text() == "mine" for path in foreign)
+    assert Index(tmp_path).num_items == 42
+
+
 def test_full_segments_are_never_touched_again(tmp_path):
     add(tmp_path, made_up(250), segment_rows=100)
     first = {name: (tmp_path / "segments" / name).stat().st_mtime_ns for name in files(tmp_path)[:4]}

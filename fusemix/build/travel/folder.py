@@ -20,6 +20,8 @@ from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import model_of
 from fusemix.fusion.model import FusionModel
+from fusemix.locks import is_empty
+from fusemix.temporary import forget_leftovers_of, temporary
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"
 FORMAT, VERSION = "fusemix.model", 1
@@ -73,8 +75,8 @@ def replacing(out: Path) -> Iterator[Path]:
         out: its place; `require_free` has looked at what is there.
     """
     out = out.absolute()
-    part, old = (out.with_name(f".{out.name}.{end}") for end in ("part", "old"))
-    shutil.rmtree(part, ignore_errors=True)
+    part, old = temporary(out), out.with_name(f".{out.name}.old")
+    forget_leftovers_of(out)
     part.mkdir(parents=True)
     try:
         yield part
@@ -94,7 +96,7 @@ def require_free(out: Path, overwrite: bool) -> None:
     Raises:
         RunError: something else is there, or overwrite is false.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and is_empty(out)):
         return
     if not is_export(out):
         raise RunError(f"{out} holds something that is no exported model. Choose another out.")

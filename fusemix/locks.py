@@ -1,0 +1,296 @@
+"""One writer at a time in a folder, on one machine or on many.
+
+Place in the flow: a command that writes into `out` -> one_writer(out) -> nobody else writes there meanwhile.
+
+Beside the folder, which may be renamed or removed meanwhile, lie
+
+    .NAME.lock         locked by the operating system: exact among the processes of a machine
+    .NAME.lock.json    who holds it, with a heartbeat: for other machines, since some network file systems lock only
+                       within a machine, or not at all
+
+Both are removed at the end. What a killed holder leaves is taken over: at once on its own machine, which knows that the
+process is gone, and from another one when its heart has stood still for a while.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fusemix.errors import OutputError, sentence_of
+from fusemix.holders import Holder, Watch, read_holder, this_process, write_holder
+from fusemix.progress import console
+from fusemix.temporary import remove_leftovers, temporary
+
+BEAT_SEC = 5.0
+"""From one heartbeat to the next."""
+SILENT_SEC = 60.0
+"""A holder on another machine whose heart stands still for so long is dead."""
+POLL_SEC = 0.25
+UNKNOWN_SEC = 2.0
+"""So long a new holder may take to say who it is."""
+LONGEST_NAME = 200
+"""Bytes of a folder's name that fit into the name of its lock; file systems take 255."""
+INSIDE = ".fusemix.lock"
+"""Name of the lock within the folder, where its parent cannot be written."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""A file system without locks: the record must do."""
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass
+class Hold:
+    """A folder that is held.
+
+    Attributes:
+        folder: resolved.
+        lock, record: the two files.
+        me: what the record says.
+        system: the operating system's lock; None where the file system has none.
+        is_lost: another machine has taken this process for dead, and the folder over.
+    """
+
+    folder: Path
+    lock: Path
+    record: Path
+    me: Holder
+    system: FileLock | None = None
+    is_lost: bool = False
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Say, from time to time, that this process lives; clean up at the end."""
+        thread = threading.Thread(target=self._beat, name="fusemix-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join(BEAT_SEC)
+            if os.getpid() == self.me.pid:  # a forked child may come by
+                self._release()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT_SEC):
+            self.me = replace(self.me, beat=self.me.beat + 1)
+            with contextlib.suppress(OSError):  # a passing one; the next beat comes soon
+                found = read_holder(self.record)
+                if found and found.token != self.me.token:
+                    self.is_lost = True
+                    # A shell's background jobs do not hear the first.
+                    heard = callable(signal.getsignal(signal.SIGINT))
+                    os.kill(os.getpid(), signal.SIGINT if heard else signal.SIGTERM)
+                    return
+                write_holder(self.record, self.me)
+
+    def _release(self) -> None:
+        with contextlib.suppress(OSError):
+            found = read_holder(self.record)
+            if found is None or found.token == self.me.token:
+                self.record.unlink(missing_ok=True)
+                self.lock.unlink(missing_ok=True)  # while it is locked: who has opened it sees that it is gone
+        if self.system:
+            self.system.release()
+
+
+@contextmanager
+def one_writer(folder: str | Path, *, doing: str, wait_sec: float = 0.0) -> Iterator[Hold]:
+    """Keep all other writers out of a folder, which need not be there; that it can be written is tried.
+
+    Several spellings of one folder are one lock.
+
+    Args:
+        folder: that is written.
+        doing: name of the command.
+        wait_sec: how long to wait for another writer, in seconds; 0 refuses at once.
+
+    Raises:
+        OutputError: another process writes there, or nobody can.
+    """
+    folder = _resolved(folder)
+    made = require_writable(folder)
+    try:
+        try:
+            hold = Hold(folder, _place(folder), record_of(folder), this_process(doing))
+            _take(hold, wait_sec)
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {sentence_of(error)}") from error
+        try:
+            with hold.beating():
+                remove_leftovers(folder)
+                yield hold
+        except BaseException:
+            if not hold.is_lost:
+                raise
+        if hold.is_lost:
+            raise OutputError(
+                f"{folder} is written by {read_holder(hold.record) or 'another process'} now: this process stood still "
+                "for so long that it was taken for dead. When the other has ended, give the same command again."
+            )
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):  # something is in it, as there should be
+                path.rmdir()
+
+
+def record_of(folder: Path) -> Path:
+    """Where it is said who writes in a folder."""
+    lock = _place(_resolved(folder))
+    return lock.with_name(f"{lock.name}.json")
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether nothing is in a folder but, perhaps, its own lock."""
+    return all(path.name in (INSIDE, f"{INSIDE}.json") for path in folder.iterdir())
+
+
+def _resolved(folder: str | Path) -> Path:
+    try:
+        return Path(folder).resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle
+        raise OutputError(f"{folder} cannot be written: {error}. Choose another out.") from error
+
+
+def require_writable(folder: Path) -> list[Path]:
+    """Try whether a folder can be written.
+
+    Args:
+        folder: resolved.
+
+    Returns:
+        Folders above it that had to be made, the innermost first.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    made: list[Path] = []
+    try:
+        if folder.exists():
+            if not folder.is_dir():
+                raise OutputError(f"{folder} is a file, but out must name a folder. Choose another out.")
+            _write_nothing(folder)
+        else:
+            missing = [path for path in folder.parents if not path.exists()]
+            for path in reversed(missing):
+                path.mkdir(exist_ok=True)
+                made.insert(0, path)
+            _write_nothing(folder.parent)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {sentence_of(error)} Choose another out.") from error
+    return made
+
+
+def _write_nothing(folder: Path) -> None:
+    probe = temporary(folder / "probe")
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    probe.unlink()
+
+
+def _place(folder: Path) -> Path:
+    """Where the lock lies: beside the folder, or in it where nothing can be written beside it."""
+    if not folder.name:
+        return folder / INSIDE
+    name = folder.name
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    try:
+        _write_nothing(folder.parent)
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
+        return folder / INSIDE
+    return folder.with_name(f".{name}.lock")
+
+
+def _take(hold: Hold, wait_sec: float) -> None:
+    watch, deadline, has_told = Watch(), time.monotonic() + wait_sec, False
+    while not _try(hold, watch):
+        holder = read_holder(hold.record)
+        if _is_certain(holder, watch):
+            if time.monotonic() >= deadline:
+                raise _refusal(hold.folder, holder)
+            if not has_told:
+                console.print(f"waiting until {hold.folder} is free: {holder or 'another process'} writes there")
+                has_told = True
+        time.sleep(POLL_SEC)
+
+
+def _try(hold: Hold, watch: Watch) -> bool:
+    """One attempt to get both the system's lock and the record."""
+    hold.system, is_free = _system_lock(hold.lock)
+    holder = read_holder(hold.record)
+    watch.look(holder)
+    if is_free:
+        try:
+            write_holder(hold.record, hold.me, new=True)
+            return True
+        except FileExistsError:
+            if _take_over(hold, holder, watch):
+                return True
+    elif holder and not holder.is_here and watch.still_sec > SILENT_SEC:
+        hold.lock.unlink(missing_ok=True)  # of a machine that is gone: nobody else can give it back
+    if hold.system:
+        hold.system.release()
+    return False
+
+
+def _system_lock(path: Path) -> tuple[FileLock | None, bool]:
+    """The operating system's lock, where it has any; and whether nothing that it knows is in the way."""
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None, False
+    except OSError as error:
+        if error.errno in NO_LOCKS or (error.errno in CLOSED and path.exists()):  # or it is another user's
+            return None, True
+        if error.errno in (errno.ESTALE, errno.ENOENT):  # being removed on another machine
+            return None, False
+        raise
+    return lock, True
+
+
+def _take_over(hold: Hold, holder: Holder | None, watch: Watch) -> bool:
+    """Replace the record of a holder that is dead."""
+    if holder is None:
+        is_dead = watch.still_sec > UNKNOWN_SEC  # killed before it could say who it is
+    elif holder.is_here:
+        is_dead = hold.system is not None or holder.is_gone
+    else:
+        is_dead = watch.still_sec > SILENT_SEC
+    if not is_dead:
+        return False
+    write_holder(hold.record, hold.me)
+    if holder and not holder.is_here:
+        time.sleep(BEAT_SEC)  # a third machine may have done the same; the last one has it
+        found = read_holder(hold.record)
+        if found is None or found.token != hold.me.token:
+            return False
+    if holder:
+        console.print(f"{hold.folder} is free: what wrote there has ended without a word, {holder}")
+    return True
+
+
+def _is_certain(holder: Holder | None, watch: Watch) -> bool:
+    """Whether the holder surely lives; called where the folder could not be had."""
+    if holder is None:
+        return watch.still_sec > UNKNOWN_SEC
+    return holder.is_here or watch.is_beating
+
+
+def _refusal(folder: Path, holder: Holder | None) -> OutputError:
+    return OutputError(
+        f"{folder} is being written by another process: {holder or 'it has not said which'}. Wait until that has ended "
+        "and give the same command again, choose another out, or let this command wait for it, here for an hour at "
+        "most: wait_sec=3600."
+    )

@@ -1,0 +1,75 @@
+"""What every command that writes does before anything else: see that it can, and that nobody else does."""
+
+import dataclasses
+import sys
+from importlib import import_module
+
+import pytest
+
+from fusemix import cli, config
+from fusemix.errors import OutputError
+from fusemix.locks import one_writer
+
+WRITING = {
+    "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=nobody:knows", "accelerator=cpu"],
+    "train": ["train=nowhere", "holdout=0.1", "encoders={image: [a], text: [b]}", "accelerator=cpu"],
+    "eval_retrieval": ["run=nowhere", "latents=nowhere", "accelerator=cpu"],
+    "eval_zero_shot": ["run=nowhere", "latents=nowhere"],
+    "index": ["model=nowhere", "data=nowhere"],
+    "compare": ["nowhere", "nowhere"],
+    "export": ["model=nowhere"],
+    "export_embeddings": ["latents=nowhere", "run=nowhere"],
+    "import": ["clip_retrieval=nowhere", "dataset=d", "split=train"],
+}
+"""With inputs that are not there: whoever looks at them first says something else."""
+
+
+def written(command, out):
+    """The folder that a command holds when it writes into `out`."""
+    return out / "train" if command in ("cache_features", "import") else out
+
+
+def main(command, out):
+    module = "import_latents" if command == "import" else command
+    return import_module(f"fusemix.commands.{module}").main([*WRITING[command], f"out={out}"])
+
+
+def test_every_command_that_writes_is_tried_here_and_can_wait():
+    schemas = {name: getattr(config, about.schema) for name, about in cli.COMMANDS.items() if about.schema}
+    fields = {name: {field.name for field in dataclasses.fields(schema)} for name, schema in schemas.items()}
+    with_out = {name for name, names in fields.items() if "out" in names} - {"check"}
+    assert with_out | {"compare"} == WRITING.keys()
+    assert all("wait_sec" in fields[name] for name in with_out)
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_a_command_is_refused_before_its_work_where_another_writes(command, tmp_path):
+    message = r"is being written by another process: `train` \(process"
+    with one_writer(written(command, tmp_path / "out"), doing="train"), pytest.raises(OutputError, match=message):
+        main(command, tmp_path / "out")
+    assert not list(tmp_path.rglob("*.lock*"))
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_an_out_that_cannot_be_written_is_one_line_before_any_work(command, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        monkeypatch.setattr(sys, "argv", ["fusemix", command, *WRITING[command], f"out={out}"])
+        with pytest.raises(SystemExit, match="2"):
+            cli.run()
+        error = capsys.readouterr().err
+        assert error.startswith(f"fusemix: {written(command, out) if out.name != 'file' else out}")
+        assert "Choose another out" in error
+        assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_check_before_a_run_looks_at_out_too_and_leaves_nothing(tmp_path):
+    from fusemix.commands.check import main as check
+
+    (tmp_path / "file").write_text("mine")
+    settings = ["dataset.name=glyphs", "splits=[test]", "encoders.a.name=hog", "accelerator=cpu", "num_workers=0"]
+    with pytest.raises(OutputError, match="below cannot be written"):
+        check([*settings, f"out={tmp_path / 'file' / 'below'}"])
+    check([*settings, f"out={tmp_path / 'far' / 'below'}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

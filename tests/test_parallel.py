@@ -1,0 +1,176 @@
+"""Several processes of one command: real ones, forked here, which talk through a file."""
+
+import multiprocessing
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fusemix import alone, holders
+from fusemix.alone import alone_in, require_as_started
+from fusemix.errors import ConfigError, FusemixError, OutputError, RunError
+from fusemix.locks import one_writer
+from fusemix.parallel import failing_together, stop_if_another_failed
+
+LONG = 60
+HOW = {"doing": "train", "wait_sec": 0.0, "devices": "2", "num_nodes": 1}
+LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "RANK")
+
+
+def together(rank, count=2):
+    """What Fabric and the Trainer say of a process that they have started themselves."""
+    return SimpleNamespace(is_global_zero=rank == 0, global_rank=rank, world_size=count, strategy=None)
+
+
+@contextmanager
+def both(task, folder: Path):
+    """Two processes that do a task, `task(rank, folder)`; yields what they printed, and how they ended."""
+
+    def run(rank):
+        sys.stdout = sys.stderr = (folder / f"{rank}.log").open("w")
+        torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+        try:
+            task(rank, folder)
+        except FusemixError as error:
+            text = "" if getattr(error, "was_told", False) else f"fusemix: {error}"
+            (folder / f"{rank}.end").write_text(text)
+        except SystemExit:
+            (folder / f"{rank}.end").write_text("")
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+
+    processes = [multiprocessing.get_context("fork").Process(target=run, args=(rank,)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(LONG)
+        assert process.exitcode is not None, "it hangs"
+    yield [(folder / f"{rank}.log").read_text() + (folder / f"{rank}.end").read_text() for rank in range(2)]
+
+
+def slow_work(rank):
+    if rank == 1:
+        raise RunError("shard 3 cannot be written")
+    for _ in range(10 * LONG):
+        stop_if_another_failed()
+        time.sleep(0.1)
+
+
+def test_what_one_process_fails_on_is_said_at_once_and_stops_the_others(tmp_path):
+    def task(rank, folder):
+        with failing_together(together(rank)):
+            slow_work(rank)
+
+    started = time.monotonic()
+    with both(task, tmp_path) as printed:
+        assert time.monotonic() - started < LONG / 4
+        assert "fusemix: process 1 on " in printed[1]
+        assert "".join(printed).count("shard 3 cannot be written") == 1
+
+
+def test_the_first_process_says_it_again_where_it_happened_on_another_machine(tmp_path, monkeypatch):
+    def task(rank, folder):
+        monkeypatch.setattr("socket.gethostname", lambda: f"node{rank}")
+        with failing_together(together(rank)):
+            slow_work(rank)
+
+    with both(task, tmp_path) as printed:
+        assert "fusemix: process 1 on node1 had to stop: shard 3 cannot be written" in printed[0]
+        assert "fusemix: process 1 on node1: shard 3 cannot be written" in printed[1]
+
+
+def test_a_process_that_is_killed_is_no_riddle_to_the_others(tmp_path):
+    def task(rank, folder):
+        with failing_together(together(rank)):
+            if rank == 1:
+                (folder / "1.end").write_text("")
+                os._exit(9)
+
+    with both(task, tmp_path) as printed:
+        assert "another process has ended without a word" in printed[0]
+
+
+def test_a_folder_that_not_all_processes_share_is_refused_and_the_machine_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(alone, "SHARED_SEC", 0.5)
+
+    def task(rank, folder):
+        with alone_in([folder / f"own{rank}"], together(rank), **HOW):
+            time.sleep(LONG)
+
+    with both(task, tmp_path) as printed:
+        assert "is not the folder that the first process writes to" in printed[1]
+        assert f"own1 on {holders.socket.gethostname()}" in printed[1]
+
+
+def test_all_processes_of_a_command_hold_the_folder_together(tmp_path):
+    def task(rank, folder):
+        with alone_in([folder / "out"], together(rank), **HOW):
+            with pytest.raises(OutputError, match="another process"), one_writer(folder / "out", doing="index"):
+                pass
+            torch.distributed.barrier()
+        (folder / f"{rank}.end").write_text("done")
+
+    with both(task, tmp_path) as printed:
+        assert printed == ["done", "done"]
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_all_processes_end_where_another_command_writes(tmp_path):
+    def task(rank, folder):
+        with alone_in([folder / "out"], together(rank), **HOW):
+            time.sleep(LONG)
+
+    with one_writer(tmp_path / "out", doing="index"), both(task, tmp_path) as printed:
+        assert "".join(printed).count("being written by another process: `index`") == 1
+
+
+# As many processes as the settings say
+
+
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch):
+    for name in LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+
+
+SLURM = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "train"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "RANK": "0"}
+
+
+@pytest.mark.parametrize("variables", [SLURM, TORCHRUN], ids=["srun", "torchrun"])
+@pytest.mark.parametrize(("devices", "nodes", "world"), [("1", 1, 1), ("2", 1, 2), ("8", 2, 16), ("4", 1, 4)])
+def test_another_number_of_processes_than_was_started_is_refused(monkeypatch, variables, devices, nodes, world):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    message = rf"has started 4 processes on 2 machines, but devices={devices} and num_nodes={nodes} mean {world}\."
+    with pytest.raises(ConfigError, match=rf"{message} Say what there is, devices=2 num_nodes=2, or start"):
+        require_as_started(together(0, world), devices, nodes)
+    require_as_started(together(0, 4), "2", 2)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {**SLURM, "SLURM_JOB_NAME": "bash"},
+        {"SLURM_NTASKS": "1", "SLURM_NNODES": "2"},
+        {"WORLD_SIZE": "8", "LOCAL_RANK": "1"},  # as Lightning sets them in what it starts
+        {"RANK": "0", "WORLD_SIZE": "1"},
+    ],
+)
+def test_one_process_that_is_alone_may_be_so(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    require_as_started(together(0, 1), "1", 1)
+
+
+def test_one_process_cannot_be_many_where_slurm_starts_them(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    with pytest.raises(ConfigError, match=r"SLURM has started 1 process on .*srun --ntasks-per-node"):
+        require_as_started(together(0, 4), "4", 1)
