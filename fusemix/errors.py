@@ -35,3 +35,7 @@ class IndexFolderError(FusemixError):
 
 class QueryError(FusemixError):
     """Something that was searched for cannot be read or is not there."""
+
+
+class MachineError(FusemixError):
+    """A disk, a network, memory or a limit fails, and no item is to blame; the same command goes on afterwards."""
