@@ -41,7 +41,7 @@ def received(loader: Iterator[Any], has_finished: Callable[[], bool], awaited: s
         FusemixError: that the worker sends.
         EncoderError: it was ended from outside, cannot be reached, or what it sent was lost.
     """
-    waited = lost = 0
+    waited, lost, told = 0.0, 0.0, 0.0
     while True:
         try:
             got = next(loader)
@@ -61,9 +61,10 @@ def received(loader: Iterator[Any], has_finished: Callable[[], bool], awaited: s
                 "memory runs out. Allow more open files (ulimit -n 65536), or set fewer num_workers. The same command "
                 "goes on where it stopped."
             )
-        if waited % TELL_SEC == 0:
+        if waited - told >= TELL_SEC:
+            told = waited
             console.print(
-                f"  waiting for {waited // 60} min for {awaited}: is the disk that holds them away? They are read as "
+                f"  waiting for {waited / 60:.0f} min for {awaited}: is the disk that holds them away? They are read as "
                 "soon as it is back."
             )
 
