@@ -113,9 +113,10 @@ def windows_ahead(
                 leaves=steps_back,
             )
             waited = time.perf_counter() - started
-            if parcel is not None:
-                window = unpacked(parcel)
-                yield queue.arrived(window), window
+            if parcel is None:
+                break
+            window = unpacked(parcel)
+            yield queue.arrived(window), window
         queue.take_back()
         steps_back = False
 

@@ -64,8 +64,8 @@ def received(loader: Iterator[Any], has_finished: Callable[[], bool], awaited: s
         if waited - told >= TELL_SEC:
             told = waited
             console.print(
-                f"  waiting for {waited / 60:.0f} min for {awaited}: is the disk that holds them away? They are read as "
-                "soon as it is back."
+                f"  waiting for {waited / 60:.0f} min for {awaited}: is the disk that holds them away? They are read "
+                "as soon as it is back."
             )
 
 
@@ -74,16 +74,12 @@ def _explain(error: Exception) -> NoReturn:
     words = str(error).splitlines()[0] if str(error) else type(error).__name__
     if words.startswith("Caught "):
         raise error
-    if "DataLoader worker (pid" in words and "with exit code" in words:
-        raise EncoderError(
-            f"a process that reads and decodes ended by itself: {words}. What it said stands above; num_workers=0 "
-            "reads in this process."
-        ) from error
     if "DataLoader worker (pid" in words:
         raise EncoderError(
             f"a process that reads and decodes was ended from outside: {words}. Most likely it ran out of memory, or "
             "of shared memory: set fewer num_workers or a smaller batch_size, or start a container with more of it "
-            "(docker run --shm-size=8g). The same command goes on where it stopped."
+            "(docker run --shm-size=8g). If it says above why it ended, num_workers=0 helps to see more. The same "
+            "command goes on where it stopped."
         ) from error
     if isinstance(error, RuntimeError) and not any(word in words for word in LIMITS):
         raise error
