@@ -29,7 +29,8 @@ from fusemix.config import CacheConfig, PartConfig
 from fusemix.datasets.pairs import TextReader, file_reader
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.batch_size import find_batch_size
-from fusemix.encoders.reading import Task, cut_windows, prepared_sample, read_window
+from fusemix.encoders.preparing import prepared_sample
+from fusemix.encoders.reading import Task, windows_ahead
 from fusemix.environment import device_name, keep_freed_memory
 from fusemix.interfaces import Encoder, Items
 from fusemix.progress import console
@@ -137,9 +138,9 @@ def side_by_side(
 
 
 def ready_made(items: Items, encoder: Encoder, size: int) -> list[object]:
-    sizes, encoders = {"it": size}, {"it": encoder}
-    windows = cut_windows(items.modality, [Task(range(len(items)), ("it",))], sizes)
-    return [batch for task in windows for batch in read_window(items, task.rows, encoders, sizes).of["it"].batches]
+    tasks, sizes = [Task(range(len(items)), ("it",))], {"it": torch.tensor(size)}
+    windows = windows_ahead(items, {"it": encoder}, tasks, sizes, num_workers=0, device=torch.device("cpu"))
+    return [batch for _, window in windows for batch in window.of["it"].batches]
 
 
 def bare(encoder: Encoder, batches: list[object], device: torch.device) -> None:

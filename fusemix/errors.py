@@ -47,6 +47,10 @@ class OutputError(FusemixError):
     """A folder that is to be written cannot be, or another process writes there."""
 
 
+class MachineError(FusemixError):
+    """A disk, a network, memory or a limit fails, and no item is to blame; the same command goes on afterwards."""
+
+
 MENDED_BY = {
     errno.ENOENT: "Check the path.",
     errno.ENOTDIR: "A file stands where a folder is needed; check the path.",

@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from fusemix.build.cache import num_workers
 from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size, seconds_of_a_pass, typical_batch
-from fusemix.encoders.reading import prepared_sample
+from fusemix.encoders.preparing import prepared_sample
 from fusemix.errors import DatasetError, EncoderError
 from fusemix.interfaces import Encoder, Items, Prepared
 

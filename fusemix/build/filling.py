@@ -20,7 +20,8 @@ from fusemix.build.cache import num_workers
 from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.extract import Extracted, extract
-from fusemix.encoders.reading import Task, prepared_sample
+from fusemix.encoders.preparing import prepared_sample
+from fusemix.encoders.reading import Task
 from fusemix.environment import give_back_freed_memory
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest

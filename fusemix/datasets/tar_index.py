@@ -58,9 +58,13 @@ class TarReader:
     def __call__(self, row: int) -> bytes:
         """Bytes of the picture or sound of a row."""
         path, offset, num_bytes = self.paths[row].as_py(), self.offsets[row].as_py(), self.sizes[row].as_py()
-        file = _open(path)
-        file.seek(offset)
-        content = file.read(num_bytes)
+        try:
+            file = _open(path)
+            file.seek(offset)
+            content = file.read(num_bytes)
+        except OSError:  # a file that was open while its disk was away stays unusable
+            _open_files.pop((os.getpid(), path), None)
+            raise
         if len(content) < num_bytes:
             raise ValueError(
                 f"{path} ends at byte {offset + len(content):,}: it was changed since its headers were read"

@@ -10,8 +10,7 @@ from itertools import cycle, islice
 
 import torch
 
-from fusemix.encoders.extract import is_out_of_memory
-from fusemix.encoders.reading import one_line
+from fusemix.encoders.trouble import is_out_of_memory, one_line
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Encoder, Prepared
 

@@ -1,7 +1,7 @@
 """Run encoders over items, while workers read ahead and the device never waits for a copy.
 
 Place in the flow: Items + Encoders -> latents, task by task.
-Not here: reading and decoding (reading.py), shards and files (latents/writer.py).
+Not here: reading and decoding (reading.py, preparing.py), shards and files (latents/writer.py).
 
 What an item gives does not depend on the number of workers or processes. A batch that does not fit into
 memory is halved; an item that the model cannot take is set aside with its reason.
@@ -19,7 +19,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fusemix.encoders.pooling import own_memory
-from fusemix.encoders.reading import Task, Window, one_line, read_window, windows_ahead
+from fusemix.encoders.preparing import Window, read_whole
+from fusemix.encoders.reading import Task, windows_ahead
+from fusemix.encoders.trouble import is_out_of_memory, is_passing, one_line, patiently, stopped
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
 
@@ -58,42 +60,31 @@ def extract(
         For each task, encoder -> its latents.
 
     Raises:
-        EncoderError: not even one item fits into the device's memory.
+        EncoderError: not even one item fits into the device's memory, or a worker was ended or could not be started.
+        MachineError: a disk, a network or a limit fails.
     """
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
     run = _Run(items, encoders, sizes, device)
     windows = windows_ahead(items, encoders, tasks, sizes, num_workers=num_workers, device=device)
-    for rows, names in tasks:
-        parts = {name: _Part() for name in names}
-        done = 0
-        while done < len(rows):
+    parts = [{name: _Part() for name in task.encoders} for task in tasks]
+    left = [len(task.rows) for task in tasks]
+    for place, (rows, names) in enumerate(tasks):
+        while left[place]:
             started = time.perf_counter()
-            window = _next(windows)
+            piece, window = next(windows)
             fetched = time.perf_counter()
-            chunk = rows[done : done + window.num_rows]
-            fresh = [item for name in names for item in run.add(parts[name], name, window, chunk)]
-            done += window.num_rows
+            mine = parts[piece.task]
+            fresh = [item for name in piece.encoders for item in run.add(mine[name], name, window, piece.rows)]
+            left[piece.task] -= len(piece.rows)
             spent = {**window.seconds, "wait": fetched - started, "encode": time.perf_counter() - fetched}
             for stage, duration in spent.items():
                 seconds[stage] += duration
-            advance(len(chunk), fresh)
+            advance(len(piece.rows), fresh)
         fetched = time.perf_counter()
-        extracted = {name: parts[name].gathered(rows, encoders[name].dim) for name in names}
+        extracted = {name: parts[place][name].gathered(items, rows, encoders[name].dim) for name in names}
+        parts[place].clear()
         seconds["encode"] += time.perf_counter() - fetched
         yield extracted
-
-
-def _next(windows: Iterator[Window]) -> Window:
-    try:
-        return next(windows)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise EncoderError(
-            f"a process that reads and decodes was ended from outside: {str(error).splitlines()[0]}. Most likely it "
-            "ran out of memory, or of shared memory: set fewer num_workers or a smaller batch_size, or start a "
-            "container with more of it (docker run --shm-size=8g). The same command goes on where it stopped."
-        ) from error
 
 
 @dataclass
@@ -104,11 +95,18 @@ class _Part:
     latents: list[Tensor] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
-    def gathered(self, rows: range, dim: int) -> Extracted:
+    def gathered(self, items: Items, rows: range, dim: int) -> Extracted:
+        """All of a task; what was set aside in the order of rows, whichever window came first."""
         latents = np.full((len(rows), dim), np.nan, dtype=np.float32)
         if self.rows:
             latents[np.array(self.rows) - rows.start] = torch.cat(self.latents).float().cpu().numpy()
-        return Extracted(latents, tuple(self.rejected))
+        rejected = self.rejected
+        if rejected:
+            places = {
+                item: place for place, item in enumerate(items.table["id"].slice(rows.start, len(rows)).to_pylist())
+            }
+            rejected = sorted(rejected, key=lambda item: places[item.id])
+        return Extracted(latents, tuple(rejected))
 
 
 @dataclass(frozen=True)
@@ -129,12 +127,14 @@ class _Run:
 
     def _encode(self, part: _Part, name: str, batch: Batch, rows: list[int]) -> None:
         try:
-            part.latents.append(self._latents(name, batch, len(rows)))
+            part.latents.append(patiently(lambda: self._latents(name, batch, len(rows)), is_passing))
             part.rows += rows
             return
         except torch.AcceleratorError:  # the device's fault, and no item is to blame
             raise
         except Exception as error:
+            if is_passing(error):
+                raise stopped(self._id(rows[0]), "encode", error) from error
             is_too_much, reason = is_out_of_memory(error), one_line(error)
         if len(rows) > 1:  # not within `except`, where the error would keep the memory of the failed pass
             self._encode_again(part, name, rows, is_too_much)
@@ -144,7 +144,10 @@ class _Run:
                 "Use a smaller model, dtype=bfloat16, or another device."
             )
         else:
-            part.rejected.append(Rejected(self.items.table["id"][rows[0]].as_py(), "encode", reason))
+            part.rejected.append(Rejected(self._id(rows[0]), "encode", reason))
+
+    def _id(self, row: int) -> str:
+        return self.items.table["id"][row].as_py()
 
     def _latents(self, name: str, batch: Batch, num_rows: int) -> Tensor:
         with torch.inference_mode():
@@ -160,11 +163,5 @@ class _Run:
             self.sizes[name].clamp_(max=size)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        self.add(part, name, read_window(self.items, rows, {name: self.encoders[name]}, {name: size}), rows)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device, or the CPU's allocator, had no memory left."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    named = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or named
+        for some, window in read_whole(self.items, rows, {name: self.encoders[name]}, {name: size}):
+            self.add(part, name, window, some)

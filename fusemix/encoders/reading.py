@@ -1,15 +1,18 @@
-"""Read, decode and prepare runs of items ahead of the encoders, in worker processes.
+"""Worker processes that read ahead, and what may befall them: a limit, a kill, a disk that is away.
 
-Place in the flow: Items -> windows of collated batches, one reading and decoding for all encoders.
-Not here: running a model (extract.py).
+Place in the flow: tasks -> pieces that are read together -> windows, in the process of the encoders.
+Not here: reading and decoding itself (preparing.py), how a window crosses (handover.py).
 
-A bad item is set aside with its stage and reason, and never ends the run.
+Workers are forked on Linux, whatever Python's own default is: they start in milliseconds, share the encoders' memory,
+and an encoder of one's own need not be picklable. Elsewhere the system's own way is taken; there an encoder is pickled,
+without the weights of its networks (weightless.py).
 """
 
-import contextlib
-import os
-import re
+import multiprocessing
+import pickle
+import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,17 +21,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fusemix.encoders.decoding import decode, resample
-from fusemix.encoders.priority import step_back, unhindered_time
-from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
+from fusemix.encoders.handover import Parcel, packed, unpacked
+from fusemix.encoders.preparing import Window, read_window
+from fusemix.encoders.trouble import one_line
+from fusemix.encoders.weightless import without_weights
+from fusemix.encoders.workers import LOOK_SEC, allow_open_files, begin, begin_behind_the_encoder, received
+from fusemix.errors import EncoderError, FusemixError, MachineError
+from fusemix.interfaces import Encoder, Items
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER = 4096, 16
 """A window of texts is at least so many, and so many batches, so that those of a batch are of like length."""
 FEW = 32
 """A window of pictures or sounds is at most so many, or one batch, to hand them over soon."""
 LONG_WAIT_SEC = 1.0
 """An encoder that waited so long for a window gets workers that do not step back."""
+START_METHOD = "fork" if sys.platform == "linux" else None
+"""How workers are started; None is Python's own way on this system."""
+AHEAD = 2
+"""Windows that each worker reads ahead."""
 
 
 class Task(NamedTuple):
@@ -38,174 +48,18 @@ class Task(NamedTuple):
     encoders: tuple[str, ...]
 
 
-class Batches(NamedTuple):
-    """What one encoder gets of a window.
+class Piece(NamedTuple):
+    """Rows of one task that are read together.
 
     Attributes:
-        places: for each batch, where its items stand in the window.
-        batches: collated.
-        rejected: items that this encoder could not prepare.
+        task: its place in the list of tasks.
+        rows: of the side.
+        encoders: names.
     """
 
-    places: list[list[int]]
-    batches: list[Batch]
-    rejected: list[Rejected]
-
-
-class Window(NamedTuple):
-    """Some rows, read and decoded once.
-
-    Attributes:
-        num_rows: the unusable ones included.
-        of: encoder -> its batches.
-        rejected: items that could not be read or decoded, for whatever encoder.
-        seconds: what read took, without waiting for a core, and the computing time of decode and prepare.
-    """
-
-    num_rows: int
-    of: dict[str, Batches]
-    rejected: list[Rejected]
-    seconds: dict[str, float]
-
-
-def read_window(
-    items: Items, rows: Sequence[int], encoders: Mapping[str, Encoder], sizes: Mapping[str, int | Tensor]
-) -> Window:
-    """Read some rows and make batches of them.
-
-    Args:
-        items: one side of a pair set.
-        rows: of that side, in any order.
-        encoders: by name; each gets batches of its own out of one decoding.
-        sizes: items in one batch of each encoder.
-    """
-    seconds: dict[str, float] = dict.fromkeys(("read", "decode", "prepare"), 0.0)
-    started = unhindered_time()
-    decoded = _decoded(items, rows, seconds)
-    seconds["read"] = max(0.0, unhindered_time() - started - seconds["decode"])
-    started = time.thread_time()
-    at_rate: dict[int | None, _Decoded] = {None: decoded._replace(rejected=[])}
-    of = {}
-    for name, encoder in encoders.items():
-        rate = encoder.sample_rate if items.modality == "audio" else None
-        if rate is not None and rate not in at_rate:
-            at_rate[rate] = _resampled(decoded, rate)
-        of[name] = _batches(encoder, at_rate[rate], int(sizes[name]))
-    seconds["prepare"] += time.thread_time() - started
-    return Window(len(rows), of, decoded.rejected, seconds)
-
-
-def prepared_sample(items: Items, encoder: Encoder, rows: Sequence[int]) -> list[Prepared]:
-    """Some items as the encoder's `prepare` gives them; unusable ones are passed over."""
-    decoded = _decoded(items, rows, {"decode": 0.0})
-    if encoder.sample_rate and items.modality == "audio":
-        decoded = _resampled(decoded, encoder.sample_rate)
-    return _prepared(encoder, decoded, [])[0]
-
-
-class _Decoded(NamedTuple):
-    contents: list[Content]
-    places: list[int]
-    ids: list[str]
-    rejected: list[Rejected]
-
-
-def _decoded(items: Items, rows: Sequence[int], seconds: dict[str, float]) -> _Decoded:
-    decoded = _Decoded([], [], [], [])
-    for place, row in enumerate(rows):
-        stage = "read"
-        item = items.table["id"][row].as_py()
-        try:
-            raw = items.read(row)
-            stage = "decode"
-            with _timed(seconds, stage):
-                content = decode(items.modality, raw)
-        except Exception as error:  # a decoder may raise anything, and one bad item must not end the run
-            decoded.rejected.append(Rejected(item, stage, one_line(error)))
-        else:
-            decoded.contents.append(content)
-            decoded.places.append(place)
-            decoded.ids.append(item)
-    return decoded
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    started = time.thread_time()
-    try:
-        yield
-    finally:
-        seconds[stage] += time.thread_time() - started
-
-
-def _resampled(decoded: _Decoded, rate: int) -> _Decoded:
-    kept = _Decoded([], [], [], [])
-    for wave, place, item in zip(decoded.contents, decoded.places, decoded.ids, strict=True):
-        try:
-            kept.contents.append(resample(wave, rate))
-        except Exception as error:
-            kept.rejected.append(Rejected(item, "decode", one_line(error)))
-        else:
-            kept.places.append(place)
-            kept.ids.append(item)
-    return kept
-
-
-def _batches(encoder: Encoder, decoded: _Decoded, size: int) -> Batches:
-    rejected = list(decoded.rejected)
-    prepared, kept = _prepared(encoder, decoded, rejected)
-    by_length = sorted(range(len(kept)), key=lambda i: encoder.length(prepared[i]))
-    made = Batches([], [], rejected)
-    for at in range(0, len(by_length), size):
-        chosen = by_length[at : at + size]
-        _collate(made, encoder, [prepared[i] for i in chosen], [kept[i] for i in chosen], decoded)
-    return made._replace(places=[[decoded.places[i] for i in group] for group in made.places])
-
-
-def _prepared(encoder: Encoder, decoded: _Decoded, rejected: list[Rejected]) -> tuple[list[Prepared], list[int]]:
-    """What could be prepared, and where it stands in `decoded`."""
-    if not decoded.contents:
-        return [], []
-    with contextlib.suppress(Exception):
-        return encoder.prepare(decoded.contents), list(range(len(decoded.contents)))
-    prepared, kept = [], []
-    for i, content in enumerate(decoded.contents):  # find out which one it was
-        try:
-            prepared += encoder.prepare([content])
-            kept.append(i)
-        except Exception as error:
-            rejected.append(Rejected(decoded.ids[i], "prepare", one_line(error)))
-    return prepared, kept
-
-
-def _collate(made: Batches, encoder: Encoder, prepared: list[Prepared], chosen: list[int], decoded: _Decoded) -> None:
-    """Add a batch of the chosen, or where they do not go together, batches of one."""
-    try:
-        made.batches.append(encoder.collate(prepared))
-        made.places.append(chosen)
-    except Exception as error:
-        if len(chosen) == 1:
-            made.rejected.append(Rejected(decoded.ids[chosen[0]], "prepare", one_line(error)))
-            return
-        for item, i in zip(prepared, chosen, strict=True):
-            _collate(made, encoder, [item], [i], decoded)
-
-
-@dataclass(frozen=True)
-class _Windows(Dataset):
-    """Element i is the i-th window, read."""
-
-    items: Items
-    encoders: Mapping[str, Encoder]
-    windows: list[Task]
-    sizes: Mapping[str, Tensor]
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> Window:
-        rows, names = self.windows[index]
-        return read_window(self.items, rows, {name: self.encoders[name] for name in names}, self.sizes)
+    task: int
+    rows: range
+    encoders: tuple[str, ...]
 
 
 def windows_ahead(
@@ -216,8 +70,11 @@ def windows_ahead(
     *,
     num_workers: int,
     device: torch.device,
-) -> Iterator[Window]:
-    """The windows of all tasks, in order; none reaches across the end of a task.
+) -> Iterator[tuple[Piece, Window]]:
+    """The windows of all tasks, each with what it is of; none reaches across the end of a task.
+
+    They come in order, but for what did not fit into a window: that comes later. What is in a window does not depend on
+    the number of workers.
 
     Args:
         items: one side of a pair set.
@@ -229,56 +86,156 @@ def windows_ahead(
         device: of the encoders. For a GPU, batches are copied to page-locked memory, from which it fetches them while
             it computes. Beside a CPU, workers step back behind the encoder; where it waits long for one of them, since
             others keep the machine busy, workers that do not step back take over.
+
+    Raises:
+        MachineError: a disk, a network or a limit fails.
+        EncoderError: a worker was ended from outside or could not be started, or what it had read was lost.
     """
-    windows, steps_back, done = cut_windows(items.modality, tasks, sizes), device.type == "cpu", 0
-    while done < len(windows):
-        loader = iter(
-            DataLoader(
-                _Windows(items, encoders, windows[done:], sizes),
-                batch_size=None,
-                collate_fn=_as_it_is,
-                num_workers=num_workers,
-                pin_memory=device.type == "cuda" and num_workers > 0,
-                worker_init_fn=_behind_the_encoder if steps_back else _in_a_worker,
-            )
-        )
+    queue, steps_back = _Queue(cut_windows(items.modality, tasks, sizes)), device.type == "cpu"
+    if num_workers == 0:
+        for _, piece in queue:
+            window = read_window(items, piece.rows, {name: encoders[name] for name in piece.encoders}, sizes)
+            yield queue.arrived(window), window
+        return
+    allow_open_files()
+    finished = torch.full((2 * AHEAD * num_workers,), -1).share_memory_()
+    reading = _Windows(items, encoders, sizes, finished)
+    while queue.waiting:
+        loader = _started(reading, queue, num_workers, pins=device.type == "cuda", steps_back=steps_back)
         waited = 0.0
-        while done < len(windows) and not (steps_back and num_workers and waited > LONG_WAIT_SEC):
+        while queue.read_now and not (steps_back and waited > LONG_WAIT_SEC):
             started = time.perf_counter()
-            window = next(loader)
+            number, piece = queue.read_now[0]
+            parcel = received(
+                loader,
+                lambda number=number: int(finished[number % len(finished)]) == number,
+                f"{len(piece.rows)} items from row {piece.rows.start:,} on",
+                leaves=steps_back,
+            )
             waited = time.perf_counter() - started
-            done += 1
-            yield window
+            if parcel is None:
+                break
+            window = unpacked(parcel)
+            yield queue.arrived(window), window
+        queue.take_back()
         steps_back = False
 
 
-def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | Tensor]) -> list[Task]:
+def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | Tensor]) -> list[Piece]:
     """Each task in windows of one batch, then two, four and more, so that the encoder can begin soon."""
-    windows = []
-    for rows, names in tasks:
+    pieces = []
+    for number, (rows, names) in enumerate(tasks):
         size, at = max(int(sizes[name]) for name in names), 0
         most = max(TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER * size) if modality == "text" else FEW
         step = size
         while at < len(rows):
-            windows.append(Task(rows[at : at + step], names))
+            pieces.append(Piece(number, rows[at : at + step], names))
             at += step
             step = step * 2 if step * 2 <= most else step
-    return windows
+    return pieces
 
 
-def one_line(error: Exception) -> str:
-    """What went wrong, in at most 300 characters, alike in every run."""
-    text = ADDRESS.sub("", " ".join(str(error).split()))  # addresses differ from run to run, and say nothing
-    return f"{type(error).__name__}: {text}"[:300]
+class _Queue:
+    """What is still to be read, numbered as it is given out: the loader's sampler."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.waiting, self.read_now, self._next = deque(pieces), deque[tuple[int, Piece]](), 0
+
+    def __iter__(self) -> "_Queue":
+        return self
+
+    def __next__(self) -> tuple[int, Piece]:
+        if not self.waiting:
+            raise StopIteration
+        self.read_now.append((self._next, self.waiting.popleft()))
+        self._next += 1
+        return self.read_now[-1]
+
+    def arrived(self, window: Window) -> Piece:
+        """What the oldest window holds; the rest of its piece comes next, in pieces as large."""
+        _, piece = self.read_now.popleft()
+        rest, step = piece.rows[window.num_rows :], window.num_rows
+        left = [piece._replace(rows=rest[at : at + step]) for at in range(0, len(rest), step)]
+        self.waiting.extendleft(reversed(left))
+        return piece._replace(rows=piece.rows[: window.num_rows])
+
+    def take_back(self) -> None:
+        """What was given out and has not arrived is to be read again."""
+        self.waiting.extendleft(piece for _, piece in reversed(self.read_now))
+        self.read_now.clear()
 
 
-def _in_a_worker(_: int) -> None:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # after a fork its threads are gone, and it would say so
+@dataclass(frozen=True)
+class _Windows(Dataset):
+    """What a worker does: a numbered piece -> its window, as a parcel; or what ends the run."""
+
+    items: Items
+    encoders: Mapping[str, Encoder]
+    sizes: Mapping[str, Tensor]
+    finished: Tensor
+
+    def __getitem__(self, numbered: tuple[int, Piece]) -> Parcel | FusemixError:
+        number, (_, rows, names) = numbered
+        try:
+            window = read_window(self.items, rows, {name: self.encoders[name] for name in names}, self.sizes)
+            return _packed(window)
+        except FusemixError as error:
+            return error
+        finally:
+            self.finished[number % len(self.finished)] = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers that are not forked."""
+        return _rebuilt, (without_weights((self.items, self.encoders)), self.sizes, self.finished)
 
 
-def _behind_the_encoder(worker: int) -> None:
-    _in_a_worker(worker)
-    step_back()
+def _rebuilt(content: bytes, sizes: Mapping[str, Tensor], finished: Tensor) -> _Windows:
+    items, encoders = pickle.loads(content)
+    return _Windows(items, encoders, sizes, finished)
+
+
+def _packed(window: Window) -> Parcel:
+    try:
+        return packed(window)
+    except (OSError, RuntimeError) as error:
+        raise MachineError(
+            f"a worker cannot hand over what it has read: {one_line(error)}. Allow more open files (ulimit -n 65536) "
+            "or more shared memory (docker run --shm-size=8g), or set fewer num_workers. The same command goes on "
+            "where it stopped."
+        ) from error
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise EncoderError(
+            f"what an encoder's `collate` gives cannot go from a worker to the encoder: {one_line(error)}. Let it "
+            "give tensors in dicts, tuples or lists, or set num_workers=0."
+        ) from error
+
+
+def _started(reading: _Windows, queue: _Queue, num_workers: int, *, pins: bool, steps_back: bool) -> Iterator[Any]:
+    loader = DataLoader(
+        reading,
+        batch_size=None,
+        sampler=queue,  # pyright: ignore[reportArgumentType]: it is asked for the next one, and never for its length
+        collate_fn=_as_it_is,
+        num_workers=num_workers,
+        prefetch_factor=AHEAD,
+        pin_memory=pins,
+        timeout=LOOK_SEC,
+        worker_init_fn=begin_behind_the_encoder if steps_back else begin,
+        multiprocessing_context=multiprocessing.get_context(START_METHOD),
+        generator=torch.Generator(),  # without one, it would draw from the global state
+    )
+    try:
+        return iter(loader)
+    except OSError as error:
+        raise MachineError(
+            f"num_workers={num_workers} processes cannot be started: {one_line(error)}. Set fewer, or allow "
+            "more open files (ulimit -n 65536) and processes (ulimit -u). The same command goes on where it stopped."
+        ) from error
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise EncoderError(
+            f"the data set or an encoder cannot be handed to another process: {one_line(error)}. Set num_workers=0, or "
+            "let it be picklable."
+        ) from error
 
 
 def _as_it_is(window: Any) -> Any:
