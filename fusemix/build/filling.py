@@ -24,7 +24,8 @@ from fusemix.encoders.reading import Task, prepared_sample
 from fusemix.environment import give_back_freed_memory
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
-from fusemix.latents.writer import StoreWriter, refuse_mostly_bad
+from fusemix.latents.quarantine import refuse_mostly_bad
+from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import failing_together
 from fusemix.progress import console, counting
 
@@ -102,7 +103,8 @@ class _Tally:
         self.num_rows += num_rows
         self.rejected |= {item.id: item for item in rejected}
         where, total = self.side.folder / self.side.items.modality, len(self.side.items)
-        refuse_mostly_bad(where, [list(self.rejected.values())], self.num_rows, total, self.config.max_bad_fraction)
+        counts = (len(self.rejected), self.num_rows, total)
+        refuse_mostly_bad(where, self.rejected.values(), *counts, self.config.max_bad_fraction)
 
 
 def _encode(side: Side, tasks: Sequence[Task], sizes: dict[str, int], fabric: Fabric, config: CacheConfig) -> None:

@@ -55,7 +55,7 @@ def _open(
     for split, pairs in splits.items():
         folder = Path(config.out) / split
         if is_first:
-            write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite)
+            write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite, verify=config.verify)
             tell_pairs(pairs, folder)
         for items in pairs.sides:
             of = {slug: encoder for slug, encoder in encoders.items() if encoder.modality == items.modality}

@@ -3,7 +3,6 @@
 Place in the flow: run folder -> the checkpoint to go on from.
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import lightning as L
 from lightning.pytorch.loggers import CSVLogger
 
 from fusemix.errors import RunError
-from fusemix.files import differences, write_text
+from fusemix.files import clear_discarded, differences, discard_folder, read_json, write_text
 from fusemix.fusion.callbacks import stopped_early
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 
@@ -54,9 +53,17 @@ def state_of_run(
 
 
 def discard(folder: Path) -> None:
-    """Remove the run that is in a folder, if one is."""
-    if (folder / "config.yaml").is_file():
-        shutil.rmtree(folder)
+    """Remove the run that is in a folder, if what a run notes of itself says that one is."""
+    clear_discarded(folder.parent)
+    if (folder / "config.yaml").is_file() and _has_environment(folder):
+        discard_folder(folder)
+
+
+def _has_environment(folder: Path) -> bool:
+    try:
+        return read_json(folder / "environment.json").keys() >= {"python", "platform", "device", "packages"}
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def continue_metrics(trainer: L.Trainer) -> None:
