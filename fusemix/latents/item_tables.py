@@ -17,7 +17,7 @@ from fusemix.errors import LatentStoreError
 from fusemix.files import write_atomic
 
 TIMES = "mtime_ns"
-"""Column of when the file of an item was last changed; it is compared (build/content.py), and not kept in a set."""
+"""Column of when the file of an item was last changed: a hint to look (build/content.py), which a set does not keep."""
 NOT_IDENTITY = {"path", TIMES}
 """Columns that may change without the item being another one: files can be moved."""
 LABELS = ("caption", "title", "name")

@@ -5,7 +5,7 @@ Place in the flow: written last by writer.py, read first by store.py.
 Files of a store:
     manifest.json        sealed last; without it the folder is no store
     latents-00000.npy …  (rows, dim) in C order; every shard but the last has `shard_size` rows
-    content-00000.npy …  what each row was made from, where it was read from a file (content.py)
+    content-00000.bin …  what each row was made from, where it was read from a file (content.py)
     quarantine.jsonl     id, stage and reason of each item without latent; its row is NaN
 While a store is being written, there are others instead of the manifest (records.py).
 """
