@@ -53,7 +53,7 @@ class Items:
     Attributes:
         modality: `image`, `text`, `audio` or a user's own.
         table: row order is the truth. Column `id` (unique strings) first, then what identifies the
-            content or shows it to a person: `caption`, `path`, `num_bytes`, …
+            content or shows it to a person: `caption`, `path`, `num_bytes`, …; `mtime_ns` where items are files.
         read: row -> Raw. Must be picklable, since worker processes call it.
     """
 

@@ -14,6 +14,7 @@ from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
 from fusemix.errors import ConfigError
 from fusemix.interfaces import Encoder, Items, PairSet
+from fusemix.latents.item_tables import TIMES
 from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import fabric_for
 
@@ -96,8 +97,10 @@ def store_writer(
             "items_sha256": items_sha256,
         },
         source=to_plain(config.encoders[slug]),
+        times=items.table[TIMES] if TIMES in items.table.column_names else None,
         max_bad_fraction=config.max_bad_fraction,
         overwrite=config.overwrite,
         verify=config.verify,
+        accept=config.accept,
         joins=not is_first,
     )

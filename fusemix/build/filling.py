@@ -7,7 +7,7 @@ that the result does not depend on how many there are; the first one seals.
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,15 @@ from lightning.fabric import Fabric
 from fusemix.build.cache import num_workers
 from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size
+from fusemix.encoders.content import Digests, noting_digests
 from fusemix.encoders.extract import Extracted, extract
 from fusemix.encoders.preparing import prepared_sample
 from fusemix.encoders.reading import Task
 from fusemix.environment import give_back_freed_memory
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
-from fusemix.latents.writer import StoreWriter, refuse_mostly_bad
+from fusemix.latents.quarantine import refuse_mostly_bad
+from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
 
@@ -54,12 +56,19 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
     sizes: dict[str, int] = {}
     with failing_together(fabric):
         if fabric.is_global_zero:
-            sizes = _batch_sizes(side, tasks, fabric, config)
+            sizes = batch_sizes(side, tasks, fabric, config)
             for slug, size in sizes.items():
                 side.writers[slug].begin(size)
     sizes = fabric.broadcast(sizes)
+    tally = _Tally(side, config)
+
+    def put(task: Task, of: dict[str, Extracted], digests: Sequence[int]) -> None:
+        for slug, part in of.items():
+            index = side.writers[slug].index_of(task.rows)
+            side.writers[slug].write(index, part.latents, part.rejected, digests)
+
     with failing_together(fabric):
-        _encode(side, tasks[fabric.global_rank :: fabric.world_size], sizes, fabric, config)
+        encode(side, tasks[fabric.global_rank :: fabric.world_size], sizes, fabric, config, tally.add, put)
     with failing_together(fabric):
         return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
 
@@ -74,7 +83,7 @@ def missing_tasks(writers: dict[str, StoreWriter]) -> list[Task]:
     return [Task(spans[index], tuple(slugs)) for index, slugs in sorted(wanted.items())]
 
 
-def _batch_sizes(side: Side, tasks: Sequence[Task], fabric: Fabric, config: CacheConfig) -> dict[str, int]:
+def batch_sizes(side: Side, tasks: Sequence[Task], fabric: Fabric, config: CacheConfig) -> dict[str, int]:
     """Of each encoder that has work: as set, as the store was begun with, or measured."""
     sizes = {}
     for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
@@ -103,27 +112,51 @@ class _Tally:
         self.num_rows += num_rows
         self.rejected |= {item.id: item for item in rejected}
         where, total = self.side.folder / self.side.items.modality, len(self.side.items)
-        refuse_mostly_bad(where, [list(self.rejected.values())], self.num_rows, total, self.config.max_bad_fraction)
+        counts = (len(self.rejected), self.num_rows, total)
+        refuse_mostly_bad(where, self.rejected.values(), *counts, self.config.max_bad_fraction)
 
 
-def _encode(side: Side, tasks: Sequence[Task], sizes: dict[str, int], fabric: Fabric, config: CacheConfig) -> None:
+Put = Callable[[Task, dict[str, Extracted], Sequence[int]], None]
+"""Keeps what encoders gave for a task, and the digests of what was read for it."""
+
+
+def encode(
+    side: Side,
+    tasks: Sequence[Task],
+    sizes: dict[str, int],
+    fabric: Fabric,
+    config: CacheConfig,
+    note: Callable[[int, Sequence[Rejected]], None],
+    put: Put,
+) -> None:
+    """Encode this process's tasks, and keep what they give, in a thread.
+
+    Args:
+        side: items and encoders.
+        tasks: of this process.
+        sizes: items in one pass of each encoder.
+        fabric: the processes.
+        config: the settings.
+        note: told of rows that were read, and of what was set aside among them.
+        put: called in a thread, task by task.
+    """
     num_rows = sum(len(task.rows) for task in tasks)
     if num_rows == 0:
         return
-    tally, seconds, started = _Tally(side, config), defaultdict[str, float](float), time.monotonic()
+    seconds, started = defaultdict[str, float](float), time.monotonic()
     workers = num_workers(config, fabric)
     if workers:
         give_back_freed_memory()
     label = f"{side.folder.name} {side.items.modality} {' '.join(sizes)}"
-    with counting(label, num_rows) as advance:
+    with counting(label, num_rows) as advance, noting_digests(side.items) as (items, digests):
 
         def progress(count: int, rejected: Sequence[Rejected]) -> None:
             advance(count)
             stop_if_another_failed()
-            tally.add(count, rejected)
+            note(count, rejected)
 
         extracted = extract(
-            side.items,
+            items,
             side.encoders,
             tasks,
             batch_sizes=sizes,
@@ -132,12 +165,13 @@ def _encode(side: Side, tasks: Sequence[Task], sizes: dict[str, int], fabric: Fa
             advance=progress,
             seconds=seconds,
         )
-        write_behind(side.writers, zip(tasks, extracted, strict=True), seconds)
+        write_behind(put, digests, zip(tasks, extracted, strict=True), seconds)
     _tell_time(label, num_rows, time.monotonic() - started, seconds, workers)
 
 
 def write_behind(
-    writers: dict[str, StoreWriter],
+    put: Put,
+    digests: Digests,
     shards: Iterator[tuple[Task, dict[str, Extracted]]],
     seconds: defaultdict[str, float],
 ) -> None:
@@ -145,8 +179,7 @@ def write_behind(
 
     def write(task: Task, of: dict[str, Extracted]) -> None:
         started = time.perf_counter()
-        for slug, part in of.items():
-            writers[slug].write(writers[slug].index_of(task.rows), part.latents, part.rejected)
+        put(task, of, digests.of(task.rows))
         seconds["write"] += time.perf_counter() - started
 
     waiting: deque[Future[None]] = deque()

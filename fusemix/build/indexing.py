@@ -24,7 +24,7 @@ from fusemix.build.embedding import Embedded, Embedder
 from fusemix.build.index_model import about_model, require_same_model
 from fusemix.config import IndexConfig
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
-from fusemix.files import read_jsonl, sha256_of_json, write_jsonl, write_npy
+from fusemix.files import clear_discarded, discard_folder, read_jsonl, sha256_of_json, write_jsonl, write_npy
 from fusemix.interfaces import Items, Raw, Rejected
 from fusemix.locks import is_empty
 from fusemix.search.folder import INDEX, QUARANTINE, Description, Index, read_description
@@ -105,12 +105,13 @@ def indexing_of(config: IndexConfig) -> Indexing:
 
 
 def _make_room(out: Path, overwrite: bool) -> None:
+    clear_discarded(out.parent)
     if not out.exists():
         return
     if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and not is_empty(out):
         raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
     if overwrite:
-        shutil.rmtree(out)
+        discard_folder(out)
 
 
 def _require_same_source(source: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:

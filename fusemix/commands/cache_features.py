@@ -14,8 +14,10 @@ from lightning.fabric import Fabric
 
 from fusemix.alone import alone_in
 from fusemix.build import cache as build
+from fusemix.build.content import forget_replaced
 from fusemix.build.filling import Side, fill
 from fusemix.build.parts import PARTS
+from fusemix.build.retry import retry_rejected
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
@@ -53,6 +55,8 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     if fabric.world_size > 1:
         console.print(f"{fabric.world_size} processes share the work")
     for side in sides:
+        if config.retry_rejected:
+            retry_rejected(side, fabric, config)
         were_there = {slug for slug, writer in side.writers.items() if writer.is_sealed}
         for manifest in fill(side, fabric, config):
             _tell_store(manifest, side.folder, was_there=manifest.encoder in were_there)
@@ -67,7 +71,7 @@ def _open(
     for split, pairs in splits.items():
         folder = Path(config.out) / split
         if is_first:
-            write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite)
+            write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite, verify=config.verify)
             tell_pairs(pairs, folder)
         for items in pairs.sides:
             of = {slug: encoder for slug, encoder in encoders.items() if encoder.modality == items.modality}
@@ -76,6 +80,8 @@ def _open(
                 slug: build.store_writer(config, items, sha256, slug, encoder, folder, is_first=is_first)
                 for slug, encoder in of.items()
             }
+            if is_first:
+                forget_replaced(folder, items, writers, everything=config.verify)
             if of:
                 sides.append(Side(folder, items, of, writers))
     return sides

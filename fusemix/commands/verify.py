@@ -9,7 +9,7 @@ from pathlib import Path
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.latents.manifest import STARTED, read_manifest
 from fusemix.latents.sets import SET
-from fusemix.latents.verify import Damage, damaged_shards, damaged_tables, num_bytes, stores_of
+from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.progress import console, counting
 
 
@@ -27,8 +27,7 @@ def main(argv: Sequence[str]) -> None:
         lines = "\n  ".join(str(damage) for damage in damaged)
         raise LatentStoreError(
             f"{len(damaged)} damaged:\n  {lines}\n"
-            "Run cache_features.py with the config that made it and verify=true: it makes just these shards anew. "
-            "A table that has changed has to be cached again, with overwrite=true."
+            "Run cache_features.py with the config that made it and verify=true: it writes just these files anew."
         )
 
 
@@ -43,8 +42,10 @@ def _verify(folder: Path) -> list[Damage]:
         manifest = read_manifest(store)
         with counting(f"reading {store.name}", num_bytes(store)) as advance:
             damaged = damaged_shards(store, manifest, read_back=True, advance=advance)
+        beside = damaged_notes(store, manifest)
         count = len(manifest.shards)
         state = f"{len(damaged)} of {count} shards damaged" if damaged else f"{count} shards are as they were sealed"
+        state += f", {len(beside)} files beside them are damaged" if beside else ""
         console.print(f"{store}: {state}")
-        found += damaged
+        found += damaged + beside
     return found

@@ -52,7 +52,11 @@ class CacheConfig:
     overwrite: bool = False
     """Discard what is in the way: latents of other data, or of another encoder."""
     verify: bool = False
-    """Read finished shards back first, and make those anew whose content has changed."""
+    """Read finished shards and all media back first, and make shards anew that have changed, or whose media have."""
+    retry_rejected: bool = False
+    """Give items that finished shards have set aside another chance; everything else stays as it is."""
+    accept: list[str] = field(default_factory=list)
+    """Fields of a store's fingerprint that may differ, since you know that the latents do not: [encoder.model]."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

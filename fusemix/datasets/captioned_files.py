@@ -23,7 +23,7 @@ from fusemix.interfaces import PairSet, Rejected
 
 LINES = pa.schema([("file", pa.string()), ("caption", pa.string())])
 LISTED = pa.schema([("file", pa.string())])
-FOUND = pa.schema([("path", pa.string()), ("num_bytes", pa.int64())])
+FOUND = pa.schema([("path", pa.string()), ("num_bytes", pa.int64()), ("mtime_ns", pa.int64())])
 
 
 def image_captions(
@@ -139,41 +139,42 @@ def _media_and_captions(folder: Path, columns: list[pa.ChunkedArray]) -> dict[st
 
 
 def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.ndarray, " files"], list[Rejected]]:
-    """Path and size of the files that are there, which ones these are, and the others."""
+    """Path, size and time of change of the files that are there, which ones these are, and the others."""
     present = np.zeros(sum(map(len, names)), dtype=bool)
     absent: list[Rejected] = []
     reason = f"no such file in {folder}"
 
-    def found() -> Iterator[tuple[str, int]]:
+    def found() -> Iterator[tuple[str, int, int]]:
         for row, name in enumerate(values(names)):
-            path, size = _file_called(folder, name)
-            if size is None:
+            path, status = _file_called(folder, name)
+            if status is None:
                 absent.append(Rejected(name, "dataset", reason))
             else:
                 present[row] = True
-                yield str(path), size
+                yield str(path), *status
 
     return gather(found(), FOUND), present, absent
 
 
-def _file_called(folder: Path, name: str) -> tuple[Path, int | None]:
-    """Path and size of a file; letters such as ü, which systems write in two ways, may be written in the other."""
+def _file_called(folder: Path, name: str) -> tuple[Path, tuple[int, int] | None]:
+    """Path, size and time of change of a file; letters such as ü, which have two forms, may be in the other one."""
     path = folder / name
-    size = _size_of_file(path) if name else None
-    if size is None and not name.isascii():
+    found = _size_of_file(path) if name else None
+    if found is None and not name.isascii():
         for form in ("NFC", "NFD"):
             other = folder / unicodedata.normalize(form, name)
-            if (size := _size_of_file(other)) is not None:
-                return other, size
-    return path, size
+            if (found := _size_of_file(other)) is not None:
+                return other, found
+    return path, found
 
 
-def _size_of_file(path: Path) -> int | None:
+def _size_of_file(path: Path) -> tuple[int, int] | None:
+    """Number of bytes, and when it was last changed in nanoseconds."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # no file system takes a name that is too long or holds a zero byte
         return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def _lines_of_split(

@@ -34,6 +34,7 @@ REGION_SCHEMA = pa.schema(
         "id": pa.string(),
         "path": pa.dictionary(pa.int32(), pa.string()),
         "num_bytes": pa.int64(),
+        "mtime_ns": pa.int64(),
         "x": pa.int32(),
         "y": pa.int32(),
         "width": pa.int32(),
@@ -165,7 +166,7 @@ class _RegionTable:
             return
         self._seen.add(picture.id)
         try:
-            width_and_height, num_bytes = _size(path), path.stat().st_size
+            width_and_height, status = _size(path), path.stat()
         except OSError as error:
             reason = f"cannot be read as a picture: {type(error).__name__}"
             self._exclude(picture.file, reason if path.is_file() else f"no such file in {self.folder}")
@@ -177,7 +178,7 @@ class _RegionTable:
             if box is None:
                 self._exclude(region.id, "its box is empty or lies outside of its picture")
             else:
-                self._rows.append((region.id, str(path), num_bytes, *box, region.phrase))
+                self._rows.append((region.id, str(path), status.st_size, status.st_mtime_ns, *box, region.phrase))
         if len(self._rows) >= ROWS_A_TABLE:
             self._pack()
 

@@ -188,7 +188,9 @@ def _tables(tars: Mapping[str, Path], modality: str) -> Iterator[tuple[str, pa.T
     with progress_bar() as bar:
         task = bar.add_task("tars", total=len(tars), note="")
         for name, path in tars.items():
-            yield name, tar_table(path, modality)
+            table = tar_table(path, modality)
+            changed = pa.repeat(pa.scalar(path.stat().st_mtime_ns, pa.int64()), len(table))
+            yield name, table.append_column("mtime_ns", changed)
             bar.advance(task)
 
 

@@ -4,14 +4,13 @@ Place in the flow: run folder -> the checkpoint to go on from.
 """
 
 import shlex
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fusemix.errors import RunError
-from fusemix.files import differences, write_atomic
+from fusemix.files import clear_discarded, differences, discard_folder, read_json, write_atomic
 from fusemix.fusion.callbacks import knows_a_best, stopped_early
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_checkpoint
 
@@ -160,6 +159,14 @@ def begin(folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove the run that is in a folder, if one is."""
-    if (folder / "config.yaml").is_file():
-        shutil.rmtree(folder)
+    """Remove the run that is in a folder, if what a run notes of itself says that one is."""
+    clear_discarded(folder.parent)
+    if (folder / "config.yaml").is_file() and _has_environment(folder):
+        discard_folder(folder)
+
+
+def _has_environment(folder: Path) -> bool:
+    try:
+        return read_json(folder / "environment.json").keys() >= {"python", "platform", "device", "packages"}
+    except (OSError, ValueError, AttributeError):
+        return False

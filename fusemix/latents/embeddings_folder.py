@@ -13,7 +13,6 @@ file belongs to row i of the file of the same number in the other folders.
 Source: clip_retrieval/clip_inference/writer.py and embedding_reader/get_file_list.py, both by Romain Beaumont.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,11 @@ from jaxtyping import Float, Float16, Int64
 
 from fusemix.errors import LatentStoreError
 from fusemix.files import (
+    clear_discarded,
+    discard_folder,
     is_system_name,
     read_json,
+    remove_file,
     sha256_of_file,
     sha256_of_json,
     write_atomic,
@@ -91,7 +93,7 @@ class EmbeddingsWriter:
         num_rows: links in all.
         rows_per_file: links in every file but the last.
         about: plain data that says what is exported; two exports are the same if it is equal.
-        overwrite: discard embeddings and metadata that are there; other files are left alone.
+        overwrite: discard the embeddings and metadata of an earlier export; other files are left alone.
 
     Raises:
         LatentStoreError: the folder holds something else.
@@ -115,7 +117,7 @@ class EmbeddingsWriter:
         except LatentStoreError:
             if not overwrite or folder.is_file():
                 raise
-            _discard(folder)
+            self._discard()
         for name in self._folders():
             (folder / name).mkdir(parents=True, exist_ok=True)
         if self.missing():  # also where somebody deleted files of a finished export
@@ -127,12 +129,30 @@ class EmbeddingsWriter:
             raise LatentStoreError(f"{self.folder} is a file, but out must name a folder.")
         record = next((self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()), None)
         if record:
-            refuse_difference(self.folder, read_json(record), self._about)
+            refuse_difference(self.folder, _about_export(record), self._about)
         elif self.folder.is_dir() and not is_empty(self.folder):
             raise LatentStoreError(
-                f"{self.folder} is not empty, and holds no export of fusemix. Choose another out, or discard the "
-                "embeddings and metadata that are there with overwrite=true."
+                f"{self.folder} is not empty, and holds no export of fusemix. Choose another out, or write beside what "
+                "is there with overwrite=true."
             )
+
+    def _discard(self) -> None:
+        """Delete what an export of ours has written, and nothing else: `out` may be any folder of the user's.
+
+        Its record goes last, so that what a killed command has left is still known for that export.
+        """
+        clear_discarded(self.folder)
+        records = [self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()]
+        names = {METADATA, *(folder_name(name) for path in records for name in read_json(path).get("items_sha256", ()))}
+        for path in (self.folder / name for name in sorted({*names, *self._folders()})):
+            if path.is_dir() and records:
+                discard_folder(path)
+            elif path.is_dir() and any(path.iterdir()):
+                raise LatentStoreError(
+                    f"{path} holds files that fusemix did not write. Move them, or choose another out."
+                )
+        for path in records:
+            remove_file(path)
 
     def _folders(self) -> list[str]:
         return [*(folder_name(modality) for modality in self._modalities), METADATA]
@@ -169,13 +189,11 @@ class EmbeddingsWriter:
         return self.folder / EXPORT
 
 
-def _discard(folder: Path) -> None:
-    """Delete what the layout names, and nothing else: `out` may be any folder of the user's."""
-    for path in (*folder.glob("*_emb"), folder / METADATA):
-        if path.is_dir():
-            shutil.rmtree(path)
-    for name in (EXPORT, STARTED):
-        (folder / name).unlink(missing_ok=True)
+def _about_export(record: Path) -> dict[str, Any]:
+    try:
+        return dict(read_json(record))
+    except (ValueError, TypeError) as error:
+        raise LatentStoreError(f"{record} was not written by fusemix, or is damaged. Choose another out.") from error
 
 
 class EmbeddingsFolder:

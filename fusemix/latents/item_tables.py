@@ -13,9 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from fusemix.errors import LatentStoreError
 from fusemix.files import write_atomic
 
-NOT_IDENTITY = {"path"}
+TIMES = "mtime_ns"
+"""Column of when the file of an item was last changed: a hint to look (build/content.py), which a set does not keep."""
+NOT_IDENTITY = {"path", TIMES}
 """Columns that may change without the item being another one: files can be moved."""
 LABELS = ("caption", "title", "name")
 """Columns that say what an item is, for people."""
@@ -68,6 +71,7 @@ def _joined(*parts: pa.Array | str, between: str = "") -> pa.Array:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write an item table."""
+    table = table.select([name for name in table.column_names if name != TIMES])
     with write_atomic(path) as file:
         pq.write_table(table, file, row_group_size=ROWS_IN_GROUP)
 
@@ -104,3 +108,53 @@ def write_links(path: Path, links: Int64[np.ndarray, "links 2"]) -> None:
         for at in range(0, len(links), ROWS_IN_GROUP):
             part = links[at : at + ROWS_IN_GROUP]
             writer.write_table(pa.table([part[:, 0], part[:, 1]], schema=LINK_COLUMNS))
+
+
+def links_sha256(links: Int64[np.ndarray, "links 2"]) -> str:
+    """Hash of links, in order."""
+    return hashlib.sha256(np.ascontiguousarray(links, dtype="<i8").data).hexdigest()
+
+
+def table_problem(path: Path, num_rows: int, sha256: str | None = None) -> str | None:
+    """What is wrong with an item table, or None.
+
+    Args:
+        path: of the table.
+        num_rows: that it must have.
+        sha256: of its rows; None looks at their number alone, which takes no longer for millions.
+    """
+    if not path.is_file():
+        return "is missing"
+    try:
+        found = pq.read_metadata(path).num_rows
+        if found != num_rows:
+            return f"has {found:,} rows, not {num_rows:,}"
+        is_whole = sha256 is None or items_sha256(pq.read_table(path)) == sha256
+    except (OSError, ValueError) as error:  # ValueError: what pyarrow raises for a damaged file
+        return f"cannot be read: {str(error).splitlines()[0]}"
+    return None if is_whole else "does not have the content that it was sealed with"
+
+
+def links_problem(path: Path, num_links: int, sha256: str | None = None) -> str | None:
+    """The same of a table of links."""
+    problem = table_problem(path, num_links)
+    if problem or sha256 is None:
+        return problem
+    try:
+        is_whole = links_sha256(read_links(path)) == sha256
+    except (OSError, ValueError, KeyError) as error:
+        return f"cannot be read: {str(error).splitlines()[0]}"
+    return None if is_whole else "does not have the content that it was sealed with"
+
+
+def require_sound(path: Path, problem: str | None) -> None:
+    """Refuse to read a table of a set that is not what was sealed.
+
+    Raises:
+        LatentStoreError: there is a problem.
+    """
+    if problem:
+        raise LatentStoreError(
+            f"{path} {problem}, so the set is damaged. Run the command that made it again, with the same settings: it "
+            "writes a table that is missing or too short anew, and with verify=true also one whose content has changed."
+        )

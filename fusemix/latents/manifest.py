@@ -5,31 +5,45 @@ Place in the flow: written last by writer.py, read first by store.py.
 Files of a store:
     manifest.json        sealed last; without it the folder is no store
     latents-00000.npy …  (rows, dim) in C order; every shard but the last has `shard_size` rows
+    content-00000.bin …  what each row was made from, where it was read from a file (content.py)
     quarantine.jsonl     id, stage and reason of each item without latent; its row is NaN
 While a store is being written, there are others instead of the manifest (records.py).
 """
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import differences, read_json, write_json
+from fusemix.files import differences, differing_fields, read_json, write_json
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
 QUARANTINE = "quarantine.jsonl"
 FORMAT = "fusemix.latent_store"
 VERSION = 1
+ACCEPTABLE = ("encoder", "decoding")
+"""Parts of a fingerprint that a user may know to be equal in effect; the others say which row is where."""
 
 
 class Shard(NamedTuple):
-    """One file of latents."""
+    """One file of latents; `content_sha256` guards what it was made from, where that was noted."""
 
     file: str
     num_rows: int
     num_bytes: int
     sha256: str
+    content_sha256: str | None = None
+
+
+class Accepted(NamedTuple):
+    """A difference that the user has declared to be none."""
+
+    field: str
+    on_disk: Any
+    now: Any
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,8 @@ class Manifest:
         batch_size: items in one pass of the encoder; another one may change the last bits.
         source: `name` and `options` that build the encoder again, as the user wrote them; they are no part of the
             fingerprint. None where latents were imported, or cached before this was noted.
+        quarantine_sha256: of the bytes of quarantine.jsonl; None in stores that are older than this.
+        accepted: what differed from the fingerprint when the store was gone on with.
     """
 
     encoder: str
@@ -62,6 +78,8 @@ class Manifest:
     shards: tuple[Shard, ...]
     batch_size: int | None = None
     source: dict[str, Any] | None = None
+    quarantine_sha256: str | None = None
+    accepted: tuple[Accepted, ...] = ()
 
 
 def shard_name(index: int) -> str:
@@ -71,8 +89,8 @@ def shard_name(index: int) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Seal a store."""
-    shards = [shard._asdict() for shard in manifest.shards]
-    write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(manifest), "shards": shards})
+    lists = {name: [row._asdict() for row in getattr(manifest, name)] for name in ("shards", "accepted")}
+    write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(manifest), **lists})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -88,6 +106,7 @@ def read_manifest(folder: Path) -> Manifest:
     if data.pop("format", None) != FORMAT or data.pop("version", None) != VERSION:
         raise LatentStoreError(f"{path} is not of format {FORMAT}, version {VERSION}. Cache the latents again.")
     data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
+    data["accepted"] = tuple(Accepted(**one) for one in data.get("accepted", ()))
     return Manifest(**data)
 
 
@@ -120,10 +139,48 @@ def refuse_difference(folder: Path, recorded: dict[str, Any], wanted: dict[str, 
     Raises:
         LatentStoreError: they differ; the message names every field that does.
     """
-    found = differences(recorded, wanted)
-    if found:
-        lines = "\n  ".join(found)
-        raise LatentStoreError(
-            f"{folder} was made by something else:\n  {lines}\n"
-            "Choose another name or out, or discard what is there with overwrite=true."
+    if lines := differences(recorded, wanted):
+        raise LatentStoreError(_made_by_something_else(folder, lines))
+
+
+def require_same_origin(
+    folder: Path, recorded: dict[str, Any], wanted: dict[str, Any], accept: Sequence[str] | None
+) -> list[Accepted]:
+    """Compare fingerprints of a store, but for the fields that the user knows to be equal in effect.
+
+    Args:
+        folder: for the message.
+        recorded: on disk.
+        wanted: of what is asked for now.
+        accept: dotted names of those fields; None where this cannot be asked for.
+
+    Returns:
+        What differs and was accepted.
+
+    Raises:
+        LatentStoreError: something else differs; the message names every field that does.
+    """
+    found = [Accepted(*one) for one in differing_fields(recorded, wanted)]
+    left = [one for one in found if one.field not in (accept or ()) or not _is_acceptable(one)]
+    if not left:
+        return found
+    hint = ""
+    if accept is not None and all(map(_is_acceptable, left)):
+        names = ",".join(one.field for one in found)
+        hint = (
+            "\nIf you know that this changes no number, as with a hub name and a local copy of the same weights, go on "
+            f"with {shlex.quote(f'accept=[{names}]')}: it is noted in the {MANIFEST}."
         )
+    raise LatentStoreError(_made_by_something_else(folder, differences(recorded, wanted)) + hint)
+
+
+def _is_acceptable(one: Accepted) -> bool:
+    return one.field.split(".")[0] in ACCEPTABLE
+
+
+def _made_by_something_else(folder: Path, lines: Sequence[str]) -> str:
+    listed = "\n  ".join(lines)
+    return (
+        f"{folder} was made by something else:\n  {listed}\n"
+        "Choose another name or out, or discard what is there with overwrite=true."
+    )

@@ -4,10 +4,11 @@ Place in the flow: writer.py writes these files shard by shard, and clears them 
 
 Files:
     started.json         the fingerprint of what is being written, and the batch size it was begun with
-    latents-00000.json … hash and rejected items of a finished shard, written after it
+    latents-00000.json … hash and rejected items of a finished shard, written after it, and the hash of the fingerprint
+                         that it was made under: a record of another one does not count, wherever it came from
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,16 +16,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusemix.files import read_json, read_jsonl, write_json
+from fusemix.errors import LatentStoreError
+from fusemix.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
 from fusemix.interfaces import Rejected
-from fusemix.latents.manifest import MANIFEST, QUARANTINE, STARTED, Manifest, Shard, shard_name
+from fusemix.latents.manifest import (
+    FORMAT,
+    MANIFEST,
+    STARTED,
+    Accepted,
+    Manifest,
+    Shard,
+    shard_name,
+    size_problem,
+)
+from fusemix.latents.quarantine import quarantine_problem, read_quarantine
 
 
 class Started(NamedTuple):
-    """What a store was begun with; `batch_size` is None until it is known."""
+    """What a store was begun with; `batch_size` is None until it is known, `accepted` as in the manifest."""
 
     fingerprint: dict[str, Any]
     batch_size: int | None
+    accepted: tuple[Accepted, ...] = ()
 
 
 class Record(NamedTuple):
@@ -35,14 +48,24 @@ class Record(NamedTuple):
 
 
 def read_started(folder: Path) -> Started | None:
-    """What an unsealed store was begun with, or None where none was."""
+    """What an unsealed store was begun with, or None where none was.
+
+    Raises:
+        LatentStoreError: the file of this name is not ours.
+    """
     path = folder / STARTED
-    return Started(**read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        data = read_json(path)
+        return Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
 
 
 def write_started(folder: Path, started: Started) -> None:
     """Begin a store."""
-    write_json(folder / STARTED, started._asdict())
+    write_json(folder / STARTED, {**started._asdict(), "accepted": [one._asdict() for one in started.accepted]})
 
 
 def record_path(folder: Path, index: int) -> Path:
@@ -50,26 +73,68 @@ def record_path(folder: Path, index: int) -> Path:
     return (folder / shard_name(index)).with_suffix(".json")
 
 
-def read_record(folder: Path, index: int) -> Record | None:
-    """Record of a shard, or None while it is not finished."""
+def read_record(folder: Path, index: int, fingerprint_sha256: str, *, read_back: bool = False) -> Record | None:
+    """Record of a shard; None while it is not finished, or where it belongs to another fingerprint.
+
+    Args:
+        folder: of the store.
+        index: of the shard.
+        fingerprint_sha256: of what is being written.
+        read_back: compare the shard with its hash, and not its size alone.
+    """
     path = record_path(folder, index)
     if not path.is_file():
         return None
-    data = read_json(path)
+    try:
+        data = read_json(path)
+        if data.pop("fingerprint_sha256", None) != fingerprint_sha256:
+            return None
+        following, record = data.pop("next", None), _record(data)
+    except (ValueError, TypeError, KeyError, AttributeError):  # not as we write them
+        return None
+    if size_problem(folder, record.shard):
+        return None
+    if following is None and not read_back:
+        return record
+    sha256 = sha256_of_file(folder / record.shard.file)
+    found = [one for one in (_record(following) if following else record, record) if one.shard.sha256 == sha256]
+    return found[0] if found else None
+
+
+def _record(data: dict[str, Any]) -> Record:
     rejected = [Rejected(**row) for row in data.pop("rejected")]
     return Record(Shard(**data), rejected)
 
 
-def write_record(folder: Path, index: int, record: Record) -> None:
-    """Say that a shard is finished."""
-    rejected = [item._asdict() for item in record.rejected]
-    write_json(record_path(folder, index), {**record.shard._asdict(), "rejected": rejected})
+def write_record(
+    folder: Path, index: int, record: Record, fingerprint_sha256: str, following: Record | None = None
+) -> None:
+    """Say that a shard is finished.
+
+    Args:
+        folder: of the store.
+        index: of the shard.
+        record: of it.
+        fingerprint_sha256: of what is being written.
+        following: what takes its place next: until that is done, the shard's own hash says which of the two counts.
+    """
+    after = {"next": _plain(following)} if following else {}
+    path = record_path(folder, index)
+    write_json(path, {**_plain(record), "fingerprint_sha256": fingerprint_sha256, **after})
 
 
-def read_quarantine(folder: Path) -> list[Rejected]:
-    """Items of a sealed store that have no latent."""
-    path = folder / QUARANTINE
-    return [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
+def _plain(record: Record) -> dict[str, Any]:
+    return {**record.shard._asdict(), "rejected": [item._asdict() for item in record.rejected]}
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder's own seal says that it is a latent store, finished or not, of whatever version."""
+    try:
+        if (folder / MANIFEST).is_file():
+            return read_json(folder / MANIFEST).get("format") == FORMAT
+        return read_started(folder) is not None
+    except (ValueError, AttributeError, LatentStoreError):
+        return False
 
 
 def rows_of(ids: pa.ChunkedArray, wanted: Sequence[str]) -> np.ndarray:
@@ -78,18 +143,21 @@ def rows_of(ids: pa.ChunkedArray, wanted: Sequence[str]) -> np.ndarray:
     return found.to_numpy(zero_copy_only=False)
 
 
-def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Sequence[int]) -> None:
+def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Container[int] = ()) -> None:
     """Turn a sealed store into an unfinished one that lacks only its damaged shards.
 
-    Killed at any line, it leaves the sealed store or the unfinished one.
+    Killed at any line, it leaves the sealed store or the unfinished one. Where the list of rejected items is lost, all
+    shards that have some must be among the damaged.
     """
-    rejected = read_quarantine(folder)
+    is_lost = quarantine_problem(folder, manifest.num_rejected, manifest.quarantine_sha256)
+    rejected = [] if is_lost else read_quarantine(folder)
     shard_of = rows_of(ids, [item.id for item in rejected]) // manifest.shard_size
+    sha256 = sha256_of_json(manifest.fingerprint)
     for index, shard in enumerate(manifest.shards):
         if index not in damaged:
             here = [rejected[i] for i in np.flatnonzero(shard_of == index)]
-            write_record(folder, index, Record(shard, here))
+            write_record(folder, index, Record(shard, here), sha256)
         else:
             record_path(folder, index).unlink(missing_ok=True)
-    write_started(folder, Started(manifest.fingerprint, manifest.batch_size))
-    (folder / MANIFEST).unlink()
+    write_started(folder, Started(manifest.fingerprint, manifest.batch_size, manifest.accepted))
+    remove_file(folder / MANIFEST)

@@ -10,8 +10,6 @@ Files of a set:
     <modality>/<encoder>/    latent stores
 """
 
-import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,26 +22,42 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.files import read_json, write_json, write_jsonl
+from fusemix.files import clear_discarded, discard_folder, read_json, write_json, write_jsonl
 from fusemix.interfaces import PairSet
-from fusemix.latents.item_tables import items_sha256, read_links, read_table, write_links, write_table
+from fusemix.latents.item_tables import (
+    items_sha256,
+    links_problem,
+    links_sha256,
+    read_links,
+    read_table,
+    require_sound,
+    table_problem,
+    write_links,
+    write_table,
+)
 from fusemix.latents.manifest import QUARANTINE, refuse_difference
-from fusemix.latents.records import read_quarantine
+from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
 
 SET = "set.json"
 FORMAT = "fusemix.latent_set"
 VERSION = 1
+NOT_IDENTITY = {"source", "quarantine_sha256"}
+"""What may differ without the set being another one."""
+LINKS = "links.parquet"
 
 
-def write_set(folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwrite: bool = False) -> None:
-    """Write tables, links and `set.json`; does nothing where the same set is there already.
+def write_set(
+    folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwrite: bool = False, verify: bool = False
+) -> None:
+    """Write tables, links and `set.json`; where the same set is there already, only what it has lost.
 
     Args:
         folder: of the set.
         pairs: what is written.
         source: plain data that loads the pair set again: name and options of the data set.
         overwrite: discard another set, with its latents.
+        verify: read the tables back, so that one whose content has changed counts as lost.
 
     Raises:
         LatentStoreError: the folder holds another set.
@@ -51,23 +65,65 @@ def write_set(folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwr
     if pairs.left.modality == pairs.right.modality:
         raise ConfigError(f"{pairs.dataset}: both sides are {pairs.left.modality}; fusemix aligns two modalities.")
     wanted = _describe(pairs, source)
+    clear_discarded(folder.parent)
     path = folder / SET
     if path.is_file():
+        recorded = _described(path)
         try:
-            identity = {key: value for key, value in wanted.items() if key != "source"}
-            recorded = {key: value for key, value in read_json(path).items() if key != "source"}
-            refuse_difference(folder, recorded, identity)
-            return
+            refuse_difference(folder, _identity(recorded), _identity(wanted))
         except LatentStoreError:
-            if not overwrite:
+            if not overwrite or recorded.get("format") != FORMAT:
                 raise
-            shutil.rmtree(folder)
+            discard_folder(folder)
+        else:
+            _write_again(folder, pairs, recorded, damaged_files(folder, recorded, read_back=verify))
+            return
     folder.mkdir(parents=True, exist_ok=True)
+    names = [*(f"items-{items.modality}.parquet" for items in pairs.sides), LINKS, QUARANTINE]
+    _write_again(folder, pairs, wanted, dict.fromkeys(names, ""))
+
+
+def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Write some files of a set, and `set.json` after them."""
     for items in pairs.sides:
-        write_table(folder / f"items-{items.modality}.parquet", items.table)
-    write_links(folder / "links.parquet", pairs.links)
-    write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
-    write_json(path, wanted)
+        if f"items-{items.modality}.parquet" in names:
+            write_table(folder / f"items-{items.modality}.parquet", items.table)
+    if LINKS in names:
+        write_links(folder / LINKS, pairs.links)
+    if QUARANTINE in names:
+        write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
+    if names:
+        write_json(folder / SET, {**description, "quarantine_sha256": quarantine_sha256(folder)})
+
+
+def _described(path: Path) -> dict[str, Any]:
+    try:
+        return dict(read_json(path))
+    except (ValueError, TypeError) as error:
+        raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
+
+
+def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in description.items() if key not in NOT_IDENTITY}
+
+
+def damaged_files(folder: Path, description: Mapping[str, Any], *, read_back: bool) -> dict[str, str]:
+    """Files of a set that are not what was sealed, each with what is wrong with it.
+
+    Args:
+        folder: of the set.
+        description: content of `set.json`.
+        read_back: compare their content; otherwise only what takes no longer for millions of items.
+    """
+    found: dict[str, str | None] = {}
+    for about in (description["left"], description["right"]):
+        name = f"items-{about['modality']}.parquet"
+        found[name] = table_problem(folder / name, about["num_items"], about["sha256"] if read_back else None)
+    sha256 = description["links_sha256"] if read_back else None
+    found[LINKS] = links_problem(folder / LINKS, description["num_links"], sha256)
+    sha256 = description.get("quarantine_sha256")
+    found[QUARANTINE] = quarantine_problem(folder, description["num_excluded"], sha256)
+    return {name: problem for name, problem in found.items() if problem}
 
 
 def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +139,7 @@ def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
         "left": side(pairs.left),
         "right": side(pairs.right),
         "num_links": len(pairs.links),
-        "links_sha256": hashlib.sha256(np.ascontiguousarray(pairs.links, dtype="<i8").data).hexdigest(),
+        "links_sha256": links_sha256(pairs.links),
         "num_excluded": len(pairs.excluded),
         "source": dict(source),
     }
@@ -111,7 +167,9 @@ class Side:
     @cached_property
     def table(self) -> pa.Table:
         """Item table; read when it is first asked for."""
-        return read_table(self.folder / f"items-{self.modality}.parquet")
+        path = self.folder / f"items-{self.modality}.parquet"
+        require_sound(path, table_problem(path, self.num_items))
+        return read_table(path)
 
     @cached_property
     def valid(self) -> Bool[np.ndarray, " items"]:
@@ -183,7 +241,10 @@ class LatentSet:
         Raises:
             LatentStoreError: there are none.
         """
-        links = read_links(self.folder / "links.parquet")
+        path = self.folder / LINKS
+        about = self.description
+        require_sound(path, links_problem(path, about["num_links"], about["links_sha256"]))
+        links = read_links(path)
         usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
         if not usable.any():
             raise LatentStoreError(
@@ -204,7 +265,7 @@ class LatentSet:
     @property
     def num_unusable(self) -> int:
         """What the data set named and could not give, and items without latent."""
-        return _count_lines(self.folder / QUARANTINE) + sum(int((~side.valid).sum()) for side in self.sides)
+        return self.description["num_excluded"] + sum(int((~side.valid).sum()) for side in self.sides)
 
     def _side(self, which: str, encoders: Mapping[str, Sequence[str]]) -> Side:
         about = self.description[which]
@@ -222,10 +283,3 @@ class LatentSet:
                     "Cache it again with overwrite=true."
                 )
         return Side(modality, about["num_items"], stores, self.folder)
-
-
-def _count_lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from fusemix.errors import LatentStoreError
-from fusemix.latents.manifest import Manifest, read_manifest, size_problem
+from fusemix.latents.manifest import QUARANTINE, Manifest, read_manifest, size_problem
+from fusemix.latents.quarantine import quarantine_problem
 
 OPEN_SHARDS = 256
 
@@ -24,7 +25,8 @@ class LatentStore:
         folder: of the store.
 
     Raises:
-        LatentStoreError: the store is not sealed, or a shard is missing or of the wrong size.
+        LatentStoreError: the store is not sealed, a shard is missing or of the wrong size, or the list of rows without
+            latent is not the one that was sealed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,6 +34,7 @@ class LatentStore:
         self.manifest: Manifest = read_manifest(folder)
         for index in range(len(self.manifest.shards)):
             self._check(index)
+        self._check_quarantine()
         # A map holds a file open, and systems allow a process about a thousand.
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._map)
 
@@ -73,6 +76,15 @@ class LatentStore:
             raise LatentStoreError(
                 f"{self.folder / shard.file} {problem}, so the store is damaged. Run cache_features.py again with "
                 "the same config: it makes this shard anew."
+            )
+
+    def _check_quarantine(self) -> None:
+        manifest = self.manifest
+        if problem := quarantine_problem(self.folder, manifest.num_rejected, manifest.quarantine_sha256):
+            raise LatentStoreError(
+                f"{self.folder / QUARANTINE} {problem}. It says which rows have no latent, so the store cannot be used "
+                "without it. Copy it again, or run cache_features.py with the same config: it makes the shards with "
+                "such rows anew."
             )
 
     def _map(self, index: int) -> np.ndarray:

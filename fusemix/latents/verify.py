@@ -3,18 +3,15 @@
 Place in the flow: a sealed store or set -> what is damaged in it, by name.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pyarrow.parquet as pq
-
 from fusemix.files import read_json, sha256_of_file
-from fusemix.latents.item_tables import items_sha256
-from fusemix.latents.manifest import MANIFEST, Manifest, read_manifest, size_problem
-from fusemix.latents.sets import SET
+from fusemix.latents.content import content_name, read_content
+from fusemix.latents.manifest import MANIFEST, QUARANTINE, Manifest, read_manifest, size_problem
+from fusemix.latents.quarantine import quarantine_problem
+from fusemix.latents.sets import SET, damaged_files
 
 
 class Damage(NamedTuple):
@@ -52,29 +49,20 @@ def damaged_shards(
 
 
 def damaged_tables(folder: Path) -> list[Damage]:
-    """Item tables and links of a set that cannot be read, or have changed."""
-    about = read_json(folder / SET)
+    """Item tables, links and list of what was left out of a set that cannot be read, or have changed."""
+    found = damaged_files(folder, read_json(folder / SET), read_back=True)
+    return [Damage(folder / name, problem) for name, problem in found.items()]
+
+
+def damaged_notes(folder: Path, manifest: Manifest) -> list[Damage]:
+    """What stands beside the shards of a sealed store and is missing or has changed: its quarantine, and digests."""
     found = []
-    for side in ("left", "right"):
-        path = folder / f"items-{about[side]['modality']}.parquet"
-        if problem := _table_problem(path, about[side]["sha256"], items_sha256):
-            found.append(Damage(path, problem))
-    path = folder / "links.parquet"
-    if problem := _table_problem(path, about["links_sha256"], _links_sha256):
-        found.append(Damage(path, problem))
+    if problem := quarantine_problem(folder, manifest.num_rejected, manifest.quarantine_sha256):
+        found.append(Damage(folder / QUARANTINE, problem))
+    for index, shard in enumerate(manifest.shards):
+        if shard.content_sha256 and read_content(folder, index, shard.content_sha256) is None:
+            found.append(Damage(folder / content_name(index), "is missing, or not what it was sealed with", index))
     return found
-
-
-def _table_problem(path: Path, sha256: str, hash_of: Callable[..., str]) -> str | None:
-    try:
-        return None if hash_of(pq.read_table(path)) == sha256 else f"does not have the content that {SET} names"
-    except (OSError, ValueError) as error:  # ValueError: what pyarrow raises for a damaged file
-        return f"cannot be read: {str(error).splitlines()[0]}"
-
-
-def _links_sha256(table: object) -> str:
-    columns = [table[name].to_numpy() for name in ("left_row", "right_row")]  # pyright: ignore[reportIndexIssue]
-    return hashlib.sha256(np.ascontiguousarray(np.column_stack(columns), dtype="<i8").tobytes()).hexdigest()
 
 
 def stores_of(folder: Path) -> list[Path]:

@@ -8,19 +8,19 @@ latents: a run that was killed and went on leaves the same bytes as one that was
 
 import hashlib
 import io
-import shutil
 from collections.abc import Sequence
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Float, Int64, UInt64
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import write_atomic, write_jsonl
+from fusemix.files import remove_file, sha256_of_json, write_atomic, write_jsonl
 from fusemix.interfaces import Rejected
+from fusemix.latents.content import Content, content_sha256, read_content, write_content
+from fusemix.latents.finished import Finished
 from fusemix.latents.manifest import (
     MANIFEST,
     QUARANTINE,
@@ -28,30 +28,19 @@ from fusemix.latents.manifest import (
     Manifest,
     Shard,
     read_manifest,
-    refuse_difference,
     shard_name,
     write_manifest,
 )
-from fusemix.latents.records import (
-    Record,
-    Started,
-    read_record,
-    read_started,
-    record_path,
-    unseal,
-    write_record,
-    write_started,
-)
-from fusemix.latents.verify import damaged_shards
-
-ENOUGH_TO_JUDGE = 1024
-"""Items after which the share of bad ones is taken as it is."""
+from fusemix.latents.opening import open_folder
+from fusemix.latents.quarantine import quarantine_sha256, refuse_mostly_bad
+from fusemix.latents.records import Record, Started, read_started, record_path, unseal, write_started
+from fusemix.latents.storable import storable
 
 
 class StoreWriter:
     """One latent store in the making.
 
-    A sealed store that has lost a shard is opened as an unfinished one that lacks it.
+    A sealed store that has lost a shard, or the list of what is set aside, is opened as an unfinished one.
 
     Args:
         folder: of the store; its name is the encoder's.
@@ -62,9 +51,12 @@ class StoreWriter:
         shard_size: rows of a shard.
         fingerprint: all that changes the numbers.
         source: `name` and `options` that build the encoder again; None where nothing can.
+        times: when the file of each item was last changed, in nanoseconds; None where items are no files.
         max_bad_fraction: share of rejected items, in [0, 1], above which writing and sealing stop.
         overwrite: discard a store of another fingerprint.
-        verify: read the shards of a sealed store back, so that a changed one counts as lost.
+        verify: read the shards of a store back, so that a changed one counts as lost.
+        accept: dotted names of fields of the fingerprint that may differ from the store's; None where the user cannot
+            say so.
         joins: another process has opened the store already; this one only writes shards.
 
     Raises:
@@ -82,62 +74,56 @@ class StoreWriter:
         shard_size: int,
         fingerprint: dict[str, Any],
         source: dict[str, Any] | None = None,
+        times: pa.ChunkedArray | None = None,
         max_bad_fraction: float = 1.0,
         overwrite: bool = False,
         verify: bool = False,
+        accept: Sequence[str] | None = None,
         joins: bool = False,
     ) -> None:
         self.folder, self.dim, self._max_bad_fraction = folder, dim, max_bad_fraction
         self._ids, self._modality, self._dtype, self._shard_size = ids, modality, dtype, shard_size
-        self._source = source
-        self._fingerprint = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
+        self._source, self._times = source, times
+        count = len(ids)
+        self.spans = [range(at, min(at + shard_size, count)) for at in range(0, count, shard_size)]
         if not joins:
-            self._open(overwrite, verify)
-        started = read_started(folder)
-        self.batch_size = (
-            started.batch_size if started else read_manifest(folder).batch_size if self.is_sealed else None
-        )
-        self._finished = self._read_finished()
+            wanted = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
+            open_folder(folder, ids, wanted, overwrite=overwrite, verify=verify, accept=accept)
+        # What was accepted as equal stays as it stands on disk, so that records of earlier runs count.
+        self._started = self._read_started()
+        self._finished = Finished(folder, len(self.spans), sha256_of_json(self._started.fingerprint))
+        self._finished.read(read_back=verify and not joins)
+        if verify and not joins and not self.is_sealed:
+            self.forget(self._finished.missing)
 
-    def _open(self, overwrite: bool, verify: bool) -> None:
-        try:
-            if self.is_sealed:
-                refuse_difference(self.folder, read_manifest(self.folder).fingerprint, self._fingerprint)
-            elif started := read_started(self.folder):
-                refuse_difference(self.folder, started.fingerprint, self._fingerprint)
-        except LatentStoreError:
-            if not overwrite:
-                raise
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _read_started(self) -> Started:
         if self.is_sealed:
-            self._unseal_damaged(verify)
-        elif not (self.folder / STARTED).is_file():
-            write_started(self.folder, Started(self._fingerprint, None))
+            manifest = read_manifest(self.folder)
+            return Started(manifest.fingerprint, manifest.batch_size, manifest.accepted)
+        started = read_started(self.folder)
+        if started is None:
+            raise LatentStoreError(f"{self.folder} was taken away while it was being written. Give the command again.")
+        return started
 
-    def _unseal_damaged(self, verify: bool) -> None:
-        manifest = read_manifest(self.folder)
-        found = [damage.shard for damage in damaged_shards(self.folder, manifest, read_back=verify)]
-        damaged = [index for index in found if index is not None]
-        if damaged:
-            unseal(self.folder, manifest, self._ids, damaged)
+    @property
+    def batch_size(self) -> int | None:
+        """Items in one pass of the encoder, as the store was begun with; None until that is known."""
+        return self._started.batch_size
 
     @property
     def is_sealed(self) -> bool:
         """Whether the store is complete."""
         return (self.folder / MANIFEST).is_file()
 
-    @property
-    def spans(self) -> list[range]:
-        """Rows of each shard."""
-        count = len(self._ids)
-        return [range(at, min(at + self._shard_size, count)) for at in range(0, count, self._shard_size)]
-
     def missing(self) -> list[int]:
         """Shards that are still to be written, in order."""
-        if self.is_sealed:
-            return []
-        return [index for index in range(len(self.spans)) if not record_path(self.folder, index).is_file()]
+        self.look_again()
+        return [] if self.is_sealed else self._finished.missing
+
+    def look_again(self) -> None:
+        """Find out what other processes have written since."""
+        if not self.is_sealed:
+            self._finished.read()
 
     def index_of(self, rows: range) -> int:
         """Index of the shard that starts where `rows` do."""
@@ -146,16 +132,50 @@ class StoreWriter:
     def begin(self, batch_size: int) -> None:
         """Note the batch size, so that a run that goes on, or makes a damaged shard anew, gives the same bytes."""
         if not self.is_sealed and batch_size != self.batch_size:
-            write_started(self.folder, Started(self._fingerprint, batch_size))
-            self.batch_size = batch_size
+            self._started = self._started._replace(batch_size=batch_size)
+            write_started(self.folder, self._started)
 
-    def write(self, index: int, latents: Float[np.ndarray, "rows dim"], rejected: Sequence[Rejected]) -> None:
+    def shards(self) -> dict[int, Shard]:
+        """What is finished, sealed or not: index -> shard."""
+        if self.is_sealed:
+            return dict(enumerate(read_manifest(self.folder).shards))
+        return {index: record.shard for index, record in self._finished.records.items()}
+
+    def forget(self, indices: Sequence[int]) -> None:
+        """Make finished shards missing ones; a sealed store is opened again for them."""
+        if not indices:
+            return
+        if self.is_sealed:
+            unseal(self.folder, read_manifest(self.folder), self._ids, indices)
+        for index in indices:
+            remove_file(record_path(self.folder, index))
+        self._finished.read()
+
+    def set_aside(self) -> dict[int, Int64[np.ndarray, " rows"]]:
+        """Rows without latent of each finished shard that has some; a sealed store is opened again for them."""
+        if self.is_sealed and read_manifest(self.folder).num_rejected:
+            unseal(self.folder, read_manifest(self.folder), self._ids)
+        self.look_again()
+        return {
+            index: np.sort(self.spans[index].start + self._places_in(index, record.rejected))
+            for index, record in self._finished.records.items()
+            if record.rejected
+        }
+
+    def write(
+        self,
+        index: int,
+        latents: Float[np.ndarray, "rows dim"],
+        rejected: Sequence[Rejected],
+        digests: Sequence[int] | None = None,
+    ) -> None:
         """Write one shard; latents that are not finite as stored join the rejected ones.
 
         Args:
             index: of the shard.
             latents: (rows of that shard, dim), float32; rows of rejected items are ignored.
             rejected: items that have no latent.
+            digests: of what was read of each item, 0 where that is not known.
 
         Raises:
             LatentStoreError: too many items were rejected so far; the shard is written all the same.
@@ -163,42 +183,70 @@ class StoreWriter:
         span = self.spans[index]
         if latents.shape != (len(span), self.dim):
             raise ValueError(f"shard {index} takes {(len(span), self.dim)}, not {latents.shape}")
-        ids = self._ids.slice(span.start, len(span)).to_pylist()
-        rejected = [*rejected, *self._not_storable(ids, latents, {r.id for r in rejected})]
-        bad = {r.id for r in rejected}
-        with np.errstate(over="ignore"):
-            stored = np.ascontiguousarray(latents, dtype=self._dtype)
-        stored[[i for i, item in enumerate(ids) if item in bad]] = np.nan
-        content = io.BytesIO()
-        np.save(content, stored, allow_pickle=False)
-        with write_atomic(self.folder / shard_name(index)) as file:
-            file.write(content.getbuffer())
-        sha256 = hashlib.sha256(content.getbuffer()).hexdigest()
-        record = Record(Shard(shard_name(index), len(span), content.getbuffer().nbytes, sha256), rejected)
-        write_record(self.folder, index, record)
-        self._finished[index] = record
+        stored, rejected = storable(self._ids_in(index), latents, rejected, self._dtype)
+        content = None
+        if self._times is not None or (digests is not None and any(digests)):
+            content = Content(np.array(digests or [0] * len(span), dtype=np.uint64), self.times_in(index))
+        self._put(index, stored, rejected, content)
         self._stop_if_mostly_bad()
 
-    def _not_storable(
-        self, ids: Sequence[str], latents: Float[np.ndarray, "rows dim"], known: set[str]
-    ) -> list[Rejected]:
-        largest = np.abs(latents).max(axis=1)
-        limit = np.finfo(self._dtype).max
-        found = []
-        for i in np.flatnonzero(~(largest <= limit)).tolist():  # also where largest is NaN
-            if np.isfinite(latents[i]).all():
-                reason = f"a value of {largest[i]:.4g} is too large for {self._dtype}; store with dtype=float32"
-            else:
-                reason = "the encoder gave NaN or infinity"
-            if ids[i] not in known:
-                found.append(Rejected(ids[i], "encode", reason))
-        return found
+    def fill(
+        self,
+        index: int,
+        rows: Int64[np.ndarray, " some"],
+        latents: Float[np.ndarray, "some dim"],
+        rejected: Sequence[Rejected],
+        digests: Sequence[int],
+    ) -> None:
+        """Put latents into rows of a finished shard that have none; all others stay as they are, bit for bit.
+
+        Killed at any line, it leaves the shard as it was or as it is then.
+
+        Args:
+            index: of the shard.
+            rows: of the store; those that have a latent already are passed over.
+            latents: of these rows.
+            rejected: those of their items that have no latent now either.
+            digests: of what was read of each item.
+        """
+        before, ids = self._finished.records[index], self._ids_in(index)
+        places = rows - self.spans[index].start
+        is_open = np.isin(places, self._places_in(index, before.rejected))
+        places, tried = places[is_open], {ids[place] for place in places[is_open].tolist()}
+        stored, found = storable([ids[place] for place in places.tolist()], latents[is_open], rejected, self._dtype)
+        shard = np.load(self.folder / before.shard.file, allow_pickle=False)
+        shard[places] = stored
+        left = [item for item in before.rejected if item.id not in tried] + [item for item in found if item.id in tried]
+        sha256 = before.shard.content_sha256
+        content = read_content(self.folder, index, sha256) if sha256 else None
+        if content is not None:
+            content.digests[places] = np.array(digests, dtype=np.uint64)[is_open]
+            content.times[places] = self.times_in(index)[places]
+        self._put(index, shard, left, content)
+
+    def _put(
+        self, index: int, stored: Float[np.ndarray, "rows dim"], rejected: Sequence[Rejected], content: Content | None
+    ) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, stored, allow_pickle=False)
+        sha256 = hashlib.sha256(buffer.getbuffer()).hexdigest()
+        of_content = content_sha256(content.digests) if content else None
+        shard = Shard(shard_name(index), len(stored), buffer.getbuffer().nbytes, sha256, of_content)
+        in_order = np.argsort(self._places_in(index, rejected), kind="stable").tolist()
+        record = Record(shard, [rejected[i] for i in in_order])
+        if index in self._finished.records:
+            self._finished.announce(index, record)
+        with write_atomic(self.folder / shard_name(index)) as file:
+            file.write(buffer.getbuffer())
+        if content:
+            write_content(self.folder, index, content)
+        self._finished.add(index, record)
 
     def seal(self) -> Manifest:
         """Write quarantine and manifest, and clear what was only needed on the way.
 
         Raises:
-            LatentStoreError: shards are missing.
+            LatentStoreError: shards are missing, or too many items were rejected.
         """
         if not self.is_sealed:
             if missing := self.missing():
@@ -209,10 +257,8 @@ class StoreWriter:
         return read_manifest(self.folder)
 
     def _seal(self) -> None:
-        self._finished = self._read_finished()  # other processes may have written shards since
         self._stop_if_mostly_bad()
-        records = [self._finished[index] for index in range(len(self.spans))]
-        rejected = [item for record in records for item in record.rejected]
+        rejected = list(self._finished.rejected())
         write_jsonl(self.folder / QUARANTINE, (item._asdict() for item in rejected))
         manifest = Manifest(
             encoder=self.folder.name,
@@ -222,48 +268,31 @@ class StoreWriter:
             dtype=self._dtype,
             shard_size=self._shard_size,
             num_rejected=len(rejected),
-            fingerprint=self._fingerprint,
-            shards=tuple(record.shard for record in records),
+            fingerprint=self._started.fingerprint,
+            shards=tuple(self._finished.records[index].shard for index in range(len(self.spans))),
             batch_size=self.batch_size,
             source=self._source,
+            quarantine_sha256=quarantine_sha256(self.folder),
+            accepted=self._started.accepted,
         )
         write_manifest(self.folder, manifest)
 
-    def _read_finished(self) -> dict[int, Record]:
-        found = ((index, read_record(self.folder, index)) for index in range(len(self.spans)))
-        return {index: record for index, record in found if record}
+    def _ids_in(self, index: int) -> list[str]:
+        span = self.spans[index]
+        return self._ids.slice(span.start, len(span)).to_pylist()
+
+    def times_in(self, index: int) -> UInt64[np.ndarray, " rows"]:
+        """When the file of each item of a shard was last changed; 0 where there is none."""
+        span = self.spans[index]
+        if self._times is None:
+            return np.zeros(len(span), dtype=np.uint64)
+        return self._times.slice(span.start, len(span)).to_numpy().astype(np.uint64)
+
+    def _places_in(self, index: int, rejected: Sequence[Rejected]) -> Int64[np.ndarray, " some"]:
+        place_of = {item: place for place, item in enumerate(self._ids_in(index))}
+        return np.array([place_of[item.id] for item in rejected], dtype=np.int64)
 
     def _stop_if_mostly_bad(self) -> None:
-        num_rows = sum(record.shard.num_rows for record in self._finished.values())
-        rejected = [record.rejected for record in self._finished.values()]
-        refuse_mostly_bad(self.folder, rejected, num_rows, len(self._ids), self._max_bad_fraction)
-
-
-def refuse_mostly_bad(
-    folder: Path, rejected: Sequence[Sequence[Rejected]], num_seen: int, num_rows: int, max_bad_fraction: float
-) -> None:
-    """Stop where more items were set aside than the user allows.
-
-    Few items say little, and which ones come first depends on how many processes share the work: until
-    `ENOUGH_TO_JUDGE` are seen, all others are taken to be sound.
-
-    Args:
-        folder: for the message.
-        rejected: what was set aside, in groups.
-        num_seen: items looked at.
-        num_rows: items in all.
-        max_bad_fraction: in [0, 1].
-
-    Raises:
-        LatentStoreError: there are too many of them.
-    """
-    num_rejected = sum(map(len, rejected))
-    if num_rejected > max_bad_fraction * max(num_seen, min(num_rows, ENOUGH_TO_JUDGE)):
-        first = list(islice(chain.from_iterable(rejected), 5))
-        shown = "\n  ".join(f"{r.id} ({r.stage}): {r.reason}" for r in first)
-        raise LatentStoreError(
-            f"{folder}: {num_rejected:,} of {num_seen:,} items so far could not be used, which is more than "
-            f"max_bad_fraction={max_bad_fraction:g} allows:\n  {shown}\n"
-            "What was encoded is kept. Mend the cause and run the same command (a finished shard keeps what it has set "
-            "aside until its store is deleted), or go on without these items by raising max_bad_fraction."
-        )
+        there = self._finished
+        counts = (there.num_rejected, there.num_rows, len(self._ids))
+        refuse_mostly_bad(self.folder, there.rejected(), *counts, self._max_bad_fraction)

@@ -36,7 +36,7 @@ def test_tars_give_their_pictures_and_captions_in_place(folder, split):
 
 def test_the_item_table_tells_the_tar_apart_from_its_path_which_may_change(folder, tmp_path):
     first = webdataset(split="all", folder=folder).left.table
-    assert first.column_names == ["id", "tar", "path", "offset", "num_bytes"]
+    assert first.column_names == ["id", "tar", "path", "offset", "num_bytes", "mtime_ns"]
     (tmp_path / "tars").rename(tmp_path / "moved")
     moved = webdataset(split="all", folder=str(tmp_path / "moved")).left.table
     assert moved.drop_columns("path").equals(first.drop_columns("path"))

@@ -198,5 +198,5 @@ def test_opening_reads_neither_tables_nor_links(folder):
         path.rename(path.with_suffix(".away"))
     opened = LatentSet(folder, ENCODERS)
     assert opened.left.dim == 6
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LatentStoreError, match=r"links.parquet is missing, so the set is damaged. Run the command"):
         _ = opened.links

@@ -1,0 +1,100 @@
+"""Encode again what finished shards have set aside, and leave everything else in them as it is.
+
+Place in the flow: StoreWriters with rejected items -> the same, with latents where there are some now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64
+from lightning.fabric import Fabric
+
+from fusemix.build.filling import Side, batch_sizes, encode
+from fusemix.config import CacheConfig
+from fusemix.encoders.extract import Extracted
+from fusemix.encoders.reading import Task
+from fusemix.interfaces import Items, Raw
+from fusemix.parallel import failing_together
+from fusemix.progress import console
+
+
+class _Plan(NamedTuple):
+    """Rows of the side that are read again, and the tasks that these are cut into."""
+
+    rows: Int64[np.ndarray, " rows"]
+    tasks: list[Task]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Reads the chosen ones of some items; a class, since worker processes may have to pickle it."""
+
+    items: Items
+    rows: Int64[np.ndarray, " rows"]
+
+    def __call__(self, row: int) -> Raw:
+        return self.items.read(int(self.rows[row]))
+
+
+def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
+    """Give items without latent another chance, also in stores that are sealed; these are to be sealed again.
+
+    Args:
+        side: one side of a latent set.
+        fabric: the processes that share the work.
+        config: the settings.
+
+    Raises:
+        FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
+    """
+    plan, before = _Plan(np.zeros(0, dtype=np.int64), []), {}
+    with failing_together(fabric):
+        if fabric.is_global_zero:
+            before = {slug: writer.set_aside() for slug, writer in side.writers.items()}
+            plan = _planned(before)
+    plan = fabric.broadcast(plan)
+    if not plan.tasks:
+        return
+    chosen = Items(side.items.modality, side.items.table.take(pa.array(plan.rows)), _Chosen(side.items, plan.rows))
+    part = side._replace(items=chosen)
+    with failing_together(fabric):
+        sizes = fabric.broadcast(batch_sizes(part, plan.tasks, fabric, config) if fabric.is_global_zero else {})
+        for writer in side.writers.values():
+            writer.look_again()
+
+        def put(task: Task, of: dict[str, Extracted], digests: Sequence[int]) -> None:
+            rows = plan.rows[task.rows.start : task.rows.stop]
+            for slug, found in of.items():
+                writer = side.writers[slug]
+                index = writer.index_of(range(int(rows[0]), int(rows[-1]) + 1))
+                writer.fill(index, rows, found.latents, found.rejected, digests)
+
+        tasks = plan.tasks[fabric.global_rank :: fabric.world_size]
+        encode(part, tasks, sizes, fabric, config, lambda count, rejected: None, put)
+    if fabric.is_global_zero:
+        _tell(side, {slug: sum(map(len, shards.values())) for slug, shards in before.items()})
+
+
+def _planned(set_aside: dict[str, dict[int, Int64[np.ndarray, " rows"]]]) -> _Plan:
+    """A task for each shard in which an encoder has set something aside."""
+    rows, tasks, at = [np.zeros(0, dtype=np.int64)], [], 0
+    for index in sorted({index for shards in set_aside.values() for index in shards}):
+        wanted = {slug: shards[index] for slug, shards in set_aside.items() if index in shards}
+        here = np.unique(np.concatenate(list(wanted.values())))
+        rows.append(here)
+        tasks.append(Task(range(at, at + len(here)), tuple(wanted)))
+        at += len(here)
+    return _Plan(np.concatenate(rows), tasks)
+
+
+def _tell(side: Side, before: dict[str, int]) -> None:
+    for slug, writer in side.writers.items():
+        left = sum(map(len, writer.set_aside().values()))
+        if before[slug]:
+            console.print(
+                f"  {side.items.modality}/{slug}: {before[slug] - left:,} of {before[slug]:,} items that had been set "
+                "aside have a latent now"
+            )
