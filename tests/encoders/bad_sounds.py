@@ -149,15 +149,14 @@ def faded(seconds: float, pitch: float) -> np.ndarray:
 
 def _joined() -> dict[str, File]:
     """Two sounds of unlike length one after the other, as `cat` and recorders of radio write them."""
-    one, two = faded(0.5, 440), faded(0.75, 880)
+    one, two = faded(0.48, 440), faded(0.96, 880)  # whole blocks of all codecs
     both, files = np.concatenate([one, two]), {}
     for ending, (kind, subtype) in JOINED.items():
         parts = [written(part, kind=kind, subtype=subtype) for part in (one, two)]
-        rounded = np.concatenate([one, np.zeros(40 if ending == "g721.au" else 0), two])  # up to whole blocks
-        files[f"two-sounds.{ending}"] = File(b"".join(parts), Decoded((len(rounded), RATE), rounded, 0.06))
+        files[f"two-sounds.{ending}"] = File(b"".join(parts), Decoded((23040, RATE), both, 0.06))
     tagged = ID3.join(written(part, kind="MP3") for part in (one, two))
-    files["two-sounds-tagged.mp3"] = File(tagged, Decoded((20000, RATE), both, 0.06))
-    files["two-sounds-tagged.wav"] = File(ID3.join(map(written, (one, two))), Decoded((20000, RATE), both, 2**-14))
+    files["two-sounds-tagged.mp3"] = File(tagged, Decoded((23040, RATE), both, 0.06))
+    files["two-sounds-tagged.wav"] = File(ID3.join(map(written, (one, two))), Decoded((23040, RATE), both, 2**-14))
     rates = b"".join(written(one, rate, "OGG") for rate in (RATE, 8000))
     files["two-rates.ogg"] = File(rates, SetAside("2 sounds one after another, at 8,000 and 16,000 Hz"))
     apart = written(one, kind="OGG") + bytes(99) + written(two, kind="OGG")
@@ -168,11 +167,9 @@ def _joined() -> dict[str, File]:
 def _behind_something() -> dict[str, File]:
     """Sounds behind a tag or zeros, of no stated length, or in codecs that cannot be sought in."""
     files = {}
-    sound = faded(0.5, 440)
+    sound = faded(0.48, 440)
     for ending, (kind, subtype) in JOINED.items():
-        whole, heard_as = written(sound, kind=kind, subtype=subtype), Decoded((8000, RATE), sound, 0.06)
-        if ending == "g721.au":  # rounds up to whole blocks
-            heard_as = Decoded((8040, RATE), np.pad(sound, (0, 40)), 0.06)
+        whole, heard_as = written(sound, kind=kind, subtype=subtype), Decoded((7680, RATE), sound, 0.06)
         if ending in ("wav", "mp3"):
             files[f"tagged.{ending}"] = File(ID3 + whole, heard_as)
             files[f"behind-zeros.{ending}"] = File(bytes(4096) + whole, heard_as)
