@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from fusemix.errors import EncoderError
 
