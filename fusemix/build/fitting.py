@@ -46,13 +46,22 @@ def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: 
         path: what both are, for the lines.
     """
     first, second = dict(one), dict(other)
-    inner = [side.get("encoder") for side in (first, second)]
-    if all(isinstance(encoder, Mapping) and encoder.get("family") in FAMILIES for encoder in inner):
-        first["encoder"], second["encoder"] = _noted_by_both(*map(dict, inner))
-    decodings = [side.get("decoding") for side in (first, second)]
-    if all(isinstance(decoding, Mapping) and decoding.get("rules") in ALIKE for decoding in decodings):
-        first["decoding"], second["decoding"] = ({**decoding, "rules": ALIKE} for decoding in decodings)
+    mine: Any = first.get("encoder")
+    others: Any = second.get("encoder")
+    if _is_ours(mine) and _is_ours(others):
+        first["encoder"], second["encoder"] = _noted_by_both(dict(mine), dict(others))
+    if _decodes_alike(first.get("decoding")) and _decodes_alike(second.get("decoding")):
+        for side in (first, second):
+            side["decoding"] = {**side["decoding"], "rules": ALIKE}
     return [line for line in differences(first, second, path) if ".packages." not in line]
+
+
+def _is_ours(encoder: Any) -> bool:
+    return isinstance(encoder, Mapping) and encoder.get("family") in FAMILIES
+
+
+def _decodes_alike(decoding: Any) -> bool:
+    return isinstance(decoding, Mapping) and decoding.get("rules") in ALIKE
 
 
 def _noted_by_both(first: dict[str, Any], second: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -23,6 +23,7 @@ NAMES_ALONE = {
 }
 """What says where a model is from or what it gives besides; the dtype and the attention are noted on their own."""
 
+WAYS_TO_LOAD = ("is_local", "local_files_only", "trust_remote_code")
 SHAPES = {
     *("in_features", "out_features", "in_channels", "out_channels", "normalized_shape"),
     *("num_embeddings", "embedding_dim", "num_features"),
@@ -96,8 +97,9 @@ def tokenizer_settings(tokenizer: Any) -> dict[str, Any]:
     """Switches of a tokenizer written in Python, whose hash sees its vocabulary alone."""
     if getattr(tokenizer, "backend_tokenizer", None) is not None:
         return {}
-    settings = getattr(tokenizer, "init_kwargs", {})
-    return {"class": type(tokenizer).__name__, **{k: v for k, v in settings.items() if isinstance(v, bool | int)}}
+    settings = getattr(tokenizer, "init_kwargs", {}).items()
+    switches = {k: v for k, v in settings if isinstance(v, bool | int) and k not in WAYS_TO_LOAD}
+    return {"class": type(tokenizer).__name__, **switches}
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:

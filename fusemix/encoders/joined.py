@@ -132,7 +132,7 @@ def _container_end(raw: bytes, at: int) -> int | None:
 def _caf_end(raw: bytes, at: int) -> int | None:
     """Behind the last chunk: each has a name of four bytes and a size of eight (Apple, Core Audio Format)."""
     at += 8
-    while at + 12 <= len(raw) and not CONTAINER.match(raw, at):
+    while at + 12 <= len(raw) and not CONTAINER.match(raw, _start(raw, at)):
         size = int.from_bytes(raw[at + 4 : at + 12], "big", signed=True)
         if size < 0:  # up to the end
             return None

@@ -81,16 +81,34 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             yield folder
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         where = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        if "gated" in str(error).lower():
+        if packages := _packages_to_install(error):
+            first, advice = (
+                f"its files need {packages[0]}, which is not installed.",
+                f"pip install {' '.join(packages)}",
+            )
+        elif "gated" in str(error).lower():
             advice = "It is gated: ask for access on its page, or take an open one (DINOv2, or timm's DINOv3 copies)."
         elif Path(folder).exists():
             advice = "The folder must hold a model as `save_pretrained` writes it (for timm and open_clip their own)."
         else:
             advice = "Check the name, the network and HF_HUB_OFFLINE, or give a local folder instead."
         raise EncoderError(f"the model {where} cannot be loaded: {first} {advice}") from error
+
+
+def _packages_to_install(error: Exception) -> tuple[str, ...]:
+    """What a library misses to read a model's files, by its own words, with what it will miss next."""
+    text = str(error).lower()
+    if not isinstance(error, ImportError) and "pip install" not in text:
+        return ()
+    if "sentencepiece" in text or "tiktoken" in text:  # a file of sentencepiece is tried as one of tiktoken, too
+        return ("sentencepiece", "protobuf", *(["tiktoken"] if "tiktoken" in text else []))
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return (error.name.partition(".")[0],)
+    named = re.search(r"pip install ([\w\- ]+)", str(error))
+    return tuple(named[1].split()) if named else ()
 
 
 def _folder(model: str) -> str:

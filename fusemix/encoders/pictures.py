@@ -8,7 +8,6 @@ import io
 import warnings
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image
 
 from fusemix.interfaces import Raw
@@ -91,13 +90,18 @@ def _with_whole_key(picture: Image.Image, raw: bytes) -> Image.Image:
     if colour == GREY and depth in (2, 4, 8):
         picture.info["transparency"] = (key % (1 << depth)) * 255 // ((1 << depth) - 1)
     elif colour == RGB and depth == 16:
-        from torchvision.io import ImageReadMode  # heavy, and seldom needed
-        from torchvision.io import decode_image as all_bits
-
-        values = all_bits(torch.frombuffer(bytearray(raw), dtype=torch.uint8), ImageReadMode.UNCHANGED).numpy()
-        is_seen = (values[:3] != np.array(key, dtype=values.dtype)[:, None, None]).any(axis=0)
+        low = np.asarray(_low_bytes(raw))
+        is_key = (np.asarray(picture) == np.array(key) >> 8) & (low == np.array(key) & 255)
         del picture.info["transparency"]
-        picture.putalpha(Image.fromarray(np.where(is_seen, 255, 0).astype(np.uint8)))
+        picture.putalpha(Image.fromarray(np.where(is_key.all(axis=2), 0, 255).astype(np.uint8)))
+    return picture
+
+
+def _low_bytes(raw: bytes) -> Image.Image:
+    """The low bytes of a PNG of 16-bit colours, of which PIL takes the high ones: read as if they came first."""
+    picture = Image.open(io.BytesIO(raw))
+    picture.tile = [tile._replace(args="RGB;16L") for tile in picture.tile]
+    picture.load()
     return picture
 
 

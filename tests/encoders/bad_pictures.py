@@ -57,6 +57,7 @@ def pictures() -> dict[str, File]:
         **_turned(),
         **_transparent(),
         **_deep(),
+        **_keyed(),
         **_broken(jpeg, png),
         **_too_large(),
     }
@@ -176,6 +177,40 @@ def png_of(width: int, height: int, kind: tuple[int, int, int], data: bytes) -> 
     bits, colours, interlaced = kind
     header = struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, interlaced)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def _keyed() -> dict[str, File]:
+    """One value that is transparent, in all depths of grey and colour: PNG compares all its bits.
+
+    The left half is transparent; the right half is another value, in 16 bits one that differs in the lowest bit.
+    """
+    kinds = {
+        "grey-1": (1, 0, b"\xff\x00" * 1, 1, (0, 0, 0)),
+        "grey-2": (2, 0, b"\xaa\xaa\x55\x55", 2, (85, 85, 85)),
+        "grey-4": (4, 0, b"\x77" * 4 + b"\x33" * 4, 7, (51, 51, 51)),
+        "grey-8": (8, 0, b"\x07" * 8 + b"\x33" * 8, 7, (51, 51, 51)),
+        "grey-16": (16, 0, struct.pack(">16H", *[0x8080] * 8, *[0x8081] * 8), 0x8080, (128, 128, 128)),
+        "colour-8": (8, 2, b"\x01\x02\x03" * 8 + b"\x01\x02\x04" * 8, (1, 2, 3), (1, 2, 4)),
+        "colour-16": (
+            *(16, 2, struct.pack(">48H", *[1, 2, 0x8080] * 8, *[1, 2, 0x8081] * 8)),
+            *((1, 2, 0x8080), (0, 0, 128)),
+        ),
+        "grey-alpha-16": (16, 4, struct.pack(">32H", *[9, 0] * 8, *[0x8080, 0xFFFF] * 8), None, (128, 128, 128)),
+        "colour-alpha-16": (
+            *(16, 6, struct.pack(">64H", *[9, 9, 9, 0] * 8, *[0, 0, 0x8080, 0xFFFF] * 8)),
+            *(None, (0, 0, 128)),
+        ),
+    }
+    files = {}
+    for name, (bits, colours, row, key, other) in kinds.items():
+        values = key if isinstance(key, tuple) else (key,)
+        transparent = b"" if key is None else chunk(b"tRNS", struct.pack(f">{len(values)}H", *values))
+        whole = png_of(16, 4, (bits, colours, 0), zlib.compress((b"\0" + row) * 4))
+        at = whole.index(b"IDAT") - 4
+        pixels = np.full((4, 16, 3), 255)
+        pixels[:, 8:] = other
+        files[f"clear-{name}.png"] = shown(whole[:at] + transparent + whole[at:], pixels, size=(16, 4))
+    return files
 
 
 def _broken(jpeg: bytes, png: bytes) -> dict[str, File]:

@@ -69,6 +69,8 @@ def sounds() -> dict[str, File]:
         **_not_finite(),
         **_torn(),
         **_lying(),
+        **_joined(),
+        **_behind_something(),
     }
 
 
@@ -124,4 +126,61 @@ def _lying() -> dict[str, File]:
     endless[21] |= 0x0F  # the number of samples: 36 bits, from the lower half of byte 21 on
     endless[22:26] = b"\xff" * 4
     files["endless.flac"] = File(bytes(endless), SetAside("68,719,476,735 samples in 1 channels are more than"))
+    return files
+
+
+JOINED = {
+    **KINDS,
+    "mp3": ("MP3", None),
+    "rf64": ("RF64", None),
+    "w64": ("W64", None),
+    "caf": ("CAF", None),
+    "gsm.wav": ("WAV", "GSM610"),
+    "g721.au": ("AU", "G721_32"),
+}
+ID3 = b"ID3\x03\0\0" + bytes([0, 0, 39, 8]) + bytes(39 * 128 + 8)
+"""A tag of five thousand bytes, its size in four times seven bits."""
+
+
+def faded(seconds: float, pitch: float) -> np.ndarray:
+    samples = np.sin(2 * np.pi * pitch * np.arange(int(seconds * RATE)) / RATE)
+    return (0.5 * samples * np.hanning(len(samples))).astype(np.float32)
+
+
+def _joined() -> dict[str, File]:
+    """Two sounds of unlike length one after the other, as `cat` and recorders of radio write them."""
+    one, two = faded(0.48, 440), faded(0.96, 880)  # whole blocks of all codecs
+    both, files = np.concatenate([one, two]), {}
+    for ending, (kind, subtype) in JOINED.items():
+        parts = [written(part, kind=kind, subtype=subtype) for part in (one, two)]
+        files[f"two-sounds.{ending}"] = File(b"".join(parts), Decoded((23040, RATE), both, 0.06))
+    tagged = ID3.join(written(part, kind="MP3") for part in (one, two))
+    files["two-sounds-tagged.mp3"] = File(tagged, Decoded((23040, RATE), both, 0.06))
+    files["two-sounds-tagged.wav"] = File(ID3.join(map(written, (one, two))), Decoded((23040, RATE), both, 2**-14))
+    rates = b"".join(written(one, rate, "OGG") for rate in (RATE, 8000))
+    files["two-rates.ogg"] = File(rates, SetAside("2 sounds one after another, at 8,000 and 16,000 Hz"))
+    apart = written(one, kind="OGG") + bytes(99) + written(two, kind="OGG")
+    files["two-sounds-apart.ogg"] = File(apart, SetAside(TORN))
+    return files
+
+
+def _behind_something() -> dict[str, File]:
+    """Sounds behind a tag or zeros, of no stated length, or in codecs that cannot be sought in."""
+    files = {}
+    sound = faded(0.48, 440)
+    for ending, (kind, subtype) in JOINED.items():
+        whole, heard_as = written(sound, kind=kind, subtype=subtype), Decoded((7680, RATE), sound, 0.06)
+        if ending in ("wav", "mp3"):
+            files[f"tagged.{ending}"] = File(ID3 + whole, heard_as)
+            files[f"behind-zeros.{ending}"] = File(bytes(4096) + whole, heard_as)
+        files[f"behind-zeros-and-tag.{ending}"] = File(bytes(99) + ID3 + whole, heard_as)
+    for name, samples in {"tone": tone(), "noise": noise(2), "short": noise(0.1)}.items():
+        piped = bytearray(written(samples, kind="FLAC"))
+        piped[21] &= 0xF0
+        piped[22:26] = bytes(4)
+        whole = bytes(piped)
+        files[f"piped-{name}.flac"] = File(whole, Decoded((len(samples), RATE), samples, 2**-15))
+        files[f"piped-{name}-cut.flac"] = File(
+            whole[:-9], SetAside(f"{TORN}: its file states no length, and its last frame is")
+        )
     return files

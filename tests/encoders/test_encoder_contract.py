@@ -34,12 +34,18 @@ CASES = [
     ("transformers_audio", "clap", {"pooling": "pooler"}),
     ("transformers_audio", "ast", {"pooling": "pooler"}),
     ("transformers_audio", "ast", {"pooling": "cls", "window_sec": 1.0}),
+    ("transformers_audio", "ast", {"pooling": "mean"}),
     ("transformers_audio", "wavlm", {}),
     ("transformers_audio", "wavlm", {"layer": 1, "window_sec": 2.0}),
     ("open_clip_image", "open_clip", {}),
     ("open_clip_text", "open_clip", {}),
     ("timm", "timm_vit", {}),
+    ("timm", "timm_vit", {"pooling": "cls"}),
     ("timm", "timm_vit", {"pooling": "cls+mean"}),
+    ("transformers_image", "timm_vit", {"pooling": "cls+mean"}),
+    ("transformers_image", "dinov3_convnext", {}),
+    ("transformers_image", "dinov3_convnext", {"pooling": "mean"}),
+    ("transformers_image", "dinov2", {"pooling": "pooler", "dtype": "bfloat16"}),
     ("timm", "timm_swin", {"pooling": "mean"}),
     ("timm", "timm_resnet", {"pooling": "mean"}),
     ("sentence_transformers", "sentence", {}),
@@ -94,6 +100,14 @@ def test_latents_are_finite_float32_rows_of_the_promised_width_without_gradient(
     assert latents.dtype == torch.float32
     assert latents.isfinite().all()
     assert not latents.requires_grad
+
+
+@every_encoder
+def test_latents_hold_no_memory_but_their_own(encoder, contents_for, name, model, options):
+    """A view of all states of a batch would keep them, 257 times as much, as long as the latents of a shard."""
+    built = encoder(name, model, **options)
+    latents = built.encode(built.collate(built.prepare(contents_for(built))))
+    assert latents.untyped_storage().nbytes() == latents.numel() * latents.element_size()
 
 
 @every_encoder

@@ -209,3 +209,29 @@ def test_settings_become_plain_data_in_a_fixed_order():
     settings = {"b": (1, 2.5), "a": {2: None, 1: [True]}, "c": Path("/x"), "d": torch.float32}
     found = plain(settings)
     assert json.dumps(found) == '{"a": {"1": [true], "2": null}, "b": [1, 2.5], "c": "/x", "d": "torch.float32"}'
+
+
+@pytest.mark.parametrize(
+    ("error", "packages"),
+    [
+        (
+            ImportError("\nXTokenizer requires the SentencePiece library but it was not found in your environment."),
+            "sentencepiece protobuf",
+        ),
+        (
+            ValueError("`tiktoken` is required to read a `tiktoken` file. Install it with `pip install tiktoken`."),
+            "sentencepiece protobuf tiktoken",
+        ),
+        (ModuleNotFoundError("No module named 'einops.layers'", name="einops.layers"), "einops"),
+        (
+            ImportError("This modeling file requires the following packages: flash_attn. Run `pip install flash_attn`"),
+            "flash_attn",
+        ),
+    ],
+)
+def test_a_package_that_a_models_files_need_is_named_with_how_to_install_it(tmp_path, error, packages):
+    message = (
+        rf"cannot be loaded: its files need {packages.split()[0]}, which is not installed. pip install {packages}$"
+    )
+    with pytest.raises(EncoderError, match=message), explained(str(tmp_path)):
+        raise error

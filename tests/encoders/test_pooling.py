@@ -77,6 +77,18 @@ def test_a_row_without_one_real_token_gives_zeros_and_not_nan(states):
     assert not pool_tokens(states, nothing, "mean", num_prefix=0, has_cls=False).any()
 
 
+def test_a_mean_over_nothing_but_a_class_token_is_refused(states, mask):
+    with pytest.raises(EncoderError, match="gives its class token alone. Use pooling=cls or pooler"):
+        pool_tokens(states[:, :1], mask[:, :1], "mean", num_prefix=1, has_cls=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean", "last_token"])
+def test_pooled_states_keep_no_others_in_memory(states, mask, pooling, dtype):
+    pooled = pool_tokens(states.to(dtype), mask, pooling, num_prefix=1, has_cls=True)
+    assert pooled.untyped_storage().nbytes() == pooled.numel() * 4
+
+
 @pytest.mark.parametrize("pooling", ["cls", "cls+mean"])
 def test_a_model_without_class_token_refuses_to_give_one(states, mask, pooling):
     with pytest.raises(EncoderError, match=r"this model has no class token\. Use pooling=mean or pooling=pooler"):

@@ -1,10 +1,13 @@
 """timm models against what timm itself computes."""
 
+import math
+
 import pytest
 import timm
 import torch
 from timm.data import create_transform, resolve_model_data_config
 
+from fusemix.encoders.prefix import extra_of_timm
 from fusemix.errors import EncoderError
 
 MODELS = ["timm_vit", "timm_swin", "timm_resnet"]
@@ -55,6 +58,25 @@ def test_mean_leaves_out_class_and_register_tokens(encode, library):
     _, _, states = library("timm_vit")
     assert states.shape[1] == 1 + 4 + 16
     torch.testing.assert_close(encode("timm_vit", pooling="mean"), states[:, 5:].mean(dim=1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "extra"),
+    [
+        ("volo_d1_224", (1, True)),
+        ("coat_lite_tiny", (1, True)),
+        ("deit_tiny_distilled_patch16_224", (2, True)),
+        ("vit_small_patch16_dinov3", (5, True)),
+        ("vit_base_patch16_siglip_224", (0, False)),
+        ("mixer_s16_224", (0, False)),
+    ],
+)
+def test_tokens_before_the_patches_are_known_also_where_a_model_does_not_count_them(architecture, extra):
+    with torch.device("meta"):
+        network = timm.create_model(architecture, num_classes=0).eval()
+        states = network.forward_features(torch.zeros(1, *network.default_cfg["input_size"]))
+    num_patches = math.isqrt(states.shape[1]) ** 2
+    assert extra_of_timm(network)[:2] == extra == (states.shape[1] - num_patches, extra[1])
 
 
 def test_cls_is_the_first_state_and_comes_before_the_mean(encode, library):

@@ -77,6 +77,26 @@ def test_mean_leaves_out_class_and_register_tokens(encode, library, model, num_p
     torch.testing.assert_close(encode(model, pooling="mean"), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean", "pooler"])
+@pytest.mark.parametrize("model", ["timm_vit", "timm_swin", "timm_resnet"])
+def test_a_model_of_timm_gives_what_it_gives_as_one_of_timm(encoder, pictures, model, pooling):
+    if "cls" in pooling and model != "timm_vit":
+        pytest.skip("has no class token")
+    ours, theirs = (encoder(family, model, pooling=pooling) for family in ("transformers_image", "timm"))
+    pixels = theirs.collate(theirs.prepare(pictures))
+    torch.testing.assert_close(ours.encode({"pixel_values": pixels}), theirs.encode(pixels), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("model", "before", "after"), [("dinov3_convnext", 1, 0), ("pvt", 1, 0), ("yolos", 1, 5)])
+def test_mean_leaves_out_tokens_that_stand_for_no_patch_wherever_they_are(encode, library, model, before, after):
+    _, outputs = library(model)
+    states = outputs.last_hidden_state
+    patches = states[:, before : states.shape[1] - after]
+    assert patches.shape[1] == {"dinov3_convnext": 4, "pvt": 4, "yolos": 16}[model]
+    torch.testing.assert_close(encode(model, pooling="mean"), patches.mean(dim=1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(encode(model), states[:, 0], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("model", ["dinov2", "dinov2_registers", "dinov3", "vit"])
 def test_cls_is_the_first_state_and_comes_before_the_mean(encode, library, model):
     _, outputs = library(model)

@@ -126,10 +126,11 @@ def test_a_roberta_counts_its_positions_from_behind_the_padding_and_takes_a_text
         pytest.param("qwen3", 128, id="its tokenizer says nothing, its positions 128"),
         pytest.param("t5", 512, id="neither says anything"),
         pytest.param("siglip", 64, id="it was trained on 64"),
+        pytest.param("siglip_16", 16, id="it was trained on 16"),
     ],
 )
 def test_by_default_a_text_is_cut_to_what_the_model_takes(encoder, model, longest):
-    pooling = "pooler" if model == "siglip" else "mean"
+    pooling = "pooler" if "siglip" in model else "mean"
     built = encoder("transformers_text", model, pooling=pooling)
     (tokens,) = built.prepare([LONG])
     assert built.length(tokens) == longest
@@ -171,6 +172,28 @@ def test_weights_that_the_checkpoint_lacks_and_nobody_asks_do_no_harm(encoder, l
     torch.testing.assert_close(
         encode(encoder("transformers_text", "bert_without_pooler")), expected, rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("pooling", ["cls", "cls+mean"])
+@pytest.mark.parametrize("model", ["qwen3", "t5"])
+def test_a_text_model_without_class_token_refuses_to_give_one(encoder, model, pooling):
+    with pytest.raises(EncoderError, match=r"this model has no class token. Use pooling=mean, or pooling=last_token"):
+        encoder("transformers_text", model, pooling=pooling)
+
+
+@pytest.mark.parametrize(("model", "options"), [("qwen3_with_start", {}), ("bert", {"layer": 0})])
+def test_a_first_token_that_sees_nothing_of_the_text_is_refused(encoder, model, options):
+    with pytest.raises(
+        EncoderError, match=r"(?s)the first token of this model sees nothing of what follows .*last_tok"
+    ):
+        encoder("transformers_text", model, pooling="cls", **options)
+
+
+@pytest.mark.parametrize("max_length", [8, 32])
+def test_a_model_trained_on_padded_texts_takes_no_other_length(encoder, max_length):
+    message = rf"max_length is {max_length}, but this model was trained on texts padded to 16 tokens"
+    with pytest.raises(EncoderError, match=message):
+        encoder("transformers_text", "siglip_16", pooling="pooler", max_length=max_length)
 
 
 def test_an_unknown_pooling_is_refused_before_anything_is_loaded(encoder):

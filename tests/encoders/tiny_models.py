@@ -29,6 +29,8 @@ from transformers import (
     Dinov2Model,
     Dinov2WithRegistersConfig,
     Dinov2WithRegistersModel,
+    DINOv3ConvNextConfig,
+    DINOv3ConvNextModel,
     DINOv3ViTConfig,
     DINOv3ViTImageProcessor,
     DINOv3ViTModel,
@@ -36,6 +38,8 @@ from transformers import (
     MobileNetV2ImageProcessor,
     MobileNetV2Model,
     PreTrainedTokenizerFast,
+    PvtConfig,
+    PvtModel,
     Qwen3Config,
     Qwen3Model,
     RobertaConfig,
@@ -61,6 +65,8 @@ from transformers import (
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperModel,
+    YolosConfig,
+    YolosModel,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -87,13 +93,14 @@ def save_bert_tokenizer(folder: Path, **options: Any) -> None:
     BertTokenizer(str(vocabulary), **options).save_pretrained(folder)
 
 
-def save_word_tokenizer(folder: Path, *, end: str, **options: Any) -> None:
+def save_word_tokenizer(folder: Path, *, end: str, begins: bool = False, **options: Any) -> None:
     """A tokenizer of whole words that ends each text with an end token, as Qwen3-Embedding's and T5's do."""
     names = ["<pad>", end, "<unk>", *WORDS]
     tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, 1)])
+    single = f"{end} $A {end}" if begins else f"$A {end}"
+    tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=[(end, 1)])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token=end, unk_token="<unk>", **options
     )
@@ -121,10 +128,16 @@ def bert_without_pooler(folder: Path) -> None:
     BertForMaskedLM(bert_config()).save_pretrained(folder)
 
 
-def qwen3(folder: Path) -> None:
-    save_word_tokenizer(folder, end="<|endoftext|>", model_input_names=["input_ids", "attention_mask"])
+def qwen3(folder: Path, *, begins: bool = False) -> None:
+    names = ["input_ids", "attention_mask"]
+    save_word_tokenizer(folder, end="<|endoftext|>", begins=begins, model_input_names=names)
     config = Qwen3Config(**SIZES, vocab_size=40, head_dim=16, num_key_value_heads=1, max_position_embeddings=128)
     Qwen3Model(config).save_pretrained(folder)
+
+
+def qwen3_with_start(folder: Path) -> None:
+    """Reads from left to right, and begins each text with one token, as Llama and Gemma do."""
+    qwen3(folder, begins=True)
 
 
 def t5(folder: Path) -> None:
@@ -139,6 +152,14 @@ def siglip(folder: Path) -> None:
     vision = {**SIZES, "image_size": 32, "patch_size": 8}
     SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
     SiglipImageProcessor(**SQUARE).save_pretrained(folder)
+
+
+def siglip_16(folder: Path) -> None:
+    """Of 16 positions, as so400m-patch14-224 is."""
+    save_word_tokenizer(folder, end="</s>", model_input_names=["input_ids"])
+    text = {**SIZES, "vocab_size": 40, "max_position_embeddings": 16, "projection_size": 32}
+    vision = {**SIZES, "image_size": 32, "patch_size": 8}
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
 
 
 def siglip2(folder: Path) -> None:
@@ -165,6 +186,24 @@ def dinov3(folder: Path) -> None:
     config = DINOv3ViTConfig(**SIZES, image_size=32, patch_size=8, num_register_tokens=4)
     DINOv3ViTModel(config).save_pretrained(folder)
     DINOv3ViTImageProcessor(**SQUARE).save_pretrained(folder)
+
+
+def dinov3_convnext(folder: Path) -> None:
+    config = DINOv3ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], image_size=64)
+    DINOv3ConvNextModel(config).save_pretrained(folder)
+    DINOv3ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+
+
+def pvt(folder: Path) -> None:
+    PvtModel(
+        PvtConfig(image_size=64, hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, num_attention_heads=[1] * 4)
+    ).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+
+
+def yolos(folder: Path) -> None:
+    YolosModel(YolosConfig(**SIZES, image_size=[32, 32], patch_size=8, num_detection_tokens=5)).save_pretrained(folder)
+    ViTImageProcessor(**SQUARE).save_pretrained(folder)
 
 
 def vit(folder: Path) -> None:
@@ -266,8 +305,21 @@ def sentence(folder: Path) -> None:
 BUILDERS = {
     build.__name__: build
     for build in (
-        *(bert, bert_without_pooler, roberta, qwen3, t5, sentence),
-        *(siglip, siglip2, dinov2, dinov2_registers, dinov3, vit, swin, mobilenet),
+        *(bert, bert_without_pooler, roberta, qwen3, qwen3_with_start, t5, sentence),
+        *(
+            siglip,
+            siglip_16,
+            siglip2,
+            dinov2,
+            dinov2_registers,
+            dinov3,
+            dinov3_convnext,
+            vit,
+            swin,
+            mobilenet,
+            pvt,
+            yolos,
+        ),
         *(whisper, clap, ast, wavlm, sew),
         *(open_clip, timm_vit, timm_swin, timm_resnet),
     )

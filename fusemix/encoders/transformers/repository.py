@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from fusemix.errors import EncoderError
 
@@ -124,7 +124,7 @@ def settled(
         )
     notes = [f"it also has {one}, which is left out here. {INSTEAD}" for one in stated.left_out]
     if pooling is not None and stated.pooling and pooling != theirs:
-        notes.append(f"it pools by {' and '.join(theirs.split('+')) if theirs else stated.pooling}, not by {pooling}.")
+        notes.append(f"it pools by {' and '.join(stated.pooling)}, not by {pooling}.")
     if max_length is not None and stated.max_length and max_length > stated.max_length:
         notes.append(f"it is made for texts of {stated.max_length} tokens, and max_length is {max_length}.")
     if prefix is not None and stated.prompt and prefix != stated.prompt:
