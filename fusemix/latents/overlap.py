@@ -22,7 +22,7 @@ LATENTS_AT_ONCE = 8192
 
 
 def hold_the_same(one: LatentSet, other: LatentSet) -> bool:
-    """Whether two sets hold the same items in the same order, by the hashes in `set.json` and some latents of each side.
+    """Whether two sets hold the same items in the same order, by hashes in `set.json` and some latents.
 
     Args:
         one, other: with latents of the same encoders.
