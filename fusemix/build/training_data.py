@@ -12,7 +12,7 @@ from fusemix.build.fitting import require_same_encoders
 from fusemix.config import SetConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.loader import LatentData
-from fusemix.latents.overlap import shared_items
+from fusemix.latents.overlap import hold_the_same, shared_items
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.sources import Source
 
@@ -31,13 +31,13 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
     """
     first = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
     sources = [_source(config, name, about, parts) for name, about in {"": first, **config.also}.items()]
-    _require_other_sets(sources)
     made: dict[str, Side] = {}
     for source in sources:
         for latent_set in (source.train, source.validation):
             for side in latent_set.sides:
                 wanted = made.setdefault(side.modality, side)
                 require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side)
+    _require_other_sets(sources)
     return LatentData(sources, parts=parts, latents_on=config.latents_on, seed=config.seed)
 
 
@@ -63,9 +63,7 @@ def _require_other_sets(sources: Sequence[Source]) -> None:
     """Refuse to choose on a set that is trained on, wherever it lies and however its folder is spelled."""
     for chosen_on in sources:
         for source in sources:
-            about = (chosen_on.validation.description, source.train.description)
-            is_same = all(about[0][side]["sha256"] == about[1][side]["sha256"] for side in ("left", "right"))
-            if is_same and chosen_on.is_validated_apart:
+            if chosen_on.is_validated_apart and hold_the_same(chosen_on.validation, source.train):
                 raise _trained_on(chosen_on, source)
 
 

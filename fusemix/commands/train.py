@@ -7,6 +7,7 @@ to <out>. A run that was interrupted goes on when the same command is given agai
 """
 
 import logging
+import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +25,13 @@ from fusemix.build.sources import SOURCES
 from fusemix.build.training_data import latent_data, require_divisible, shared_with_training
 from fusemix.config import TrainConfig, load_config, to_plain
 from fusemix.environment import describe_environment
+from fusemix.errors import FusemixError
 from fusemix.files import write_json, write_text
 from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import RunState, begin, discard, state_of_run
+from fusemix.fusion.saving import Metrics
 from fusemix.latents.loader import LatentData
 from fusemix.progress import console
 
@@ -100,7 +103,16 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
 
 
 def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path | None) -> float:
-    trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    try:
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    except Exception as error:
+        end_others = getattr(trainer.strategy.launcher, "kill", None)  # of those that this process has started
+        if end_others and not isinstance(error, FusemixError):  # with that all end on their own
+            end_others(signal.SIGKILL)  # they may be waiting for this one, for ever
+        raise
+    for logger in trainer.loggers:
+        if isinstance(logger, Metrics) and logger.problem:
+            console.print(logger.problem)
     return best_score(trainer)
 
 

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import read_checkpoint
-from fusemix.fusion.gathering import num_processes, of_processes, stop_together
+from fusemix.fusion.gathering import num_processes, of_processes, stop_together, take_from_first
 from fusemix.progress import console, progress_bar
 
 MONITOR = "validation/mean_recall"
@@ -81,6 +81,10 @@ class Together(Callback):
             RunError: it differs.
         """
         stop_together(differing(of_processes(self._decided) if num_processes() > 1 else []))
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take over statistics of preprocessing, whose last bits machines may differ in; DDP does so for weights."""
+        take_from_first(pl_module.buffers())
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Compare the first batch of the epoch.

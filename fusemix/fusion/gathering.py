@@ -8,6 +8,7 @@ and the gradient of `gathered_rows` sums what all processes did with a row; so a
 gradient that one process would give them on the same batch.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -50,6 +51,13 @@ def stop_together(problem: str | None) -> None:
     problems = [found for found in of_processes(problem) if found]
     if problems:
         raise RunError(problems[0]) if own_rank() == 0 else SystemExit(0)
+
+
+def take_from_first(tensors: Iterable[Tensor]) -> None:
+    """Set tensors to what they are in the first process, in place; all processes have to come here."""
+    if num_processes() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
 
 
 def gathered_rows(rows: Float[Tensor, "own dim"]) -> Float[Tensor, "all dim"]:

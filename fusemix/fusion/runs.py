@@ -41,7 +41,7 @@ class RunState(NamedTuple):
     Attributes:
         last: the checkpoint to go on from, or None to start.
         epoch: how many are done.
-        decided: what the run decided when it was begun, by name; see `build.train.decided`.
+        decided: what the run decided when it was begun, by name; see `build.train.trainer`.
         is_finished: nothing is left to do.
         is_best_lost: there was a best checkpoint, and it cannot be read.
     """

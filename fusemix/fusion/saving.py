@@ -6,7 +6,6 @@ system, so a kill would leave neither; and its CSVLogger empties metrics.csv bef
 is complete or absent, and the one before stays until then. Events are only added to; readers pass over a torn one.
 """
 
-import contextlib
 import csv
 import io
 import os
@@ -21,8 +20,8 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]: made when imported
+from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from fusemix.errors import RunError
@@ -94,10 +93,14 @@ class Metrics(Logger):
 
     Args:
         folder: of the run.
+
+    Attributes:
+        problem: why the file is not up to date; None where it is.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
+        self.problem: str | None = None
         self._path = folder / METRICS
         self._rows: list[Mapping[str, Any]] = []
 
@@ -145,8 +148,11 @@ class Metrics(Logger):
         writer = csv.DictWriter(text, fieldnames=sorted(set().union(*self._rows)), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        with contextlib.suppress(OSError):
+        try:
             write_text(self._path, text.getvalue())
+            self.problem = None
+        except OSError as error:
+            self.problem = f"{self._path} cannot be written: {error.strerror or error}"
 
 
 class Events(Logger):

@@ -14,11 +14,27 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Int64
 
 from fusemix.latents.item_tables import ROWS_AT_ONCE, TEXT
-from fusemix.latents.sets import Side
+from fusemix.latents.sets import LatentSet, Side
 
 SAME = 0.01
 """Latents of one item differ by less than this share of their length, whichever machine made them."""
 LATENTS_AT_ONCE = 8192
+
+
+def hold_the_same(one: LatentSet, other: LatentSet) -> bool:
+    """Whether two sets hold the same items in the same order, by hashes in `set.json` and some latents.
+
+    Args:
+        one, other: with latents of the same encoders.
+    """
+    for side, which in (("left", 0), ("right", 1)):
+        if one.description[side]["sha256"] != other.description[side]["sha256"]:
+            return False
+        first, second = one.sides[which], other.sides[which]
+        rows = np.flatnonzero(first.valid & second.valid)[:LATENTS_AT_ONCE]
+        if not _same_latents(first, rows, second, rows).all():
+            return False
+    return True
 
 
 def shared_items(
@@ -52,10 +68,13 @@ def _mark(
 ) -> None:
     for at in range(0, len(trained), LATENTS_AT_ONCE):
         some = places[at : at + LATENTS_AT_ONCE]
-        one = train.take(trained[at : at + LATENTS_AT_ONCE]).astype(np.float64)
-        other = chosen_on.take(rows[some]).astype(np.float64)
-        is_same = np.linalg.norm(one - other, axis=1) <= SAME * np.linalg.norm(other, axis=1)
+        is_same = _same_latents(train, trained[at : at + LATENTS_AT_ONCE], chosen_on, rows[some])
         shared[some[is_same]] = True
+
+
+def _same_latents(one: Side, rows: np.ndarray, other: Side, others: np.ndarray) -> np.ndarray:
+    first, second = one.take(rows).astype(np.float64), other.take(others).astype(np.float64)
+    return np.linalg.norm(first - second, axis=1) <= SAME * np.linalg.norm(second, axis=1)
 
 
 def _path(side: Side) -> Path:

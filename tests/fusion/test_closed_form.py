@@ -53,6 +53,22 @@ def test_a_ridge_makes_sense_of_more_dimensions_than_pairs():
     assert all(part.isfinite().all() for found in maps for part in found)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1e300])
+def test_directions_that_do_not_vary_are_left_out_where_no_ridge_bears_them(ridge):
+    batch = linked()
+    constant = LatentBatch(torch.cat([batch.left, torch.full((400, 2), 3.0)], dim=1), batch.right)
+    settings = {"dims": 4, "left_ridge": ridge, "right_ridge": ridge, "power": 1.0}
+    found, plain = (canonical_maps(pair_moments(chunks(one)), **settings) for one in (constant, batch))
+    assert all(part.isfinite().all() for one in found for part in one)
+    torch.testing.assert_close(found[0].weight[:, :7].abs(), plain[0].weight.abs())
+
+
+def test_latents_that_are_all_alike_give_finite_maps():
+    alike = LatentBatch(torch.ones(50, 4, dtype=torch.float64), torch.ones(50, 3, dtype=torch.float64))
+    maps = canonical_maps(pair_moments(chunks(alike)), dims=3, left_ridge=0.0, right_ridge=1.0, power=0.0)
+    assert all(part.isfinite().all() for one in maps for part in one)
+
+
 def test_fewer_dimensions_are_the_first_of_more():
     moments = pair_moments(chunks(linked()))
     few, many = (canonical_maps(moments, dims=dims, left_ridge=0.1, right_ridge=0.1, power=1.0)[1] for dims in (2, 5))

@@ -161,6 +161,11 @@ def test_a_batch_larger_than_the_data_is_refused_with_the_largest_that_fits(make
         source_of(make_set("train"), make_set("validation"), pairs_per_step=300)
 
 
+def test_more_links_an_item_than_there_are_items_are_refused(make_set):
+    with pytest.raises(ConfigError, match="links_per_item=1,000,000,000 cannot be had: .*fewer text items"):
+        source_of(make_set("train"), make_set("validation"), links_per_item=10**9)
+
+
 def test_the_batch_size_that_is_named_can_be_had(tmp_path):
     """One picture has every caption and one caption is of every picture: no three pairs share no item."""
     links = np.array([[0, j] for j in range(40)] + [[i, 0] for i in range(1, 40)])
