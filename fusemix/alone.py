@@ -101,25 +101,26 @@ def require_one_place(folders: Sequence[Path], processes: Processes, tokens: Seq
 
 
 class Started(NamedTuple):
-    """What a launcher has started; `nodes` is None where it does not say."""
+    """What a launcher has started; `nodes` is None where it does not say, and `rank` is this one's number."""
 
     launcher: str
     processes: int
     nodes: int | None
+    rank: int
 
 
 def started_around() -> Started | None:
     """What started this process beside others, by the variables that it sets; None where nothing says so."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         count, of_node = _number("WORLD_SIZE"), _number("LOCAL_WORLD_SIZE")
-        return Started("torchrun", count or 1, count // of_node if count and of_node else None)
+        return Started("torchrun", count or 1, count // of_node if count and of_node else None, _number("RANK") or 0)
     # As Lightning sees it: in a shell of SLURM's nothing was started beside others.
     if _number("SLURM_NTASKS") and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
-        return Started("SLURM", _number("SLURM_NTASKS") or 1, _number("SLURM_NNODES"))
+        return Started("SLURM", _number("SLURM_NTASKS") or 1, _number("SLURM_NNODES"), _number("SLURM_PROCID") or 0)
     if count := _number("OMPI_COMM_WORLD_SIZE") or _number("PMI_SIZE"):
-        return Started("mpirun", count, None)
+        return Started("mpirun", count, None, _number("OMPI_COMM_WORLD_RANK") or _number("PMI_RANK") or 0)
     if "RANK" in os.environ and (count := _number("WORLD_SIZE")):
-        return Started("a launcher (RANK and WORLD_SIZE are set)", count, None)
+        return Started("a launcher (RANK and WORLD_SIZE are set)", count, None, _number("RANK") or 0)
     return None
 
 
@@ -146,9 +147,12 @@ def require_as_started(processes: Processes, devices: str, num_nodes: int) -> No
             how += ", as many on each node as devices says"
     else:
         how = "start the command once (with srun: --ntasks=1)"
-    raise ConfigError(
+    error = ConfigError(
         f"{started.launcher} has started {started.processes} process{'es' if started.processes > 1 else ''} on {nodes} "
         f"machine{'s' if nodes > 1 else ''}, "
         f"but devices={devices} and num_nodes={num_nodes} mean {processes.world_size}. Say what there is, "
         f"devices={max(1, started.processes // nodes)} num_nodes={nodes}, or {how}."
     )
+    if started.rank:  # the first process says it for all
+        error.was_told = "elsewhere"  # pyright: ignore[reportAttributeAccessIssue] - for cli.run
+    raise error

@@ -222,6 +222,9 @@ def _take(hold: Hold, wait_sec: float) -> None:
             if not has_told:
                 console.print(f"waiting until {hold.folder} is free: {holder or 'another process'} writes there")
                 has_told = True
+        elif holder and not has_told and watch.still_sec > BEAT_SEC:
+            console.print(f"looking for {SILENT_SEC:.0f} s whether {holder} still lives, which wrote in {hold.folder}")
+            has_told = True
         time.sleep(POLL_SEC)
 
 

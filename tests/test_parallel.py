@@ -149,8 +149,14 @@ def test_another_number_of_processes_than_was_started_is_refused(monkeypatch, va
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     message = rf"has started 4 processes on 2 machines, but devices={devices} and num_nodes={nodes} mean {world}\."
-    with pytest.raises(ConfigError, match=rf"{message} Say what there is, devices=2 num_nodes=2, or start"):
+    with pytest.raises(ConfigError, match=rf"{message} Say what there is, devices=2 num_nodes=2, or start") as found:
         require_as_started(together(0, world), devices, nodes)
+    assert not hasattr(found.value, "was_told")
+    for name in ("SLURM_PROCID", "RANK"):
+        monkeypatch.setenv(name, "3")
+    with pytest.raises(ConfigError) as found:
+        require_as_started(together(0, world), devices, nodes)
+    assert found.value.was_told, "the first process has said it"
     require_as_started(together(0, 4), "2", 2)
 
 

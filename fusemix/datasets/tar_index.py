@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from fusemix.datasets.tars import MEDIA_ENDINGS, SCHEMA, scan_tar
 from fusemix.files import sha256_of_json, write_atomic
+from fusemix.temporary import forget_leftovers_of
 
 VERSION = 2
 """Counted up when scan_tar gives something else for the same tar."""
@@ -42,6 +43,7 @@ def tar_table(path: Path, modality: str) -> pa.Table:
     table = scan_tar(path, modality)
     with contextlib.suppress(OSError):  # a home that cannot be written to
         cached.parent.mkdir(parents=True, exist_ok=True)
+        forget_leftovers_of(cached)
         with write_atomic(cached) as file:
             pq.write_table(table, file)
     return table
