@@ -123,7 +123,8 @@ def _tsv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     width = 0
     while (line := source.take()) is not None:
         first = source.number
-        cells = _tsv_cells(line, source) if '"' in line else line.split("\t")
+        has_quoted = line.startswith('"') or '\t"' in line
+        cells = _tsv_cells(line, source) if has_quoted else line.split("\t")
         if width and len(cells) != width and len(plain := line.split("\t")) == width and source.number == first:
             cells = plain  # the quotes belong to two cells
         width = width or len(cells)
@@ -156,10 +157,10 @@ def _tsv_cells(line: str, source: _Lines) -> list[str]:
     cells: list[str] = []
     rest: str | None = line
     while rest is not None:
-        if rest.startswith('"') and not (found := QUOTED.match(rest)):
+        is_quoted = rest.startswith('"')
+        found = QUOTED.match(rest) if is_quoted else None
+        if is_quoted and not found:
             rest, found = _with_further_lines(rest, source)
-        elif not rest.startswith('"'):
-            found = None
         if found:
             cells.append(found[1].replace('""', '"'))
             rest = rest[found.end() :] if found[0].endswith("\t") else None
