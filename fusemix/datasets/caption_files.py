@@ -32,7 +32,7 @@ FILE_COLUMNS = (
 )
 CAPTION_COLUMNS = ("caption", "captions", "text", "sentence", "description", "raw", "title")
 NUMBERED = re.compile(r"caption_\d+")
-MAY_BEGIN_A_LIST = "[{ \t\n"
+MAY_BEGIN_A_LIST = "[{( \t\n"
 """Letters before which a text is looked at closely; of five million captions few begin so."""
 TOKEN_LINE = re.compile(r"(?P<file>[^\t]+)#\d+\t(?P<caption>.*)")
 
