@@ -146,7 +146,8 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
 
     def found() -> Iterator[tuple[str, int]]:
         for row, name in enumerate(values(names)):
-            path, size = _file_called(folder, name)
+            path = _as_on_disk(folder, name)
+            size = _size_of_file(path) if name else None
             if size is None:
                 absent.append(Rejected(name, "dataset", reason))
             else:
@@ -156,16 +157,13 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
     return gather(found(), FOUND), present, absent
 
 
-def _file_called(folder: Path, name: str) -> tuple[Path, int | None]:
-    """Path and size of a file; letters such as ü, which systems write in two ways, may be written in the other."""
+def _as_on_disk(folder: Path, name: str) -> Path:
+    """Path of a file; letters such as ü, which systems write in two ways, may be written in the other."""
     path = folder / name
-    size = _size_of_file(path) if name else None
-    if size is None and not name.isascii():
-        for form in ("NFC", "NFD"):
-            other = folder / unicodedata.normalize(form, name)
-            if (size := _size_of_file(other)) is not None:
-                return other, size
-    return path, size
+    if name.isascii() or _size_of_file(path) is not None:
+        return path
+    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((other for other in others if _size_of_file(other) is not None), path)
 
 
 def _size_of_file(path: Path) -> int | None:
