@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from fusemix.datasets.unsplit import WHOLE
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name
 from fusemix.interfaces import Rejected
+from fusemix.system_names import is_system_name
 
 COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 SPLIT_WORDS = {

@@ -20,8 +20,9 @@ from fusemix.datasets.given_values import captions_in, name_in
 from fusemix.datasets.json_stream import stream_list
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name, sha256_of_file, sha256_of_json
+from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.system_names import is_system_name
 
 
 class Source(NamedTuple):

@@ -25,10 +25,11 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import is_system_name, read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
+from fusemix.files import read_json, sha256_of_file, sha256_of_json, write_atomic, write_json
 from fusemix.latents.file_order import files_in_order, last_numbers
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
+from fusemix.system_names import is_system_name
 
 EXPORT = "export.json"
 METADATA = "metadata"
