@@ -125,6 +125,15 @@ def line_table(lines: Iterable[CaptionLine] | pa.Table) -> pa.Table:
     return gather(((line.file, line.caption.strip()) for line in lines), LINES)
 
 
+def _as_on_disk(folder: Path, name: str) -> Path:
+    """Path of a file; letters such as ü, which systems write in two ways, may be written in the other."""
+    path = folder / name
+    if name.isascii() or _size_of_file(path) is not None:
+        return path
+    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((other for other in others if _size_of_file(other) is not None), path)
+
+
 def _media_and_captions(folder: Path, columns: list[pa.ChunkedArray]) -> dict[str, Any]:
     """Out of the columns of `line_table`, which are popped: what `pair_captions` wants under these names."""
     captions, files = columns.pop().chunks, columns.pop().chunks
@@ -155,15 +164,6 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
                 yield str(path), size
 
     return gather(found(), FOUND), present, absent
-
-
-def _as_on_disk(folder: Path, name: str) -> Path:
-    """Path of a file; letters such as ü, which systems write in two ways, may be written in the other."""
-    path = folder / name
-    if name.isascii() or _size_of_file(path) is not None:
-        return path
-    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
-    return next((other for other in others if _size_of_file(other) is not None), path)
 
 
 def _size_of_file(path: Path) -> int | None:
