@@ -199,33 +199,3 @@ def _shown(value: Any) -> str:
     """In full, but for what would fill the screen."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
-
-
-SYSTEM_NAMES = frozenset(
-    (
-        "__macosx",
-        "@eadir",
-        "@recycle",
-        "@recently-snapshot",
-        "#recycle",
-        "#snapshot",
-        "$recycle.bin",
-        "recycler",
-        "system volume information",
-        "lost+found",
-        "network trash folder",
-        "temporary items",
-        "thumbs.db",
-        "ehthumbs.db",
-        "ehthumbs_vista.db",
-        "desktop.ini",
-        "icon\r",
-        "__pycache__",
-    )
-)
-"""What systems, archives and storage boxes leave in folders of data, in lower case."""
-
-
-def is_system_name(name: str) -> bool:
-    """Whether a file or folder of this name is the system's and not the user's data; hidden ones are, too."""
-    return name.startswith((".", "~$")) or name.lower() in SYSTEM_NAMES

@@ -154,6 +154,18 @@ def test_vectors_find_their_items_by_id_and_what_does_not_fit_is_told(make_set, 
     assert "(no new)" in capsys.readouterr().out
 
 
+def test_files_are_imported_in_the_order_of_their_numbers_which_is_shown(make_set, tmp_path, capsys):
+    folder = make_set(num_left=23)
+    (tmp_path / "ids.txt").write_text("".join(f"picture-{number}\n" for number in range(23)))
+    (tmp_path / "parts").mkdir()
+    for number in range(23):
+        np.save(tmp_path / "parts" / f"{number}.npy", np.full((1, 4), number, np.float32))
+    given = [f"latents={tmp_path / 'parts'}", f"ids={tmp_path / 'ids.txt'}", "name=other", "made_by=me"]
+    import_latents.main([f"set={folder}", "modality=image", *given])
+    assert LatentStore(folder / "image/other").take(np.arange(23))[:, 0].tolist() == list(range(23))
+    assert "23 files in this order: 0.npy, 1.npy, 2.npy, …, 22.npy" in capsys.readouterr().out
+
+
 def test_latents_from_other_files_under_an_old_name_are_refused_until_they_may_overwrite(make_set, tmp_path, capsys):
     folder, ids = make_set(num_left=40), [f"picture-{i}" for i in range(40)]
     import_latents.main([f"set={folder}", *vectors_with_ids(tmp_path / "a", ids)])

@@ -139,7 +139,7 @@ def test_latents_that_share_a_space_are_compared_without_a_run(latents, tmp_path
     assert report["definitions"] == DEFINITIONS
     assert report["model"] == {"run": None, "encoders": {"image": ["picture"], "text": ["word"]}}
     assert report["data"]["templates"] == ["a {} thing.", "{}!"]
-    assert report["data"]["num_unusable"] == 1
+    assert report["data"]["num_unusable"] == 2  # the broken picture, and the class without any
     for name, (low, high) in report["intervals"].items():
         assert 0 <= low <= report["metrics"][name] <= high <= 1
     printed = capsys.readouterr().out

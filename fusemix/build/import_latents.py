@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from fusemix.config import ImportConfig
 from fusemix.datasets.given_values import id_text, is_missing
 from fusemix.datasets.pairs import file_reader, pair_captions
-from fusemix.errors import ConfigError, DatasetError, LatentStoreError
+from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import read_json, sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
@@ -149,7 +149,7 @@ def paired_rows(found: EmbeddingsFolder, dataset: str, split: str) -> ClipRetrie
 
 def _caption(row: int, value: Any) -> str:
     if not isinstance(value, str) and not is_missing(value):
-        raise DatasetError(f"row {row} of the metadata: its caption is {value!r}, and must be text.")
+        raise LatentStoreError(f"row {row} of the metadata: its caption is {value!r}, and must be text.")
     return value if isinstance(value, str) else ""
 
 

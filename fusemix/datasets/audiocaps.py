@@ -29,8 +29,9 @@ from fusemix.datasets.hub import (
 )
 from fusemix.datasets.tables import table_rows
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name, sha256_of_file
+from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
+from fusemix.system_names import is_system_name
 
 SPLIT_FILES = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}

@@ -32,6 +32,8 @@ FILE_COLUMNS = (
 )
 CAPTION_COLUMNS = ("caption", "captions", "text", "sentence", "description", "raw", "title")
 NUMBERED = re.compile(r"caption_\d+")
+MAY_BEGIN_A_LIST = "[{( \t\n"
+"""Letters before which a text is looked at closely; of five million captions few begin so."""
 TOKEN_LINE = re.compile(r"(?P<file>[^\t]+)#\d+\t(?P<caption>.*)")
 
 
@@ -94,7 +96,9 @@ def _json_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
-                row = json.loads(line, object_pairs_hook=unique_pairs)
+                row = json.loads(line)
+                if not isinstance(row, dict) or line.count('":') != len(row):  # nested, or two keys are equal
+                    row = json.loads(line, object_pairs_hook=unique_pairs)
             except json.JSONDecodeError:
                 raise
             except ValueError as error:
@@ -129,12 +133,19 @@ def _from_rows(
     else:
         caption_keys = [_find(path, columns, "caption", caption_column, CAPTION_COLUMNS)]
     for number, row in chain([first], rows):
-        file = _value(name_in, row.get(file_key), "file", path, number, "file")
-        split = _value(split_in, row.get("split"), "split", path, number, None)
+        file, split = row.get(file_key), row.get("split")
+        if not isinstance(file, str):
+            file = _value(name_in, file, "file", path, number, "file")
+        if split is not None:
+            split = _value(split_in, split, "split", path, number, None)
         for key in caption_keys:
-            # A file without any caption passes with an empty one, so that it is listed as left out.
-            for caption in _value(captions_in, row.get(key), "caption", path, number, "caption") or [""]:
+            caption = row.get(key)
+            if isinstance(caption, str) and caption[:1] not in MAY_BEGIN_A_LIST:
                 yield CaptionLine(plain_path(file), caption, split)
+                continue
+            # A file without any caption passes with an empty one, so that it is listed as left out.
+            for each in _value(captions_in, caption, "caption", path, number, "caption") or [""]:
+                yield CaptionLine(plain_path(file), each, split)
 
 
 def _value(read: Callable[[Any], Value], value: Any, what: str, path: Path, line: int, option: str | None) -> Value:
@@ -163,7 +174,7 @@ def _find(path: Path, columns: list[str], what: str, wanted: str | None, usual: 
 
 
 def _from_karpathy(path: Path, data: Any) -> Iterator[CaptionLine]:
-    if not isinstance(data, dict) or "images" not in data:
+    if not isinstance(data, dict) or not isinstance(data.get("images"), list):
         raise DatasetError(f"{path} is not in Karpathy's layout: it has no list 'images'.")
     for image in data["images"]:
         try:

@@ -125,6 +125,15 @@ def line_table(lines: Iterable[CaptionLine] | pa.Table) -> pa.Table:
     return gather(((line.file, line.caption.strip()) for line in lines), LINES)
 
 
+def _as_on_disk(folder: Path, name: str) -> Path:
+    """Path of a file; letters such as ü, which systems write in two ways, may be written in the other."""
+    path = folder / name
+    if name.isascii() or _size_of_file(path) is not None:
+        return path
+    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((other for other in others if _size_of_file(other) is not None), path)
+
+
 def _media_and_captions(folder: Path, columns: list[pa.ChunkedArray]) -> dict[str, Any]:
     """Out of the columns of `line_table`, which are popped: what `pair_captions` wants under these names."""
     captions, files = columns.pop().chunks, columns.pop().chunks
@@ -146,7 +155,8 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
 
     def found() -> Iterator[tuple[str, int, int]]:
         for row, name in enumerate(values(names)):
-            path, status = _file_called(folder, name)
+            path = _as_on_disk(folder, name)
+            status = _size_of_file(path) if name else None
             if status is None:
                 absent.append(Rejected(name, "dataset", reason))
             else:
@@ -154,18 +164,6 @@ def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.nd
                 yield str(path), *status
 
     return gather(found(), FOUND), present, absent
-
-
-def _file_called(folder: Path, name: str) -> tuple[Path, tuple[int, int] | None]:
-    """Path, size and time of change of a file; letters such as ü, which have two forms, may be in the other one."""
-    path = folder / name
-    found = _size_of_file(path) if name else None
-    if found is None and not name.isascii():
-        for form in ("NFC", "NFD"):
-            other = folder / unicodedata.normalize(form, name)
-            if (found := _size_of_file(other)) is not None:
-                return other, found
-    return path, found
 
 
 def _size_of_file(path: Path) -> tuple[int, int] | None:
@@ -236,7 +234,8 @@ def split_by_hash(name: str, fractions: Mapping[str, float]) -> str | None:
         name: file name.
         fractions: split -> share; shares may add up to less than 1, and the rest is in no split.
     """
-    if min(fractions.values()) < 0 or sum(fractions.values()) > 1 + 1e-9:
+    shares = fractions.values()
+    if not (min(shares) >= 0 and sum(shares) <= 1 + 1e-9):  # so that NaN is none either
         raise DatasetError(f"fractions must be positive and add up to at most 1, not {dict(fractions)}.")
     position = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") / 2**64
     upper = 0.0

@@ -21,8 +21,9 @@ from fusemix.datasets.pairs import TextReader, unique_links
 from fusemix.datasets.prompts import chosen_templates, prompt_table, require_different_words, words_of_classes
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name, sha256_of_json
+from fusemix.files import sha256_of_json
 from fusemix.interfaces import Items, PairSet, Rejected
+from fusemix.system_names import is_system_name
 
 ENDINGS = {
     "image": {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"},

@@ -13,8 +13,8 @@ from PIL import Image
 
 from fusemix.datasets.pairs import file_reader
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name
 from fusemix.interfaces import Items, Rejected
+from fusemix.system_names import is_system_name
 
 SOUNDS = frozenset(
     (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".m4a", ".aac", ".wma")

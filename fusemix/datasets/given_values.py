@@ -17,6 +17,7 @@ from typing import Any
 
 OBJECT_KEYS = ("raw", "caption", "text", "sentence")
 """Where an object in a list of captions keeps its text, as in Karpathy's layout and COCO's."""
+BRACKETS = {"[": "]", "{": "}", "(": ")"}
 LONGEST_LIST = 100_000
 """Characters of a text that may be a list written out."""
 
@@ -33,7 +34,7 @@ def captions_in(value: Any) -> list[str]:
         ValueError: it holds something else; the message continues "the caption is".
     """
     if isinstance(value, str):
-        return _written_out(value) if value.lstrip()[:1] in ("[", "{") else [value]
+        return _written_out(value) if value.lstrip()[:1] in BRACKETS else [value]
     if isinstance(value, list | tuple):
         return [_one(element) for element in value]
     return [_one(value)]
@@ -57,14 +58,14 @@ def _one(value: Any) -> str:
 def _written_out(text: str) -> list[str]:
     """The captions of a list or object that was written out as text; any other text is one caption, such as "[1]"."""
     shown = text.strip()
-    if len(shown) > LONGEST_LIST or (shown[0], shown[-1]) not in (("[", "]"), ("{", "}")):
+    if len(shown) > LONGEST_LIST or BRACKETS.get(shown[0]) != shown[-1]:
         return [text]
     for parse in (json.loads, _python_texts, ast.literal_eval):
         try:
             found = parse(shown)
         except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
             continue
-        if isinstance(found, dict):
+        if isinstance(found, dict) and found:
             return [_one(found)]
         if isinstance(found, list) and (not found or any(isinstance(one, str | dict) for one in found)):
             return [_one(one) for one in found]
@@ -73,20 +74,17 @@ def _written_out(text: str) -> list[str]:
 
 def _python_texts(text: str) -> list[str | None]:
     """A list of texts as Python or numpy prints it; numpy puts no commas, and Python would join such texts to one."""
-    if text.startswith("[[") or text.startswith("{"):
-        raise ValueError("not a list of texts")
     found: list[str | None] = []
+    marks: list[str] = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.STRING and token.string[0] in "'\"":
             found.append(ast.literal_eval(token.string))
         elif token.type == tokenize.NAME and token.string in ("None", "nan"):
             found.append(None)
-        elif token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER) and token.string not in (
-            "[",
-            ",",
-            "]",
-        ):
-            raise ValueError("not a list of texts")
+        elif token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER):
+            marks.append(token.string)
+    if set(marks[1:-1]) - {","} or (text[0] == "(" and "," not in marks):
+        raise ValueError("not a list of texts")
     return found
 
 

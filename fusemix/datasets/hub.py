@@ -134,7 +134,7 @@ def retrieval_rows(path: str, *, modality: str, split: str, revision: str | None
     captions: dict[str, list[str]] = {item: [] for item in ids if item}
     absent: dict[tuple[str, str], Rejected] = {}
     judged = zip(*(column(judgements, name, path) for name in ("corpus-id", "query-id", "score")), strict=True)
-    for item, query in ((id_text(item), id_text(query)) for item, query, score in judged if score > 0):
+    for item, query in ((id_text(item), id_text(query)) for item, query, score in judged if (score or 0) > 0):
         if item in captions and query in text_of:
             captions[item].append(text_of[query])
         for name, config, known in ((item, "corpus", captions), (query, query_config, text_of)):

@@ -3,7 +3,7 @@
 Place in the flow: hub name or folder -> PairSet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fusemix.datasets.given_values import captions_in, id_text
@@ -50,7 +50,7 @@ def huggingface(
     )
 
 
-def _captions(texts: Iterator[Any], name: str, path: str) -> Iterator[list[str | None]]:
+def _captions(texts: Iterator[Any], name: str, path: str) -> Iterator[Sequence[str | None]]:
     for value in texts:
         captions = value if isinstance(value, list) else [value]
         for caption in captions:

@@ -3,6 +3,7 @@
 Place in the flow: a JSON file -> plain values, as its data set reads them.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ def stream_list(path: Path, place: str = "") -> Iterator[Any]:
     """
     found = False
     with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
         try:
             for element in ijson.items(file, f"{place}.item" if place else "item", use_float=True):
                 found = True
                 yield element
-        except ijson.JSONError as error:
+        except (ijson.JSONError, UnicodeDecodeError) as error:
             reason = str(error).partition("\n")[0]
             raise DatasetError(f"{path} cannot be read as JSON: {reason}. Download it again.") from error
     if not found:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from fusemix.datasets.unsplit import WHOLE
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name
 from fusemix.interfaces import Rejected
+from fusemix.system_names import is_system_name
 
 COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 SPLIT_WORDS = {
@@ -56,7 +56,9 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
         DatasetError: there are none, or it cannot be known which ones.
     """
     place = folder / split if not fractions and (folder / split).is_dir() else folder
-    paths = sorted(path for path in place.iterdir() if path.is_file() and not is_system_name(path.name))
+    paths = sorted(path for path in place.iterdir() if not is_system_name(path.name))
+    no_files = [path for path in paths if path.suffix.lower() == ".tar" and not path.is_file()]
+    paths = [path for path in paths if path.is_file()]
     tars = {path.relative_to(folder).as_posix(): path for path in paths if path.suffix.lower() == ".tar"}
     if place == folder and tars:
         tars = _of_split(dataset, folder, tars, split, fractions)
@@ -68,7 +70,12 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
         hint = f" Unpack the compressed ones first, such as {packed[0]}: tars are read in place." if packed else ""
         raise DatasetError(f"{dataset}: there is no .tar in {place}.{hint}")
     reason = "no plain .tar, so it is not read in place: unpack it, or finish its download"
-    return Shards(tars, [Rejected(name, "dataset", reason) for name in packed])
+    passed_over = [Rejected(name, "dataset", reason) for name in packed]
+    for path in no_files:
+        passed_over.append(
+            Rejected(path.relative_to(folder).as_posix(), "dataset", "no file, but a folder or a lost link")
+        )
+    return Shards(tars, passed_over)
 
 
 def split_said(name: str) -> str | None:

@@ -3,9 +3,9 @@
 Place in the flow: lines of a table -> rows by column, with their line numbers -> caption_files.py, audiocaps.py.
 
 CSV is read as writers of CSV write it. A field that takes in whole rows of the table, since a quote is not closed, is
-refused. TSV comes from csv writers, which put double quotes around some cells, as well as from tools that know no
-quoting at all. So a cell loses its quotes only where they stand around all of it, with those within doubled; any
-other quote is a letter.
+refused; where text follows a quote that ends a field, the quotes of that row are letters. TSV comes from csv writers,
+which put double quotes around some cells, as well as from tools that know no quoting at all. So a cell loses its quotes
+only where they stand around all of it, with those within doubled; any other quote is a letter.
 """
 
 import csv
@@ -17,7 +17,7 @@ from typing import Any
 
 from fusemix.errors import DatasetError
 
-QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?:\t|\Z)')
+QUOTED = {mark: re.compile(rf'"([^"]*(?:""[^"]*)*)"(?:{mark}|\Z)') for mark in (",", "\t")}
 MOST_LINES = 64
 """Lines that a quoted cell of a TSV may have."""
 FILE_NAME = re.compile(
@@ -74,32 +74,53 @@ def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[s
             kept.append(line)
             yield line
 
-    reader = csv.reader(remembered())
-    shape: list[str] = []
-    for number, cells in enumerate(reader):
-        first = reader.line_num - len(kept) + 1
-        if number == 1:
-            shape = [_shape(cell) for cell in cells]
-        if len(kept) > 1:
-            _refuse_swallowed(path, first, kept, cells, shape)
+    reader = csv.reader(remembered(), strict=True)
+    shape: list[str] | None = None
+    width = 0
+    while True:
         kept.clear()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            if str(error).startswith("field larger"):
+                raise
+            cells = _with_quotes_as_letters(path, reader.line_num, kept, width)
+        if cells is None:
+            return
+        first = reader.line_num - len(kept) + 1
+        if len(kept) > 1:
+            _refuse_swallowed(path, first, cells, shape or [])
+        if width and shape is None:
+            shape = [_shape(cell) for cell in cells]
+        width = width or len(cells)
         yield first, cells
 
 
-def _refuse_swallowed(path: Path, first: int, lines: list[str], cells: list[str], shape: list[str]) -> None:
-    """Refuse a row of several lines if a cell of it holds a row of the table, or its quotes are not closed."""
+def _with_quotes_as_letters(path: Path, last: int, lines: list[str], width: int) -> list[str]:
+    """Cells of a row whose quotes are not those of a CSV, if it is one line and has as many as the header."""
+    if len(lines) > 1:
+        raise _takes_in_rows(path, last - len(lines) + 1, lines[1])
+    cells = _cells(lines[0].removesuffix("\n"), ",")
+    if width and len(cells) != width:
+        raise DatasetError(
+            f"{path}, line {last}: text follows a double quote that ends a field: {lines[0].strip()[:60]!r}. A caption "
+            'that holds commas must stand in double quotes, with its own doubled: "the ""big"", red dog".'
+        )
+    return cells
+
+
+def _refuse_swallowed(path: Path, first: int, cells: list[str], shape: list[str]) -> None:
+    """Refuse a row of several lines if a cell of it holds a row of the table."""
     within = (line for cell in cells if "\n" in cell for line in cell.split("\n"))
     swallowed = next((line for line in within if _is_row(line, shape)), None)
-    if swallowed is None:
-        try:
-            list(csv.reader(lines, strict=True))
-        except csv.Error:
-            swallowed = lines[1]
-        else:
-            return
-    raise DatasetError(
+    if swallowed is not None:
+        raise _takes_in_rows(path, first, swallowed)
+
+
+def _takes_in_rows(path: Path, first: int, line: str) -> DatasetError:
+    return DatasetError(
         f"{path}, line {first}: a double quote is opened and takes in the lines behind it, such as "
-        f"{swallowed.strip()[:60]!r}. A caption that begins with a double quote must stand in quotes itself, with its "
+        f"{line.strip()[:60]!r}. A caption that begins with a double quote must stand in quotes itself, with its "
         'own doubled: """stop"" sign". A .tsv needs no quoting.'
     )
 
@@ -123,7 +144,8 @@ def _tsv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     width = 0
     while (line := source.take()) is not None:
         first = source.number
-        cells = _tsv_cells(line, source) if '"' in line else line.split("\t")
+        has_quoted = line.startswith('"') or '\t"' in line
+        cells = _cells(line, "\t", source) if has_quoted else line.split("\t")
         if width and len(cells) != width and len(plain := line.split("\t")) == width and source.number == first:
             cells = plain  # the quotes belong to two cells
         width = width or len(cells)
@@ -152,21 +174,21 @@ class _Lines:
             yield line
 
 
-def _tsv_cells(line: str, source: _Lines) -> list[str]:
+def _cells(line: str, separator: str, source: _Lines | None = None) -> list[str]:
     cells: list[str] = []
     rest: str | None = line
     while rest is not None:
-        if rest.startswith('"') and not (found := QUOTED.match(rest)):
+        is_quoted = rest.startswith('"')
+        found = QUOTED[separator].match(rest) if is_quoted else None
+        if source and is_quoted and not found:
             rest, found = _with_further_lines(rest, source)
-        elif not rest.startswith('"'):
-            found = None
         if found:
             cells.append(found[1].replace('""', '"'))
-            rest = rest[found.end() :] if found[0].endswith("\t") else None
+            rest = rest[found.end() :] if found[0].endswith(separator) else None
         else:
-            cell, tab, behind = rest.partition("\t")
+            cell, ended, behind = rest.partition(separator)
             cells.append(cell)
-            rest = behind if tab else None
+            rest = behind if ended else None
     return cells
 
 
@@ -175,7 +197,7 @@ def _with_further_lines(rest: str, source: _Lines) -> tuple[str, re.Match[str] |
     joined = rest
     for count, line in enumerate(source.ahead() if "\t" not in rest else (), start=1):
         joined = f"{joined}\n{line}"
-        found = QUOTED.match(joined)
+        found = QUOTED["\t"].match(joined)
         if found and "\t" not in found[1]:
             for _ in range(count):
                 source.take()

@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 
 from fusemix.datasets.given_values import captions_in
-from fusemix.files import is_system_name
+from fusemix.system_names import is_system_name
 
 MEDIA_ENDINGS = {"image": ("jpg", "jpeg", "png", "webp"), "audio": ("flac", "wav", "mp3", "ogg")}
 SCHEMA = pa.schema(

@@ -7,6 +7,7 @@ The authors' archives hold fewer sounds than their JSON files name. Many sounds 
 and Clotho: give one of the authors' blacklists before measuring there.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,9 @@ from fusemix.datasets.given_values import captions_in, name_in
 from fusemix.datasets.json_stream import stream_list
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
-from fusemix.files import is_system_name, read_json, sha256_of_file, sha256_of_json
+from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.system_names import is_system_name
 
 
 class Source(NamedTuple):
@@ -148,7 +150,7 @@ def _forbidden(blacklist: str | None) -> dict[str, frozenset[str]]:
     if blacklist is None:
         return {}
     try:
-        lists = read_json(Path(blacklist))
+        lists = json.loads(Path(blacklist).read_text(encoding="utf-8-sig"))
         return {source: frozenset(str(item) for item in ids) for source, ids in lists.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise DatasetError(

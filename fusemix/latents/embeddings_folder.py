@@ -27,7 +27,6 @@ from fusemix.errors import LatentStoreError
 from fusemix.files import (
     clear_discarded,
     discard_folder,
-    is_system_name,
     read_json,
     remove_file,
     sha256_of_file,
@@ -40,6 +39,7 @@ from fusemix.latents.file_order import files_in_order, last_numbers
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
 from fusemix.locks import is_empty
+from fusemix.system_names import is_system_name
 
 EXPORT = "export.json"
 METADATA = "metadata"

@@ -1,7 +1,5 @@
 """Folders of files with captions: what is paired, and what is left out."""
 
-import unicodedata
-
 import pytest
 from dataset_samples import (
     captions_of,
@@ -52,10 +50,11 @@ def test_spellings_of_one_path_are_one_picture_in_one_split(captioned):
     assert captions_of(captioned(rows, split=split, fractions=shares))["a.png"] == ["one", "two", "three"]
 
 
-@pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_a_letter_that_systems_write_in_two_ways_is_found_in_either(listed, on_disk, tmp_path):
-    write_files(tmp_path / "pictures", [unicodedata.normalize(on_disk, "café.png")])
-    name = unicodedata.normalize(listed, "café.png")
+@pytest.mark.parametrize(
+    ("name", "on_disk"), [("caf\u00e9.png", "cafe\u0301.png"), ("cafe\u0301.png", "caf\u00e9.png")]
+)
+def test_a_letter_that_systems_write_in_two_ways_is_found_in_either(name, on_disk, tmp_path):
+    write_files(tmp_path / "pictures", [on_disk])
     captions = write_table(tmp_path / "captions.csv", ["file", "caption"], [(name, "one")])
     pairs = image_captions(split="all", folder=str(tmp_path / "pictures"), captions=captions)
     assert captions_of(pairs) == {name: ["one"]}

@@ -142,6 +142,14 @@ def test_names_of_classes_come_from_a_mapping_or_a_file(folder, tmp_path):
     assert [row[1] for row in words(str(tmp_path / "names.txt"))] == ["tabby", "ice bear"]
 
 
+def test_a_file_of_names_that_names_a_class_twice_is_refused(folder, tmp_path):
+    (tmp_path / "names.txt").write_text("cat tabby\ncat kitten\n")
+    (tmp_path / "names.json").write_text('{"cat": "tabby", "cat": "kitten"}')
+    for name in ("names.txt", "names.json"):
+        with pytest.raises(DatasetError, match=f"{name} cannot be read as class names, .*the key 'cat' occurs twice"):
+            image_classes(split="all", folder=folder, class_names=str(tmp_path / name))
+
+
 def test_names_of_other_classes_are_refused(folder, tmp_path):
     with pytest.raises(DatasetError, match=r"class_names names 'cats', which is no class here. Did you mean 'cat'\?"):
         image_classes(split="all", folder=folder, class_names={"cats": "x"})

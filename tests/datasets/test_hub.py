@@ -1,13 +1,11 @@
 """What is said of hub data sets that are missing, out of reach, damaged, incomplete or loaded by a script."""
 
 import pytest
-from dataset_samples import (
-    COLUMNS,
-)
+from dataset_samples import COLUMNS, captions_of, write_retrieval
 from datasets import Dataset
 
 from fusemix.datasets.columns import ROWS_AT_ONCE
-from fusemix.datasets.hub import column, is_retrieval_layout, stream
+from fusemix.datasets.hub import column, is_retrieval_layout, pair_rows, retrieval_rows, stream
 from fusemix.datasets.huggingface import huggingface
 from fusemix.errors import DatasetError
 
@@ -103,3 +101,19 @@ def test_a_streamed_column_has_the_values_and_the_order_of_the_rows(part):
 def test_a_column_that_is_not_there_is_named_before_any_row_is_read():
     with pytest.raises(DatasetError, match=r"^copy has no column 'text'; it has: caption\.$"):
         stream(Dataset.from_dict({"caption": ["one"]}), "text", "copy")
+
+
+def judged(folder, **changes):
+    given = {"media": {"c0": b"0", "c1": b"1"}, "queries": {"q0": "rain"}, "judgements": [("q0", "c0", 1)], **changes}
+    copy = write_retrieval(folder, "audio", *given.values())
+    source = retrieval_rows(copy, modality="audio", split="test", revision=None)
+    return pair_rows(source, dataset="mteb", revision="1", split="test", modality="audio")
+
+
+def test_a_judgement_without_ids_links_nothing(tmp_path):
+    media, queries = {"c0": b"0", None: b"1"}, {"q0": "rain", None: "wind"}
+    pairs = judged(
+        tmp_path, media=media, queries=queries, judgements=[("q0", "c0", 1), (None, None, 1), ("q0", "c0", None)]
+    )
+    assert captions_of(pairs) == {"c0": ["rain"]}
+    assert ("row 1", "dataset") in [tuple(rejected)[:2] for rejected in pairs.excluded]

@@ -85,6 +85,7 @@ def test_compressed_and_unfinished_tars_are_listed_and_hidden_ones_passed_over(s
     folder = shards("0.tar", "2.TAR", "._0.tar")
     for name in ("1.tar.gz", "3.tgz", "4.tar.part"):
         (tmp_path / "tars" / name).write_bytes(b"x")
+    (tmp_path / "tars/5.tar").symlink_to(tmp_path / "gone.tar")
     pairs = webdataset(split="all", folder=folder)
     assert tars_of(pairs) == ["0", "2.TAR"]
     assert [item for item, reason in excluded_of(pairs) if reason.startswith("no plain .tar")] == [
@@ -92,6 +93,7 @@ def test_compressed_and_unfinished_tars_are_listed_and_hidden_ones_passed_over(s
         "3.tgz",
         "4.tar.part",
     ]
+    assert ("5.tar", "no file, but a folder or a lost link") in excluded_of(pairs)
 
 
 def test_a_folder_of_compressed_tars_alone_is_refused_with_what_to_do(tmp_path):

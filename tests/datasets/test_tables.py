@@ -29,7 +29,7 @@ def written(rows, separator, **how):
 
 @pytest.mark.parametrize("separator", [",", "\t"])
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(st.sampled_from(["x", "y z"]), CELLS), max_size=5))
 def test_what_a_csv_writer_wrote_is_read_as_it_was(separator, quoting, rows):
     # A cell that holds a line break and a tab is told from rows of a table without quoting by nothing.
@@ -37,7 +37,7 @@ def test_what_a_csv_writer_wrote_is_read_as_it_was(separator, quoting, rows):
     assert rows_of(written(rows, separator, quoting=quoting), separator) == [list(row) for row in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["1.png", "2.png"]), WORDS), max_size=6))
 def test_a_tsv_without_quoting_loses_no_row_and_no_quote_within(rows):
     found = rows_of("file\tcaption\n" + "".join(f"{name}\t{words}\n" for name, words in rows), "\t")
@@ -72,6 +72,24 @@ def test_a_field_of_a_csv_that_takes_in_rows_is_refused_with_the_line_of_its_quo
         DatasetError, match=rf"c\.csv, line {line}: a double quote is opened and takes in the lines behind"
     ):
         list(read_captions(path, file_column=None, caption_column="start" if "start" in text else None))
+
+
+def test_quotes_in_a_row_of_a_csv_that_no_writer_wrote_are_letters(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text(
+        'file,caption\n1.png,"closed" sign\n"2.png",a "dog"\n"3.png",""go"" sign\n4.png,"red, blue"\n5.png,"end\n'
+    )
+    lines = list(read_captions(path, file_column=None, caption_column=None))
+    assert [line.caption for line in lines] == ['"closed" sign', 'a "dog"', '""go"" sign', "red, blue", '"end']
+    assert [line.file for line in lines] == [f"{number}.png" for number in range(1, 6)]
+    path.write_text('file,caption\n1.png,a\n2.png,"big", "red" dog\n')
+    with pytest.raises(
+        DatasetError, match=r"c\.csv, (row 2 after the header: it has more fields|line 3: text follows)"
+    ):
+        list(read_captions(path, file_column=None, caption_column=None))
+    path.write_text('file,caption\n1.png,a\n2.png,"big" one, "red" dog\n')
+    with pytest.raises(DatasetError, match=r"c\.csv, line 3: text follows a double quote that ends a field: '2\.png"):
+        list(read_captions(path, file_column=None, caption_column=None))
 
 
 def test_a_caption_of_several_lines_may_hold_commas(tmp_path):

@@ -69,6 +69,15 @@ def test_an_entry_whose_id_is_null_is_refused(tmp_path):
         wavcaps(split="all", **copy)
 
 
+def test_a_byte_order_mark_at_the_head_of_a_file_does_no_harm(copy, tmp_path):
+    for path in (tmp_path / "json_files").glob("*/*.json"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    black = tmp_path / "black.json"
+    black.write_text(json.dumps({"SoundBible": ["2219"]}), encoding="utf-8-sig")
+    found = captions_of(wavcaps(split="all", blacklist=str(black), **copy))
+    assert list(found) == [name for name in FILES if not name.startswith("SoundBible")]
+
+
 def test_some_sources_can_be_had_without_the_others(tmp_path):
     copy = write_wavcaps(tmp_path, {"SoundBible": CAPTIONS["SoundBible"]})
     pairs = wavcaps(split="all", sources=["SoundBible"], **copy)

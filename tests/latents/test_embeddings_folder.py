@@ -162,3 +162,36 @@ def test_metadata_that_do_not_name_the_pictures_are_refused(tmp_path):
     shutil.rmtree(folder / "metadata")
     with pytest.raises(LatentStoreError, match=r"there is no .parquet file in .*metadata, which names the rows"):
         EmbeddingsFolder(folder)
+
+
+def test_hidden_files_beside_embeddings_are_no_data(tmp_path):
+    source = foreign(tmp_path / "theirs")
+    for name in (
+        "img_emb/._img_emb_0.npy",
+        "metadata/._metadata_0.parquet",
+        "text_emb/.DS_Store",
+        "metadata/Thumbs.db",
+    ):
+        (source / name).write_bytes(b"\0\5\x16\7")
+    found = EmbeddingsFolder(source)
+    assert len(found.metadata) == len(found.vectors["image"]) == 25
+    assert [path.name for path in found.vectors["text"].files] == ["text_emb_0.npy", "text_emb_1.npy"]
+
+
+def test_parts_that_are_numbered_without_zeros_are_joined_by_their_numbers(tmp_path):
+    write(opened(tmp_path / "theirs"))
+    (tmp_path / "theirs/export.json").unlink()
+    for path in (tmp_path / "theirs").glob("*/*"):
+        path.rename(path.with_name(path.name.replace("_0", "_")))
+    found = EmbeddingsFolder(tmp_path / "theirs")
+    assert found.metadata["caption"].to_pylist() == TABLE["caption"].to_pylist()
+    np.testing.assert_array_equal(found.vectors["image"].take(np.arange(25)), unit_rows(LEFT).astype(np.float32))
+
+
+def test_parts_of_other_numbers_are_not_joined_though_they_are_as_many(tmp_path):
+    source = foreign(tmp_path / "theirs")
+    (source / "metadata/metadata_1.parquet").rename(source / "metadata/metadata_2.parquet")
+    with pytest.raises(
+        LatentStoreError, match=r"img_emb has 25 rows in 2 files, but metadata has 25 in 2, or .*numbered"
+    ):
+        EmbeddingsFolder(source)
