@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import errno
 import inspect
+import io
 import re
 import sys
 import textwrap
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple, get_args
 from fusemix import __version__
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.registry import nearest
+from fusemix.visible import visible
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 MODULES = re.compile(r"\b(?:\w+\.)+")
@@ -62,6 +64,9 @@ def run(command: str | None = None) -> None:
         command: name in COMMANDS; None takes it from the first argument.
     """
     arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot write is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     try:
         if command is None:
             command, arguments = _named_command(arguments)
@@ -72,7 +77,7 @@ def run(command: str | None = None) -> None:
             return
         _main_of(command)(arguments)
     except FusemixError as error:
-        print(f"fusemix: {error}", file=sys.stderr)  # noqa: T201
+        print(visible(f"fusemix: {error}"), file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
     except OSError as error:
         if error.errno not in NO_ROOM:

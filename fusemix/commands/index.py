@@ -6,6 +6,7 @@ Reads a trained model and the data; writes index.json, segments/ and quarantine.
 what is new.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from fusemix.config import IndexConfig, load_config
 from fusemix.progress import console, counting
 from fusemix.search.folder import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
+from fusemix.visible import shown
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -28,9 +30,13 @@ def main(argv: Sequence[str]) -> Path:
     with counting("items embedded", indexing.num_new) as advance:
         description, rejected = run_indexing(indexing, advance)
     if rejected:
-        console.print(f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {rejected[0].reason}")
+        console.print(
+            f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {shown(rejected[0].reason)}"
+        )
     _say_what_is_there(description)
-    console.print(f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {out}')
+    console.print(
+        f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {shlex.quote(str(out))}'
+    )
     return out
 
 

@@ -3,7 +3,17 @@
 Place in the flow: a value and its key -> nothing, or a ConfigError.
 """
 
+import math
+from collections.abc import Sequence
+
 from fusemix.errors import ConfigError
+
+MOST_PROCESSES = 1024
+"""Of one machine, and machines of one run: more are a slip of the hand."""
+MOST_ITEMS = 1_000_000_000
+"""In one pass, in one file."""
+MOST_SEED = 2**32 - 1
+"""NumPy and Lightning take no larger one."""
 
 
 def require_folder_name(key: str, name: str) -> None:
@@ -12,9 +22,23 @@ def require_folder_name(key: str, name: str) -> None:
         raise ConfigError(f"{key}: a name becomes a folder; use letters, digits, '-', '_' and '.'.")
 
 
+def require_one_folder(key: str, name: str) -> None:
+    """Refuse a word that becomes a folder and is none, or is several."""
+    if name.strip() in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+        raise ConfigError(f"{key}: {name!r} becomes a folder, so it must be a word without '/'.")
+
+
+def or_auto(key: str, value: int | str, least: int, most: int) -> None:
+    """Refuse what is neither a number in its range nor `auto`."""
+    if not isinstance(value, str):
+        within(key, value, least, most)
+    elif value != "auto":
+        raise ConfigError(f"{key} is {value!r}, but must be a whole number or auto.")
+
+
 def at_least(key: str, value: int | float, least: int | float) -> None:
-    """Refuse a number that is too small."""
-    if value < least:
+    """Refuse a number that is too small, infinite, or NaN."""
+    if not least <= value < math.inf:
         raise ConfigError(f"{key} is {value}, but must be at least {least}.")
 
 
@@ -22,3 +46,16 @@ def within(key: str, value: int | float, least: int | float, most: int | float) 
     """Refuse a number out of its range; both ends belong to it."""
     if not least <= value <= most:
         raise ConfigError(f"{key} is {value}, but must lie between {least} and {most}.")
+
+
+def positive(key: str, value: int | float) -> None:
+    """Refuse a number that is 0, negative, infinite, or NaN."""
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{key} is {value}, but must be above 0.")
+
+
+def distinct(key: str, values: Sequence[int | str]) -> None:
+    """Refuse a list that says something twice."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ConfigError(f"{key} holds {value!r} twice.")

@@ -94,14 +94,14 @@ def tree_of_value(text: str, kind: Any) -> Tree:
     """What `key=value` says, where the key's kind is known.
 
     Raises:
-        YAMLError: it is no yaml, and no text is wanted.
+        YAMLError: it is no yaml, and cannot be a text.
     """
     if text[:1] not in ("'", '"') and (is_text(kind) or not text):
         return Word(text)
     try:
         tree = tree_of_yaml(text)
     except yaml.YAMLError:
-        if is_text(kind):
+        if is_text(kind) or Any in members(kind):  # of an option, the kind comes later
             return Word(text)
         raise
     if isinstance(tree, Word):

@@ -172,7 +172,7 @@ class LatentSet:
         path = folder / SET
         if not path.is_file():
             raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
-        self.description: dict[str, Any] = read_json(path)
+        self.description = _read_description(path)
         self.left = self._side("left", encoders)
         self.right = self._side("right", encoders)
 
@@ -222,6 +222,16 @@ class LatentSet:
                     "Cache it again with overwrite=true."
                 )
         return Side(modality, about["num_items"], stores, self.folder)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        found = read_json(path)
+    except ValueError as error:
+        raise LatentStoreError(f"{path} is damaged: it is no JSON ({error}). Cache the set again.") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT or not {"left", "right"} <= found.keys():
+        raise LatentStoreError(f"{path} describes no latent set: it was not written by fusemix, or is damaged.")
+    return found
 
 
 def _count_lines(path: Path) -> int:
