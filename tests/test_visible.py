@@ -17,11 +17,11 @@ from fusemix.visible import shown, visible, visible_json
 
 NASTY = {
     "markup": "[/bold] a [red]dog[/] [link=x",
+    "emoji": ":smile: a dog",
     "escape": "\x1b[2J\x1b]0;title\x07 a dog",
     "c1": "\x9b2J a dog \x85",
     "override": "\u202egod a\u2066",
     "return": "a dog\rfusemix: all fine",
-    "emoji": ":smile: a dog",
     "separator": "a\u2028dog",
     "back": "a dog\x08\x08\x08cat",
 }

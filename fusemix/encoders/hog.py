@@ -18,6 +18,9 @@ from torch import Tensor
 from fusemix.encoders.loading import package_versions
 from fusemix.errors import EncoderError
 
+MOST = 4096
+"""Pixels of a side, that a slip of the hand may not ask for all memory."""
+
 
 def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
     """Histograms of oriented gradients, and the picture in a few grey pixels.
@@ -33,10 +36,10 @@ def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9,
     Raises:
         EncoderError: no block of cells fits into the picture.
     """
-    if min(cell, block, orientations) < 1 or size < cell * block or coarse < 0:
+    if min(cell, block, orientations) < 1 or coarse < 0 or not cell * block <= size <= MOST or coarse > MOST:
         raise EncoderError(
             f"hog with size={size}, cell={cell}, block={block}, orientations={orientations}, coarse={coarse}: numbers "
-            "must be positive (coarse may be 0), and one block of cells must fit into the picture."
+            f"must be positive (coarse may be 0), sizes at most {MOST:,}, and one block of cells must fit into it."
         )
     return HogEncoder(size, cell, block, orientations, coarse)
 

@@ -172,7 +172,7 @@ class LatentSet:
         path = folder / SET
         if not path.is_file():
             raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
-        self.description = _read_description(path)
+        self.description = read_description(path)
         self.left = self._side("left", encoders)
         self.right = self._side("right", encoders)
 
@@ -224,7 +224,12 @@ class LatentSet:
         return Side(modality, about["num_items"], stores, self.folder)
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
+    """What a set's `set.json` says.
+
+    Raises:
+        LatentStoreError: it is no JSON, or describes no set.
+    """
     try:
         found = read_json(path)
     except ValueError as error:

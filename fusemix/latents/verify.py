@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from fusemix.files import read_json, sha256_of_file
+from fusemix.files import sha256_of_file
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.manifest import MANIFEST, Manifest, read_manifest, size_problem
-from fusemix.latents.sets import SET
+from fusemix.latents.sets import SET, read_description
 
 
 class Damage(NamedTuple):
@@ -53,7 +53,7 @@ def damaged_shards(
 
 def damaged_tables(folder: Path) -> list[Damage]:
     """Item tables and links of a set that cannot be read, or have changed."""
-    about = read_json(folder / SET)
+    about = read_description(folder / SET)
     found = []
     for side in ("left", "right"):
         path = folder / f"items-{about[side]['modality']}.parquet"

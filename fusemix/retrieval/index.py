@@ -19,7 +19,7 @@ from fusemix.errors import ConfigError
 
 GPU_K_LIMIT = 2048
 QUERIES_AT_ONCE = 1 << 16
-ENDLESS = re.compile(r"[A-Za-z_]+(0|-|1(?=$|,)(?<=HNSW1))(?!\d)|x0(?!\d)")
+ENDLESS = re.compile(r"[A-Za-z_]+0(?!\d)|x0(?!\d)|HNSW1(?!\d)")
 """Numbers in the name of an index with which FAISS ends the process, or never ends."""
 ONE_SEARCH = """
 import faiss, numpy
