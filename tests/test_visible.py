@@ -72,13 +72,14 @@ def settings(tmp_path):
     folder = tmp_path / "pictures [/x] \x1b[2J"
     folder.mkdir(parents=True)
     lines = ["file\tcaption"]
+    name, place = "", 0
     for place, (name, text) in enumerate(NASTY.items()):
         file = f"[/{name}] \x1b{place} :dog:.png"
         pixels = np.random.default_rng(place).integers(0, 256, (20, 30, 3), dtype=np.uint8)
         (folder / file).parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(folder / file)
         lines.append(f"{file}\t{text.translate({13: 32, 0x2028: 32, 0x85: 32})}")
-    (folder / file).write_bytes(b"no picture")
+    (folder / f"[/{name}] \x1b{place} :dog:.png").write_bytes(b"no picture")
     lines.append("[/gone] \x1b[2J.png\ta ghost")
     (tmp_path / "captions.tsv").write_text("\n".join(lines), encoding="utf-8", newline="")
     return [

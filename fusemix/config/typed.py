@@ -73,8 +73,9 @@ def _tree(loader: yaml.SafeLoader, node: yaml.Node, budget: Any) -> Tree:
         raise yaml.MarkedYAMLError(problem="its aliases grow without end", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         return [_tree(loader, value, budget) for value in node.value]
-    if not isinstance(node, yaml.MappingNode):
+    if isinstance(node, yaml.ScalarNode):
         return Word(node.value, is_quoted=node.style is not None or _is_tagged(loader, node))
+    assert isinstance(node, yaml.MappingNode), "yaml has no other nodes"
     written = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
     for place, key in enumerate(written):
         if not isinstance(key, str) or key in written[:place]:
@@ -160,8 +161,8 @@ def _kinds_of_fields(schema: Any) -> dict[str, Any]:
 
 
 def _default(schema: Any, key: str) -> Any:
-    factories = {field.name: field.default_factory for field in dataclasses.fields(schema)}
-    return None if factories[key] is dataclasses.MISSING else factories[key]()
+    factory = next(field.default_factory for field in dataclasses.fields(schema) if field.name == key)
+    return None if factory is dataclasses.MISSING else factory()
 
 
 def _read_options(tree: Any, made: Any, default: str | None, registry: Registry) -> None:
