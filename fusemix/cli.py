@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import errno
 import inspect
+import io
 import os
 import re
 import sys
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple, get_args
 from fusemix import __version__
 from fusemix.errors import FULL, ConfigError, FusemixError, sentence_of
 from fusemix.registry import nearest
+from fusemix.visible import visible
 
 GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
 """Commands that keep what is finished, and go on from there."""
@@ -64,6 +66,7 @@ def run(command: str | None = None) -> None:
         command: name in COMMANDS; None takes it from the first argument.
     """
     arguments = sys.argv[1:]
+    _write_whatever_is_said()
     try:
         if command is None:
             command, arguments = _named_command(arguments)
@@ -89,6 +92,13 @@ def run(command: str | None = None) -> None:
         raise SystemExit(130) from None
 
 
+def _write_whatever_is_said() -> None:
+    """What a terminal cannot write is no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 GOES_ON = "; the same command goes on where it stopped"
 
 
@@ -102,7 +112,7 @@ def _of_system(error: OSError, command: str | None) -> str:
 def _say(text: str, error: Exception) -> None:
     """One message; a process among others has said it where it happened."""
     if not getattr(error, "was_told", False):
-        print(f"fusemix: {text}", file=sys.stderr)  # noqa: T201
+        print(visible(f"fusemix: {text}"), file=sys.stderr)  # noqa: T201
 
 
 def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

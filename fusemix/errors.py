@@ -19,6 +19,10 @@ class ConfigError(FusemixError):
     """A setting is unknown, has a wrong value, or contradicts another."""
 
 
+class DamagedFileError(FusemixError, ValueError):
+    """A file that fusemix has written cannot be read any more; a ValueError too, for who knows what to do then."""
+
+
 class DatasetError(FusemixError):
     """A data set is not where it was said to be, or not what it was said to be."""
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from fusemix.errors import FusemixError
+from fusemix.errors import DamagedFileError, FusemixError
 from fusemix.temporary import forget, temporary
 
 BLOCK_BYTES = 1 << 20
@@ -146,14 +146,33 @@ class _NoFileOfTheSystem:
 
 
 def read_json(path: Path) -> Any:
-    """Read one JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read one JSON file.
+
+    Raises:
+        DamagedFileError: it is none.
+    """
+    return _parsed(path, path.read_bytes(), "")
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object a line; empty lines are passed over."""
+    """Read a file of one JSON object a line; empty lines are passed over.
+
+    Raises:
+        DamagedFileError: a line is none.
+    """
     # Not splitlines(): a caption may hold U+2028, which JSON leaves as it is.
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    lines = enumerate(path.read_bytes().split(b"\n"), start=1)
+    rows = [_parsed(path, line, f", line {number},") for number, line in lines if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise DamagedFileError(f"{path} is damaged: a line is no JSON object.")
+    return rows
+
+
+def _parsed(path: Path, raw: bytes, where: str) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path}{where} is damaged: it is not JSON ({error}).") from error
 
 
 def sha256_of_file(path: Path) -> str:

@@ -1,13 +1,16 @@
 """Progress of long work: done, rate and time left; and the one console that everything prints on.
 
 Place in the flow: commands and callbacks -> the terminal. On a terminal a live bar; in a log file a line a minute.
+What is printed is text, never markup, and a control character that somebody put into a caption, an id or a path is
+shown, not obeyed.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,9 +21,25 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
+from fusemix.visible import UNSEEN, visible
+
+
+class _Console(Console):
+    """Takes all that it is given for text."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(visible(text), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, Text) and UNSEEN.search(renderable.plain):
+            renderable = Text(visible(renderable.plain), renderable.style)
+        return super().render(renderable, options)
+
+
+console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 LINE_EVERY_SEC = 60.0
@@ -35,14 +54,14 @@ class _Rate(ProgressColumn):
 def progress_bar() -> Progress:
     """A bar that shows what is done, how fast, since when and for how long still."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,

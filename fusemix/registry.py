@@ -63,7 +63,10 @@ class Registry:
         Raises:
             ConfigError: an option is unknown, missing or of another type; all mistakes are named at once.
         """
-        signature = inspect.signature(self.factory(name))
+        try:
+            signature = inspect.signature(self.factory(name))
+        except ValueError as error:
+            raise ConfigError(f"{self.kind} {name!r} does not say which options it takes.") from error
         known = {key: p for key, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
         takes_any = len(known) < len(signature.parameters)
         mistakes = []
@@ -72,6 +75,8 @@ class Registry:
                 mistakes.append(f"{key!r} is set by fusemix itself and cannot be an option.")
             elif key not in known and not takes_any:
                 mistakes.append(f"it has no option {key!r}.{nearest(key, list(known))}")
+        unwanted = [] if takes_any else [key for key in given if key not in known]
+        mistakes += [f"it takes no {key!r}, which fusemix gives to every {self.kind}." for key in unwanted]
         required = [k for k, p in known.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
         mistakes += [f"it needs the option {key!r}." for key in required if key not in options and key not in given]
         kinds = option_kinds(self.factory(name))

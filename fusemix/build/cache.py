@@ -23,8 +23,15 @@ MOST_WORKERS = 16
 
 
 def pair_set(config: CacheConfig, split: str) -> PairSet:
-    """One split of the configured data set."""
-    return DATASETS.build(config.dataset.name, config.dataset.options, split=split)
+    """One split of the configured data set.
+
+    Raises:
+        ConfigError: what was named is no data set.
+    """
+    pairs = DATASETS.build(config.dataset.name, config.dataset.options, split=split)
+    if not isinstance(pairs, PairSet):
+        raise ConfigError(f"dataset: {config.dataset.name} gave a {type(pairs).__name__}, where a PairSet is due.")
+    return pairs
 
 
 def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:

@@ -15,12 +15,12 @@ from fusemix.config import ImportConfig
 from fusemix.datasets.given_values import id_text, is_missing
 from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.files import read_json, sha256_of_file
+from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
 from fusemix.latents.item_tables import items_sha256
-from fusemix.latents.sets import SET
+from fusemix.latents.sets import SET, read_description
 from fusemix.latents.writer import StoreWriter
 
 SHARD_SIZE = 8192
@@ -55,7 +55,7 @@ def import_into_set(config: ImportConfig) -> Import:
         raise LatentStoreError(
             f"{folder} has no {SET}, so it is no latent set. To make one, use clip_retrieval=FOLDER."
         )
-    description = read_json(folder / SET)
+    description = read_description(folder / SET)
     sides = {description[which]["modality"]: description[which]["sha256"] for which in ("left", "right")}
     if modality not in sides:
         raise ConfigError(f"modality is {modality!r}, but {folder} pairs {' with '.join(sides)}.")

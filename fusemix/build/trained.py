@@ -101,6 +101,8 @@ def _sources(folder: Path, record: Mapping[str, Any]) -> dict[str, list[NamedSou
     """As the run folder says; runs of before, and on latents that were imported, know nothing of it."""
     path = folder / SOURCES
     noted = read_json(path) if path.is_file() else {}
+    if not isinstance(noted, dict):
+        raise RunError(f"{path} is damaged: it names no encoders. Delete it, and name them with encoders=….")
     return {
         modality: [NamedSource(entry["store"], entry["source"]) for entry in noted[modality]]
         if modality in noted

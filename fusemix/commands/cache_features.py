@@ -26,6 +26,7 @@ from fusemix.latents.manifest import Manifest
 from fusemix.latents.sets import write_set
 from fusemix.parallel import failing_together, first_alone, started_by_others
 from fusemix.progress import console
+from fusemix.visible import shown
 
 
 def main(argv: Sequence[str]) -> list[Path]:
@@ -96,7 +97,8 @@ def tell_pairs(pairs: PairSet, folder: Path | None) -> None:
         first = pairs.excluded[0]
         where = f" (all in {folder / 'quarantine.jsonl'})" if folder else ""
         console.print(
-            f"  left out {len(pairs.excluded):,} entries, such as {first.id}: {first.reason}{where}", style="yellow"
+            f"  left out {len(pairs.excluded):,} entries, such as {shown(first.id)}: {shown(first.reason)}{where}",
+            style="yellow",
         )
 
 

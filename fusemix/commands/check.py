@@ -5,13 +5,14 @@
 Takes the settings of cache_features; writes nothing.
 """
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from fusemix.build import cache as build
 from fusemix.build.estimate import Estimate, estimate
@@ -24,6 +25,7 @@ from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
 from fusemix.locks import require_writable
 from fusemix.progress import console
+from fusemix.visible import shown
 
 ROWS_SHOWN = 5
 
@@ -51,7 +53,7 @@ def main(argv: Sequence[str]) -> list[Estimate]:
         found.append(estimate(slug, encoder, sides, config, fabric))
     _show_estimates(found, fabric.world_size, fabric.device)
     _require_room(Path(config.out), sum(e.num_bytes for e in found))
-    console.print(f"ready: python cache_features.py {' '.join(argv)}")
+    console.print(f"ready: python cache_features.py {shlex.join(argv)}")
     return found
 
 
@@ -62,20 +64,20 @@ def _show(pairs: PairSet) -> None:
         table.add_column("id", overflow="fold", ratio=2)
         table.add_column("as it is understood", overflow="fold", ratio=3)
         for row in range(min(ROWS_SHOWN, len(items))):
-            table.add_row(escape(items.table["id"][row].as_py()), _understood(items, row))
+            table.add_row(shown(items.table["id"][row].as_py()), _understood(items, row))
         console.print(table)
 
 
-def _understood(items: Items, row: int) -> str:
+def _understood(items: Items, row: int) -> str | Text:
     try:
         content = decode(items.modality, items.read(row))
         if items.modality == "image":
             return f"{content.width} × {content.height} pixels"
         if items.modality == "audio":
             return f"{len(content.samples) / content.sample_rate:.2f} s at {content.sample_rate:,} Hz"
-        return escape(str(content))
+        return shown(content)
     except Exception as error:  # shown, and in the run it would be set aside
-        return f"[yellow]set aside: {type(error).__name__}: {escape(str(error))}"
+        return Text(f"set aside: {type(error).__name__}: {shown(error)}", "yellow")
 
 
 def _show_estimates(found: Sequence[Estimate], num_processes: int, device: torch.device) -> None:

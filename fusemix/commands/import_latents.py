@@ -20,6 +20,7 @@ from fusemix.latents.records import read_quarantine
 from fusemix.latents.sets import write_set
 from fusemix.locks import one_writer
 from fusemix.progress import console, progress_bar
+from fusemix.visible import shown
 
 SHOWN = 3
 
@@ -72,18 +73,17 @@ def _fill(one: build.Import) -> None:
         f"({f'{total:,} new in {seconds:.1f} s' if total else 'no new'}): {one.writer.folder}"
     )
     if one.matched.unknown:
-        first = ", ".join(one.matched.unknown[:SHOWN])
-        text = f"  {len(one.matched.unknown):,} ids are no items of the set, such as {first}"
-        console.print(text, style="yellow", markup=False)
+        some = ", ".join(map(shown, one.matched.unknown[:SHOWN]))
+        text = f"  {len(one.matched.unknown):,} ids are no items of the set, such as {some}"
+        console.print(text, style="yellow")
     if len(one.matched.repeats):
         console.print(f"  {len(one.matched.repeats):,} rows repeat an item with the same vector")
     if manifest.num_rejected:
-        first_reason = read_quarantine(one.writer.folder)[0]
+        first = read_quarantine(one.writer.folder)[0]
         console.print(
-            f"  {manifest.num_rejected:,} items set aside, such as {first_reason.id}: {first_reason.reason} "
+            f"  {manifest.num_rejected:,} items set aside, such as {shown(first.id)}: {shown(first.reason)} "
             f"(all in {one.writer.folder / 'quarantine.jsonl'})",
             style="yellow",
-            markup=False,
         )
 
 
@@ -92,5 +92,5 @@ def _tell_set(pairs: PairSet, num_rows: int, folder: Path) -> None:
     console.print(f"{pairs.dataset}/{pairs.split}: {num_rows:,} rows, {sides}, {len(pairs.links):,} links: {folder}")
     if pairs.excluded:
         first = pairs.excluded[0]
-        text = f"  left out {len(pairs.excluded):,}, such as {first.id}: {first.reason}"
-        console.print(text, style="yellow", markup=False)
+        text = f"  left out {len(pairs.excluded):,}, such as {shown(first.id)}: {shown(first.reason)}"
+        console.print(text, style="yellow")

@@ -6,6 +6,7 @@ Reads a trained model and the data; writes index.json, segments/ and quarantine.
 what is new.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.search.folder import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
+from fusemix.visible import shown
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -33,9 +35,13 @@ def _index(config: IndexConfig, out: Path) -> Path:
     with counting("items embedded", indexing.num_new) as advance:
         description, rejected = run_indexing(indexing, advance)
     if rejected:
-        console.print(f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {rejected[0].reason}")
+        console.print(
+            f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {shown(rejected[0].reason)}"
+        )
     _say_what_is_there(description)
-    console.print(f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {out}')
+    console.print(
+        f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {shlex.quote(str(out))}'
+    )
     return out
 
 

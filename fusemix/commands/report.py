@@ -13,6 +13,7 @@ from fusemix.registry import nearest
 from fusemix.retrieval.reports.paper_tables import latex_table, markdown_table, paper_table
 from fusemix.retrieval.reports.reading import read_reports, run_names
 from fusemix.retrieval.reports.side_by_side import reasons_against
+from fusemix.visible import visible
 
 FORMATS = {"markdown": markdown_table, "latex": latex_table}
 """The first is the default."""
@@ -23,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     form, paths = _arguments(argv)
     reports = read_reports(paths)
     reasons = [reasons_against(reports[0], report) for report in reports]
-    sys.stdout.write(FORMATS[form](paper_table(reports, run_names(reports), reasons)))
+    sys.stdout.write(visible(FORMATS[form](paper_table(reports, run_names(reports), reasons))))
 
 
 def _arguments(argv: Sequence[str]) -> tuple[str, list[str]]:

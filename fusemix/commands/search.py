@@ -17,6 +17,7 @@ from rich.table import Table
 from fusemix.build.searching import LIKE, Hit, Query, Searcher, summed
 from fusemix.config import SearchConfig, load_config
 from fusemix.progress import console
+from fusemix.visible import shown, visible_json
 
 BAR = 12
 """Characters of the longest score bar."""
@@ -36,9 +37,9 @@ def main(argv: Sequence[str]) -> list[Hit]:
     searched = time.perf_counter()
     if config.json:
         took = {"encode": embedded - started, "search": searched - embedded}
-        sys.stdout.write(json.dumps(answer(hits, took), ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(visible_json(json.dumps(answer(hits, took), ensure_ascii=False, indent=2)) + "\n")
         return hits
-    console.print(table(hits, " + ".join(f"{kind}: {content}" for kind, content in queries)))
+    console.print(table(hits, " + ".join(f"{kind}: {shown(content)}" for kind, content in queries)))
     console.print(
         f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
@@ -76,5 +77,5 @@ def table(hits: Sequence[Hit], title: str) -> Table:
     best = max((hit.score for hit in hits), default=1.0)
     for number, hit in enumerate(hits, start=1):
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
-        drawn.add_row(str(number), f"{hit.score:.3f}", bar, "\n".join([hit.id, *hit.captions[:1]]))
+        drawn.add_row(str(number), f"{hit.score:.3f}", bar, "\n".join(map(shown, [hit.id, *hit.captions[:1]])))
     return drawn

@@ -6,7 +6,16 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fusemix.config.checks import at_least, require_folder_name, within
+from fusemix.config.checks import (
+    MOST_ITEMS,
+    MOST_PROCESSES,
+    at_least,
+    distinct,
+    or_auto,
+    require_folder_name,
+    require_one_folder,
+    within,
+)
 from fusemix.config.typed import Noted
 from fusemix.errors import ConfigError
 
@@ -63,16 +72,16 @@ class CacheConfig:
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         at_least("wait_sec", self.wait_sec, 0.0)
-        at_least("shard_size", self.shard_size, 1)
-        at_least("num_nodes", self.num_nodes, 1)
-        for key, value, least in (("batch_size", self.batch_size, 1), ("num_workers", self.num_workers, 0)):
-            if not isinstance(value, str):
-                at_least(key, value, least)
-            elif value != "auto":
-                raise ConfigError(f"{key} is {value!r}, but must be a whole number or auto.")
+        within("shard_size", self.shard_size, 1, MOST_ITEMS)
+        within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
+        or_auto("batch_size", self.batch_size, 1, MOST_ITEMS)
+        or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
         within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
         if not self.splits:
             raise ConfigError("splits is empty. Name at least one, for example splits=[train,validation,test].")
+        distinct("splits", self.splits)
+        for split in self.splits:
+            require_one_folder("splits", split)
         if not self.encoders:
             raise ConfigError("encoders is empty. Name at least one, for example encoders.bge.name=transformers_text.")
         for slug in self.encoders:
@@ -101,7 +110,7 @@ class ExportConfig:
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         at_least("wait_sec", self.wait_sec, 0.0)
-        at_least("rows_per_file", self.rows_per_file, 1)
+        within("rows_per_file", self.rows_per_file, 1, MOST_ITEMS)
         if bool(self.encoders) == bool(self.run):
             raise ConfigError("give either encoders={image: [a], text: [b]} or run=RUN: what is to be written?")
 
@@ -148,3 +157,5 @@ class ImportConfig:
             raise ConfigError("give either set, modality, latents and ids, or clip_retrieval, out, dataset and split.")
         within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
         require_folder_name(f"name={self.name}", self.name)
+        if self.split is not None:
+            require_one_folder("split", self.split)

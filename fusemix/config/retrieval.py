@@ -6,8 +6,11 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import at_least
+from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, at_least, distinct, within
 from fusemix.errors import ConfigError
+
+MOST_EXAMPLES = 1000
+"""Pictures and sounds of more would not go into one page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,10 @@ class EvalConfig:
         at_least("wait_sec", self.wait_sec, 0.0)
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
-        at_least("num_examples", self.num_examples, 0)
-        at_least("num_nodes", self.num_nodes, 1)
+        distinct("ks", self.ks)
+        within("num_examples", self.num_examples, 0, MOST_EXAMPLES)
+        within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
+        within("seed", self.seed, 0, MOST_SEED)
         for name, baseline in self.baselines.items():
             if not baseline.train and not baseline.encoders:
                 raise ConfigError(

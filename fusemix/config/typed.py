@@ -73,8 +73,9 @@ def _tree(loader: yaml.SafeLoader, node: yaml.Node, budget: Any) -> Tree:
         raise yaml.MarkedYAMLError(problem="its aliases grow without end", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         return [_tree(loader, value, budget) for value in node.value]
-    if not isinstance(node, yaml.MappingNode):
+    if isinstance(node, yaml.ScalarNode):
         return Word(node.value, is_quoted=node.style is not None or _is_tagged(loader, node))
+    assert isinstance(node, yaml.MappingNode), "yaml has no other nodes"
     written = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
     for place, key in enumerate(written):
         if not isinstance(key, str) or key in written[:place]:
@@ -94,14 +95,14 @@ def tree_of_value(text: str, kind: Any) -> Tree:
     """What `key=value` says, where the key's kind is known.
 
     Raises:
-        YAMLError: it is no yaml, and no text is wanted.
+        YAMLError: it is no yaml, and cannot be a text.
     """
     if text[:1] not in ("'", '"') and (is_text(kind) or not text):
         return Word(text)
     try:
         tree = tree_of_yaml(text)
     except yaml.YAMLError:
-        if is_text(kind):
+        if is_text(kind) or Any in members(kind):  # of an option, the kind comes later
             return Word(text)
         raise
     if isinstance(tree, Word):
@@ -160,8 +161,8 @@ def _kinds_of_fields(schema: Any) -> dict[str, Any]:
 
 
 def _default(schema: Any, key: str) -> Any:
-    factories = {field.name: field.default_factory for field in dataclasses.fields(schema)}
-    return None if factories[key] is dataclasses.MISSING else factories[key]()
+    factory = next(field.default_factory for field in dataclasses.fields(schema) if field.name == key)
+    return None if factory is dataclasses.MISSING else factory()
 
 
 def _read_options(tree: Any, made: Any, default: str | None, registry: Registry) -> None:

@@ -20,6 +20,8 @@ from fusemix.errors import EncoderError
 
 RULES = 1
 """Number of the rules below; raised whenever a picture gives other numbers."""
+MOST = 4096
+"""Pixels of a side, that a slip of the hand may not ask for all memory."""
 
 
 def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9, coarse: int = 16) -> "HogEncoder":
@@ -36,10 +38,10 @@ def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9,
     Raises:
         EncoderError: no block of cells fits into the picture.
     """
-    if min(cell, block, orientations) < 1 or size < cell * block or coarse < 0:
+    if min(cell, block, orientations) < 1 or coarse < 0 or not cell * block <= size <= MOST or coarse > MOST:
         raise EncoderError(
             f"hog with size={size}, cell={cell}, block={block}, orientations={orientations}, coarse={coarse}: numbers "
-            "must be positive (coarse may be 0), and one block of cells must fit into the picture."
+            f"must be positive (coarse may be 0), sizes at most {MOST:,}, and one block of cells must fit into it."
         )
     return HogEncoder(size, cell, block, orientations, coarse)
 

@@ -17,11 +17,10 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import read_json
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import MANIFEST, STARTED, Manifest
 from fusemix.latents.records import read_quarantine, read_started
-from fusemix.latents.sets import SET
+from fusemix.latents.sets import SET, read_description
 from fusemix.latents.store import LatentStore
 
 SAMPLE_ROWS = 4096
@@ -168,7 +167,7 @@ class SetFacts:
 
 def set_facts(folder: Path) -> SetFacts:
     """Look at a latent set, without opening its stores."""
-    description = read_json(folder / SET)
+    description = read_description(folder / SET)
     modalities = [description[which]["modality"] for which in ("left", "right")]
     stores = [path for m in modalities for path in sorted((folder / m).glob("*")) if is_store(path)]
     items = {m: pq.read_table(folder / f"items-{m}.parquet") for m in modalities}

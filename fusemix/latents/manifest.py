@@ -103,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise LatentStoreError(_why_missing(folder))
     data = read_json(path)
-    if data.pop("format", None) != FORMAT or data.pop("version", None) != VERSION:
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT or data.pop("version", None) != VERSION:
         raise LatentStoreError(f"{path} is not of format {FORMAT}, version {VERSION}. Cache the latents again.")
     data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
     data["accepted"] = tuple(Accepted(**one) for one in data.get("accepted", ()))

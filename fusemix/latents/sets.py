@@ -68,11 +68,11 @@ def write_set(
     clear_discarded(folder.parent)
     path = folder / SET
     if path.is_file():
-        recorded = _described(path)
+        recorded = read_description(path)
         try:
             refuse_difference(folder, _identity(recorded), _identity(wanted))
         except LatentStoreError:
-            if not overwrite or recorded.get("format") != FORMAT:
+            if not overwrite:
                 raise
             discard_folder(folder)
         else:
@@ -94,13 +94,6 @@ def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], name
         write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
     if names:
         write_json(folder / SET, {**description, "quarantine_sha256": quarantine_sha256(folder)})
-
-
-def _described(path: Path) -> dict[str, Any]:
-    try:
-        return dict(read_json(path))
-    except (ValueError, TypeError) as error:
-        raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
 
 
 def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +223,7 @@ class LatentSet:
         path = folder / SET
         if not path.is_file():
             raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
-        self.description: dict[str, Any] = read_json(path)
+        self.description = read_description(path)
         self.left = self._side("left", encoders)
         self.right = self._side("right", encoders)
 
@@ -283,3 +276,18 @@ class LatentSet:
                     "Cache it again with overwrite=true."
                 )
         return Side(modality, about["num_items"], stores, self.folder)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What a set's `set.json` says.
+
+    Raises:
+        LatentStoreError: it is no JSON, or describes no set.
+    """
+    try:
+        found = read_json(path)
+    except ValueError as error:
+        raise LatentStoreError(f"{path} is damaged: it is no JSON ({error}). Cache the set again.") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT or not {"left", "right"} <= found.keys():
+        raise LatentStoreError(f"{path} describes no latent set: it was not written by fusemix, or is damaged.")
+    return found

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from fusemix.interfaces import Rejected
 from fusemix.latents.inspection import SetFacts, StoreFacts, flattened, reasons
+from fusemix.visible import shown
 
 SHOWN_ITEMS = 3
 SHOWN_REASONS = 6
@@ -52,8 +53,8 @@ def show_store(facts: StoreFacts, *, with_items: bool) -> Iterator[RenderableTyp
             ("shards", f"{len(manifest.shards):,} of up to {manifest.shard_size:,} rows, {size / 1e6:,.1f} MB"),
             ("without latent", f"{manifest.num_rejected:,}"),
         ]
-    shown = {"dim", "dtype", "shard_size"} if facts.manifest else set()
-    rows += [line for line in flattened(facts.fingerprint) if line[0] not in shown]
+    told = {"dim", "dtype", "shard_size"} if facts.manifest else set()
+    rows += [line for line in flattened(facts.fingerprint) if line[0] not in told]
     yield _pairs(f"latent store {facts.folder}", rows)
     if facts.problem:
         yield Text(facts.problem, style="yellow")
@@ -82,13 +83,13 @@ def _rejected(title: str, rejected: Sequence[Rejected]) -> Iterator[Table]:
     table = _table(f"{title}: {len(rejected):,}", "stage", "reason", "items")
     table.columns[2].justify = "right"
     for stage, reason, count in counted[:SHOWN_REASONS]:
-        table.add_row(stage, Text(reason), f"{count:,}")
+        table.add_row(stage, shown(reason), f"{count:,}")
     if rest := sum(count for *_, count in counted[SHOWN_REASONS:]):
         table.add_row("…", "other reasons", f"{rest:,}")
     yield table
     first = _table("the first of them", "id", "stage", "reason")
     for item in rejected[:SHOWN_ITEMS]:
-        first.add_row(Text(item.id), item.stage, Text(item.reason))
+        first.add_row(shown(item.id), item.stage, shown(item.reason))
     yield first
 
 
@@ -96,7 +97,7 @@ def _items(modality: str, table: pa.Table) -> Table:
     column = next((name for name in SHOWN_COLUMNS if name in table.column_names), None)
     made = _table(f"the first {modality} items", *(["id", column] if column else ["id"]))
     for row in table.slice(0, SHOWN_ITEMS).to_pylist():
-        made.add_row(*(Text(str(row[name])) for name in (["id", column] if column else ["id"])))
+        made.add_row(*(shown(row[name]) for name in (["id", column] if column else ["id"])))
     return made
 
 
@@ -107,13 +108,12 @@ def _pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     table.add_column(overflow="fold")
     for name, value in rows:
         is_hash = len(value) == HASH and set(value) <= set("0123456789abcdef")
-        table.add_row(Text(name), Text(f"{value[:12]}…" if is_hash else value))
+        table.add_row(shown(name), shown(f"{value[:12]}…" if is_hash else value))
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
-    # Text, since a path may hold brackets, which rich would read as markup.
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fusemix.files import read_json, sha256_of_file
+from fusemix.files import sha256_of_file
 from fusemix.latents.content import content_name, read_content
 from fusemix.latents.manifest import MANIFEST, QUARANTINE, Manifest, read_manifest, size_problem
 from fusemix.latents.quarantine import quarantine_problem
-from fusemix.latents.sets import SET, damaged_files
+from fusemix.latents.sets import SET, damaged_files, read_description
 
 
 class Damage(NamedTuple):
@@ -50,7 +50,7 @@ def damaged_shards(
 
 def damaged_tables(folder: Path) -> list[Damage]:
     """Item tables, links and list of what was left out of a set that cannot be read, or have changed."""
-    found = damaged_files(folder, read_json(folder / SET), read_back=True)
+    found = damaged_files(folder, read_description(folder / SET), read_back=True)
     return [Damage(folder / name, problem) for name, problem in found.items()]
 
 

@@ -4,6 +4,7 @@ Place in the flow: embeddings -> positions and scores, best first.
 FAISS is imported when a search is made. Indexes that are kept are in fusemix/search/.
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from fusemix.errors import ConfigError
 
 GPU_K_LIMIT = 2048
 QUERIES_AT_ONCE = 1 << 16
+ENDLESS = re.compile(r"[A-Za-z_]+0(?!\d)|x0(?!\d)|HNSW1(?!\d)")
+"""Numbers in the name of an index with which FAISS ends the process, or never ends."""
 ONE_SEARCH = """
 import faiss, numpy
 assert faiss.get_num_gpus() > 0, "faiss sees no GPU"
@@ -122,6 +125,8 @@ def search_approximately(
     import faiss
 
     _check(queries, gallery, k)
+    if no_number := ENDLESS.search(factory):
+        raise ConfigError(f"indexes: {factory!r}: FAISS would break off at {no_number[0]!r}. Give larger numbers.")
     started = time.perf_counter()
     try:
         index = _quiet(faiss.index_factory(gallery.shape[1], factory, faiss.METRIC_INNER_PRODUCT))
@@ -129,13 +134,13 @@ def search_approximately(
         index.add(np.ascontiguousarray(gallery))  # pyright: ignore
         if parameters:
             faiss.ParameterSpace().set_index_parameters(index, parameters)
+        built = time.perf_counter()
+        found = index.search(np.ascontiguousarray(queries), k)  # pyright: ignore
     except RuntimeError as error:
         raise ConfigError(
             f"indexes: FAISS cannot make {factory!r}{f' with {parameters!r}' if parameters else ''} over "
             f"{len(gallery):,} items of width {gallery.shape[1]}: {_reason(error)} See its guide to index factories."
         ) from error
-    built = time.perf_counter()
-    found = index.search(np.ascontiguousarray(queries), k)  # pyright: ignore
     searched = time.perf_counter()
     return Approximate(
         _in_order(*found), built - started, 1000 * (searched - built) / len(queries), _size_on_disk(index)

@@ -31,7 +31,7 @@ def test_the_width_follows_from_the_options(encoder, picture, options):
     "wrong", [{"cell": 0}, {"block": 0}, {"orientations": 0}, {"coarse": -1}, {"size": 8, "block": 2}]
 )
 def test_numbers_that_make_no_picture_are_refused(encoder, wrong):
-    with pytest.raises(EncoderError, match="one block of cells must fit into the picture"):
+    with pytest.raises(EncoderError, match="one block of cells must fit into it"):
         encoder("hog", **wrong)
 
 

@@ -61,6 +61,8 @@ def test_each_index_that_cannot_be_made_is_one_message():
     for indexes, message in (
         ({"Falt": ""}, "indexes: FAISS cannot make 'Falt' over 400 items of width 16"),
         ({"IVF8,Flat": "nprob=2"}, "indexes: FAISS cannot make 'IVF8,Flat' with 'nprob=2' over 400 items"),
+        ({"IVF8,Flat": "nprobe=0"}, "indexes: FAISS cannot make 'IVF8,Flat' with 'nprobe=0' over 400 items"),
+        ({"HNSW0": ""}, "indexes: 'HNSW0': FAISS would break off at 'HNSW0'. Give larger numbers."),
         ({"IVF1024,Flat": ""}, "indexes: FAISS cannot make 'IVF1024,Flat' over 400 items of width 16"),
     ):
         with pytest.raises(ConfigError, match=message) as found:

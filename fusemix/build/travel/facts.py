@@ -45,7 +45,7 @@ def data_facts(record: Mapping[str, Any], run: Path) -> list[DataFacts]:
         run: its folder, whose config.yaml says where the sets lay.
     """
     settings = run / "config.yaml"
-    config = yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    config = _settings_of(settings) if settings.is_file() else {}
     parts = [(record, config, record["config"]["holdout"])]
     parts += [(also, config.get("also", {}).get(name, {}), also["holdout"]) for name, also in record["also"].items()]
     found = []
@@ -55,6 +55,18 @@ def data_facts(record: Mapping[str, Any], run: Path) -> list[DataFacts]:
         if part["validation"] and part["validation"] != part["train"]:
             found.append(_set_facts(part["validation"], where.get("validation"), "choosing the epoch"))
     return found
+
+
+def _settings_of(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise RunError(
+            f"{path} is damaged: {error}. It says where the sets lay; delete it to export without."
+        ) from error
+    if not isinstance(config, dict):
+        raise RunError(f"{path} is damaged: it holds no settings. Delete it to export without what it says.")
+    return config
 
 
 def _set_facts(noted: Mapping[str, Any], folder: str | None, use: str) -> DataFacts:

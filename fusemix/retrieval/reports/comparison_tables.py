@@ -67,10 +67,10 @@ def _figures(reports: Sequence[Report], names: Sequence[str], comparable: Sequen
             rows.append([*values, of_direction, report.figure(direction, MRR)])
         medians = [report.figure(direction, "median_rank") for report in reports]
         for label, texts, median in zip(labels, _texts(rows, comparable), medians, strict=True):
-            table.add_row(Text(label), *texts, "–" if median is None else f"{median:g}")
+            table.add_row(label, *texts, "–" if median is None else f"{median:g}")
     table.add_row(Text("both directions", style="italic"))
     for label, texts in zip(labels, _texts([[total] for total in totals], comparable), strict=True):
-        table.add_row(Text(label), *("" for _ in recalls), *texts)
+        table.add_row(label, *("" for _ in recalls), *texts)
     return table
 
 
@@ -118,7 +118,7 @@ def _differences(first: str, comparisons: Sequence[Comparison]) -> Table:
             table.add_row(Text(made.run, style="italic"))
         for key in made.differences:
             direction, _, metric = key.partition("/")
-            table.add_row(Text(f"  {spoken(direction)} {_short(metric)}"), *_cells(made, key, comparisons))
+            table.add_row(f"  {spoken(direction)} {_short(metric)}", *_cells(made, key, comparisons))
     return table
 
 
@@ -130,8 +130,7 @@ def _about_p(comparisons: Sequence[Comparison]) -> str:
 
 
 def _table(title: str) -> Table:
-    # Text, since a name may hold brackets, which rich would read as markup.
-    return Table(title=Text(title), title_justify="left", box=box.SIMPLE, pad_edge=False)
+    return Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
 
 
 def comparison_markdown(

@@ -112,10 +112,12 @@ def _lacking(data: Mapping[str, Any]) -> str:
             return f"it has no {part!r}"
         if missing := [key for key in keys if key not in data[part]]:
             return f"{part!r} has no {missing[0]!r}"
+    if wrong := [key for key, value in data["metrics"].items() if not isinstance(value, (int, float))]:
+        return f"'metrics' holds no number for {wrong[0]!r}"
     if len(data["counts"]) != 2:
         return f"'counts' holds {len(data['counts'])} directions, not two"
     for direction, counts in data["counts"].items():
-        if not {"queries", "gallery"} <= counts.keys():
+        if not isinstance(counts, dict) or not all(isinstance(counts.get(key), int) for key in ("queries", "gallery")):
             return f"'counts' of {direction} lacks 'queries' or 'gallery'"
         if not any(key.startswith(f"{direction}/{RECALL}") for key in data["metrics"]):
             return f"'metrics' has no recall of {direction}"
@@ -180,7 +182,7 @@ def read_queries(report: Report) -> dict[str, Queries]:
     if not file.is_file():
         raise RunError(f"there is no {file}, whose ranks a comparison is computed from. {AGAIN}")
     columns: dict[str, tuple[list[str], list[str], list[int]]] = {name: ([], [], []) for name in report.directions}
-    with file.open(encoding="utf-8", newline="\n") as lines:
+    with file.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
