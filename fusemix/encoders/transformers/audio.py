@@ -41,6 +41,14 @@ class Kind(NamedTuple):
     real_states: Callable[[int, Any], int] | None = None
     num_prefix: int = 0
 
+    def __reduce__(self) -> tuple[Callable[[str], "Kind"], tuple[str]]:
+        """By its name, for workers that are not forked: functions without a name cannot be pickled."""
+        return _kind, (next(name for name, kind in KINDS.items() if kind is self),)
+
+
+def _kind(name: str) -> Kind:
+    return KINDS[name]
+
 
 def _whisper_states(samples: int, extractor: Any) -> int:
     return max(1, -(-samples // (2 * extractor.hop_length)))  # two spectrogram frames a state
