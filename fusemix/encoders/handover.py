@@ -64,7 +64,7 @@ def packed(content: Any) -> Parcel:
 
 def unpacked(parcel: Parcel) -> Any:
     """What was packed; its tensors are views of the parcel's block, which lives as long as any of them."""
-    letter = io.BytesIO(memoryview(parcel.flat[parcel.letter_at :].numpy()))
+    letter = io.BytesIO(parcel.flat[parcel.letter_at :].numpy().data)
     return _Unpickler(letter, parcel.flat).load()
 
 

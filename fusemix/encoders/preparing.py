@@ -89,7 +89,7 @@ def read_whole(
 
 def prepared_sample(items: Items, encoder: Encoder, rows: Sequence[int]) -> list[Prepared]:
     """Some items as the encoder's `prepare` gives them, at most WINDOW_BYTES; unusable ones are passed over."""
-    seconds = dict.fromkeys(("read", "decode", "prepare"), 0.0)
+    seconds: dict[str, float] = dict.fromkeys(("read", "decode", "prepare"), 0.0)
     return _read(items, rows, {"it": encoder}, seconds)[0]["it"].prepared
 
 
@@ -168,7 +168,7 @@ def _prepare_for_all(
     at_rate: dict[int | None, _Decoded] = {None: decoded}
     for name, encoder in encoders.items():
         rate = encoder.sample_rate if modality == "audio" else None
-        if rate not in at_rate:
+        if rate is not None and rate not in at_rate:
             at_rate[rate] = _resampled(decoded, rate)
         _prepare(encoder, at_rate[rate], ready[name])
 

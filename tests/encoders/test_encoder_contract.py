@@ -1,12 +1,14 @@
 """What every encoder must keep, whatever its family: the protocol, the fingerprint, and no say of neighbours."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
 from fusemix.encoders import ENCODERS
+from fusemix.encoders.weightless import Weightless, without_weights
 from fusemix.interfaces import Encoder
 
 CASES = [
@@ -126,6 +128,19 @@ def test_a_latent_does_not_depend_on_its_place_in_the_batch(encoder, contents_fo
     prepared = built.prepare(contents_for(built))
     forward, backward = (built.encode(built.collate(order)) for order in (prepared, prepared[::-1]))
     torch.testing.assert_close(backward.flip(0), forward, rtol=1e-5, atol=1e-5 * float(forward.abs().max()))
+
+
+@every_encoder
+def test_items_are_prepared_alike_together_one_by_one_and_without_the_models_weights(
+    encoder, contents_for, name, model, options
+):
+    built = encoder(name, model, **options)
+    contents = contents_for(built)
+    together, singly = built.prepare(contents), [built.prepare([content])[0] for content in contents]
+    light = pickle.loads(without_weights(built))
+    assert (model is None) != any(isinstance(part, Weightless) for part in vars(light).values())
+    assert torch.equal(built.encode(built.collate(singly)), built.encode(built.collate(together)))
+    assert torch.equal(built.encode(light.collate(light.prepare(contents))), built.encode(built.collate(together)))
 
 
 @every_encoder

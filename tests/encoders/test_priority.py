@@ -18,19 +18,20 @@ if not hasattr(os, "SCHED_IDLE"):
 
 @pytest.mark.skipif(not Path("/proc/thread-self/schedstat").is_file(), reason="this kernel does not tell")
 def test_waiting_for_a_core_is_no_reading_time():
-    """Three processes on one core: what passes counts as far as this one had the core, and sleep counts whole."""
+    """Three processes on one core: of what passes, each has a third at most, and sleep counts whole."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     others = [multiprocessing.get_context("fork").Process(target=compute, args=(5.0,)) for _ in range(2)]
     try:
         for other in others:
             other.start()
-        started, computed, unhindered = time.perf_counter(), time.thread_time(), unhindered_time()
+        started, unhindered, computed = time.perf_counter(), unhindered_time(), time.thread_time()
         while time.perf_counter() - started < 1.0:
             pass
         passed, computed = time.perf_counter() - started, time.thread_time() - computed
-        assert unhindered_time() - unhindered == pytest.approx(computed, abs=0.1 * passed)
-        assert computed < 0.7 * passed
+        counted = unhindered_time() - unhindered
+        assert counted < 0.7 * passed
+        assert abs(counted - computed) < 0.1 * passed
         unhindered = unhindered_time()
         time.sleep(0.5)
         assert unhindered_time() - unhindered > 0.4

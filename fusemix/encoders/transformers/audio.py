@@ -50,6 +50,14 @@ class Kind(NamedTuple):
     num_prefix: int = 0
     mean_rules: int = 1
 
+    def __reduce__(self) -> tuple[Callable[[str], "Kind"], tuple[str]]:
+        """By its name, for workers that are not forked: functions without a name cannot be pickled."""
+        return _kind, (next(name for name, kind in KINDS.items() if kind is self),)
+
+
+def _kind(name: str) -> Kind:
+    return KINDS[name]
+
 
 def _whisper_states(samples: int, num_states: int, extractor: Any, config: Any) -> Tensor:
     real = max(1, -(-samples // (2 * extractor.hop_length)))  # two spectrogram frames a state
