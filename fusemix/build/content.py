@@ -15,6 +15,7 @@ from fusemix.datasets.pairs import FileReader
 from fusemix.encoders.content import UNKNOWN, digest_of
 from fusemix.interfaces import Items
 from fusemix.latents.content import Content, changed_places, doubtful
+from fusemix.latents.manifest import Shard
 from fusemix.latents.writer import StoreWriter
 from fusemix.progress import console, counting
 
@@ -30,10 +31,10 @@ def forget_replaced(folder: Path, items: Items, writers: dict[str, StoreWriter],
         writers: of its stores.
         everything: read all media, also those whose times are as they were.
     """
+    shards = {(slug, index): shard for slug, writer in writers.items() for index, shard in writer.shards().items()}
     found = {
-        (slug, index): doubtful(writer.folder, index, shard, writer.times_in(index), everything=everything)
-        for slug, writer in writers.items()
-        for index, shard in writer.shards().items()
+        (slug, i): doubtful(writers[slug].folder, i, shard, writers[slug].times_in(i), everything=everything)
+        for (slug, i), shard in shards.items()
     }
     doubts = {key: mask for key, mask in found.items() if mask.any()}
     if everything:
@@ -48,7 +49,7 @@ def forget_replaced(folder: Path, items: Items, writers: dict[str, StoreWriter],
             digests[here] = list(_digests(items, here))
             advance(len(here))
     for slug, writer in writers.items():
-        changed = {i: _changed(writer, i, digests) for s, i in doubts if s == slug}
+        changed = {i: _changed(writer, i, shards[s, i], digests) for s, i in doubts if s == slug}
         changed = {index: rows for index, rows in changed.items() if len(rows)}
         writer.forget(list(changed))
         _tell(items, slug, changed)
@@ -69,10 +70,10 @@ def _digests(items: Items, rows: Int64[np.ndarray, " rows"]) -> Iterator[int]:
         yield from threads.map(digest, rows.tolist())
 
 
-def _changed(writer: StoreWriter, index: int, digests: np.ndarray) -> Int64[np.ndarray, " rows"]:
+def _changed(writer: StoreWriter, index: int, shard: Shard, digests: np.ndarray) -> Int64[np.ndarray, " rows"]:
     span = writer.spans[index]
     now = Content(digests[span.start : span.stop], writer.times_in(index))
-    places = changed_places(writer.folder, index, writer.shards()[index], now, now.digests != UNKNOWN)
+    places = changed_places(writer.folder, index, shard, now, now.digests != UNKNOWN)
     return places + span.start
 
 

@@ -30,7 +30,7 @@ def digest_of(raw: Raw) -> int:
     return UNKNOWN
 
 
-def _bytes_of(raw: Any) -> bytes | memoryview:
+def _bytes_of(raw: Any) -> Any:
     if isinstance(raw, bytes | bytearray | memoryview):
         return raw
     held = getattr(raw, "samples", raw)  # of a Waveform

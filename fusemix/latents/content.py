@@ -11,6 +11,7 @@ and its digest decides.
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +90,7 @@ def changed_places(
     joined = Content(*(np.where(looked_at, new, old) for new, old in zip(now, known, strict=True)))
     if content_sha256(joined.digests) == sha256:
         if noted is None or (joined.times != known.times).any():
-            write_content(folder, index, joined)
+            with suppress(OSError):  # a disk that only reads: they are compared again the next time
+                write_content(folder, index, joined)
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(joined.digests != known.digests)

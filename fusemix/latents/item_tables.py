@@ -22,6 +22,7 @@ NOT_IDENTITY = {"path", TIMES}
 """Columns that may change without the item being another one: files can be moved."""
 LABELS = ("caption", "title", "name")
 """Columns that say what an item is, for people."""
+CHANGED = "does not have the content that it was sealed with"
 TEXT = pa.large_string()
 ROWS_AT_ONCE = 65_536
 ROWS_IN_GROUP = 2 * ROWS_AT_ONCE
@@ -131,20 +132,55 @@ def table_problem(path: Path, num_rows: int, sha256: str | None = None) -> str |
             return f"has {found:,} rows, not {num_rows:,}"
         is_whole = sha256 is None or items_sha256(pq.read_table(path)) == sha256
     except (OSError, ValueError) as error:  # ValueError: what pyarrow raises for a damaged file
-        return f"cannot be read: {str(error).splitlines()[0]}"
-    return None if is_whole else "does not have the content that it was sealed with"
+        return _unreadable(error)
+    return None if is_whole else CHANGED
 
 
 def links_problem(path: Path, num_links: int, sha256: str | None = None) -> str | None:
     """The same of a table of links."""
-    problem = table_problem(path, num_links)
-    if problem or sha256 is None:
-        return problem
+    return table_problem(path, num_links) if sha256 is None else _links_and_problem(path, num_links, sha256)[1]
+
+
+def _links_and_problem(
+    path: Path, num_links: int, sha256: str
+) -> tuple[Int64[np.ndarray, "links 2"] | None, str | None]:
+    if problem := table_problem(path, num_links):
+        return None, problem
     try:
-        is_whole = links_sha256(read_links(path)) == sha256
+        links = read_links(path)
     except (OSError, ValueError, KeyError) as error:
-        return f"cannot be read: {str(error).splitlines()[0]}"
-    return None if is_whole else "does not have the content that it was sealed with"
+        return None, _unreadable(error)
+    return links, None if links_sha256(links) == sha256 else CHANGED
+
+
+def read_sealed_links(path: Path, num_links: int, sha256: str) -> Int64[np.ndarray, "links 2"]:
+    """Links, which must be those that were sealed: wrong ones would train in silence.
+
+    Raises:
+        LatentStoreError: they are not.
+    """
+    links, problem = _links_and_problem(path, num_links, sha256)
+    require_sound(path, problem)
+    assert links is not None
+    return links
+
+
+def read_sealed_table(path: Path, num_rows: int) -> pa.Table:
+    """An item table, which must have as many rows as when it was sealed.
+
+    Raises:
+        LatentStoreError: it has not, or cannot be read.
+    """
+    require_sound(path, table_problem(path, num_rows))
+    try:
+        return read_table(path)
+    except (OSError, ValueError) as error:
+        require_sound(path, _unreadable(error))
+        raise
+
+
+def _unreadable(error: Exception) -> str:
+    return f"cannot be read: {str(error).splitlines()[0]}"
 
 
 def require_sound(path: Path, problem: str | None) -> None:

@@ -28,9 +28,8 @@ from fusemix.latents.item_tables import (
     items_sha256,
     links_problem,
     links_sha256,
-    read_links,
-    read_table,
-    require_sound,
+    read_sealed_links,
+    read_sealed_table,
     table_problem,
     write_links,
     write_table,
@@ -161,8 +160,7 @@ class Side:
     def table(self) -> pa.Table:
         """Item table; read when it is first asked for."""
         path = self.folder / f"items-{self.modality}.parquet"
-        require_sound(path, table_problem(path, self.num_items))
-        return read_table(path)
+        return read_sealed_table(path, self.num_items)
 
     @cached_property
     def valid(self) -> Bool[np.ndarray, " items"]:
@@ -234,10 +232,8 @@ class LatentSet:
         Raises:
             LatentStoreError: there are none.
         """
-        path = self.folder / LINKS
         about = self.description
-        require_sound(path, links_problem(path, about["num_links"], about["links_sha256"]))
-        links = read_links(path)
+        links = read_sealed_links(self.folder / LINKS, about["num_links"], about["links_sha256"])
         usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
         if not usable.any():
             raise LatentStoreError(

@@ -52,6 +52,7 @@ def show_store(facts: StoreFacts, *, with_items: bool) -> Iterator[RenderableTyp
             ("latents", f"{manifest.num_rows:,} × {manifest.dim} {manifest.dtype}"),
             ("shards", f"{len(manifest.shards):,} of up to {manifest.shard_size:,} rows, {size / 1e6:,.1f} MB"),
             ("without latent", f"{manifest.num_rejected:,}"),
+            *(("accepted", f"{one.field}: {one.on_disk!r}, and {one.now!r} later") for one in manifest.accepted),
         ]
     told = {"dim", "dtype", "shard_size"} if facts.manifest else set()
     rows += [line for line in flattened(facts.fingerprint) if line[0] not in told]

@@ -92,9 +92,10 @@ class StoreWriter:
         # What was accepted as equal stays as it stands on disk, so that records of earlier runs count.
         self._started = self._read_started()
         self._finished = Finished(folder, len(self.spans), sha256_of_json(self._started.fingerprint))
-        self._finished.read(read_back=verify and not joins)
-        if verify and not joins and not self.is_sealed:
-            self.forget(self._finished.missing)
+        if not self.is_sealed:
+            self._finished.read(read_back=verify and not joins)
+            if verify and not joins:
+                self.forget(self._finished.missing)
 
     def _read_started(self) -> Started:
         if self.is_sealed:

@@ -1,8 +1,10 @@
 """Media that were replaced, broken ones that were mended, and what was set aside: the same command notices."""
 
+import io
 import json
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,35 @@ class Counted:
 
         self.calls += 1
         return digest_of(raw)
+
+
+def write_tar(path: Path, reds: list[int]) -> None:
+    """Pictures of some reds, each padded to one size, so that every byte of the tar lies where it lay."""
+    with tarfile.open(path, "w") as tar:
+        for number, red in enumerate(reds):
+            picture = io.BytesIO()
+            Image.new("RGB", (6, 4), (red, 0, 255)).save(picture, "PNG")
+            parts = {"png": picture.getvalue().ljust(200, b"\0"), "txt": f"picture {number}".encode()}
+            for part, content in parts.items():
+                member = tarfile.TarInfo(f"{number}.{part}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def test_a_tar_replaced_by_one_of_equal_sizes_is_noticed(own, capsys):
+    (own / "tars").mkdir()
+    tar, out = own / "tars" / "0.tar", own / "from_tars"
+    given = ["dataset.name=webdataset", f"dataset.options.folder={own / 'tars'}", "splits=[all]", "accelerator=cpu"]
+    given += ["encoders.small={name: 'own:pixels', options: {side: 1}}", "num_workers=0", f"out={out}"]
+    write_tar(tar, [20, 40, 60])
+    cache_features.main(given)
+    size = tar.stat().st_size
+    write_tar(tar, [20, 60, 40])
+    assert tar.stat().st_size == size
+    cache_features.main(given)
+    assert "2 items have another content than was encoded, such as 0/1" in capsys.readouterr().out
+    latents = np.load(out / "all/image/small/latents-00000.npy")[:, 0] * 255
+    np.testing.assert_allclose(latents.astype(float), [20, 60, 40], atol=0.1)
 
 
 def test_a_broken_picture_that_was_mended_gets_its_latent(own):

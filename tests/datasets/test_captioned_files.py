@@ -1,5 +1,7 @@
 """Folders of files with captions: what is paired, and what is left out."""
 
+from pathlib import Path
+
 import pytest
 from dataset_samples import (
     captions_of,
@@ -27,10 +29,12 @@ def test_pictures_are_linked_with_their_captions_in_the_order_of_the_file(captio
     assert pairs.right.table["id"].to_pylist() == ["b.png#0", "a.png#0", "b.png#1"]
 
 
-def test_read_gives_the_bytes_of_the_file_and_the_table_its_size(captioned):
+def test_read_gives_the_bytes_of_the_file_and_the_table_its_size_and_time(captioned):
     pairs = captioned([["b.png", "one"], ["c.png", "two"]])
     assert contents_of(pairs.left) == {"b.png": picture(1), "c.png": picture(2)}
     assert pairs.left.table["num_bytes"].to_pylist() == [len(picture(1)), len(picture(2))]
+    times = [Path(path).stat().st_mtime_ns for path in pairs.left.table["path"].to_pylist()]
+    assert pairs.left.table["mtime_ns"].to_pylist() == times
 
 
 def test_sounds_are_linked_in_the_same_way(tmp_path):

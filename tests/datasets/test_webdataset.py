@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from pathlib import Path
 
 import pytest
 from dataset_samples import captions_of, contents_of, excluded_of, picture, sound
@@ -37,6 +38,8 @@ def test_tars_give_their_pictures_and_captions_in_place(folder, split):
 def test_the_item_table_tells_the_tar_apart_from_its_path_which_may_change(folder, tmp_path):
     first = webdataset(split="all", folder=folder).left.table
     assert first.column_names == ["id", "tar", "path", "offset", "num_bytes", "mtime_ns"]
+    for path, time in zip(first["path"].to_pylist(), first["mtime_ns"].to_pylist(), strict=True):
+        assert time == Path(path).stat().st_mtime_ns
     (tmp_path / "tars").rename(tmp_path / "moved")
     moved = webdataset(split="all", folder=str(tmp_path / "moved")).left.table
     assert moved.drop_columns("path").equals(first.drop_columns("path"))

@@ -1,6 +1,7 @@
 """Killed before each step on the disk: the next command never takes old for new, and loses nothing that was good."""
 
 import itertools
+import json
 import os
 import shutil
 from pathlib import Path
@@ -90,13 +91,17 @@ def test_killed_anywhere_while_a_store_is_overwritten_no_latent_of_the_old_one_c
     assert step > 20
 
 
-def test_a_record_of_another_fingerprint_or_of_none_does_not_count(tmp_path):
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_a_record_of_another_fingerprint_or_of_none_does_not_count(tmp_path, is_of_before):
     folder = tmp_path / "image" / "dino"
     old = write(opened(folder, "cls"), 1)
     records = {path: path.read_bytes() for path in folder.glob("latents-*.json")}
     opened(folder, "mean", overwrite=True)
     for path, content in records.items():
-        path.write_bytes(content)
+        record = json.loads(content)
+        if is_of_before:
+            del record["fingerprint_sha256"]
+        path.write_text(json.dumps(record))
         path.with_suffix(".npy").write_bytes(b"x" * old.shards()[0].num_bytes)
     assert opened(folder, "mean").missing() == [0, 1, 2]
     write(opened(folder, "mean"), 2).seal()
