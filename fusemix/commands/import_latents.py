@@ -65,8 +65,8 @@ def _fill(one: build.Import) -> None:
     manifest = one.writer.seal()
     names = [file.name for file in one.vectors.files]
     if len(names) > 1:
-        shown = names if len(names) <= 2 * SHOWN else [*names[:SHOWN], "…", names[-1]]
-        console.print(f"  {len(names):,} files in this order: {', '.join(shown)}", markup=False)
+        some = names if len(names) <= 2 * SHOWN else [*names[:SHOWN], "…", names[-1]]
+        console.print(f"  {len(names):,} files in this order: {', '.join(some)}")
     seconds = time.monotonic() - started
     console.print(
         f"  {manifest.modality}/{manifest.encoder}: {manifest.num_rows:,} × {manifest.dim} {manifest.dtype} "
