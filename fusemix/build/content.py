@@ -84,7 +84,6 @@ def _tell(items: Items, slug: str, changed: dict[int, Int64[np.ndarray, " rows"]
             f"  {items.modality}/{slug}: {count:,} items have another content than was encoded, such as {first}. "
             f"{len(changed):,} shards are made anew",
             style="yellow",
-            markup=False,
         )
 
 
@@ -96,5 +95,4 @@ def _tell_what_is_not_known(items: Items, writers: dict[str, StoreWriter]) -> No
                 f"  {items.modality}/{slug}: {unknown:,} shards do not say what they were made from, as older ones do "
                 "not. Whether a file was replaced by another of equal size cannot be told",
                 style="yellow",
-                markup=False,
             )

@@ -52,7 +52,7 @@ def imagenet(
     if alike := classes_of_equal_words(words):  # two pairs of CLIP's names are, and published figures were made so
         text = f"imagenet: the classes {' and '.join(alike[0])} are both called {words[alike[0][0]]!r}"
         more = f" (classes called alike: {len(alike):,}); their pictures tie, and ties count as wrong"
-        console.print(text + more, style="yellow", markup=False)
+        console.print(text + more, style="yellow")
     pairs = pair_folders(
         "imagenet", "image", split, root, chosen, words, chosen_templates("imagenet", "image", templates)
     )

@@ -160,7 +160,7 @@ def _given_as(dataset: str, captions: pa.ChunkedArray) -> str:
         )
     if several:
         text = f"{dataset}: the captions of {several:,} samples have several lines, which are one caption each"
-        console.print(text, style="yellow", markup=False)
+        console.print(text, style="yellow")
     return "whole"
 
 
