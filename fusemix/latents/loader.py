@@ -5,7 +5,7 @@ Not here: which pairs make a batch (batches.py), where latents live (residence.p
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import NamedTuple
@@ -24,6 +24,8 @@ from fusemix.latents.sources import Source
 from fusemix.progress import console, counting
 
 ROWS_AT_ONCE = 8192
+Drawn = tuple[int, Int64[np.ndarray, "batch items"]]
+"""Source, and rows, of a whole batch."""
 
 
 class ValidationRows(NamedTuple):
@@ -72,6 +74,7 @@ class LatentData(L.LightningDataModule):
         self._latents_on: Where = latents_on
         self.residence: tuple[Where, str] | None = None
         self.first_batch = ""
+        self._begun: tuple[int, Iterator[Drawn]] | None = None
 
     @property
     def num_batches(self) -> int:
@@ -104,10 +107,11 @@ class LatentData(L.LightningDataModule):
         trainer = self.trainer
         epoch = trainer.current_epoch if trainer else 0
         rank, num_processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        drawn = self.rows(epoch)
+        drawn = self._rows(epoch)
         first = next(drawn)
         self.first_batch = hashlib.sha256(repr(first[0]).encode() + np.ascontiguousarray(first[1]).data).hexdigest()
-        return _unbatched(_Epoch(self, epoch, rank, num_processes, chain([first], drawn)))
+        self._begun = epoch, chain([first], drawn)
+        return _unbatched(_Epoch(self, epoch, rank, num_processes))
 
     def val_dataloader(self) -> DataLoader:
         """All items of the left, then all of the right, in order, of one source after the other."""
@@ -115,41 +119,27 @@ class LatentData(L.LightningDataModule):
 
     def batches(self, epoch: int, *, rank: int = 0, num_processes: int = 1) -> Iterator[TrainBatch]:
         """This process's share of each batch of an epoch."""
-        return self.shares(self.rows(epoch), rank, num_processes)
+        begun, self._begun = self._begun, None
+        for index, rows in begun[1] if begun and begun[0] == epoch else self._rows(epoch):
+            own = own_share(rows, parts=self._parts, rank=rank, num_processes=num_processes)
+            yield TrainBatch(index, self.sources[index].latents(own))
 
-    def rows(self, epoch: int) -> Iterator[tuple[int, Int64[np.ndarray, "batch items"]]]:
-        """Source and rows of each whole batch of an epoch."""
+    def _rows(self, epoch: int) -> Iterator[Drawn]:
         turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
         drawn = [source.batches(epoch) for source in self.sources]
         for index in np.random.default_rng([self._seed, epoch]).permutation(turns).tolist():
             yield index, next(drawn[index])
 
-    def shares(
-        self, drawn: Iterable[tuple[int, Int64[np.ndarray, "batch items"]]], rank: int, num_processes: int
-    ) -> Iterator[TrainBatch]:
-        """This process's share of whole batches; see `rows`."""
-        for index, rows in drawn:
-            own = own_share(rows, parts=self._parts, rank=rank, num_processes=num_processes)
-            yield TrainBatch(index, self.sources[index].latents(own))
-
 
 class _Epoch(IterableDataset):
-    def __init__(
-        self, data: LatentData, epoch: int, rank: int, num_processes: int, begun: Iterator[tuple[int, np.ndarray]]
-    ) -> None:
+    def __init__(self, data: LatentData, epoch: int, rank: int, num_processes: int) -> None:
         self._data, self._epoch, self._rank, self._num_processes = data, epoch, rank, num_processes
-        self._begun: Iterator[tuple[int, np.ndarray]] | None = begun
 
     def __len__(self) -> int:
         return self._data.num_batches
 
     def __iter__(self) -> Iterator[TrainBatch]:
-        return ahead(self._data.shares(self._drawn(), self._rank, self._num_processes))
-
-    def _drawn(self) -> Iterator[tuple[int, np.ndarray]]:
-        """What is begun is used by whoever first asks for a batch: Lightning makes iterators that it never asks."""
-        begun, self._begun = self._begun, None
-        yield from begun or self._data.rows(self._epoch)
+        return ahead(self._data.batches(self._epoch, rank=self._rank, num_processes=self._num_processes))
 
 
 class _Validation(IterableDataset):
