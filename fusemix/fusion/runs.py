@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger
 
-from fusemix.errors import RunError
+from fusemix.errors import FusemixError, RunError
 from fusemix.files import clear_discarded, differences, discard_folder, read_json, write_text
 from fusemix.fusion.callbacks import stopped_early
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
@@ -62,7 +62,7 @@ def discard(folder: Path) -> None:
 def _has_environment(folder: Path) -> bool:
     try:
         return read_json(folder / "environment.json").keys() >= {"python", "platform", "device", "packages"}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, FusemixError):
         return False
 
 

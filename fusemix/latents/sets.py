@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 
-from fusemix.errors import ConfigError, LatentStoreError
+from fusemix.errors import ConfigError, FusemixError, LatentStoreError
 from fusemix.files import clear_discarded, discard_folder, read_json, write_json, write_jsonl
 from fusemix.interfaces import PairSet
 from fusemix.latents.item_tables import (
@@ -98,7 +98,7 @@ def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], name
 def _described(path: Path) -> dict[str, Any]:
     try:
         return dict(read_json(path))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, FusemixError) as error:
         raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
 
 
