@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from fusemix.errors import RunError
+from fusemix.errors import FusemixError, RunError
 from fusemix.files import clear_discarded, differences, discard_folder, read_json, write_atomic
 from fusemix.fusion.callbacks import knows_a_best, stopped_early
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_checkpoint
@@ -168,5 +168,5 @@ def discard(folder: Path) -> None:
 def _has_environment(folder: Path) -> bool:
     try:
         return read_json(folder / "environment.json").keys() >= {"python", "platform", "device", "packages"}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, FusemixError):
         return False

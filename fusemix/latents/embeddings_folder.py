@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.files import (
     clear_discarded,
     discard_folder,
@@ -192,7 +192,7 @@ class EmbeddingsWriter:
 def _about_export(record: Path) -> dict[str, Any]:
     try:
         return dict(read_json(record))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, FusemixError) as error:
         raise LatentStoreError(f"{record} was not written by fusemix, or is damaged. Choose another out.") from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import (
@@ -59,7 +59,7 @@ def read_started(folder: Path) -> Started | None:
     try:
         data = read_json(path)
         return Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, FusemixError) as error:
         raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
 
 
@@ -90,7 +90,7 @@ def read_record(folder: Path, index: int, fingerprint_sha256: str, *, read_back:
         if data.pop("fingerprint_sha256", None) != fingerprint_sha256:
             return None
         following, record = data.pop("next", None), _record(data)
-    except (ValueError, TypeError, KeyError, AttributeError):  # not as we write them
+    except (ValueError, TypeError, KeyError, AttributeError, FusemixError):  # not as we write them
         return None
     if size_problem(folder, record.shard):
         return None
@@ -133,7 +133,7 @@ def is_ours(folder: Path) -> bool:
         if (folder / MANIFEST).is_file():
             return read_json(folder / MANIFEST).get("format") == FORMAT
         return read_started(folder) is not None
-    except (ValueError, AttributeError, LatentStoreError):
+    except (ValueError, AttributeError, FusemixError):
         return False
 
 

@@ -111,6 +111,22 @@ def test_a_folder_with_other_files_is_refused_and_they_are_never_deleted(tmp_pat
         opened(tmp_path / "file", overwrite=True)
 
 
+def test_embeddings_that_another_tool_wrote_are_neither_discarded_nor_mixed_with_ours(tmp_path):
+    write(opened(tmp_path / "theirs"))
+    (tmp_path / "theirs/export.json").unlink()
+    (tmp_path / "theirs/other_emb").mkdir()
+    before = {path: path.read_bytes() for path in (tmp_path / "theirs").rglob("*") if path.is_file()}
+    for overwrite in (False, True):
+        with pytest.raises(LatentStoreError, match=r"Choose another out|choose another out"):
+            opened(tmp_path / "theirs", overwrite=overwrite)
+    assert {path: path.read_bytes() for path in (tmp_path / "theirs").rglob("*") if path.is_file()} == before
+    write(opened(tmp_path / "ours"))
+    (tmp_path / "ours/other_emb").mkdir()
+    (tmp_path / "ours/other_emb/mine.npy").write_text("stays")
+    write(opened(tmp_path / "ours", rows_per_file=20, overwrite=True))
+    assert (tmp_path / "ours/other_emb/mine.npy").read_text() == "stays"
+
+
 def test_metadata_name_the_path_or_where_there_is_none_the_id():
     pictures = pa.table({"id": ["p", "q"], "path": ["p.jpg", None]})
     texts = pa.table({"id": ["s", "t", "u"], "caption": ["x", "y", "z"]})
