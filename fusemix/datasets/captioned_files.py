@@ -223,7 +223,7 @@ def split_by_hash(name: str, fractions: Mapping[str, float]) -> str | None:
         name: file name.
         fractions: split -> share; shares may add up to less than 1, and the rest is in no split.
     """
-    if min(fractions.values()) < 0 or sum(fractions.values()) > 1 + 1e-9:
+    if min(fractions.values()) < 0 or not sum(fractions.values()) <= 1 + 1e-9:  # NaN, too
         raise DatasetError(f"fractions must be positive and add up to at most 1, not {dict(fractions)}.")
     position = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") / 2**64
     upper = 0.0
