@@ -6,7 +6,6 @@ A kind that is none of these takes anything.
 
 import collections.abc
 import inspect
-import math
 import types
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,7 +80,7 @@ def _fits(value: Any, kind: Any) -> bool:
         inner = get_args(kind)[1]
         return isinstance(value, dict) and all(misfit(one, inner) is None for one in value.values())
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, kind) if kind in NAMES else True

@@ -13,9 +13,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from hypothesis import settings
 from latent_samples import learnable_set
 
 torch.set_num_threads(1)
+
+# How long an example takes says something of the machine and of what else runs there, not of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

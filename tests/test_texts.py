@@ -117,6 +117,25 @@ def test_the_name_of_a_part_may_come_from_elsewhere_than_its_options(tmp_path):
     assert unknown.part.options == {"folder": "2024_01", "rate": 5, "exact": True, "level": 0.001}
 
 
+def test_an_option_that_may_be_a_text_or_more_is_what_was_typed(tmp_path):
+    given = ["dataset.name=image_classes", "dataset.options.folder=no", "splits=[a]", "encoders.a.name=hog", "out=o"]
+    for value, expected in (
+        ("{007: dark red, no: 1e5}", {"007": "dark red", "no": "1e5"}),
+        ("1e5", "1e5"),
+        ("names: a.json", "names: a.json"),
+    ):
+        more = (
+            [] if value.startswith("names") else [written(tmp_path, f"dataset: {{options: {{class_names: {value}}}}}")]
+        )
+        for argument in (f"dataset.options.class_names={value}", *more):
+            config = load_config(CacheConfig, [*given, argument], parts=PARTS)
+            assert config.dataset.options["class_names"] == (expected if value[0] != "n" else {"names": "a.json"})
+    templates = load_config(CacheConfig, [*given, "dataset.options.templates=['no {}', 'a {}']"], parts=PARTS)
+    assert templates.dataset.options["templates"] == ["no {}", "a {}"]
+    with pytest.raises(ConfigError, match="while parsing a flow"):
+        load_config(CacheConfig, [*given, "dataset.options.templates=[a {}, b"], parts=PARTS)
+
+
 def test_nothing_where_nothing_may_be_and_quotes_make_a_text(tmp_path):
     for word in ("null", "~", ""):
         assert loaded("out=o", f"run={word}").run is None
@@ -209,7 +228,6 @@ def test_settings_written_to_yaml_are_read_back_the_same(text, tmp_path):
     [
         ({"folder": None}, "'folder' is None, but must be a text."),
         ({"folder": "f", "rate": "much"}, "'rate' is 'much', but must be a number."),
-        ({"folder": "f", "rate": float("nan")}, "'rate' is nan, but must be a number."),
         ({"folder": "f", "size": 1.5}, "'size' is 1.5, but must be a whole number."),
         ({"folder": "f", "names": "a", "rate": "b"}, "'names' is 'a', but must be a list of texts or null. 'rate' is "),
         ({"folder": "f", "size": True}, "'size' is True, but must be a whole number."),

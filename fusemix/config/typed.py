@@ -97,17 +97,17 @@ def tree_of_value(text: str, kind: Any) -> Tree:
     Raises:
         YAMLError: it is no yaml, and cannot be a text.
     """
-    if text[:1] not in ("'", '"') and (is_text(kind) or not text):
+    if not text:
         return Word(text)
     try:
         tree = tree_of_yaml(text)
     except yaml.YAMLError:
-        if is_text(kind) or Any in members(kind):  # of an option, the kind comes later
+        if is_text(kind) or (Any in members(kind) and text[0] not in "[{"):  # of an option, the kind comes later
             return Word(text)
         raise
-    if isinstance(tree, Word):
-        return tree
-    return Word(text, tree=tree)
+    if not isinstance(tree, Word):
+        return Word(text, tree=tree)
+    return tree if tree.is_quoted else Word(text)  # yaml would cut off what it takes for a comment
 
 
 def merged(first: Any, second: Any) -> Any:
@@ -132,7 +132,9 @@ def plain(tree: Any, kind: Any, parts: Mapping[str, Registry] | None = None) -> 
         parts: setting -> registry of the parts that it names, whose options are read by their factories' types.
     """
     if isinstance(tree, Word):
-        if tree.tree is None or is_text(kind):
+        if tree.tree is None or (
+            is_text(kind) and not inside(kind, LISTS if isinstance(tree.tree, list) else MAPPINGS)
+        ):
             value = value_of(tree, kind)
             return _escaped(value) if isinstance(value, str) else value
         tree = tree.tree

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from evaluation_world import MIXING, World, evaluated, make_world
-from hypothesis import given
+from hypothesis import given, settings
 from latent_samples import pair_set, write_store
 from retrieval_samples import lattice, problems
 
@@ -39,6 +39,7 @@ def expanded_ranks(left: torch.Tensor, right: torch.Tensor, links: np.ndarray) -
     return of_items, of_captions
 
 
+@settings(max_examples=60)
 @given(problems())
 def test_every_caption_is_a_query_and_a_gallery_item_as_in_the_full_matrix(problem):
     left, right, links = problem
