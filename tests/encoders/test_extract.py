@@ -122,12 +122,13 @@ def test_workers_hand_over_what_any_family_prepares(encoder, picture, file_of, n
 
 
 def test_latents_that_are_views_of_a_users_own_encoder_are_kept_in_memory_of_their_own():
-    class Views:
-        dim = 3
-
+    class Views(Letters):
         def encode(self, batch):
-            return torch.ones(len(batch), 257, 3)[:, 0]
+            return super().encode(batch)[:, None].repeat(1, 257, 1)[:, 0]
 
-    views = extract_module._Run(None, {"views": Views()}, {}, torch.device("cpu"))
-    latents = views._latents("views", torch.zeros(4), 4)
-    assert latents.untyped_storage().nbytes() == 4 * 3 * 4
+    encoder = Views()
+    batch = encoder.collate(encoder.prepare(["a dog", "a cat"]))
+    views = extract_module._Run(items_of("text", ["a dog", "a cat"]), {"views": encoder}, {}, torch.device("cpu"))
+    latents = views._latents("views", batch, 2)
+    assert encoder.encode(batch).untyped_storage().nbytes() == 257 * latents.untyped_storage().nbytes()
+    assert torch.equal(latents, encoder.encode(batch))
