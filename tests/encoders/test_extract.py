@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import torch
 from extracting import Letters, items_of, run, sound_bytes, texts_of_all_lengths
 
+from fusemix.encoders import extract as extract_module
 from fusemix.encoders import reading
 from fusemix.interfaces import Waveform
 
@@ -117,3 +119,16 @@ def test_workers_hand_over_what_any_family_prepares(encoder, picture, file_of, n
     (alone,), (shared,) = run(items, built, batch_size=2), run(items, built, batch_size=2, num_workers=2)
     assert not alone.rejected
     assert np.array_equal(alone.latents, shared.latents)
+
+
+def test_latents_that_are_views_of_a_users_own_encoder_are_kept_in_memory_of_their_own():
+    class Views(Letters):
+        def encode(self, batch):
+            return super().encode(batch)[:, None].repeat(1, 257, 1)[:, 0]
+
+    encoder = Views()
+    batch = encoder.collate(encoder.prepare(["a dog", "a cat"]))
+    views = extract_module._Run(items_of("text", ["a dog", "a cat"]), {"views": encoder}, {}, torch.device("cpu"))
+    latents = views._latents("views", batch, 2)
+    assert encoder.encode(batch).untyped_storage().nbytes() == 257 * latents.untyped_storage().nbytes()
+    assert torch.equal(latents, encoder.encode(batch))
