@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tiny_run import TinyRun
 
 from fusemix.build.embedding import Embedder, rounded
+from fusemix.build.matching import built_again
 from fusemix.commands import train
 from fusemix.errors import EncoderError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model
@@ -257,3 +258,15 @@ def test_a_latent_that_a_store_would_not_hold_is_named(tiny):
     assert np.isfinite(embedder.embed("text", ["a", "red"])).all()
     with pytest.raises(EncoderError, match=r"text item 1 cannot be embedded \(encode\): loud gave .* in float16"):
         embedder.embed("text", ["a", "a red bar", "red"])
+
+
+def test_an_encoder_is_built_as_it_was_whatever_its_repository_says_since(tiny):
+    options = tiny.sources["text"][0]["options"]
+    then = {"family": "transformers", "pooling": "cls", "prefix": "a ", "preprocessing": {"max_length": 5}}
+
+    def settled(**given):
+        made = built_again("transformers_text", {**options, **given}, {"encoder": then}).fingerprint
+        return made["pooling"], made["prefix"], made["preprocessing"]["max_length"]
+
+    assert settled() == ("cls", "a ", 5)
+    assert settled(pooling="mean", max_length=7) == ("mean", "a ", 7)

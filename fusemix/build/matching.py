@@ -68,7 +68,23 @@ def _built(named: NamedSource, recorded: Mapping[str, Any]) -> Encoder:
             f"the model names {named.source['name']}, which runs code that is not fusemix's own. Look at that code, "
             "and give the encoder by hand if you trust it"
         )
-    return ENCODERS.build(named.source["name"], named.source.get("options", {}))
+    return built_again(named.source["name"], named.source.get("options", {}), recorded)
+
+
+def built_again(name: str, options: Mapping[str, Any], recorded: Mapping[str, Any]) -> Encoder:
+    """An encoder as it was when latents were made, whatever its repository says since of what options leave open.
+
+    Args:
+        name: of the encoder.
+        options: that it was built with.
+        recorded: fingerprint of the latents.
+    """
+    made_by = recorded["encoder"]
+    if name == "transformers_text" and made_by.get("family") == "transformers":
+        length = made_by.get("preprocessing", {}).get("max_length")
+        then = {"pooling": made_by.get("pooling"), "prefix": made_by.get("prefix"), "max_length": length}
+        options = {**{key: value for key, value in then.items() if value is not None}, **options}
+    return ENCODERS.build(name, options)
 
 
 def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusemix.build.matching import problems_of
+from fusemix.build.matching import built_again, problems_of
 from fusemix.build.sources import NamedSource, Source
 from fusemix.build.travel.folder import INSIDE, Travelling
 from fusemix.encoders import ENCODERS
@@ -111,7 +111,7 @@ def require_same(modality: str, number: int, source: Source, recorded: Mapping[s
         RunError: it is not.
         EncoderError, ConfigError: it cannot be built.
     """
-    encoder = ENCODERS.build(source["name"], source["options"])
+    encoder = built_again(source["name"], source["options"], recorded)
     if problems := problems_of(number, encoder, recorded, modality):
         lines = "\n  ".join(problems)
         raise RunError(
