@@ -168,9 +168,10 @@ def test_an_interrupted_caching_goes_on_and_leaves_the_same_bytes(world, latents
     encode = own_encoders.Colour.encode
 
     def interrupted(self, batch):
-        calls.extend([len(batch)] if len(batch) > 2 else [])  # fewer are the trial items
-        if len(calls) == 5:
-            raise KeyboardInterrupt
+        if len(batch) > 2:  # fewer are the trial items
+            calls.append(len(batch))
+            if len(calls) == 5:
+                raise KeyboardInterrupt
         return encode(self, batch)
 
     monkeypatch.setattr(own_encoders.Colour, "encode", interrupted)

@@ -6,13 +6,11 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import at_least, positive, within
+from fusemix.config.checks import MOST_SEED, at_least, positive, within
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
 
 MOST_DIMS = 1 << 20
-MOST_SEED = 2**32 - 1
-"""NumPy takes no larger one."""
 MOST_PASSES = 10_000
 
 

@@ -19,6 +19,7 @@ TAKEN = {
     "temperature": set(),
     "embedding_dim": set(),
     "num_nodes": {str(10**30)},
+    "wait_sec": {"0", "1e300", str(10**30)},
     "seed": {"0"},
     "holdout": {"0"},
     "also.more.holdout": {"0"},
