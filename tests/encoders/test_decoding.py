@@ -85,6 +85,13 @@ def test_sixteen_bits_are_scaled_to_eight_and_not_clipped(file_of, kind):
     assert np.abs(decoded[:, :, 0] - deep / 257).max() <= 0.5
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint16, 65535), (np.float32, 1)])
+def test_deep_grey_whose_white_is_zero_is_not_a_negative(file_of, dtype, white):
+    values = np.array([[0, white]], dtype=dtype)
+    decoded = decode_image(file_of(Image.fromarray(values), "TIFF", tiffinfo={262: 0}))
+    assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 0)]
+
+
 def test_sixteen_bits_in_the_other_byte_order_are_scaled_alike(file_of):
     deep = ramp(np.uint16, 65535)
     swapped = Image.frombytes("I;16B", (8, 8), deep.astype(">u2").tobytes())
