@@ -86,7 +86,7 @@ def _instead(modality: str) -> str:
 
 
 def refuse_unsteady(encoder: Encoder, name: str) -> None:
-    """Encode a trial item twice alone and once behind a longer one, on the device where the encoder is.
+    """Encode two trial items twice alone, and one behind the longer one, on the device where the encoder is.
 
     An encoder that raises here is let pass: its items will be set aside one by one, with their reasons.
 
@@ -102,9 +102,9 @@ def refuse_unsteady(encoder: Encoder, name: str) -> None:
         return
     short, long = contents
     try:
-        once, again = _latents(encoder, [short])[0], _latents(encoder, [short])[0]
+        once, again, cut, cut_again = (_latents(encoder, [one])[0] for one in (short, short, long, long))
         beside = _latents(encoder, [long, short])[1]
-        changes = [_change(once, again), _change(once, beside)]
+        changes = [max(_change(once, again), _change(cut, cut_again)), _change(once, beside)]
     except Exception:  # whatever an encoder raises on such an item
         return
     in_half = encoder.fingerprint.get("dtype", "float16") != "float32"
