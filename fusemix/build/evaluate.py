@@ -81,7 +81,7 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
     latent_set = fitting_set(Path(config.latents), about(checkpoint))
     gallery = gallery_of(latent_set)
     described = latent_set.description
-    protocol = protocol_for(config.protocol, described["dataset"], described["split"])
+    protocol = protocol_for(config.protocol, described["dataset"], described["split"], described["revision"])
     if not config.allow_other_counts:
         require_counts(protocol, config.latents, len(gallery.left_rows), len(gallery.links))
     if config.indexes and protocol.folds > 1:

@@ -37,7 +37,8 @@ class EvalConfig:
     out: str
     """Report folder."""
     protocol: str = "auto"
-    """flickr30k_1k, coco_5k, coco_1k (five folds), audiocaps, clotho, or plain (any set); auto goes by the data set."""
+    """flickr30k_1k, coco_5k, coco_1k (five folds), audiocaps, audiocaps_2, clotho, or plain (any set); auto goes by the
+    data set and its edition."""
     allow_other_counts: bool = False
     """Measure a set that has not as many items as the protocol's; the report states the counts."""
     ks: list[int] = field(default_factory=lambda: [1, 5, 10])

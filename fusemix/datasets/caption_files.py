@@ -87,9 +87,18 @@ def _read(path: Path, file: TextIO, file_column: str | None, caption_column: str
         case ".jsonl":
             return _from_rows(path, _json_rows(path, file), file_column, caption_column)
         case ".json":
-            return _from_karpathy(path, json.load(file))
+            return _from_karpathy(path, _json(path, file))
         case _:
             return _from_tokens(path, file)
+
+
+def _json(path: Path, file: TextIO) -> Any:
+    try:
+        return json.load(file, object_pairs_hook=unique_pairs)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}, so it cannot be known what is meant.") from error
 
 
 def _json_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -129,7 +138,7 @@ def _from_rows(
     file_key = _find(path, columns, "file", file_column, FILE_COLUMNS)
     numbered = [column for column in columns if NUMBERED.fullmatch(column)]
     if caption_column is None and numbered:
-        caption_keys = numbered
+        caption_keys = [*(column for column in CAPTION_COLUMNS[:1] if column in columns), *numbered]
     else:
         caption_keys = [_find(path, columns, "caption", caption_column, CAPTION_COLUMNS)]
     for number, row in chain([first], rows):

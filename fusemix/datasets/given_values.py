@@ -67,9 +67,13 @@ def _written_out(text: str) -> list[str]:
             continue
         if isinstance(found, dict) and found:
             return [_one(found)]
-        if isinstance(found, list) and (not found or any(isinstance(one, str | dict) for one in found)):
+        if isinstance(found, list) and (not found or any(map(_holds_text, found))):
             return [_one(one) for one in found]
     return [text]
+
+
+def _holds_text(value: Any) -> bool:
+    return isinstance(value, str | dict) or (isinstance(value, list | tuple) and any(map(_holds_text, value)))
 
 
 def _python_texts(text: str) -> list[str | None]:

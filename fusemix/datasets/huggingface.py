@@ -59,4 +59,10 @@ def _captions(texts: Iterator[Any], name: str, path: str) -> Iterator[Sequence[s
                     f"{path}: the column {name!r} holds no captions but {type(caption).__name__}, "
                     f"such as {str(caption)[:60]}. Name another one as dataset.options.columns.text=…"
                 )
-        yield captions_in(value) if isinstance(value, str) else captions
+        try:
+            yield captions_in(value) if isinstance(value, str) else captions
+        except ValueError as error:
+            raise DatasetError(
+                f"{path}: in the column {name!r} a caption is {error}, in {value[:60]!r}, and must be text. Name "
+                "another one as dataset.options.columns.text=…"
+            ) from error

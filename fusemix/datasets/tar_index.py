@@ -20,7 +20,7 @@ from fusemix.datasets.tars import MEDIA_ENDINGS, SCHEMA, scan_tar
 from fusemix.files import sha256_of_json, write_atomic
 from fusemix.temporary import forget_leftovers_of
 
-VERSION = 2
+VERSION = 3
 """Counted up when scan_tar gives something else for the same tar."""
 FILES_KEPT_OPEN = 8
 

@@ -13,7 +13,7 @@ import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -147,13 +147,16 @@ class _Members:
         self.broken_at = self._at = start
         # A tar that breaks off is an error where there is no header yet, or half of one, and else ends in silence.
         with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=self.file, mode="r:") as tar:
-            while (member := self._next(tar)) is not None and member.offset_data + member.size <= end:
+            # The size of a sparse member is that of the file, not of what the tar holds of it.
+            while (member := self._next(tar)) is not None and (
+                member.issparse() or member.offset_data + member.size <= end
+            ):
                 base = member.name.rpartition("/")[2]
                 if (member.issym() or member.islnk()) and "." in base:
                     folder = "" if member.islnk() else posixpath.dirname(member.name)
                     self.links[member.name] = posixpath.normpath(posixpath.join(folder, member.linkname))
                     yield member.name, A_LINK
-                elif member.isreg() and not is_system_name(base):
+                elif member.isreg() and not _is_of_the_system(member.name):
                     yield member.name, SPARSE if member.issparse() else Span(member.offset_data, member.size)
             self.broken_at = member.offset if member else tar.offset
         self.file.seek(self.broken_at)
@@ -176,6 +179,10 @@ class _Members:
         self.broken_at = tar.offset
         tar.members = []  # pyright: ignore[reportAttributeAccessIssue]: it would keep every header
         return tar.next()
+
+
+def _is_of_the_system(name: str) -> bool:
+    return any(is_system_name(part) for part in name.split("/") if part not in (".", ".."))
 
 
 def _usable(
@@ -208,7 +215,11 @@ def _captions(file: IO[bytes], parts: dict[str, Span | str]) -> tuple[list[str],
         except UnicodeDecodeError:
             reason = f"no caption: its .{part} is not UTF-8"
             continue
-        except (ValueError, RecursionError):
+        except (json.JSONDecodeError, RecursionError):
+            reason = f"no caption: its .{part} is damaged"
+            continue
+        except ValueError as error:
+            reason = f"no caption: in its .{part} is {error}"
             continue
         if texts:
             return texts, ""
@@ -220,8 +231,14 @@ def _texts_of_txt(content: bytes) -> list[str]:
 
 
 def _texts_of_json(content: bytes) -> list[str]:
-    about = json.loads(content)
+    about = json.loads(content, object_pairs_hook=_of_unique_keys)
     return captions_in(about.get("caption")) if isinstance(about, dict) else []
+
+
+def _of_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if [key for key, _ in pairs].count("caption") > 1:
+        raise ValueError("'caption' twice")
+    return dict(pairs)
 
 
 def _storable(text: str) -> str:

@@ -20,8 +20,9 @@ import soundfile
 import soxr
 from jaxtyping import Float
 
-from fusemix.encoders.joined import parts_of, with_length
+from fusemix.encoders.joined import parts_of
 from fusemix.encoders.pictures import decode_image
+from fusemix.encoders.stated_length import stated_frames, with_length
 from fusemix.interfaces import Content, Raw, Waveform
 
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
@@ -35,12 +36,6 @@ SHORTEST_SEC, LONGEST_SEC = 0.001, 6 * 3600
 
 LOST_SEC = 0.1
 """A sound that is shorter than it says by less than this is whole: encoders round, and an MP3 may lose a frame."""
-
-UNKNOWN_BYTES = 0x7FFFF000
-"""Programs that write to a pipe state this size or a larger one, since they cannot know it."""
-
-STATED_SIZE = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
-"""Where libsndfile's log says that a WAV, AIFF or AU file states another size than it has."""
 
 BLOCK_FRAMES = 1 << 20
 OGG_BEGINS = 2
@@ -132,7 +127,7 @@ def _decode_part(raw: bytes) -> Waveform:
     except soundfile.LibsndfileError as error:
         return _decode_with_torchcodec(raw, error)
     with file:
-        return Waveform(_read_all(file), int(file.samplerate))
+        return Waveform(_read_all(file, raw), int(file.samplerate))
 
 
 def _ogg_links(raw: bytes) -> list[int]:
@@ -165,7 +160,7 @@ def _ogg_checksum(page: bytes) -> bytes:
     return crc.to_bytes(4, "big").translate(REVERSED)
 
 
-def _read_all(file: soundfile.SoundFile) -> Float[np.ndarray, " samples"]:
+def _read_all(file: soundfile.SoundFile, raw: bytes) -> Float[np.ndarray, " samples"]:
     if file.frames * file.channels > MOST_SAMPLES:
         raise ValueError(f"{file.frames:,} samples in {file.channels} channels are more than {MOST_SAMPLES:,}")
     _check_rate(file.samplerate)
@@ -173,7 +168,7 @@ def _read_all(file: soundfile.SoundFile) -> Float[np.ndarray, " samples"]:
         channels = file.read(dtype="float32", always_2d=True) if file.seekable() else _read_on(file)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"the sound breaks off or is damaged: {error.error_string}") from error
-    stated = _stated_frames(file)
+    stated = stated_frames(file, raw)
     if stated - len(channels) > LOST_SEC * file.samplerate and len(channels):
         have, want = len(channels) / file.samplerate, stated / file.samplerate
         raise ValueError(f"the sound breaks off or is damaged: {have:.2f} s of the {want:.2f} s that its file states")
@@ -188,13 +183,6 @@ def _read_on(file: soundfile.SoundFile) -> Float[np.ndarray, "frames channels"]:
             raise ValueError(f"the sound has more than {MOST_SAMPLES:,} samples")
         blocks.append(file.read(BLOCK_FRAMES, dtype="float32", always_2d=True))
     return np.concatenate(blocks)
-
-
-def _stated_frames(file: soundfile.SoundFile) -> int:
-    """Frames that the file says it has; libsndfile cuts uncompressed sounds to what is there."""
-    sizes = STATED_SIZE.search(file.extra_info)
-    stated, there = map(int, sizes.groups()) if sizes else (0, 0)
-    return file.frames * stated // there if there and stated < UNKNOWN_BYTES else file.frames
 
 
 def _decode_with_torchcodec(raw: bytes, reason: soundfile.LibsndfileError) -> Waveform:

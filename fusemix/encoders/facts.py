@@ -49,6 +49,8 @@ def _without_names(value: Any) -> Any:
 def structure(network: nn.Module) -> dict[str, Any]:
     """What the modules of a network hold beside weights: class -> attribute -> its value in all modules of the class.
 
+    Of tensors that are no weights the shape is noted and how much they mask: their last bits vary with the machine.
+
     Where modules of one class differ, the values stand in the order of the modules, repeats left out.
     """
     found: dict[str, dict[str, list[Any]]] = {}
@@ -81,6 +83,9 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
             yield key, getattr(value, "__qualname__", None) or plain(value)
         elif isinstance(value, bool | int | float | str | list | tuple | None):
             yield key, plain(value)
+    for key in sorted(module._non_persistent_buffers_set):  # such as a causal mask: not among the weights
+        buffer = module._buffers[key]
+        yield key, None if buffer is None else [*buffer.shape, int(buffer.isinf().sum())]
 
 
 def code_sha256(network: nn.Module) -> dict[str, str]:

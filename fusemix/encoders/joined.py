@@ -5,15 +5,24 @@ Recordings of radio, and what was joined byte by byte (`cat`), hold several.
 Not here: the pages of OGG, whose checksums are compared in any case (decoding.py).
 """
 
+import math
 import re
 from itertools import pairwise
 
-from fusemix.encoders.flac import flac_samples
+from fusemix.encoders.tags import FLAC_BEGINS, behind_tags, id3_bytes
 
-MAGIC = re.compile(rb"RIFF|RIFX|RF64|FORM|fLaC|OggS|\.snd|caff|riff\x2e\x91|\xff[\xe0-\xff]")
+MAGIC = re.compile(
+    rb"RIFF|RIFX|RF64|FORM|fLaC|OggS|\.snd|caff|riff\x2e\x91|NIST_1A\n|Creative Voice File|\xff[\xe0-\xff]"
+    rb"|d\xa3|\x00\x0c\xa3\x64| paf|fap |PVF1|2BIT|ALawSoundFile|MATLAB |Extended Instrument|\x01\x04 "
+)
 """How the files that soundfile reads begin; the last is a frame of MP3."""
-FLAC_BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-CONTAINER = re.compile(rb"RIF[FX]....WAVE|RF64....WAVE|FORM....AIF[FC]|\.snd\0|caff\0|riff\x2e\x91", re.DOTALL)
+CONTAINER = re.compile(
+    rb"RIF[FX]....WAVE|RF64....WAVE|FORM....(?:AIF[FC]|16SV|8SVX)|\.snd\0|caff\0|riff\x2e\x91"
+    rb"|NIST_1A\n|Creative Voice File\x1a",
+    re.DOTALL,
+)
+NIST_FIELD = re.compile(rb"^(\w+) -\w+ (\S+)", re.MULTILINE)
+NIST_NEEDS = {b"sample_count", b"channel_count", b"sample_n_bytes"}
 MP3_FRAME = re.compile(rb"\xff[\xe0-\xff]")
 MP3_LEFT_OVER = 4096
 """Bytes behind the stated ones that may be an encoder's mistake."""
@@ -50,7 +59,7 @@ def _without_leader(raw: bytes) -> bytes:
     while at < len(raw):
         if raw[at] == 0:
             at = len(raw) - len(raw[at:].lstrip(b"\0"))
-        elif (tag := _id3_bytes(raw, at)) > 0:
+        elif (tag := id3_bytes(raw, at)) > 0:
             at += tag
         else:
             break
@@ -58,33 +67,19 @@ def _without_leader(raw: bytes) -> bytes:
     return raw[at:] if at and not is_plain and MAGIC.match(raw, at) else raw
 
 
-def _id3_bytes(raw: bytes, at: int) -> int:
-    """Length of a tag: seven bits in each of four bytes, and ten for its header and its footer (id3.org, ID3v2.4)."""
-    if raw[at : at + 3] != b"ID3" or at + 10 > len(raw):
-        return 0
-    size = sum(byte << shift for byte, shift in zip(raw[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
-    return size + (20 if raw[at + 5] & 0x10 else 10)
-
-
 def _mp3_starts(raw: bytes) -> list[int]:
     """Where streams begin: at frames that state a length, and behind a stream that states fewer bytes than follow."""
-    first = _start(raw, 0)
+    first = behind_tags(raw, 0)
     found = {first}
     for match in MP3_STATES.finditer(raw):
         frame = _stating_frame(raw, match.start())
         if frame is not None:
             end = frame + _stated_bytes(raw, match.start())
-            behind = _start(raw, end + 128 if raw[end : end + 3] == b"TAG" else end)
+            behind = behind_tags(raw, end + 128 if raw[end : end + 3] == b"TAG" else end)
             if frame < end and len(raw) - behind > MP3_LEFT_OVER and MP3_FRAME.match(raw, behind):
                 found.add(behind)
             found.add(frame)
     return sorted(found)
-
-
-def _start(raw: bytes, at: int) -> int:
-    while at < len(raw) and (skipped := _id3_bytes(raw, at)):
-        at += skipped
-    return at
 
 
 def _stating_frame(raw: bytes, at: int) -> int | None:
@@ -107,7 +102,7 @@ def _container_starts(raw: bytes) -> list[int]:
     """Where files begin that state their size, one behind the other; odd sizes may be filled up with one byte."""
     starts = [0]
     while (end := _container_end(raw, starts[-1])) is not None:
-        behind = next((at for at in map(_start, (raw, raw), (end, end + 1)) if CONTAINER.match(raw, at)), 0)
+        behind = next((at for at in map(behind_tags, (raw, raw), (end, end + 1)) if CONTAINER.match(raw, at)), 0)
         if behind <= starts[-1]:
             break
         starts.append(behind)
@@ -126,37 +121,36 @@ def _container_end(raw: bytes, at: int) -> int | None:
         return at + int.from_bytes(head[16:24], "little")
     if head.startswith(b".snd"):
         return at + int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+    if head.startswith(b"NIST"):
+        return _nist_end(raw, at)
+    if head.startswith(b"Creative"):
+        return _voc_end(raw, at)
     return _caf_end(raw, at) if head.startswith(b"caff") else None
+
+
+def _nist_end(raw: bytes, at: int) -> int | None:
+    """Behind the header, whose size is in its second line, and as many samples as it states (NIST SPHERE)."""
+    size = raw[at + 8 : at + 16].strip()
+    stated = dict(NIST_FIELD.findall(raw[at : at + int(size)])) if size.isdigit() else {}
+    if not stated.keys() >= NIST_NEEDS or b"shorten" in stated.get(b"sample_coding", b""):
+        return None
+    return at + int(size) + math.prod(int(stated[name]) for name in NIST_NEEDS)
+
+
+def _voc_end(raw: bytes, at: int) -> int | None:
+    """Behind the block of kind 0; each other has a kind of one byte and a size of three (Creative Voice File)."""
+    at += int.from_bytes(raw[at + 20 : at + 22], "little")
+    while at + 4 <= len(raw) and raw[at]:
+        at += 4 + int.from_bytes(raw[at + 1 : at + 4], "little")
+    return at + 1 if at < len(raw) else None
 
 
 def _caf_end(raw: bytes, at: int) -> int | None:
     """Behind the last chunk: each has a name of four bytes and a size of eight (Apple, Core Audio Format)."""
     at += 8
-    while at + 12 <= len(raw) and not CONTAINER.match(raw, _start(raw, at)):
+    while at + 12 <= len(raw) and not any(CONTAINER.match(raw, behind_tags(raw, end)) for end in (at, at + 1)):
         size = int.from_bytes(raw[at + 4 : at + 12], "big", signed=True)
         if size < 0:  # up to the end
             return None
         at += 12 + size
     return at
-
-
-def with_length(raw: bytes) -> bytes:
-    """A FLAC file that does not state its length, as written to a pipe, with the length that its last frame shows.
-
-    Raises:
-        ValueError: its last frame is not whole.
-    """
-    if not FLAC_BEGINS.match(raw) or len(raw) < 42 or raw[21] & 0x0F or any(raw[22:26]):
-        return raw
-    body = raw
-    if body[-128:-125] == b"TAG":
-        body = body[:-128]
-    total = flac_samples(body)
-    if total is None:
-        raise ValueError(
-            "the sound breaks off or is damaged: its file states no length, and its last frame is not whole"
-        )
-    head = bytearray(raw[:26])
-    head[21] |= total >> 32
-    head[22:26] = (total & 0xFFFFFFFF).to_bytes(4, "big")
-    return bytes(head) + raw[26:]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import torch
@@ -20,6 +21,10 @@ from torch import nn
 from fusemix.errors import EncoderError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+LOAD_ERRORS = (ImportError, OSError, ValueError, LookupError, RuntimeError, SafetensorError)
+MISFIT_ERRORS = (TypeError, AttributeError, AssertionError)
+"""What libraries raise on a config that does not fit its model; raised elsewhere, these are mistakes in a program."""
+LIBRARIES = {"transformers", "timm", "open_clip", "sentence_transformers", "torch"}
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 """How timm and open_clip mark a name on the hub."""
 
@@ -81,7 +86,9 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             yield folder
-    except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (*LOAD_ERRORS, *MISFIT_ERRORS) as error:
+        if isinstance(error, MISFIT_ERRORS) and not _is_from_a_library(error):
+            raise
         where = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         if packages := _packages_to_install(error):
@@ -96,6 +103,11 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
         else:
             advice = "Check the name, the network and HF_HUB_OFFLINE, or give a local folder instead."
         raise EncoderError(f"the model {where} cannot be loaded: {first} {advice}") from error
+
+
+def _is_from_a_library(error: Exception) -> bool:
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return any(name.partition(".")[0] in LIBRARIES for name in modules)
 
 
 def _packages_to_install(error: Exception) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from fusemix.encoders.facts import inner_configs, open_clip_tokenizer, structure
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
 from fusemix.encoders.pooling import own_memory
+from fusemix.encoders.trial import first_latents
 
 
 def open_clip_image(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipImage":
@@ -50,7 +51,7 @@ class OpenClipImage:
 
     def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any]) -> None:
         self._network, self._transform, self.fingerprint = network, transform, fingerprint
-        self.dim = self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))).shape[1]
+        self.dim = first_latents(self, Image.new("RGB", (64, 48)), fingerprint["model"]).shape[1]
 
     def to(self, device: str) -> "OpenClipImage":
         """Move the model."""
@@ -85,7 +86,7 @@ class OpenClipText:
 
     def __init__(self, network: Any, tokenizer: Any, fingerprint: dict[str, Any]) -> None:
         self._network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint
-        self.dim = self.encode(self.collate(self.prepare(["width"]))).shape[1]
+        self.dim = first_latents(self, "width", fingerprint["model"]).shape[1]
 
     def to(self, device: str) -> "OpenClipText":
         """Move the model."""

@@ -9,11 +9,15 @@ import warnings
 
 import numpy as np
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from fusemix.interfaces import Raw
 
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 """Modes of PIL whose values go beyond 255 or lie in [0, 1], which PIL itself would clip."""
+
+HOW_GREY, WHITE_IS_ZERO = 262, 0
+"""TIFF's PhotometricInterpretation, and its value where greater numbers are darker: PIL turns 8 bits about alone."""
 
 GREY, RGB = 0, 2
 """Kinds of colour in the header of a PNG."""
@@ -59,7 +63,8 @@ def decode_image(raw: Raw) -> Image.Image:
     _check_size(*picture.size)
     if isinstance(raw, bytes) and picture.format == "PNG" and "transparency" in picture.info:
         picture = _with_whole_key(picture, raw)
-    picture = _on_white(_scaled(_upright(picture)))
+    falls = isinstance(picture, TiffImageFile) and picture.tag_v2.get(HOW_GREY) == WHITE_IS_ZERO
+    picture = _on_white(_scaled(_upright(picture), falls=falls))
     rgb = picture.convert("RGB")
     rgb.info.clear()  # so that nothing turns it or reads its transparency again
     return rgb
@@ -121,14 +126,14 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _scaled(picture: Image.Image) -> Image.Image:
+def _scaled(picture: Image.Image, *, falls: bool) -> Image.Image:
     if picture.mode not in DEEP_MODES:
         return picture
     values, key = np.asarray(picture, dtype=np.float64), picture.info.get("transparency")
     white = 1 if picture.mode == "F" else 65535
     if not (values.min() >= 0 and values.max() <= white):  # also where a value is NaN
         raise ValueError(f"pixels from {values.min():g} to {values.max():g} where 0 is black and {white} is white")
-    grey = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+    grey = Image.fromarray(np.rint((white - values if falls else values) * (255 / white)).astype(np.uint8))
     if isinstance(key, int):
         grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
     return grey

@@ -15,6 +15,7 @@ from torch import Tensor
 from fusemix.encoders.facts import code_sha256, inner_configs
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, plain, torch_dtype, weights_sha256
 from fusemix.encoders.pooling import own_memory
+from fusemix.encoders.trial import first_latents
 
 
 def sentence_transformers(
@@ -62,7 +63,7 @@ class SentenceTransformersText:
     def __init__(self, network: SentenceTransformer, model: str, revision: str | None, prefix: str, dtype: str) -> None:
         freeze(network)
         self._network, self._prefix = network, prefix
-        self.dim = self.encode(self.collate(self.prepare(["width"]))).shape[1]
+        self.dim = first_latents(self, "width", model).shape[1]
         self.fingerprint: dict[str, Any] = {
             "family": "sentence_transformers",
             "model": model_name(model),

@@ -28,6 +28,7 @@ from fusemix.encoders.loading import (
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_timm
+from fusemix.encoders.trial import first_latents
 from fusemix.errors import EncoderError
 
 MEAN_RULES = {"VOLO": 2, "CoaT": 2, "PoolingVisionTransformer": 2}
@@ -67,7 +68,7 @@ class TimmImage:
         self._network, self._pooling = network, pooling
         settings = resolve_model_data_config(network)
         self._transform: Any = create_transform(**settings, is_training=False)
-        self.dim = self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))).shape[1]
+        self.dim = first_latents(self, Image.new("RGB", (64, 48)), model).shape[1]
         mean_rules = MEAN_RULES.get(type(network).__name__, 1)
         self.fingerprint: dict[str, Any] = {
             "family": "timm",

@@ -4,6 +4,8 @@ Place in the flow: an encoder that was just built, also a user's own -> the enco
 Not here: what an item says; unlike items may be alike.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from PIL import Image
@@ -14,8 +16,9 @@ from fusemix.interfaces import Content, Encoder, Waveform
 
 REPEATED = 1e-3
 """Largest change of a latent from one call to the next, as a share of its length; on a CPU it is 0."""
-BESIDE, BESIDE_IN_HALF = 1e-2, 1e-1
-"""The same from an item alone to the item in a batch, which takes other kernels: in float32, and in fewer bits."""
+BESIDE, BESIDE_ON_GPU, BESIDE_IN_HALF = 1e-3, 1e-2, 1e-1
+"""The same from an item alone to the item in a batch, which takes other kernels: in float32 on a CPU and on what may
+round to TF32, and in fewer bits."""
 
 SHORT = "a red ball"
 LONG = " ".join(["two small children laugh and throw red balls while a dog runs over the green grass"] * 6)
@@ -37,8 +40,53 @@ def trial_contents(modality: str, sample_rate: int | None) -> tuple[Content, Con
     return None
 
 
+def first_latents(encoder: Any, content: Content, model: str) -> Tensor:
+    """Latents of one item, from an encoder that is being built.
+
+    Args:
+        encoder: that can prepare, collate and encode.
+        content: any item of its modality.
+        model: for the message.
+
+    Raises:
+        EncoderError: its model gives none: it wants other inputs, or has no states that can be pooled.
+    """
+    try:
+        return encoder.encode(encoder.collate(encoder.prepare([content])))
+    except (EncoderError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a model raises on inputs that it was not made for
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise EncoderError(
+            f"the model {model!r} gives no latent of {encoder.modality} alone ({type(error).__name__}: {first[:200]}). "
+            "Take another model, or wrap it as an encoder of your own (module:factory)."
+        ) from error
+
+
+def refuse_blind_first_token(encoder: Any, pooling: str) -> None:
+    """Refuse a first token that sees nothing of the item: of a model that reads forwards, or in a low layer.
+
+    Raises:
+        EncoderError: it is the same for two unlike items.
+    """
+    contents = trial_contents(encoder.modality, encoder.sample_rate)
+    if "cls" not in pooling or contents is None:
+        return
+    one, other = (_latents(encoder, [content])[0] for content in contents)
+    width = len(one) // (2 if pooling == "cls+mean" else 1)
+    if torch.allclose(one[:width], other[:width], rtol=1e-4, atol=1e-6):
+        raise EncoderError(
+            f"pooling={pooling}: the first token of this model sees nothing of what follows (it reads from left to "
+            f"right, or the layer is too low), so unlike items would be alike. Use {_instead(encoder.modality)}."
+        )
+
+
+def _instead(modality: str) -> str:
+    return "pooling=last_token or pooling=mean" if modality == "text" else "pooling=mean or a higher layer"
+
+
 def refuse_unsteady(encoder: Encoder, name: str) -> None:
-    """Encode a trial item twice alone and once behind a longer one, on the device where the encoder is.
+    """Encode two trial items twice alone, and one behind the longer one, on the device where the encoder is.
 
     An encoder that raises here is let pass: its items will be set aside one by one, with their reasons.
 
@@ -54,27 +102,28 @@ def refuse_unsteady(encoder: Encoder, name: str) -> None:
         return
     short, long = contents
     try:
-        once, again = _latents(encoder, [short])[0], _latents(encoder, [short])[0]
+        once, again, cut, cut_again = (_latents(encoder, [one])[0] for one in (short, short, long, long))
         beside = _latents(encoder, [long, short])[1]
-        changes = [_change(once, again), _change(once, beside)]
+        changes = [max(_change(once, again), _change(cut, cut_again)), _change(once, beside)]
     except Exception:  # whatever an encoder raises on such an item
         return
     in_half = encoder.fingerprint.get("dtype", "float16") != "float32"
+    beside_allowed = BESIDE_IN_HALF if in_half else BESIDE if once.is_cpu else BESIDE_ON_GPU
     if changes[0] > REPEATED:
         raise EncoderError(
             f"{name}: the same item gives another latent each time ({changes[0]:.1%} away), since the model masks, "
             "drops or crops at random, as ViT-MAE does. Take another model; in an encoder of your own, switch that off."
         )
-    if changes[1] > (BESIDE_IN_HALF if in_half else BESIDE):
+    if changes[1] > beside_allowed:
         raise EncoderError(
-            f"{name}: an item gives another latent in a batch than alone ({changes[1]:.0%} away), since the model sees "
+            f"{name}: an item gives another latent in a batch than alone ({changes[1]:.1%} away), since the model sees "
             "its neighbours or their padding. Take another model; in one of your own, use evaluation mode and masks."
         )
 
 
-def _latents(encoder: Encoder, contents: list[Content]) -> Tensor:
+def _latents(encoder: Any, contents: list[Content]) -> Tensor:
     with torch.inference_mode():
-        return encoder.encode(encoder.collate(encoder.prepare(contents))).double().cpu()
+        return encoder.encode(encoder.collate(encoder.prepare(contents))).double()
 
 
 def _change(one: Tensor, other: Tensor) -> float:

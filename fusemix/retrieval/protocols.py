@@ -24,6 +24,7 @@ class Protocol(NamedTuple):
         folds: equal parts that are measured one by one; figures are means over them.
         rots: links of the source vanish, so that copies hold fewer items than were published.
         dataset, split: of the latent sets that `auto` measures by this protocol; None: only on demand.
+        edition: what their revision begins with, where a data set has several editions.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Protocol(NamedTuple):
     rots: bool = False
     dataset: str | None = None
     split: str = "test"
+    edition: str = ""
 
 
 PLAIN = Protocol("plain", "All items of the latent set; no published counts are known for it.")
@@ -68,11 +70,21 @@ PROTOCOLS = {
         Protocol(
             "audiocaps",
             "Test split of AudioCaps: of the 975 published clips those that this copy still has, with five captions "
-            "each (Kim et al., NAACL 2019).",
+            "each (Kim et al., NAACL 2019); the first edition, or a copy that does not say its edition.",
             media=975,
             captions=4_875,
             rots=True,
             dataset="audiocaps",
+        ),
+        Protocol(
+            "audiocaps_2",
+            "Test split of AudioCaps 2.0 of 2025: of the 975 published clips those that this copy still has, with five "
+            "captions each. Its figures are not comparable with those on the first edition (Kim et al., NAACL 2019).",
+            media=975,
+            captions=4_875,
+            rots=True,
+            dataset="audiocaps",
+            edition="AudioCaps 2.0 ",
         ),
         Protocol(
             "clotho",
@@ -85,18 +97,24 @@ PROTOCOLS = {
 }
 
 
-def protocol_for(name: str, dataset: str, split: str) -> Protocol:
-    """The protocol asked for; `auto` is that of the data set's split, or PLAIN.
+def protocol_for(name: str, dataset: str, split: str, revision: str = "") -> Protocol:
+    """The protocol asked for; `auto` is that of the data set's split and edition, or PLAIN.
 
     Raises:
-        ConfigError: no protocol has this name.
+        ConfigError: no protocol has this name, or it is of another edition.
     """
+    known = [p for p in PROTOCOLS.values() if (p.dataset, p.split) == (dataset, split)]
+    own = max((p for p in known if revision.startswith(p.edition)), key=lambda p: len(p.edition), default=PLAIN)
     if name == "auto":
-        known = (p for p in PROTOCOLS.values() if (p.dataset, p.split) == (dataset, split))
-        return next(known, PLAIN)
+        return own
     if name not in PROTOCOLS:
         raise ConfigError(
             f"protocol={name} is not known.{nearest(name, list(PROTOCOLS))} Known: auto, {', '.join(PROTOCOLS)}."
+        )
+    if PROTOCOLS[name] in known and PROTOCOLS[name] != own:
+        raise ConfigError(
+            f"protocol={name} is of another edition than the latents, whose revision is {revision!r}: figures on the "
+            f"two are not of one benchmark. Say protocol={own.name}, or auto."
         )
     return PROTOCOLS[name]
 

@@ -156,6 +156,12 @@ def test_columns_can_be_chosen_where_several_would_do(tmp_path):
     assert pairs_of(read(path, caption_column="caption_2")) == [("a", "d")]
 
 
+def test_a_caption_beside_numbered_ones_is_not_lost(tmp_path):
+    path = tmp_path / "captions.csv"
+    write_table(path, ["file", "caption_1", "caption", "caption_2"], [["a", "b", "c", "d"]])
+    assert pairs_of(read(path)) == [("a", "c"), ("a", "b"), ("a", "d")]
+
+
 def test_a_file_name_with_a_number_sign_is_read_whole_from_a_token_file(tmp_path):
     path = tmp_path / "captions.txt"
     path.write_text("a#1.jpg#0\tone #2\n\na#1.jpg#1\t\n", encoding="utf-8")

@@ -81,6 +81,8 @@ def test_missing_values_and_objects(value, captions):
         ([True], "^the truth value true$"),
         ('["a", 5]', "^the number 5$"),
         ([["a"]], "^a list within a list$"),
+        ('[["a", "b"], ["c"]]', "^a list within a list$"),
+        ("[['a']]", "^a list within a list$"),
         ({"label": 3}, "^an object without text under raw, caption, text or sentence$"),
         ({"raw": 3}, "^an object without text under"),
         (b"a", "^of type bytes$"),

@@ -257,6 +257,14 @@ def test_a_column_of_pictures_is_not_taken_for_sounds(tmp_path):
         huggingface(split="train", path=str(tmp_path / "copy"), columns={"audio": "jpg", "text": "txt"})
 
 
+@pytest.mark.parametrize("text", ['["a", 5]', '[["a"], ["b"]]'])
+def test_a_list_written_out_that_holds_no_captions_is_refused_with_itself(text, copy):
+    with pytest.raises(
+        DatasetError, match=r"in the column 'other' a caption is (the number 5|a list within a list), in"
+    ):
+        huggingface(split="train", path=copy(other=[text, "b", "c"]), columns={**COLUMNS, "text": "other"})
+
+
 @pytest.mark.parametrize(
     ("values", "shown"),
     [([3, 4, 5], "int, such as 3"), ([[{"raw": "one"}], [], []], r"dict, such as \{'raw': 'one'\}")],

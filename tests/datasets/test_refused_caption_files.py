@@ -98,6 +98,13 @@ def test_json_without_a_list_of_images_is_refused(data, tmp_path):
         read(path)
 
 
+def test_equal_keys_in_karpathys_layout_are_refused(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text('{"images": [{"filename": "a.jpg", "sentences": [{"raw": "a"}], "sentences": [{"raw": "b"}]}]}')
+    with pytest.raises(DatasetError, match=r"c\.json: the key 'sentences' occurs twice in an object"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     "entry",
     [

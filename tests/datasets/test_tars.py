@@ -4,6 +4,8 @@ import io
 import json
 import os
 import pickle
+import shutil
+import subprocess
 import tarfile
 
 import pyarrow.parquet as pq
@@ -56,8 +58,16 @@ def test_every_sample_is_where_tarfile_says_it_is(tmp_path):
         ([("a.jpg", b"x"), ("a.json", '{"caption": NaN}')], (None, "no caption: neither .txt nor 'caption' in .json")),
         ([("a.jpg", b"x")], (None, "no caption: neither .txt nor 'caption' in .json")),
         ([("a.jpg", b"x"), ("a.txt", " ")], (None, "no caption: neither .txt nor 'caption' in .json")),
-        ([("a.jpg", b"x"), ("a.json", "{")], (None, "no caption: neither .txt nor 'caption' in .json")),
-        ([("a.jpg", b"x"), ("a.json", '{"caption": 3}')], (None, "no caption: neither .txt nor 'caption' in .json")),
+        ([("a.jpg", b"x"), ("a.json", "{")], (None, "no caption: its .json is damaged")),
+        (
+            [("a.jpg", b"x"), ("a.json", '{"caption": [["a"]]}')],
+            (None, "no caption: in its .json is a list within a list"),
+        ),
+        (
+            [("a.jpg", b"x"), ("a.json", '{"caption": "a", "caption": "b"}')],
+            (None, "no caption: in its .json is 'caption' twice"),
+        ),
+        ([("a.jpg", b"x"), ("a.json", '{"caption": 3}')], (None, "no caption: in its .json is the number 3")),
         ([("a.txt", "A dog.")], (None, "no jpg, jpeg, png, webp in its tar")),
         ([("a.jpg", b""), ("a.txt", "A dog.")], (None, "empty file")),
     ],
@@ -128,6 +138,29 @@ def test_a_link_within_a_tar_is_what_it_points_to_and_another_is_said_to_be_one(
     assert reasons == dict.fromkeys(
         ("b/4", "b/5"), "its picture or sound is a link to something that is not in its tar"
     )
+
+
+def test_a_sparse_member_is_listed_and_what_lies_behind_it_is_read(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with (tmp_path / "a.jpg").open("r+b") as file:
+        file.truncate(10_000_000)
+    for name, content in (("a.txt", "A dog."), ("b.jpg", "x"), ("b.txt", "A cat.")):
+        (tmp_path / name).write_text(content)
+    tar = shutil.which("tar")
+    if tar is None:
+        pytest.skip("no tar")
+    names = ["a.jpg", "a.txt", "b.jpg", "b.txt"]
+    subprocess.run([tar, "--sparse", "-cf", "s.tar", *names], cwd=tmp_path, check=True)
+    rows = rows_of(scan_tar(tmp_path / "s.tar", "image"))
+    assert "stored as a sparse file" in rows["a"][1]
+    assert rows["b"] == ("A cat.", None)
+    assert len(rows) == 2
+
+
+def test_folders_of_the_system_within_a_tar_are_passed_over(tmp_path):
+    members = [("__MACOSX/d/a.jpg", b"x"), ("__MACOSX/d/a.txt", "no"), ("./d/a.jpg", b"x"), ("./d/a.txt", "yes")]
+    write_tar(tmp_path / "s.tar", members)
+    assert rows_of(scan_tar(tmp_path / "s.tar", "image")) == {"d/a": ("yes", None)}
 
 
 def test_each_picture_whose_name_has_dots_is_listed(tmp_path):

@@ -106,6 +106,8 @@ def _torn() -> dict[str, File]:
             middle = len(damaged) // 2
             damaged[middle : middle + 40] = np.random.default_rng(1).integers(0, 256, 40, dtype=np.uint8).tobytes()
             files[f"damaged.{ending}"] = File(bytes(damaged), SetAside(TORN))
+    for kind in ("VOC", "NIST", "SVX", "AVR", "MPC2K", "MAT5", "MAT4"):
+        files[f"cut-50%.{kind.lower()}"] = cut(written(noise(2), kind=kind), 0.5, TORN)
     files["cut-50%.mp3"] = cut(written(noise(4), kind="MP3"), 0.5, TORN)
     files["header-cut.wav"] = File(written(tone())[:30], SetAside(UNREADABLE))
     lacks_little = written(tone())[: -2 * 1000]  # 63 ms
@@ -122,6 +124,10 @@ def _lying() -> dict[str, File]:
         stream = bytearray(written(tone()))
         stream[4:8] = stream[40:44] = struct.pack("<I", size)
         files[f"stream-of-{name}.wav"] = File(bytes(stream), Decoded((32000, RATE), tone(), 2**-15))
+    for name, (riff, data) in {"killed-recorder": (0, 0), "python-pipe": (36, 0)}.items():
+        stream = bytearray(written(tone()))
+        stream[4:8], stream[40:44] = struct.pack("<I", riff), struct.pack("<I", data)
+        files[f"{name}.wav"] = File(bytes(stream), Decoded((32000, RATE), tone(), 2**-15))
     endless = bytearray(written(tone(), kind="FLAC"))
     endless[21] |= 0x0F  # the number of samples: 36 bits, from the lower half of byte 21 on
     endless[22:26] = b"\xff" * 4
@@ -137,9 +143,15 @@ JOINED = {
     "caf": ("CAF", None),
     "gsm.wav": ("WAV", "GSM610"),
     "g721.au": ("AU", "G721_32"),
+    "alac.caf": ("CAF", "ALAC_16"),
+    "voc": ("VOC", None),
+    "sph": ("NIST", None),
+    "ulaw.sph": ("NIST", "ULAW"),
+    "svx": ("SVX", None),
 }
 ID3 = b"ID3\x03\0\0" + bytes([0, 0, 39, 8]) + bytes(39 * 128 + 8)
 """A tag of five thousand bytes, its size in four times seven bits."""
+APE = bytes(9) + b"APETAGEX" + struct.pack("<4I", 2000, 9 + 32, 1, 0) + bytes(8)
 
 
 def faded(seconds: float, pitch: float) -> np.ndarray:
@@ -179,6 +191,8 @@ def _behind_something() -> dict[str, File]:
         piped[21] &= 0xF0
         piped[22:26] = bytes(4)
         whole = bytes(piped)
+        for tag, behind in {"id3v1": b"TAG" + bytes(125), "ape": APE, "id3v2": ID3, "both": APE + ID3}.items():
+            files[f"piped-{name}-{tag}.flac"] = File(whole + behind, Decoded((len(samples), RATE), samples, 2**-15))
         files[f"piped-{name}.flac"] = File(whole, Decoded((len(samples), RATE), samples, 2**-15))
         files[f"piped-{name}-cut.flac"] = File(
             whole[:-9], SetAside(f"{TORN}: its file states no length, and its last frame is")

@@ -85,6 +85,13 @@ def test_sixteen_bits_are_scaled_to_eight_and_not_clipped(file_of, kind):
     assert np.abs(decoded[:, :, 0] - deep / 257).max() <= 0.5
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint16, 65535), (np.float32, 1)])
+def test_deep_grey_whose_white_is_zero_is_not_a_negative(file_of, dtype, white):
+    values = np.array([[0, white]], dtype=dtype)
+    decoded = decode_image(file_of(Image.fromarray(values), "TIFF", tiffinfo={262: 0}))
+    assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 0)]
+
+
 def test_sixteen_bits_in_the_other_byte_order_are_scaled_alike(file_of):
     deep = ramp(np.uint16, 65535)
     swapped = Image.frombytes("I;16B", (8, 8), deep.astype(">u2").tobytes())
@@ -151,6 +158,32 @@ def test_an_ogg_sound_is_read_as_well():
     assert wave.sample_rate == RATE
     assert len(wave.samples) == len(tone(440))
     assert np.corrcoef(wave.samples, tone(440))[0, 1] > 0.99
+
+
+def mp3_of_no_length(samples, rate=RATE):
+    """An MP3 of changing bit rate without its first frame, which states the length."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="MP3", bitrate_mode="VARIABLE")
+    whole = file.getvalue()
+    assert whole[13:17] == b"Xing"
+    return whole[whole.index(whole[:2], 17) :]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("tag", [b"", b"ID3\4\0\0\0\0\0\x0a" + bytes(10)])
+def test_an_mp3_of_changing_bit_rate_that_states_no_length_is_heard_to_its_end(order, tag):
+    loud = np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32) / 5
+    samples = np.concatenate([loud, np.zeros(2 * RATE, dtype=np.float32)])[::order]
+    heard = decode_audio(tag + mp3_of_no_length(samples)).samples
+    assert len(heard) == pytest.approx(5 * RATE, abs=0.1 * RATE)
+    energy = [(heard[second * RATE :][:RATE] ** 2).sum() for second in range(5)]
+    assert [bool(value > 100) for value in energy] == [True, True, True, False, False][::order]
+
+
+def test_mp3_streams_of_unequal_rates_that_state_no_length_are_refused():
+    joined = mp3_of_no_length(tone(440)) + mp3_of_no_length(tone(440, rate=24000), 24000)
+    with pytest.raises(ValueError, match="several sounds one after another, at 16,000 and 24,000 Hz"):
+        decode_audio(joined)
 
 
 def test_a_stereo_sound_becomes_the_mean_of_its_channels():

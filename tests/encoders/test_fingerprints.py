@@ -61,6 +61,7 @@ CHANGES = [
 CLIP_CHANGES = [
     ("open_clip_image", setting("model_cfg", "quick_gelu", value=True), "structure.QuickGELU"),
     ("open_clip_text", setting("model_cfg", "quick_gelu", value=True), "structure.QuickGELU"),
+    ("open_clip_text", setting("model_cfg", "text_cfg", "no_causal_mask", value=True), "structure.CLIP.attn_mask"),
     (
         *("open_clip_text", setting("model_cfg", "text_cfg", "tokenizer_kwargs", value={"clean": "canonicalize"})),
         "tokenizer.clean_fn",

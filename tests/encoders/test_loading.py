@@ -109,6 +109,15 @@ def test_a_mistake_in_the_program_keeps_its_traceback():
         raise TypeError("unexpected")
 
 
+def test_a_config_that_does_not_fit_its_model_is_explained(model_folder, tmp_path):
+    folder = tmp_path / "misfit"
+    shutil.copytree(model_folder("timm_resnet"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_args": {"img_size": 32}}))
+    with pytest.raises(EncoderError, match=r"cannot be loaded: .* unexpected keyword argument 'img_size'"):
+        ENCODERS.build("timm", {"model": str(folder)})
+
+
 def test_loading_leaves_the_randomness_of_the_caller_alone(model_folder):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -3,10 +3,21 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoImageProcessor, AutoModel, ViTConfig, ViTImageProcessor, ViTModel
+from tiny_models import SIZES, SQUARE
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    HGNetV2Config,
+    VideoMAEConfig,
+    VideoMAEModel,
+    ViTConfig,
+    ViTImageProcessor,
+    ViTModel,
+)
 from transformers.image_utils import SizeDict
 
 from fusemix.encoders import ENCODERS
+from fusemix.encoders.transformers.image import transformers_image
 from fusemix.encoders.transformers.scaling import can_scale_later
 from fusemix.errors import EncoderError
 
@@ -148,6 +159,38 @@ def test_a_layer_is_an_index_into_the_librarys_hidden_states(encode, library, mo
     _, outputs = library(model, output_hidden_states=True)
     expected = outputs.hidden_states[layer][:, NUM_PREFIX[model] :].mean(dim=1)
     torch.testing.assert_close(encode(model, pooling="mean", layer=layer), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("model", "layer"), [("dinov3_convnext", 1), ("pvt", 1)])
+def test_scales_before_the_last_have_no_class_token(encoder, encode, library, model, layer):
+    _, outputs = library(model, output_hidden_states=True)
+    expected = outputs.hidden_states[layer]
+    expected = expected.flatten(2).transpose(1, 2) if expected.ndim == 4 else expected
+    assert torch.allclose(encode(model, pooling="mean", layer=layer), expected.mean(dim=1), atol=1e-5)
+    with pytest.raises(EncoderError, match="this model has no class token"):
+        encoder("transformers_image", model, pooling="cls", layer=layer)
+
+
+@pytest.mark.parametrize(("model", "pooling"), [("vit", "cls"), ("dinov3", "cls+mean")])
+def test_a_first_token_that_has_not_seen_the_picture_is_refused(encoder, model, pooling):
+    with pytest.raises(EncoderError, match=r"the first token of this model sees nothing .* a higher layer"):
+        encoder("transformers_image", model, pooling=pooling, layer=0)
+
+
+def test_a_model_that_wants_other_inputs_is_refused_in_one_sentence(tmp_path):
+    VideoMAEModel(VideoMAEConfig(**SIZES, image_size=32, patch_size=8, num_frames=2)).save_pretrained(tmp_path)
+    ViTImageProcessor(**SQUARE).save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match=r"gives no latent of image alone \(ValueError: .* wrap it"):
+        transformers_image(model=str(tmp_path), pooling="mean")
+
+
+def test_a_backbone_that_gives_maps_alone_is_refused_in_one_sentence(tmp_path):
+    stages = {f"stage_{name}_channels": [8] * 4 for name in ("in", "mid", "out")}
+    config = HGNetV2Config(embedding_size=8, hidden_sizes=[8] * 4, depths=[1] * 4, stem_channels=[3, 4, 8], **stages)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    ViTImageProcessor(**SQUARE).save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match="gives no states that could be pooled"):
+        transformers_image(model=str(tmp_path), pooling="mean")
 
 
 def test_a_layer_that_the_model_does_not_have_is_refused(encoder):

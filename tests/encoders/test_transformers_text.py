@@ -1,13 +1,17 @@
 """Text models of transformers against what the library itself computes."""
 
+import shutil
+from types import SimpleNamespace
+
 import pytest
 import torch
+from tiny_models import save_bert_tokenizer
 from transformers import AutoModel, AutoTokenizer, ByT5Tokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.transformers.shared import chosen_layer
-from fusemix.encoders.transformers.text import pad, tokenizer_sha256
+from fusemix.encoders.transformers.text import longest, num_positions, pad, tokenizer_sha256
 from fusemix.errors import EncoderError
 
 TEXTS = ["a dog", "two small children laugh and throw red balls over the grass", "the green grass"]
@@ -248,3 +252,27 @@ def test_the_hash_of_a_tokenizer_sees_its_vocabulary_and_its_rules(model_folder,
 def test_the_hash_of_a_tokenizer_written_in_python_sees_its_vocabulary():
     assert tokenizer_sha256(ByT5Tokenizer()) == tokenizer_sha256(ByT5Tokenizer())
     assert tokenizer_sha256(ByT5Tokenizer()) != tokenizer_sha256(ByT5Tokenizer(extra_ids=3))
+
+
+@pytest.mark.parametrize("stated", [-1, 0, 10**30])
+def test_a_model_that_states_no_limit_of_positions_takes_the_usual_length(stated):
+    tokenizer, tower = SimpleNamespace(model_max_length=10**30), torch.nn.Module()
+    tower.config = SimpleNamespace(max_position_embeddings=stated)
+    assert longest(tokenizer, num_positions(tower)) == 512
+
+
+def test_positions_that_are_counted_from_behind_padding_are_fewer_in_any_model():
+    tower = torch.nn.Module()
+    tower.config = SimpleNamespace(max_position_embeddings=514)
+    tower.position_embeddings = torch.nn.Embedding(514, 4)
+    assert num_positions(tower) == 514
+    tower.position_embeddings = torch.nn.Embedding(514, 4, padding_idx=1)
+    assert num_positions(tower) == 512
+
+
+def test_the_text_tower_of_clap_is_found(model_folder, tmp_path):
+    folder = tmp_path / "clap"
+    shutil.copytree(model_folder("clap"), folder)
+    save_bert_tokenizer(folder)
+    built = ENCODERS.build("transformers_text", {"model": str(folder), "pooling": "mean"})
+    assert built.encode(built.collate(built.prepare(["a dog"]))).shape == (1, 32)

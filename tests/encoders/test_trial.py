@@ -1,5 +1,8 @@
 """An encoder is tried before any item: random latents, and those that hang on neighbours, are refused."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +40,7 @@ class Lengths:
 
 
 def dropped(latents):
-    return torch.nn.functional.dropout(latents, 0.3)
+    return torch.nn.functional.dropout(latents.repeat(1, 40), 0.3)
 
 
 def test_vit_mae_masks_at_random_and_is_refused(tmp_path):
@@ -48,6 +51,16 @@ def test_vit_mae_masks_at_random_and_is_refused(tmp_path):
     )
     with pytest.raises(EncoderError, match=message):
         ENCODERS.build("transformers_image", {"model": str(tmp_path), "pooling": "mean"})
+
+
+def test_a_tokenizer_that_shortens_at_random_is_refused(model_folder, tmp_path):
+    folder = tmp_path / "random"
+    shutil.copytree(model_folder("open_clip"), folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"reduction_mask": "random"}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(EncoderError, match="the same item gives another latent each time"):
+        ENCODERS.build("open_clip_text", {"model": str(folder)})
 
 
 def test_an_encoder_of_ones_own_is_tried_when_it_is_built(tmp_path, monkeypatch):
@@ -88,7 +101,7 @@ def test_rounding_is_let_pass_and_more_of_it_where_an_encoder_computes_in_half()
 
     refuse_unsteady(Lengths(rounded(1e-4)), "mine")
     refuse_unsteady(Lengths(rounded(0.05), "bfloat16"), "mine")
-    with pytest.raises(EncoderError, match=r"in a batch than alone \(5% away\)"):
+    with pytest.raises(EncoderError, match=r"in a batch than alone \(5\.0% away\)"):
         refuse_unsteady(Lengths(rounded(0.05)), "mine")
 
 

@@ -94,3 +94,15 @@ def test_an_unknown_protocol_is_refused_with_a_near_miss():
         protocol_for("flickr30k", "flickr30k", "test")
     with pytest.raises(ConfigError, match=r"protocol=karpathy is not known. Known: auto, "):
         protocol_for("karpathy", "coco", "test")
+
+
+def test_editions_of_a_data_set_are_measured_under_their_own_names():
+    second = "AudioCaps 2.0 0123456789ab"
+    assert protocol_for("auto", "audiocaps", "test", second) is PROTOCOLS["audiocaps_2"]
+    assert protocol_for("audiocaps_2", "audiocaps", "test", second) is PROTOCOLS["audiocaps_2"]
+    assert protocol_for("plain", "audiocaps", "test", second) is PLAIN
+    for revision in ("0123456789ab", "local 0123456789ab"):
+        assert protocol_for("auto", "audiocaps", "test", revision) is PROTOCOLS["audiocaps"]
+    for name, revision in (("audiocaps", second), ("audiocaps_2", "0123456789ab")):
+        with pytest.raises(ConfigError, match=rf"protocol={name} is of another edition than the latents"):
+            protocol_for(name, "audiocaps", "test", revision)

@@ -22,6 +22,7 @@ from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.encoders.windows import RULES as WINDOW_RULES
 from fusemix.encoders.windows import SHORTEST_REST_SEC, cut_windows, mean_over_windows
 from fusemix.errors import EncoderError
@@ -181,7 +182,8 @@ class TransformersAudio:
             )
         self._window_samples = int((window_sec or longest) * self.sample_rate)
         second = Waveform(np.zeros(self.sample_rate, dtype=np.float32), self.sample_rate)
-        self.dim = width(self.encode(self.collate(self.prepare([second]))), network)
+        self.dim = width(first_latents(self, second, model), network)
+        refuse_blind_first_token(self, pooling)
         self.fingerprint = fingerprint(
             network,
             self._tower,

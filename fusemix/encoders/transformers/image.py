@@ -20,6 +20,7 @@ from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_transformers
 from fusemix.encoders.transformers.scaling import UNSCALED, can_scale_later, scaled
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
 
 Pixels = dict[str, np.ndarray]
@@ -70,7 +71,8 @@ class TransformersImage:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
         self._processor, self._pooling, self._layer = processor, pooling, layer
         self._scales_later = can_scale_later(processor)
-        self.dim = width(self.encode(self.collate(self.prepare([Image.new("RGB", (64, 48))]))), network)
+        self.dim = width(first_latents(self, Image.new("RGB", (64, 48)), model), network)
+        refuse_blind_first_token(self, pooling)
         self.fingerprint = fingerprint(
             network,
             self._tower,
@@ -110,8 +112,9 @@ class TransformersImage:
         outputs = run(self._tower, batch, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
-        states = as_tokens(chosen_layer(outputs, self._layer), self._tower)
-        extra = extra_of_transformers(self._tower, states.shape[1], batch["pixel_values"])
+        states = chosen_layer(outputs, self._layer)
+        extra = extra_of_transformers(self._tower, states, batch.get("pixel_values"))
+        states = as_tokens(states, self._tower)
         mask = self._mask(states, batch)
         if extra.after:
             mask[:, -extra.after :] = False

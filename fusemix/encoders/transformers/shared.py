@@ -105,11 +105,13 @@ def chosen_layer(outputs: Any, layer: int | None) -> Tensor:
     """Final states, or those of one layer.
 
     Raises:
-        EncoderError: there is no such layer.
+        EncoderError: there is no such layer, or there are no states.
     """
     if layer is None:
-        return outputs.last_hidden_state
-    states = outputs.hidden_states
+        if (last := getattr(outputs, "last_hidden_state", None)) is None:
+            raise EncoderError("this model gives no states that could be pooled. Use pooling=pooler, or another model.")
+        return last
+    states = getattr(outputs, "hidden_states", None)
     if states is None or not -len(states) <= layer < len(states):
         known = f"from 0 to {len(states) - 1}" if states else "none: this model does not give them"
         raise EncoderError(f"layer is {layer}, but this model's layers are {known}.")

@@ -18,6 +18,7 @@ from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.repository import Settings, read_stated, settled
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
 
 Tokens = dict[str, list[int]]
@@ -33,8 +34,6 @@ class TokenBatch(NamedTuple):
 RULES = 1
 """Number of the rules of this file; raised whenever it hands other tokens to a model or pools other states."""
 FALLBACK_LENGTH = 512
-POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text")
-"""Models that count positions from behind the padding token's id, and so take a few tokens fewer."""
 FIXED_LENGTH = ("siglip", "siglip2")
 """Models trained on text that is padded to all their positions, and which see the padding."""
 
@@ -108,9 +107,8 @@ class TransformersText:
                 f"pooling={self._pooling}: this model has no class token. Use pooling=mean, or pooling=last_token "
                 "where it reads from left to right."
             )
-        self.dim = width(self.encode(self.collate(self.prepare(["width"]))), network)
-        if "cls" in self._pooling:
-            self._refuse_a_blind_first_token()
+        self.dim = width(first_latents(self, "width", model), network)
+        refuse_blind_first_token(self, self._pooling)
         self.fingerprint = fingerprint(
             network,
             tower,
@@ -161,18 +159,6 @@ class TransformersText:
         mask = batch.is_real.to(states.device, non_blocking=True)
         return pool_tokens(states, mask, self._pooling, num_prefix=0, has_cls=self._has_cls)
 
-    def _refuse_a_blind_first_token(self) -> None:
-        """Refuse a first token that sees nothing of the text, as where a model reads from left to right."""
-        texts = ["a dog", "a red ball and two small children"]
-        first = torch.cat([self.encode(self.collate(self.prepare([text]))) for text in texts])
-        width = first.shape[1] // (2 if self._pooling == "cls+mean" else 1)
-        if torch.allclose(first[0, :width], first[1, :width], rtol=1e-4, atol=1e-6):
-            raise EncoderError(
-                f"pooling={self._pooling}: the first token of this model sees nothing of what follows (it "
-                "reads from left to right, or the layer is too low), so unlike texts would be alike. Use "
-                "pooling=last_token or pooling=mean."
-            )
-
     def _pad_value(self, key: str) -> int:
         return self._pad if key == "input_ids" else 0
 
@@ -192,9 +178,10 @@ def begins_alike(rows: Sequence[Sequence[int]], tokenizer: Any) -> bool:
 
 def most_tokens(network: Any, tokenizer: Any) -> int:
     """How many tokens a model takes, of which some take no fewer either."""
-    config = text_tower(network).config
-    positions = getattr(config, "max_position_embeddings", None)
-    return int(positions) if positions and network.config.model_type in FIXED_LENGTH else longest(tokenizer, config)
+    tower = text_tower(network)
+    positions = num_positions(tower)
+    is_fixed = positions and network.config.model_type in FIXED_LENGTH
+    return positions if is_fixed else longest(tokenizer, positions)
 
 
 def _checked_length(max_length: int | None, most: int, is_fixed: bool) -> int:
@@ -205,18 +192,29 @@ def _checked_length(max_length: int | None, most: int, is_fixed: bool) -> int:
     return max_length or most
 
 
-def longest(tokenizer: Any, config: Any) -> int:
+def num_positions(tower: Any) -> int:
+    """Positions that a text may take, or 0 where the model knows no limit.
+
+    RoBERTa and its like count from behind the padding token's id, and so take a few tokens fewer: their embedding of
+    positions leaves one out for padding.
+    """
+    positions = getattr(tower.config, "max_position_embeddings", None) or 0
+    for name, module in tower.named_modules():
+        after = getattr(module, "padding_idx", None)
+        if "position" in name and after is not None and len(module.weight) == positions:
+            return int(positions) - after - 1
+    return max(int(positions), 0)
+
+
+def longest(tokenizer: Any, positions: int) -> int:
     """How many tokens a model takes: the smaller of what its tokenizer and its positions say."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions and config.model_type in POSITIONS_AFTER_PADDING:
-        positions -= (config.pad_token_id or 0) + 1
-    limits = [tokenizer.model_max_length, positions]
-    sane = [limit for limit in limits if limit and limit < 1_000_000]  # "no limit" is written as 1e30
+    limits = (tokenizer.model_max_length, positions)
+    sane = [limit for limit in limits if 0 < limit < 1_000_000]  # "no limit" is written as 1e30, 0 or -1
     return int(min(sane, default=FALLBACK_LENGTH))
 
 
 def text_tower(network: Any) -> Any:
     """The text side of a model of two towers, the encoder of a translation model, or the model itself."""
-    if hasattr(network, "text_model") and hasattr(network, "vision_model"):
+    if hasattr(network, "text_model") and (hasattr(network, "vision_model") or hasattr(network, "audio_model")):
         return network.text_model
     return network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
