@@ -9,7 +9,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -225,6 +225,19 @@ def gathered(processes: Processes, value: T) -> list[T]:
     values: list[Any] = [None] * processes.world_size
     torch.distributed.all_gather_object(values, value)
     return values
+
+
+def decided_by_the_first(processes: Processes, decide: Callable[[], T]) -> T:
+    """What the first process finds, in all that are launched: others may see a folder later, or as it was before.
+
+    Raises:
+        FusemixError, OSError: it had to stop; raised in the first one, while the others end without a word.
+    """
+    found: list[T] = []
+    with failing_together(processes):
+        if processes.is_global_zero or not torch.distributed.is_initialized():
+            found = [decide()]
+    return gathered(processes, found)[0][0]
 
 
 def added_up(values: torch.Tensor) -> torch.Tensor:

@@ -60,8 +60,12 @@ def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
         return
     chosen = Items(side.items.modality, side.items.table.take(pa.array(plan.rows)), _Chosen(side.items, plan.rows))
     part = side._replace(items=chosen)
+    sizes: dict[str, int] = {}
     with failing_together(fabric):
-        sizes = fabric.broadcast(batch_sizes(part, plan.tasks, fabric, config) if fabric.is_global_zero else {})
+        if fabric.is_global_zero:
+            sizes = batch_sizes(part, plan.tasks, fabric, config)
+    sizes = fabric.broadcast(sizes)
+    with failing_together(fabric):
         for writer in side.writers.values():
             writer.look_again()
 

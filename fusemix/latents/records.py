@@ -33,11 +33,16 @@ from fusemix.latents.quarantine import quarantine_problem, read_quarantine
 
 
 class Started(NamedTuple):
-    """What a store was begun with; `batch_size` is None until it is known, `accepted` as in the manifest."""
+    """What a store was begun with; `batch_size` is None until known, `accepted` and `source` as in the manifest."""
 
     fingerprint: dict[str, Any]
     batch_size: int | None
     accepted: tuple[Accepted, ...] = ()
+    source: dict[str, Any] | None = None
+
+    def source_beside(self, newest: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What builds an encoder of this very fingerprint: the newest, unless that was only accepted as equal."""
+        return self.source if self.accepted and self.source else newest
 
 
 class Record(NamedTuple):
@@ -159,5 +164,5 @@ def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Cont
             write_record(folder, index, Record(shard, here), sha256)
         else:
             record_path(folder, index).unlink(missing_ok=True)
-    write_started(folder, Started(manifest.fingerprint, manifest.batch_size, manifest.accepted))
+    write_started(folder, Started(manifest.fingerprint, manifest.batch_size, manifest.accepted, manifest.source))
     remove_file(folder / MANIFEST)

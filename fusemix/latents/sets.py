@@ -34,7 +34,7 @@ from fusemix.latents.item_tables import (
     write_links,
     write_table,
 )
-from fusemix.latents.manifest import QUARANTINE, refuse_difference
+from fusemix.latents.manifest import QUARANTINE, Accepted, refuse_difference
 from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
 
@@ -187,6 +187,11 @@ class Side:
     def fingerprints(self) -> list[dict[str, Any]]:
         """What made the latents, in order."""
         return [store.fingerprint for store in self.stores]
+
+    @property
+    def accepted(self) -> list[tuple[Accepted, ...]]:
+        """What a user has accepted as equal in effect to fields of these fingerprints, store by store."""
+        return [store.manifest.accepted for store in self.stores]
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
         """Latents of some rows, gathered in one call."""
