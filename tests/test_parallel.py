@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from latent_samples import pair_set
+from lightning.fabric import Fabric
 
 from fusemix import alone, holders
 from fusemix.alone import alone_in, require_as_started
@@ -123,8 +124,21 @@ def test_what_the_first_process_cannot_decide_ends_all(tmp_path):
 
 def test_an_encoder_that_fails_while_its_batch_size_is_sought_again_ends_all(tmp_path):
     class Broken:
+        modality, sample_rate, dim, fingerprint = "text", None, 2, {}
+        to = length = collate = encode = lambda self, given: given
+
         def prepare(self, contents):
             raise EncoderError("it has lost its vocabulary")
+
+    class Fabrics(Fabric):
+        """One of two."""
+
+        rank = 0
+        world_size, global_rank = 2, property(lambda self: self.rank)
+        is_global_zero = property(lambda self: self.rank == 0)
+
+        def broadcast(self, value):
+            return gathered(self, value)[0]
 
     items = pair_set(np.zeros((1, 2), dtype=np.int64)).right
     how = {"ids": items.table["id"], "modality": "text", "dim": 2, "dtype": "float16", "shard_size": 8}
@@ -134,7 +148,8 @@ def test_an_encoder_that_fails_while_its_batch_size_is_sought_again_ends_all(tmp
 
     def task(rank, folder):
         writer = StoreWriter(folder / "eyes", **how, fingerprint={}, joins=rank > 0)
-        fabric = SimpleNamespace(**vars(together(rank)), broadcast=lambda value: gathered(together(rank), value)[0])
+        fabric = Fabrics(accelerator="cpu", devices=1)
+        fabric.rank = rank
         side = Side(folder, items, {"eyes": Broken()}, {"eyes": writer})
         retry_rejected(side, fabric, config)
 

@@ -63,7 +63,13 @@ def read_started(folder: Path) -> Started | None:
         return None
     try:
         data = read_json(path)
-        return Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
+        started = Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
+        if type(started.fingerprint.get("shard_size", 1)) is not int or type(started.batch_size) not in (
+            int,
+            type(None),
+        ):
+            raise ValueError("a count is none")
+        return started
     except (ValueError, TypeError, AttributeError, FusemixError) as error:
         raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
 
