@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fusemix.commands import info, verify
+from fusemix.commands import import_latents, info, verify
 from fusemix.errors import FusemixError
 
 MANIFEST, STORE = "image/eyes/manifest.json", "image/eyes"
@@ -87,6 +88,16 @@ def test_a_damaged_manifest_keeps_verify_from_no_other_store(make_set, capsys):
     with pytest.raises(FusemixError, match=r"1 damaged:\n  .*eyes/manifest.json cannot be read"):
         verify.main([str(folder)])
     assert "words: 4 shards are as they were sealed" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_import_into_a_set_with_a_broken_table_names_it(make_set, tmp_path):
+    folder = make_set()
+    np.save(tmp_path / "v.npy", np.ones((128, 3), np.float32))
+    (tmp_path / "ids.txt").write_text("\n".join(f"picture-{row}" for row in range(128)))
+    (folder / "items-image.parquet").write_bytes(b"garbage")
+    given = [f"set={folder}", f"latents={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "name=mine"]
+    with pytest.raises(FusemixError, match=r"items-image.parquet cannot be read"):
+        import_latents.main([*given, "modality=image"])
 
 
 def test_what_lies_about_is_no_part_of_a_set(make_set):
