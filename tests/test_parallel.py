@@ -24,7 +24,7 @@ from fusemix.fusion.runs import RunState
 from fusemix.interfaces import Rejected
 from fusemix.latents.writer import StoreWriter
 from fusemix.locks import one_writer
-from fusemix.parallel import decided_by_the_first, failing_together, gathered, stop_if_another_failed
+from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 
 LONG = 60
 HOW = {"doing": "train", "wait_sec": 0.0, "devices": "2", "num_nodes": 1}
@@ -114,6 +114,17 @@ def test_the_first_process_decides_for_all_whatever_others_see(tmp_path):
         assert printed[0] == printed[1] == repr(RunState(Path("last.ckpt"), epoch=3))
 
 
+def test_a_process_that_is_killed_while_the_first_decides_is_no_riddle(tmp_path):
+    def task(rank, folder):
+        if rank == 1:
+            (folder / "1.end").write_text("")
+            os._exit(9)
+        decided_by_the_first(together(rank), lambda: 3)
+
+    with both(task, tmp_path) as printed:
+        assert "another process has ended without a word" in printed[0]
+
+
 def test_what_the_first_process_cannot_decide_ends_all(tmp_path):
     def task(rank, folder):
         decided_by_the_first(together(rank), lambda: slow_work(1))
@@ -136,9 +147,6 @@ def test_an_encoder_that_fails_while_its_batch_size_is_sought_again_ends_all(tmp
         rank = 0
         world_size, global_rank = 2, property(lambda self: self.rank)
         is_global_zero = property(lambda self: self.rank == 0)
-
-        def broadcast(self, value):
-            return gathered(self, value)[0]
 
     items = pair_set(np.zeros((1, 2), dtype=np.int64)).right
     how = {"ids": items.table["id"], "modality": "text", "dim": 2, "dtype": "float16", "shard_size": 8}
