@@ -3,7 +3,8 @@
     fusemix <command> [config.yaml …] [key=value …]
 
 Place in the flow: the shell -> a command's main -> an exit code. 0: done; 2: something to mend, said
-in one message without a traceback; 130: interrupted.
+in one message without a traceback; 130: interrupted; 143: ended by
+SIGTERM, as SLURM sends it.
 """
 
 import ast
@@ -13,9 +14,12 @@ import inspect
 import io
 import os
 import re
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple, get_args
 
@@ -28,6 +32,8 @@ GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
 """Commands that keep what is finished, and go on from there."""
 MODULES = re.compile(r"\b(?:\w+\.)+")
 """What stands before a type's own name."""
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What SLURM sends, and a terminal that is closed."""
 SETTINGS = "[config.yaml …] [key=value …]"
 
 
@@ -75,7 +81,8 @@ def run(command: str | None = None) -> None:
         if {"-h", "--help"} & set(arguments):
             print(help_text(command))  # noqa: T201
             return
-        _main_of(command)(arguments)
+        with _ending_in_order(command):
+            _main_of(command)(arguments)
     except FusemixError as error:
         _say(str(error), error)
         raise SystemExit(2) from None
@@ -87,9 +94,48 @@ def run(command: str | None = None) -> None:
             raise
         _say(_of_system(error, command), error)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print(f"fusemix: interrupted{GOES_ON if command in GO_ON else ''}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(130) from None
+    except (KeyboardInterrupt, SystemExit) as error:
+        how, code = _ended_by(error)
+        if how:
+            print(f"fusemix: {how}{GOES_ON if command in GO_ON else ''}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(code) from None
+
+
+class Terminated(SystemExit):
+    """A signal ends this process; as after Ctrl-C, what is open is closed, and locks are given back."""
+
+
+def _ended_by(error: KeyboardInterrupt | SystemExit) -> tuple[str, Any]:
+    """What to say, where a signal was it, and the exit code."""
+    if isinstance(error, Terminated):
+        return f"ended by {signal.Signals(int(str(error.code)) - 128).name}", error.code
+    # Lightning makes an exit of Ctrl-C.
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        return "interrupted", 130
+    return "", error.code
+
+
+@contextmanager
+def _ending_in_order(command: str) -> Iterator[None]:
+    """Let the first signal that is to end a command do so like Ctrl-C; the second ends it at once."""
+    process, taken = os.getpid(), []
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == process:
+            raise Terminated(128 + number)
+        os.kill(os.getpid(), number)  # a child that was forked
+
+    # A server has its own way; and what somebody else has chosen, such as nohup, stays as it is.
+    if command != "serve" and threading.current_thread() is threading.main_thread():
+        taken = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _write_whatever_is_said() -> None:

@@ -192,8 +192,12 @@ def sha256_of_json(data: Any) -> str:
 
 def differences(recorded: Any, wanted: Any, path: str = "") -> list[str]:
     """Where two plain values differ, one line a field, for people to read."""
-    found = differing_fields(recorded, wanted, path)
-    return [f"{name}: on disk {_shown(one)}, now {_shown(other)}" for name, one, other in found]
+    return [told_difference(*found) for found in differing_fields(recorded, wanted, path)]
+
+
+def told_difference(name: str, recorded: Any, wanted: Any) -> str:
+    """One line for people to read."""
+    return f"{name}: on disk {_shown(recorded)}, now {_shown(wanted)}"
 
 
 def differing_fields(recorded: Any, wanted: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -9,7 +9,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -26,6 +26,10 @@ from fusemix.files import sha256_of_json
 T = TypeVar("T")
 FAILED = "fusemix/failed"
 """Key that all processes see, once one of them had to stop."""
+ENDED = (
+    "another process has ended without a word, and so has this one: it was killed, perhaps for lack of memory, or its "
+    "own output says more. What was finished is kept; give the same command again."
+)
 LOOK_SEC = 1.0
 """How often a process looks whether another had to stop."""
 PATIENCE = timedelta(days=30)
@@ -125,10 +129,7 @@ def failing_together(processes: Processes) -> Iterator[None]:
     try:
         found = gathered(processes, (socket.gethostname(), problem))
     except RuntimeError as error:
-        raise problem or FusemixError(
-            "another process has ended without a word, and so has this one: it was killed, perhaps for lack of memory, "
-            "or its own output says more. What was finished is kept; give the same command again."
-        ) from error
+        raise problem or FusemixError(ENDED) from error
     told = [(rank, host, failed) for rank, (host, failed) in enumerate(found) if failed]
     if told and not processes.is_global_zero:
         raise SystemExit(0)
@@ -225,6 +226,22 @@ def gathered(processes: Processes, value: T) -> list[T]:
     values: list[Any] = [None] * processes.world_size
     torch.distributed.all_gather_object(values, value)
     return values
+
+
+def decided_by_the_first(processes: Processes, decide: Callable[[], T]) -> T:
+    """What the first process finds, in all that are launched: others may see a folder later, or as it was before.
+
+    Raises:
+        FusemixError, OSError: it had to stop; raised in the first one, while the others end without a word.
+    """
+    found: list[T] = []
+    with failing_together(processes):
+        if processes.is_global_zero or not torch.distributed.is_initialized():
+            found = [decide()]
+    try:
+        return gathered(processes, found)[0][0]
+    except RuntimeError as error:
+        raise FusemixError(ENDED) from error
 
 
 def added_up(values: torch.Tensor) -> torch.Tensor:

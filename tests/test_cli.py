@@ -2,6 +2,7 @@ import dataclasses
 import errno
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fusemix import __version__, cli, config
+from fusemix.locks import one_writer
 
 ROOT = Path(__file__).parents[1]
 
@@ -119,6 +121,37 @@ def test_a_full_disk_promises_to_go_on_only_where_that_is_so(capsys, monkeypatch
     assert capsys.readouterr().err.endswith("Make room. Then give the same command again.\n")
     run_into(KeyboardInterrupt(), monkeypatch, "eval_retrieval")
     assert capsys.readouterr().err == "fusemix: interrupted\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_in_order_and_its_lock_is_given_back(tmp_path, capsys, monkeypatch, number, code):
+    def main(arguments):
+        with one_writer(tmp_path / "out", doing="train"):
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(cli, "_main_of", lambda name: main)
+    monkeypatch.setattr(sys, "argv", ["fusemix"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run("train")
+    assert ended.value.code == code
+    assert capsys.readouterr().err == f"fusemix: ended by {number.name}; the same command goes on where it stopped\n"
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_an_exit_that_a_library_makes_of_ctrl_c_is_told_as_that(capsys, monkeypatch):
+    def main(arguments):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    monkeypatch.setattr(cli, "_main_of", lambda name: main)
+    monkeypatch.setattr(sys, "argv", ["fusemix"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run("train")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "fusemix: interrupted; the same command goes on where it stopped\n"
 
 
 def test_an_error_that_is_none_of_the_systems_keeps_its_traceback(monkeypatch):

@@ -1,9 +1,16 @@
 """Latents of an earlier fusemix, and of other releases of libraries, against those of today."""
 
-import pytest
+from dataclasses import replace
 
-from fusemix.build.fitting import encoder_differences
+import pytest
+from latent_samples import learnable_set
+
+from fusemix.build.fitting import encoder_differences, fitting_set
+from fusemix.commands import train
 from fusemix.encoders.decoding import ALIKE, RULES, decoding_fingerprint
+from fusemix.errors import RunError
+from fusemix.fusion.checkpoints import about, read_checkpoint
+from fusemix.latents.manifest import Accepted, read_manifest, write_manifest
 
 TODAY = {
     "family": "transformers",
@@ -67,3 +74,48 @@ def test_rules_of_decoding_that_differ_in_odd_files_alone_are_one_for_a_run():
     assert encoder_differences({"decoding": {**now["decoding"], "rules": 1}}, now, "") == [
         "decoding.rules: on disk 1, now 3"
     ]
+
+
+HUB, LOCAL, SHARE = ({"family": "mine", "model": model} for model in ("org/model", "/models/a", "/share/a"))
+
+
+def fingerprint(encoder):
+    return {"encoder": encoder, "dim": 8, "dtype": "float16"}
+
+
+def test_what_was_accepted_as_equal_does_not_differ_in_either_direction():
+    equal = [("encoder.model", "org/model", "/models/a"), ("encoder.model", "/share/a", "/models/a")]
+    for one in (HUB, LOCAL, SHARE):
+        for other in (HUB, LOCAL, SHARE):
+            assert encoder_differences(fingerprint(one), fingerprint(other), "encoder 2", equal) == []
+    assert len(encoder_differences(fingerprint(HUB), fingerprint(SHARE), "encoder 2", equal[:1])) == 1
+    assert len(encoder_differences(fingerprint(HUB), fingerprint({**LOCAL, "more": 1}), "encoder 2", equal)) == 1
+
+
+def test_a_model_is_used_with_latents_that_were_accepted_as_those_of_its_encoder(tmp_path):
+    accepted = (Accepted("encoder.family", "eyes", "moved eyes"),)
+    sets = [learnable_set(tmp_path, "train"), learnable_set(tmp_path, "validation", num_left=32, seed=1)]
+    note(sets[0], accepted)
+    change_family(sets[1], "moved eyes")
+    run = tmp_path / "run"
+    quick = ["embedding_dim=8", "adapter.name=linear", "optim={batch_size: 16, max_epochs: 1}", "accelerator=cpu"]
+    encoders = "encoders={image: [eyes], text: [words]}"
+    train.main([f"train={sets[0]}", f"validation={sets[1]}", f"out={run}", encoders, *quick])
+    record = about(read_checkpoint(run / "checkpoints/best.ckpt"))
+    assert fitting_set(sets[1], record).name == "made_up/validation"
+    change_family(sets[1], "other eyes")
+    with pytest.raises(RunError, match="encoder.family: on disk 'other eyes', now 'eyes'"):
+        fitting_set(sets[1], record)
+    note(sets[1], (Accepted("encoder.family", "other eyes", "eyes"),))
+    fitting_set(sets[1], record)
+
+
+def note(latent_set, accepted):
+    store = latent_set / "image/eyes"
+    write_manifest(store, replace(read_manifest(store), accepted=accepted))
+
+
+def change_family(latent_set, family):
+    store = latent_set / "image/eyes"
+    manifest = read_manifest(store)
+    write_manifest(store, replace(manifest, fingerprint={**manifest.fingerprint, "encoder": {"family": family}}))

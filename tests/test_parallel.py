@@ -8,14 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from latent_samples import pair_set
+from lightning.fabric import Fabric
 
 from fusemix import alone, holders
 from fusemix.alone import alone_in, require_as_started
-from fusemix.errors import ConfigError, FusemixError, OutputError, RunError
+from fusemix.build.filling import Side
+from fusemix.build.retry import retry_rejected
+from fusemix.config import CacheConfig, PartConfig
+from fusemix.errors import ConfigError, EncoderError, FusemixError, OutputError, RunError
+from fusemix.fusion.runs import RunState
+from fusemix.interfaces import Rejected
+from fusemix.latents.writer import StoreWriter
 from fusemix.locks import one_writer
-from fusemix.parallel import failing_together, stop_if_another_failed
+from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 
 LONG = 60
 HOW = {"doing": "train", "wait_sec": 0.0, "devices": "2", "num_nodes": 1}
@@ -94,6 +103,68 @@ def test_a_process_that_is_killed_is_no_riddle_to_the_others(tmp_path):
 
     with both(task, tmp_path) as printed:
         assert "another process has ended without a word" in printed[0]
+
+
+def test_the_first_process_decides_for_all_whatever_others_see(tmp_path):
+    def task(rank, folder):
+        state = decided_by_the_first(together(rank), lambda: RunState(Path("last.ckpt"), epoch=rank + 3))
+        (folder / f"{rank}.end").write_text(repr(state))
+
+    with both(task, tmp_path) as printed:
+        assert printed[0] == printed[1] == repr(RunState(Path("last.ckpt"), epoch=3))
+
+
+def test_a_process_that_is_killed_while_the_first_decides_is_no_riddle(tmp_path):
+    def task(rank, folder):
+        if rank == 1:
+            (folder / "1.end").write_text("")
+            os._exit(9)
+        decided_by_the_first(together(rank), lambda: 3)
+
+    with both(task, tmp_path) as printed:
+        assert "another process has ended without a word" in printed[0]
+
+
+def test_what_the_first_process_cannot_decide_ends_all(tmp_path):
+    def task(rank, folder):
+        decided_by_the_first(together(rank), lambda: slow_work(1))
+
+    with both(task, tmp_path) as printed:
+        assert "".join(printed).count("shard 3 cannot be written") == 1
+
+
+def test_an_encoder_that_fails_while_its_batch_size_is_sought_again_ends_all(tmp_path):
+    class Broken:
+        modality, sample_rate, dim, fingerprint = "text", None, 2, {}
+        to = length = collate = encode = lambda self, given: given
+
+        def prepare(self, contents):
+            raise EncoderError("it has lost its vocabulary")
+
+    class Fabrics(Fabric):
+        """One of two."""
+
+        rank = 0
+        world_size, global_rank = 2, property(lambda self: self.rank)
+        is_global_zero = property(lambda self: self.rank == 0)
+
+    items = pair_set(np.zeros((1, 2), dtype=np.int64)).right
+    how = {"ids": items.table["id"], "modality": "text", "dim": 2, "dtype": "float16", "shard_size": 8}
+
+    part = PartConfig(name="glyphs")
+    config = CacheConfig(dataset=part, splits=["all"], encoders={"eyes": part}, out="out", batch_size="auto")
+
+    def task(rank, folder):
+        writer = StoreWriter(folder / "eyes", **how, fingerprint={}, joins=rank > 0)
+        fabric = Fabrics(accelerator="cpu", devices=1)
+        fabric.rank = rank
+        side = Side(folder, items, {"eyes": Broken()}, {"eyes": writer})
+        retry_rejected(side, fabric, config)
+
+    writer = StoreWriter(tmp_path / "eyes", **how, fingerprint={})
+    writer.write(0, np.ones((1, 2), np.float32), [Rejected("text-0", "read", "it was away")])
+    with both(task, tmp_path) as printed:
+        assert "".join(printed).count("it has lost its vocabulary") == 1
 
 
 def test_a_folder_that_not_all_processes_share_is_refused_and_the_machine_named(tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ def baseline_sets(name: str, evaluation: Evaluation) -> BaselineSets:
     train = LatentSet(Path(config.train), encoders)
     require_other_items(f"baselines.{name}.train", train, measured)
     for side, made in zip(measured.sides, train.sides, strict=True):
-        require_same_encoders(config.train, side.modality, side.fingerprints, made)
+        require_same_encoders(config.train, side.modality, side.fingerprints, made, side.accepted)
     return BaselineSets(measured, train)
 
 

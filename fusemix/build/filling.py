@@ -28,7 +28,7 @@ from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.quarantine import refuse_mostly_bad
 from fusemix.latents.writer import StoreWriter
-from fusemix.parallel import failing_together, stop_if_another_failed
+from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
 
 SAMPLE_ROWS = 64
@@ -52,14 +52,17 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
     Raises:
         FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
     """
-    tasks: list[Task] = fabric.broadcast(missing_tasks(side.writers))
-    sizes: dict[str, int] = {}
-    with failing_together(fabric):
-        if fabric.is_global_zero:
-            sizes = batch_sizes(side, tasks, fabric, config)
-            for slug, size in sizes.items():
-                side.writers[slug].begin(size)
-    sizes = fabric.broadcast(sizes)
+    tasks = decided_by_the_first(fabric, lambda: missing_tasks(side.writers))
+
+    def begun() -> dict[str, int]:
+        sizes = batch_sizes(side, tasks, fabric, config)
+        for slug, size in sizes.items():
+            side.writers[slug].begin(size)
+        return sizes
+
+    sizes = decided_by_the_first(fabric, begun)
+    for writer in side.writers.values():
+        writer.look_again()
     tally = _Tally(side, config)
 
     def put(task: Task, of: dict[str, Extracted], digests: Sequence[int]) -> None:

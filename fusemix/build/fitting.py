@@ -3,13 +3,13 @@
 Place in the flow: a latent set + what a checkpoint says of its encoders -> the set, opened, or a message.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fusemix.encoders.decoding import ALIKE
 from fusemix.errors import RunError
-from fusemix.files import differences
+from fusemix.files import differing_fields, told_difference
 from fusemix.latents.sets import LatentSet, Side
 
 
@@ -22,7 +22,8 @@ def fitting_set(folder: Path, record: Mapping[str, Any]) -> LatentSet:
     """
     latent_set = LatentSet(folder, record["config"]["encoders"])
     for side in latent_set.sides:
-        require_same_encoders(str(folder), side.modality, record["encoders"][side.modality], side)
+        accepted = record.get("accepted", {}).get(side.modality, ())
+        require_same_encoders(str(folder), side.modality, record["encoders"][side.modality], side, accepted)
     return latent_set
 
 
@@ -34,7 +35,11 @@ FIELDS_OF_RELEASES = ("config", "structure")
 """Parts in which another release of a library has other fields."""
 
 
-def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: str) -> list[str]:
+Equal = Iterable[Sequence[Any]]
+"""What a user has accepted as equal in effect: name of a field of the fingerprint, one value, another."""
+
+
+def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: str, accepted: Equal = ()) -> list[str]:
     """Where fingerprints of two sets of latents differ, one line a field; versions of packages do not count.
 
     Nor does what only one of them notes, where the other is from an earlier fusemix or another release of a library,
@@ -44,6 +49,7 @@ def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: 
         one: dict of `encoder`, `decoding`, dim, dtype.
         other: the same.
         path: what both are, for the lines.
+        accepted: differences that are none.
     """
     first, second = dict(one), dict(other)
     mine: Any = first.get("encoder")
@@ -53,7 +59,21 @@ def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: 
     if _decodes_alike(first.get("decoding")) and _decodes_alike(second.get("decoding")):
         for side in (first, second):
             side["decoding"] = {**side["decoding"], "rules": ALIKE}
-    return [line for line in differences(first, second, path) if ".packages." not in line]
+    equal = [(f"{path}.{field}" if path else field, pair) for field, *pair in accepted]
+    return [
+        told_difference(*found)
+        for found in differing_fields(first, second, path)
+        if ".packages." not in found[0]
+        and not _are_equal(*found[1:], [pair for name, pair in equal if name == found[0]])
+    ]
+
+
+def _are_equal(one: Any, other: Any, pairs: Sequence[Sequence[Any]]) -> bool:
+    """Whether pairs of equal values lead from one to the other."""
+    reached = [one]
+    for value in reached:
+        reached += [found for pair in pairs if value in pair for found in pair if found not in reached]
+    return other in reached
 
 
 def _is_ours(encoder: Any) -> bool:
@@ -85,8 +105,17 @@ def _shared_fields(one: Any, other: Any) -> tuple[Any, Any]:
     return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
 
 
-def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None) -> None:
+def require_same_encoders(
+    where: str, modality: str, wanted: list[dict[str, Any]], side: Side | None, accepted: Sequence[Equal] = ()
+) -> None:
     """Refuse latents that other encoders made; other versions of packages are no reason to.
+
+    Args:
+        where: for the message.
+        modality: of the latents.
+        wanted: fingerprints.
+        side: whose latents they are.
+        accepted: for each fingerprint, what was accepted as equal to it; what the side's own stores note counts, too.
 
     Raises:
         RunError: they differ, field by field.
@@ -94,7 +123,8 @@ def require_same_encoders(where: str, modality: str, wanted: list[dict[str, Any]
     found = side.fingerprints if side else []
     lines = [f"there are {len(found)} encoders of {modality}, not {len(wanted)}"] if len(found) != len(wanted) else []
     for number, (one, other) in enumerate(zip(found, wanted, strict=False), start=1):
-        lines += encoder_differences(one, other, f"encoder {number}")
+        equal = [*(side.accepted[number - 1] if side else ()), *(accepted[number - 1] if accepted else ())]
+        lines += encoder_differences(one, other, f"encoder {number}", equal)
     if lines:
         text = "\n  ".join(lines)
         raise RunError(

@@ -17,10 +17,11 @@ from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.latents.description import read_description
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
-from fusemix.latents.item_tables import items_sha256
-from fusemix.latents.sets import SET, read_description
+from fusemix.latents.item_tables import items_sha256, require_sound, table_problem
+from fusemix.latents.sets import SET
 from fusemix.latents.writer import StoreWriter
 
 SHARD_SIZE = 8192
@@ -56,10 +57,13 @@ def import_into_set(config: ImportConfig) -> Import:
             f"{folder} has no {SET}, so it is no latent set. To make one, use clip_retrieval=FOLDER."
         )
     description = read_description(folder / SET)
-    sides = {description[which]["modality"]: description[which]["sha256"] for which in ("left", "right")}
+    about = {description[which]["modality"]: description[which] for which in ("left", "right")}
+    sides = {name: side["sha256"] for name, side in about.items()}
     if modality not in sides:
         raise ConfigError(f"modality is {modality!r}, but {folder} pairs {' with '.join(sides)}.")
-    table = pq.read_table(folder / f"items-{modality}.parquet", columns=["id"])
+    path = folder / f"items-{modality}.parquet"
+    require_sound(path, table_problem(path, about[modality]["num_items"]))
+    table = pq.read_table(path, columns=["id"])
     ids_path, vectors = Path(str(config.ids)), NpyVectors(Path(str(config.latents)))
     row_ids = read_ids(ids_path)
     if len(row_ids) != len(vectors):

@@ -6,7 +6,7 @@ Place in the flow: Trained + sources -> Encoders.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusemix.build.fitting import encoder_differences
+from fusemix.build.fitting import Equal, encoder_differences
 from fusemix.build.sources import NamedSource, Source
 from fusemix.build.trained import Trained
 from fusemix.encoders import ENCODERS
@@ -38,7 +38,8 @@ def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] |
         except FusemixError as error:
             problems.append(f"encoder {number}: {error}")
         else:
-            problems += problems_of(number, encoder, recorded, modality)
+            accepted = trained.record.get("accepted", {}).get(modality)
+            problems += problems_of(number, encoder, recorded, modality, accepted[number - 1] if accepted else ())
             loaded[named.name if named.name not in loaded else f"{named.name} {number}"] = encoder
     if problems:
         lines = "\n  ".join(problems)
@@ -87,7 +88,9 @@ def built_again(name: str, options: Mapping[str, Any], recorded: Mapping[str, An
     return ENCODERS.build(name, options)
 
 
-def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str) -> list[str]:
+def problems_of(
+    number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str, accepted: Equal = ()
+) -> list[str]:
     """Where an encoder differs from the one trained with, one line a field, as `encoder_differences` has it.
 
     Args:
@@ -95,6 +98,7 @@ def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], moda
         encoder: to be used.
         recorded: fingerprint of the latents that the run was trained on.
         modality: whose latents they are.
+        accepted: what was accepted as equal to the fingerprint.
     """
     found = {
         "encoder": encoder.fingerprint,
@@ -103,4 +107,4 @@ def problems_of(number: int, encoder: Encoder, recorded: Mapping[str, Any], moda
         "dtype": recorded["dtype"],
     }
     now = {key: found.get(key) for key in recorded}  # imported latents say nothing of decoding
-    return encoder_differences(recorded, now, f"encoder {number}")
+    return encoder_differences(recorded, now, f"encoder {number}", accepted)

@@ -17,7 +17,7 @@ from fusemix.config import CacheConfig
 from fusemix.encoders.extract import Extracted
 from fusemix.encoders.reading import Task
 from fusemix.interfaces import Items, Raw
-from fusemix.parallel import failing_together
+from fusemix.parallel import decided_by_the_first, failing_together
 from fusemix.progress import console
 
 
@@ -50,18 +50,14 @@ def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
     Raises:
         FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
     """
-    plan, before = _Plan(np.zeros(0, dtype=np.int64), []), {}
-    with failing_together(fabric):
-        if fabric.is_global_zero:
-            before = {slug: writer.set_aside() for slug, writer in side.writers.items()}
-            plan = _planned(before)
-    plan = fabric.broadcast(plan)
+    before = decided_by_the_first(fabric, lambda: {slug: writer.set_aside() for slug, writer in side.writers.items()})
+    plan = _planned(before)
     if not plan.tasks:
         return
     chosen = Items(side.items.modality, side.items.table.take(pa.array(plan.rows)), _Chosen(side.items, plan.rows))
     part = side._replace(items=chosen)
+    sizes = decided_by_the_first(fabric, lambda: batch_sizes(part, plan.tasks, fabric, config))
     with failing_together(fabric):
-        sizes = fabric.broadcast(batch_sizes(part, plan.tasks, fabric, config) if fabric.is_global_zero else {})
         for writer in side.writers.values():
             writer.look_again()
 

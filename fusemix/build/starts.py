@@ -147,7 +147,8 @@ def start_from_run(model: FusionModel, config: TrainConfig, data: LatentData) ->
     if not shared:
         raise RunError(f"init_from={path}: it was trained on {', '.join(record['dims'])}, none of which is here.")
     for modality, side in shared.items():
-        require_same_encoders(config.train, modality, record["encoders"][modality], side)
+        accepted = record.get("accepted", {}).get(modality, ())
+        require_same_encoders(config.train, modality, record["encoders"][modality], side, accepted)
     parts = ["adapters", "preprocessing"]
     if config.closed_form.share:
         parts.append("beside")

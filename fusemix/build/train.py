@@ -52,6 +52,7 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
         "config": {key: value for key, value in to_plain(config).items() if key not in MAY_CHANGE},
         "dims": {modality: side.dims for modality, side in sides.items()},
         "encoders": {modality: side.fingerprints for modality, side in sides.items()},
+        "accepted": {m: [[list(one) for one in of] for of in side.accepted] for m, side in sides.items()},
         "train": _data_record(first.train),
         "validation": _data_record(first.validation),
         "also": {

@@ -36,7 +36,7 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
         for latent_set in (source.train, source.validation):
             for side in latent_set.sides:
                 wanted = made.setdefault(side.modality, side)
-                require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side)
+                require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side, wanted.accepted)
     _require_other_sets(sources)
     return LatentData(sources, parts=parts, latents_on=config.latents_on, seed=config.seed)
 

@@ -33,6 +33,7 @@ from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import RunState, begin, discard, state_of_run
 from fusemix.fusion.saving import Metrics
 from fusemix.latents.loader import LatentData
+from fusemix.parallel import Processes, decided_by_the_first
 from fusemix.progress import console
 
 FEW_PAIRS = 100_000
@@ -44,18 +45,20 @@ def main(argv: Sequence[str]) -> Path:
     config = load_config(TrainConfig, argv, parts=PARTS)
     quiet_lightning()
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
-    with alone_in([Path(config.out)], processes_of(config), doing="train", **how):
-        return _train(config)
+    processes = processes_of(config)
+    with alone_in([Path(config.out)], processes, doing="train", **how):
+        return _train(config, processes)
 
 
-def _train(config: TrainConfig) -> Path:
+def _train(config: TrainConfig, processes: Processes) -> Path:
     out = Path(config.out)
     best = out / CHECKPOINTS / BEST
     augmentation = build.augmentation(config)
     data = latent_data(config, augmentation.parts)
     record = build.run_record(config, data)
     max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
-    state = state_of_run(out, record, max_epochs=max_epochs, resume=config.resume, overwrite=config.overwrite)
+    how: dict[str, Any] = {"max_epochs": max_epochs, "resume": config.resume, "overwrite": config.overwrite}
+    state = decided_by_the_first(processes, lambda: state_of_run(out, record, **how))
     L.seed_everything(config.seed, verbose=False)
     trainer = build.trainer(config, record, state)
     module = build.fusion_module(config, data, record, augmentation)

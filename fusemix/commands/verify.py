@@ -6,8 +6,8 @@ fusemix verify FOLDER …      of latent sets or latent stores
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.latents.manifest import STARTED, read_manifest
+from fusemix.errors import ConfigError, FusemixError, LatentStoreError
+from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
 from fusemix.latents.sets import SET
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.progress import console, counting
@@ -39,7 +39,11 @@ def _verify(folder: Path) -> list[Damage]:
     for unfinished in sorted(path.parent for path in folder.glob(f"*/*/{STARTED}")):
         console.print(f"{unfinished}: not finished, so there is nothing to compare it with", style="yellow")
     for store in stores_of(folder):
-        manifest = read_manifest(store)
+        try:
+            manifest = read_manifest(store)
+        except FusemixError as error:
+            found.append(Damage(store / MANIFEST, f"cannot be read: {error}"))
+            continue
         with counting(f"reading {store.name}", num_bytes(store)) as advance:
             damaged = damaged_shards(store, manifest, read_back=True, advance=advance)
         beside = damaged_notes(store, manifest)

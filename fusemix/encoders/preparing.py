@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fusemix.encoders.decoding import decode, resample
 from fusemix.encoders.priority import unhindered_time
-from fusemix.encoders.trouble import Missing, one_line, tried
+from fusemix.encoders.trouble import Reader, one_line, tried
 from fusemix.errors import FusemixError, MachineError
 from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
 
@@ -107,18 +107,18 @@ def _read(
 ) -> tuple[dict[str, _Ready], list[Rejected], int]:
     """What each encoder prepared, what could not be read or decoded, and how many rows that were."""
     started, ready = unhindered_time(), {name: _Ready([], [], [], []) for name in encoders}
-    rejected, missing = [], Missing(items)
+    rejected, reader = [], Reader(items)
     step = len(rows) if items.modality == "text" else 1  # tokenizers are fast on many texts, which are small
     done = num_bytes = 0
     while done < len(rows) and num_bytes < WINDOW_BYTES:
-        decoded = _decoded(items, rows, range(done, done + step), missing, seconds)
+        decoded = _decoded(items, rows, range(done, done + step), reader, seconds)
         rejected += decoded.rejected
         with _timed(seconds, "prepare"):
             _prepare_for_all(items.modality, encoders, decoded._replace(rejected=[]), ready)
         if step == 1:
             num_bytes += sum(size_of(part.prepared[-1]) for part in ready.values() if part.places[-1:] == [done])
         done += step
-    missing.judge()
+    reader.judge()
     seconds["read"] += max(0.0, unhindered_time() - started - seconds["decode"] - seconds["prepare"])
     return ready, rejected, done
 
@@ -131,14 +131,14 @@ class _Decoded(NamedTuple):
 
 
 def _decoded(
-    items: Items, rows: Sequence[int], places: Sequence[int], missing: Missing, seconds: dict[str, float]
+    items: Items, rows: Sequence[int], places: Sequence[int], reader: Reader, seconds: dict[str, float]
 ) -> _Decoded:
     decoded = _Decoded([], [], [], [])
     for place in places:
         stage = "read"
         item = items.table["id"][rows[place]].as_py()
         try:
-            raw = tried(item, stage, missing.read, rows[place])
+            raw = reader.read(rows[place])
             stage = "decode"
             with _timed(seconds, stage):
                 content = tried(item, stage, decode, items.modality, raw)

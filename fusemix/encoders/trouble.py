@@ -36,8 +36,13 @@ OF_AN_ITEM = frozenset(
 GONE = frozenset((errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR))
 """What a single file is that was removed or locked, and every file of a folder that is not mounted."""
 
+OF_ONE_FILE = frozenset(
+    getattr(errno, name) for name in ("EIO", "ESTALE", "EREMOTEIO", "EUCLEAN", "EBADMSG") if hasattr(errno, name)
+)
+"""What a bad sector under a single file is, or its lost handle, and every file of a disk that fails."""
+
 NEIGHBOURS = 8
-"""A file that is gone is missing by itself where one of so many rows around it can be read."""
+"""A file is gone or damaged by itself where one of so many rows around it can be read."""
 
 PASSING_STATUS = frozenset((408, 423, 425, 429))
 """HTTP: too slow, locked, too early, too often; 500 and higher besides."""
@@ -64,10 +69,7 @@ HINTS = {
     errno.ENOSPC: "Free space where TMPDIR points, or in /dev/shm.",
 }
 OUT_OF_MEMORY = HINTS[errno.ENOMEM]
-AWAY = (
-    "Is the disk, the network or the server that holds it there? (Where just this one file is damaged on the disk, "
-    "delete it: what is not there is set aside.)"
-)
+AWAY = "Is the disk, the network or the server that holds it there?"
 WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -143,47 +145,87 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:300]
 
 
-class Missing:
-    """Files that were there when the data set was listed, and are not now: are they missing by themselves?"""
+class Reader:
+    """Reads rows, and finds out whether a file that is gone or damaged is so by itself, or all around it are."""
 
     def __init__(self, items: Items) -> None:
-        self._items, self._there, self._missing = items, set[int](), dict[int, Exception]()
+        self._items, self._moment = items, 0
+        self._there = dict[int, int]()  # row -> when it was last read
+        self._gone = dict[int, tuple[int, Exception]]()
 
     def read(self, row: int) -> Raw:
-        """Read a row, and remember whether it was there."""
+        """Read a row; the machine's fault is tried again.
+
+        Raises:
+            MachineError: it stays, and not for this row alone.
+            Exception: whatever reading raises for the item itself.
+        """
         try:
-            raw = self._items.read(row)
-        except Exception as error:
-            if is_gone(error):
-                self._missing[row] = error
-            raise
-        self._there.add(row)
-        return raw
+            return tried(self._id(row), "read", self._read, row)
+        except MachineError as error:
+            cause = error.__cause__
+            if (
+                not isinstance(cause, OSError)
+                or cause.errno not in OF_ONE_FILE
+                or not self._is_alone(row, self._tick())
+            ):
+                raise
+            raise cause from None  # its neighbours are there, now: it is the item's
 
     def judge(self) -> None:
-        """Stop where all around a missing one is missing, too: then it is not the item's fault.
+        """Stop where all around a file that is gone is gone, too, or where it is back: it is not the item's fault.
 
         Raises:
             MachineError: so it is.
         """
-        for row, error in list(self._missing.items()):
-            if row in self._there:  # it is back
-                continue
-            low = max(0, min(row - NEIGHBOURS // 2, len(self._items) - 1 - NEIGHBOURS))
-            around = [near for near in range(low, min(low + NEIGHBOURS + 1, len(self._items))) if near != row]
-            if len(around) < NEIGHBOURS or self._there.intersection(around) or any(map(self._is_there, around)):
-                continue
-            raise MachineError(
-                f"{self._items.table['id'][row].as_py()!r} cannot be read ({one_line(error)}), and neither can the "
-                f"{NEIGHBOURS} items around it. Is the disk or the folder that holds them there, and mounted? Nothing "
-                "was set aside for it. The same command goes on where it stopped."
-            )
+        for row, (moment, error) in list(self._gone.items()):
+            what = f"{self._id(row)!r} could not be read ({one_line(error)})"
+            if len(self._around(row)) == NEIGHBOURS and not self._is_alone(row, moment):
+                raise MachineError(
+                    f"{what}, and neither can the {NEIGHBOURS} items around it. Is the disk or the folder that holds "
+                    "them there, and mounted? Nothing was set aside for it. The same command goes on where it stopped."
+                )
+            if self._can_be_read(row):
+                raise MachineError(
+                    f"{what}, and now it can: the disk or the folder that holds it was away for a moment. Nothing was "
+                    "set aside for it. The same command goes on where it stopped."
+                )
 
-    def _is_there(self, row: int) -> bool:
-        if row not in self._missing:
-            with contextlib.suppress(Exception):
-                self.read(row)
-        return row in self._there
+    def _read(self, row: int) -> Raw:
+        moment = self._tick()
+        try:
+            raw = self._items.read(row)
+        except Exception as error:
+            if is_gone(error):
+                self._gone[row] = moment, error
+            raise
+        self._there[row] = moment
+        return raw
+
+    def _is_alone(self, row: int, moment: int) -> bool:
+        """Whether one around a row was read later than that; what was read before may still lie in a cache."""
+        around = self._around(row)
+        if any(self._there.get(near, 0) > moment for near in around):
+            return True
+        return any(map(self._can_be_read, sorted(around, key=self._there.__contains__)))
+
+    def _around(self, row: int) -> list[int]:
+        low = max(0, min(row - NEIGHBOURS // 2, len(self._items) - 1 - NEIGHBOURS))
+        return [near for near in range(low, min(low + NEIGHBOURS + 1, len(self._items))) if near != row]
+
+    def _can_be_read(self, row: int) -> bool:
+        with contextlib.suppress(Exception):
+            self._items.read(row)
+            self._there[row] = self._tick()
+            return True
+        return False
+
+    def _tick(self) -> int:
+        self._moment += 1
+        return self._moment
+
+    def _id(self, row: int) -> str:
+        return self._items.table["id"][row].as_py()
 
 
 def _passes(error: BaseException) -> bool:

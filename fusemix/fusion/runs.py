@@ -6,7 +6,6 @@ Place in the flow: run folder -> the checkpoint to go on from.
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fusemix.errors import FusemixError, RunError
@@ -30,6 +29,8 @@ MAY_CHANGE = (
     "latents_on",
 )
 """Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
+SAYS_NOTHING = ("decided", "accepted")
+"""Of what a run notes: what it decided for itself, and what users hold to be equal to its encoders."""
 NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """Of Lightning's, to go on from a checkpoint."""
 PROBE = "can_be_written"
@@ -48,7 +49,7 @@ class RunState(NamedTuple):
 
     last: Path | None = None
     epoch: int = 0
-    decided: Mapping[str, Any] = MappingProxyType({})
+    decided: Mapping[str, Any] = {}
     is_finished: bool = False
     is_best_lost: bool = False
 
@@ -115,9 +116,9 @@ def _reads(path: Path) -> bool:
 
 
 def _require_same_run(folder: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    recorded = {key: value for key, value in recorded.items() if key != "decided"}
+    recorded, wanted = ({key: of[key] for key in of if key not in SAYS_NOTHING} for of in (recorded, wanted))
     settings = {key: value for key, value in recorded["config"].items() if key not in MAY_CHANGE}
-    found = differences({**recorded, "config": settings}, {k: v for k, v in wanted.items() if k != "decided"})
+    found = differences({**recorded, "config": settings}, wanted)
     if found:
         lines = "\n  ".join(found)
         raise RunError(

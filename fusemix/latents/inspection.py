@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.interfaces import Rejected
+from fusemix.latents.description import read_description
+from fusemix.latents.item_tables import read_sealed_table, read_table
 from fusemix.latents.manifest import MANIFEST, STARTED, Manifest
 from fusemix.latents.records import read_quarantine, read_started
-from fusemix.latents.sets import SET, read_description
+from fusemix.latents.sets import SET
 from fusemix.latents.store import LatentStore
 
 SAMPLE_ROWS = 4096
@@ -118,11 +119,11 @@ def store_facts(folder: Path) -> StoreFacts:
         return _unfinished(folder, items, files)
     try:
         store = LatentStore(folder)
-    except LatentStoreError as error:
+        rows = np.linspace(0, len(store) - 1, min(len(store), SAMPLE_ROWS)).round().astype(np.int64)
+        rejected = read_quarantine(folder)
+        norms = norms_of(store.take(rows))
+    except FusemixError as error:
         return StoreFacts(folder, None, {}, files, None, (), None, items, problem=str(error))
-    rows = np.linspace(0, len(store) - 1, min(len(store), SAMPLE_ROWS)).round().astype(np.int64)
-    rejected = read_quarantine(folder)
-    norms = norms_of(store.take(rows))
     manifest = store.manifest
     wanted = len(manifest.shards)
     return StoreFacts(folder, manifest, manifest.fingerprint, files, wanted, rejected, norms, items)
@@ -143,7 +144,10 @@ def _unfinished(folder: Path, items: pa.Table | None, files: int) -> StoreFacts:
 
 def _items_of_store(folder: Path) -> pa.Table | None:
     path = folder.parent.parent / f"items-{folder.parent.name}.parquet"
-    return pq.read_table(path) if path.is_file() else None
+    try:
+        return read_table(path) if path.is_file() else None
+    except (OSError, ValueError):  # of the set, which says so itself
+        return None
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,9 @@ def set_facts(folder: Path) -> SetFacts:
     description = read_description(folder / SET)
     modalities = [description[which]["modality"] for which in ("left", "right")]
     stores = [path for m in modalities for path in sorted((folder / m).glob("*")) if is_store(path)]
-    items = {m: pq.read_table(folder / f"items-{m}.parquet") for m in modalities}
+    counts = [description[which]["num_items"] for which in ("left", "right")]
+    named = zip(modalities, counts, strict=True)
+    items = {m: read_sealed_table(folder / f"items-{m}.parquet", count) for m, count in named}
     return SetFacts(folder, description, items, read_quarantine(folder), stores)
 
 

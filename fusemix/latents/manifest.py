@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.files import differences, differing_fields, read_json, write_json
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
 QUARANTINE = "quarantine.jsonl"
+DTYPES = ("float16", "float32")
 FORMAT = "fusemix.latent_store"
 VERSION = 1
 ACCEPTABLE = ("encoder", "decoding")
@@ -102,12 +103,32 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise LatentStoreError(_why_missing(folder))
-    data = read_json(path)
+    way_out = f"Delete {folder}, and give the command that wrote it again."
+    try:
+        data = read_json(path)
+    except DamagedFileError as error:
+        raise LatentStoreError(f"{error} {way_out}") from error
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT or data.pop("version", None) != VERSION:
         raise LatentStoreError(f"{path} is not of format {FORMAT}, version {VERSION}. Cache the latents again.")
-    data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
-    data["accepted"] = tuple(Accepted(**one) for one in data.get("accepted", ()))
-    return Manifest(**data)
+    try:
+        data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
+        data["accepted"] = tuple(Accepted(**one) for one in data.get("accepted", ()))
+        return _sound(Manifest(**data))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LatentStoreError(f"{path} is damaged: {error}. {way_out}") from error
+
+
+def _sound(manifest: Manifest) -> Manifest:
+    counts = (manifest.num_rows, manifest.dim, manifest.shard_size, manifest.num_rejected)
+    counts += tuple(count for shard in manifest.shards for count in (shard.num_rows, shard.num_bytes))
+    texts = (manifest.encoder, manifest.modality, *(shard.sha256 for shard in manifest.shards))
+    if not all(type(count) is int and count >= 0 for count in counts) or not all(isinstance(t, str) for t in texts):
+        raise ValueError("a count is none, or a name")
+    if manifest.shard_size < 1 or manifest.dtype not in DTYPES or not isinstance(manifest.fingerprint, dict):
+        raise ValueError("it does not say how its latents lie")
+    if [shard.file for shard in manifest.shards] != [shard_name(index) for index in range(len(manifest.shards))]:
+        raise ValueError("it names other files than latents-00000.npy and so on")
+    return manifest
 
 
 def size_problem(folder: Path, shard: Shard) -> str | None:

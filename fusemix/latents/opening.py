@@ -29,6 +29,7 @@ def open_folder(
     folder: Path,
     ids: pa.ChunkedArray,
     fingerprint: dict[str, Any],
+    source: dict[str, Any] | None,
     *,
     overwrite: bool,
     verify: bool,
@@ -50,7 +51,7 @@ def open_folder(
         _note_in_manifest(folder, accepted)
         _unseal_damaged(folder, ids, verify)
         return
-    started = read_started(folder) or Started(fingerprint, None)
+    started = read_started(folder) or Started(fingerprint, None, source=source)
     noted = _joined(started.accepted, accepted)
     if noted != started.accepted or not (folder / STARTED).is_file():
         write_started(folder, started._replace(accepted=noted))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.files import read_jsonl
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import QUARANTINE, Manifest
@@ -22,7 +22,10 @@ ENOUGH_TO_JUDGE = 1024
 def read_quarantine(folder: Path) -> list[Rejected]:
     """Items of a sealed store, or entries of a set, that could not be used."""
     path = folder / QUARANTINE
-    return [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
+    try:
+        return [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
+    except TypeError as error:
+        raise DamagedFileError(f"{path} is damaged: a line names no item, stage and reason.") from error
 
 
 def quarantine_sha256(folder: Path) -> str:

@@ -33,11 +33,16 @@ from fusemix.latents.quarantine import quarantine_problem, read_quarantine
 
 
 class Started(NamedTuple):
-    """What a store was begun with; `batch_size` is None until it is known, `accepted` as in the manifest."""
+    """What a store was begun with; `batch_size` is None until known, `accepted` and `source` as in the manifest."""
 
     fingerprint: dict[str, Any]
     batch_size: int | None
     accepted: tuple[Accepted, ...] = ()
+    source: dict[str, Any] | None = None
+
+    def source_beside(self, newest: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What builds an encoder of this very fingerprint: the newest, unless that was only accepted as equal."""
+        return self.source if self.accepted and self.source else newest
 
 
 class Record(NamedTuple):
@@ -58,7 +63,13 @@ def read_started(folder: Path) -> Started | None:
         return None
     try:
         data = read_json(path)
-        return Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
+        started = Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
+        if type(started.fingerprint.get("shard_size", 1)) is not int or type(started.batch_size) not in (
+            int,
+            type(None),
+        ):
+            raise ValueError("a count is none")
+        return started
     except (ValueError, TypeError, AttributeError, FusemixError) as error:
         raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
 
@@ -159,5 +170,5 @@ def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Cont
             write_record(folder, index, Record(shard, here), sha256)
         else:
             record_path(folder, index).unlink(missing_ok=True)
-    write_started(folder, Started(manifest.fingerprint, manifest.batch_size, manifest.accepted))
+    write_started(folder, Started(manifest.fingerprint, manifest.batch_size, manifest.accepted, manifest.source))
     remove_file(folder / MANIFEST)

@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.files import clear_discarded, discard_folder, read_json, write_json, write_jsonl
+from fusemix.files import clear_discarded, discard_folder, write_json, write_jsonl
 from fusemix.interfaces import PairSet
+from fusemix.latents.description import FORMAT, read_description, read_ours
 from fusemix.latents.item_tables import (
     items_sha256,
     links_problem,
@@ -34,12 +35,11 @@ from fusemix.latents.item_tables import (
     write_links,
     write_table,
 )
-from fusemix.latents.manifest import QUARANTINE, refuse_difference
+from fusemix.latents.manifest import QUARANTINE, Accepted, refuse_difference
 from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
 
 SET = "set.json"
-FORMAT = "fusemix.latent_set"
 VERSION = 1
 NOT_IDENTITY = {"source", "quarantine_sha256"}
 """What may differ without the set being another one."""
@@ -67,7 +67,7 @@ def write_set(
     clear_discarded(folder.parent)
     path = folder / SET
     if path.is_file():
-        recorded = read_description(path)
+        recorded = read_ours(path)
         try:
             refuse_difference(folder, _identity(recorded), _identity(wanted))
         except LatentStoreError:
@@ -188,6 +188,11 @@ class Side:
         """What made the latents, in order."""
         return [store.fingerprint for store in self.stores]
 
+    @property
+    def accepted(self) -> list[tuple[Accepted, ...]]:
+        """What a user has accepted as equal in effect to fields of these fingerprints, store by store."""
+        return [store.manifest.accepted for store in self.stores]
+
     def take(self, rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:
         """Latents of some rows, gathered in one call."""
         return concatenated(self.stores, rows)
@@ -272,18 +277,3 @@ class LatentSet:
                     "Cache it again with overwrite=true."
                 )
         return Side(modality, about["num_items"], stores, self.folder)
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """What a set's `set.json` says.
-
-    Raises:
-        LatentStoreError: it is no JSON, or describes no set.
-    """
-    try:
-        found = read_json(path)
-    except ValueError as error:
-        raise LatentStoreError(f"{path} is damaged: it is no JSON ({error}). Cache the set again.") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT or not {"left", "right"} <= found.keys():
-        raise LatentStoreError(f"{path} describes no latent set: it was not written by fusemix, or is damaged.")
-    return found

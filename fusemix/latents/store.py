@@ -18,6 +18,9 @@ from fusemix.latents.quarantine import quarantine_problem
 OPEN_SHARDS = 256
 
 
+MADE_ANEW = "Run cache_features.py again with the same config and verify=true: it makes this shard anew."
+
+
 class LatentStore:
     """Latents of one encoder over one side.
 
@@ -88,7 +91,15 @@ class LatentStore:
             )
 
     def _map(self, index: int) -> np.ndarray:
-        return np.load(self.folder / self.manifest.shards[index].file, mmap_mode="r", allow_pickle=False)
+        shard = self.manifest.shards[index]
+        path, wanted = self.folder / shard.file, ((shard.num_rows, self.dim), np.dtype(self.manifest.dtype))
+        try:
+            latents = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise LatentStoreError(f"{path} is damaged: it is no array. {MADE_ANEW}") from error
+        if (latents.shape, latents.dtype) != wanted:
+            raise LatentStoreError(f"{path} is damaged: it holds {latents.shape} {latents.dtype}. {MADE_ANEW}")
+        return latents
 
 
 def concatenated(stores: Sequence[LatentStore], rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n dim"]:

@@ -88,7 +88,7 @@ class StoreWriter:
         self.spans = [range(at, min(at + shard_size, count)) for at in range(0, count, shard_size)]
         if not joins:
             wanted = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
-            open_folder(folder, ids, wanted, overwrite=overwrite, verify=verify, accept=accept)
+            open_folder(folder, ids, wanted, source, overwrite=overwrite, verify=verify, accept=accept)
         # What was accepted as equal stays as it stands on disk, so that records of earlier runs count.
         self._started = self._read_started()
         self._finished = Finished(folder, len(self.spans), sha256_of_json(self._started.fingerprint))
@@ -100,7 +100,7 @@ class StoreWriter:
     def _read_started(self) -> Started:
         if self.is_sealed:
             manifest = read_manifest(self.folder)
-            return Started(manifest.fingerprint, manifest.batch_size, manifest.accepted)
+            return Started(manifest.fingerprint, manifest.batch_size, manifest.accepted, manifest.source)
         started = read_started(self.folder)
         if started is None:
             raise LatentStoreError(f"{self.folder} was taken away while it was being written. Give the command again.")
@@ -272,7 +272,7 @@ class StoreWriter:
             fingerprint=self._started.fingerprint,
             shards=tuple(self._finished.records[index].shard for index in range(len(self.spans))),
             batch_size=self.batch_size,
-            source=self._source,
+            source=self._started.source_beside(self._source),
             quarantine_sha256=quarantine_sha256(self.folder),
             accepted=self._started.accepted,
         )

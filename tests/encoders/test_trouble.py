@@ -112,10 +112,36 @@ def test_an_error_of_the_machine_that_passes_costs_nothing(error):
     assert encoded.latents[:, 0].tolist() == [len(text) for text in texts]
 
 
-@machines
-def test_an_error_of_the_machine_that_stays_ends_the_run_and_sets_nothing_aside(error):
+@pytest.mark.parametrize("name", [name for name in MACHINES if name not in ("ESTALE", "EIO")])
+def test_an_error_of_the_machine_that_stays_ends_the_run_and_sets_nothing_aside(name):
+    error = MACHINES[name]
     with pytest.raises(MachineError, match=r"'item-5' .*stage: read.* 4 tries .*nothing was set aside.*goes on where"):
         run(failing(error)[0], Letters())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("name", ["ESTALE", "EIO"])
+def test_a_file_that_cannot_be_read_among_others_that_can_is_set_aside_by_itself(name, workers):
+    items, texts = failing(MACHINES[name])
+    (encoded,) = run(items, Letters(), num_workers=workers)
+    (rejected,) = encoded.rejected
+    assert (rejected.id, rejected.stage) == ("item-5", "read")
+    assert f"OSError: [Errno {getattr(errno, name)}]" in rejected.reason
+    assert np.isfinite(encoded.latents[:, 0]).sum() == len(texts) - 1
+
+
+@pytest.mark.parametrize("first_bad", [0, 5, 19])
+def test_a_disk_that_fails_from_some_moment_on_ends_the_run_though_others_were_read_before(first_bad):
+    texts, is_away = texts_of_all_lengths(20), []
+
+    def read(row):
+        if row >= first_bad or is_away:
+            is_away.append(row)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return texts[row]
+
+    with pytest.raises(MachineError, match=r"stage: read.*nothing was set aside"):
+        run(Items("touch", items_of("text", texts).table, read), Letters())
 
 
 @pytest.mark.parametrize("error", ITEMS.values(), ids=ITEMS)
@@ -138,7 +164,7 @@ def test_pauses_between_tries_grow_to_some_seconds(monkeypatch):
 
 def test_a_worker_says_the_same_as_this_process():
     with pytest.raises(MachineError, match="^'item-5' cannot be used"):
-        run(failing(OSError(errno.ESTALE, "Stale file handle"))[0], Letters(), num_workers=1)
+        run(failing(OSError(errno.ETIMEDOUT, "Timed out"))[0], Letters(), num_workers=1)
 
 
 def test_too_many_open_files_within_a_decoder_are_no_items_fault(monkeypatch):
@@ -225,6 +251,32 @@ def test_a_folder_that_is_not_mounted_ends_the_run_and_its_files_are_read_once_i
     away.rename(folder)
     (encoded,) = run(items, Letters(), batch_size=2)
     assert not encoded.rejected
+
+
+@pytest.mark.parametrize("first_bad", [3, 16])
+def test_a_folder_that_is_taken_away_within_a_window_costs_none_of_its_files(texts_on_disk, first_bad):
+    folder, items = texts_on_disk
+
+    def read(row):
+        if row == first_bad and folder.exists():
+            folder.rename(folder.with_name("away"))
+        return items.read(row)
+
+    with pytest.raises(MachineError, match="neither can the 8 items around it"):
+        run(Items("touch", items.table, read), Letters(), batch_size=30)
+
+
+def test_files_that_are_away_for_a_moment_are_not_set_aside(texts_on_disk):
+    folder, items = texts_on_disk
+    (folder / "9.txt").rename(folder / "away")
+
+    def read(row):
+        if row == 20:
+            (folder / "away").rename(folder / "9.txt")
+        return items.read(row)
+
+    with pytest.raises(MachineError, match=r"'9\.txt' could not be read .* and now it can: .* was away for a moment"):
+        run(Items("touch", items.table, read), Letters(), batch_size=30)
 
 
 def test_an_error_of_the_encoder_itself_in_prepare_sets_no_item_aside():

@@ -82,3 +82,30 @@ def test_where_nothing_can_be_accepted_nothing_is_offered(tmp_path):
     with pytest.raises(LatentStoreError, match="encoder.model: on disk") as refused:
         opened(tmp_path / "store", MOVED, accept=None)
     assert "accept=" not in str(refused.value)
+
+
+HUB, LOCAL = {"name": "image", "options": {"model": "org/model"}}, {"name": "image", "options": {"model": "/models/x"}}
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_what_builds_the_encoder_again_stays_that_of_the_fingerprint_when_another_is_accepted(tmp_path, is_sealed):
+    folder = tmp_path / "store"
+    write(opened(folder, ENCODER, source=HUB), 2 if is_sealed else 1)
+    if is_sealed:
+        opened(folder, ENCODER, source=HUB).seal()
+        (folder / "latents-00001.npy").unlink()
+    for _ in range(2):
+        going_on = opened(folder, MOVED, source=LOCAL, accept=["encoder.model", "encoder.packages.torch"])
+    write(going_on)
+    assert going_on.seal().source == HUB
+    (folder / "latents-00000.npy").unlink()
+    again = opened(folder, ENCODER, source=HUB)
+    write(again)
+    assert again.seal().source == HUB
+
+
+def test_a_source_that_gives_the_same_fingerprint_takes_the_place_of_the_one_it_was_begun_with(tmp_path):
+    write(opened(tmp_path / "store", ENCODER, source=HUB), 1)
+    going_on = opened(tmp_path / "store", ENCODER, source=LOCAL)
+    write(going_on)
+    assert going_on.seal().source == LOCAL
