@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         version = about(checkpoint).get("version", 1)
         if version == VERSION and not isinstance(checkpoint["state_dict"], dict):
             raise TypeError("state_dict holds no weights")
-        if not isinstance(checkpoint["epoch"], int):
+        if version == VERSION and not isinstance(checkpoint["epoch"], int):
             raise TypeError("epoch is no number")
     except Exception as error:  # of a file that anybody may have made or cut off, anything
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # torch looks for parts before the file's start

@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Rejected
+from fusemix.latents.item_tables import read_sealed_table
 from fusemix.latents.manifest import MANIFEST, STARTED, Manifest
 from fusemix.latents.records import read_quarantine, read_started
 from fusemix.latents.sets import SET, read_description
@@ -170,7 +171,10 @@ def set_facts(folder: Path) -> SetFacts:
     description = read_description(folder / SET)
     modalities = [description[which]["modality"] for which in ("left", "right")]
     stores = [path for m in modalities for path in sorted((folder / m).glob("*")) if is_store(path)]
-    items = {m: pq.read_table(folder / f"items-{m}.parquet") for m in modalities}
+    items = {}
+    for about in (description["left"], description["right"]):
+        path = folder / f"items-{about['modality']}.parquet"
+        items[about["modality"]] = read_sealed_table(path, about["num_items"])
     return SetFacts(folder, description, items, read_quarantine(folder), stores)
 
 

@@ -119,7 +119,10 @@ def read_sealed_table(path: Path, num_rows: int) -> pa.Table:
     """
     require_sound(path, table_problem(path, num_rows))
     try:
-        return read_table(path)
+        table = read_table(path)
+        if "id" not in table.column_names or table["id"].type not in (pa.string(), TEXT):
+            raise ValueError("it has no column 'id' of texts")
+        return table
     except (OSError, ValueError) as error:
         require_sound(path, unreadable(error))
         raise

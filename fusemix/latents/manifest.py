@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from fusemix.errors import LatentStoreError
 from fusemix.files import differences, differing_fields, read_json, write_json
+from fusemix.kinds import record_of
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
@@ -105,9 +106,19 @@ def read_manifest(folder: Path) -> Manifest:
     data = read_json(path)
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT or data.pop("version", None) != VERSION:
         raise LatentStoreError(f"{path} is not of format {FORMAT}, version {VERSION}. Cache the latents again.")
-    data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
-    data["accepted"] = tuple(Accepted(**one) for one in data.get("accepted", ()))
-    return Manifest(**data)
+    try:
+        return _manifest_of(data)
+    except (ValueError, TypeError) as error:
+        raise LatentStoreError(f"{path} is damaged: {error}. Cache the latents again.") from error
+
+
+def _manifest_of(data: dict[str, Any]) -> Manifest:
+    shards = tuple(record_of(Shard, shard) for shard in data.get("shards") or ())
+    accepted = tuple(record_of(Accepted, one) for one in data.get("accepted") or ())
+    made = record_of(Manifest, {**data, "shards": shards, "accepted": accepted})
+    if made.dtype not in ("float16", "float32") or min(made.dim, made.shard_size) < 1 or made.num_rows < 0:
+        raise ValueError("a size or the dtype is none")
+    return made
 
 
 def size_problem(folder: Path, shard: Shard) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from fusemix.errors import LatentStoreError
 from fusemix.files import read_jsonl
 from fusemix.interfaces import Rejected
+from fusemix.kinds import record_of
 from fusemix.latents.manifest import QUARANTINE, Manifest
 
 ENOUGH_TO_JUDGE = 1024
@@ -20,9 +21,16 @@ ENOUGH_TO_JUDGE = 1024
 
 
 def read_quarantine(folder: Path) -> list[Rejected]:
-    """Items of a sealed store, or entries of a set, that could not be used."""
+    """Items of a sealed store, or entries of a set, that could not be used.
+
+    Raises:
+        LatentStoreError: a line is of another shape.
+    """
     path = folder / QUARANTINE
-    return [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
+    try:
+        return [record_of(Rejected, row) for row in read_jsonl(path)] if path.is_file() else []
+    except ValueError as error:
+        raise LatentStoreError(f"{path} is damaged: {error}. Cache the latents again.") from error
 
 
 def quarantine_sha256(folder: Path) -> str:

@@ -24,21 +24,15 @@ from jaxtyping import Bool, Float, Int64
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import clear_discarded, discard_folder, read_json, write_json, write_jsonl
 from fusemix.interfaces import PairSet
+from fusemix.latents import links as link_file
+from fusemix.latents.description import description_problem
 from fusemix.latents.item_tables import (
     items_sha256,
     read_sealed_table,
     table_problem,
     write_table,
 )
-from fusemix.latents.links import (
-    COUNTED,
-    LINKS,
-    LinkTable,
-    described_links,
-    links_problem,
-    read_sealed_links,
-    write_links,
-)
+from fusemix.latents.links import COUNTED, LINKS, LinkTable
 from fusemix.latents.manifest import QUARANTINE, refuse_difference
 from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
@@ -84,8 +78,8 @@ def write_set(
             _write_again(folder, pairs, recorded | lacking, damaged)
             return
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*(f"items-{items.modality}.parquet" for items in pairs.sides), LINKS, QUARANTINE]
-    _write_again(folder, pairs, wanted, dict.fromkeys(names, ""))
+    tables = [f"items-{items.modality}.parquet" for items in pairs.sides]
+    _write_again(folder, pairs, wanted, dict.fromkeys([*tables, LINKS, QUARANTINE], ""))
 
 
 def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], names: Mapping[str, str]) -> None:
@@ -94,7 +88,7 @@ def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], name
         if f"items-{items.modality}.parquet" in names:
             write_table(folder / f"items-{items.modality}.parquet", items.table)
     if LINKS in names:
-        write_links(folder / LINKS, LinkTable(pairs.links, pairs.times))
+        link_file.write_links(folder / LINKS, LinkTable(pairs.links, pairs.times))
     if QUARANTINE in names:
         write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
     if names:
@@ -117,7 +111,7 @@ def damaged_files(folder: Path, description: Mapping[str, Any], *, read_back: bo
     for about in (description["left"], description["right"]):
         name = f"items-{about['modality']}.parquet"
         found[name] = table_problem(folder / name, about["num_items"], about["sha256"] if read_back else None)
-    found[LINKS] = links_problem(folder / LINKS, description, read_back=read_back)
+    found[LINKS] = link_file.links_problem(folder / LINKS, description, read_back=read_back)
     sha256 = description.get("quarantine_sha256")
     found[QUARANTINE] = quarantine_problem(folder, description["num_excluded"], sha256)
     return {name: problem for name, problem in found.items() if problem}
@@ -135,7 +129,7 @@ def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
         "split": pairs.split,
         "left": side(pairs.left),
         "right": side(pairs.right),
-        **described_links(LinkTable(pairs.links, pairs.times)),
+        **link_file.described_links(LinkTable(pairs.links, pairs.times)),
         "num_excluded": len(pairs.excluded),
         "source": dict(source),
     }
@@ -241,7 +235,7 @@ class LatentSet:
         Raises:
             LatentStoreError: there are none.
         """
-        links, times = read_sealed_links(self.folder / LINKS, self.description)
+        links, times = link_file.read_sealed_links(self.folder / LINKS, self.description)
         usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
         if not usable.any():
             raise LatentStoreError(
@@ -296,4 +290,6 @@ def read_description(path: Path) -> dict[str, Any]:
         raise LatentStoreError(f"{path} is damaged: it is no JSON ({error}). Cache the set again.") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT or not {"left", "right"} <= found.keys():
         raise LatentStoreError(f"{path} describes no latent set: it was not written by fusemix, or is damaged.")
+    if problem := description_problem(found):
+        raise LatentStoreError(f"{path} is damaged: {problem}. Cache the set again.")
     return found

@@ -183,8 +183,8 @@ def test_several_captions_of_a_picture_can_be_positives_at_once(make_set, tmp_pa
         (b"", "it is empty."),
         (b"no checkpoint at all", "it is cut off, or of another kind."),
         (b"PK\x03\x04 and no more", "it is cut off, or of another kind."),
-        ([1], "it does not hold what a run saves (TypeError: "),
-        ({"hyper_parameters": {"fusemix": {"version": 2}}, "state_dict": {}, "epoch": None}, "TypeError: epoch is no"),
+        ([1], "it does not hold what a run saves ("),
+        ({"hyper_parameters": {"fusemix": {"version": 2}}, "state_dict": {}, "epoch": None}, "epoch is no number"),
     ],
     ids=["empty", "text", "zip", "list", "epoch"],
 )
