@@ -78,6 +78,8 @@ class PairSet:
         excluded: what the source names but cannot give: missing files, empty captions.
         published: numbers of media and of captions that the publisher's split has, where links have rotted
             since and every copy holds fewer; None where copies are whole or nobody published it.
+        times: how often each link was written, where one was more than once: benchmarks count every caption, and
+            training takes a pair once. None: all of them once.
     """
 
     dataset: str
@@ -88,6 +90,7 @@ class PairSet:
     links: Int64[np.ndarray, "links 2"]
     excluded: tuple[Rejected, ...] = ()
     published: tuple[int, int] | None = None
+    times: Int64[np.ndarray, " links"] | None = None
 
     @property
     def sides(self) -> tuple[Items, Items]:

@@ -9,7 +9,7 @@ import inspect
 import types
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable)
 MAPPINGS = (dict, collections.abc.Mapping)
@@ -94,3 +94,21 @@ def _name(kind: Any) -> str:
             inner = NAMES.get(get_args(kind)[-1])
             return f"{name} of {inner.removeprefix('a ')}s" if inner in ("a text", "a number") else name
     return NAMES.get(kind, str(kind))
+
+
+def record_of(kind: Callable[..., Any], row: Any) -> Any:
+    """A NamedTuple or dataclass out of what a file says.
+
+    Raises:
+        ValueError: the row has not its fields, or a value is of another kind.
+    """
+    kinds = get_type_hints(kind)
+    if not isinstance(row, dict) or not row.keys() <= kinds.keys():
+        raise ValueError(f"it holds something else than {', '.join(kinds)}")
+    for key, value in row.items():
+        if wanted := misfit(value, kinds[key]):
+            raise ValueError(f"{key!r} is {value!r}, but must be {wanted}")
+    try:
+        return kind(**row)
+    except TypeError as error:
+        raise ValueError(f"it lacks some of {', '.join(kinds)}") from error

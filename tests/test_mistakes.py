@@ -141,3 +141,37 @@ def test_a_data_set_that_gives_something_else_is_refused(tmp_path, monkeypatch):
         check.main([*CACHE, "dataset.name=my_data:load", f"out={tmp_path / 'out'}"])
     with pytest.raises(ConfigError, match="it takes no 'number'"):
         Registry("part", {}).build("my_data:load", {"split": "a"}, number=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("set.json", {"num_links": None}),
+        ("set.json", {"left": 5}),
+        ("set.json", {"num_excluded": "a"}),
+        ("set.json", {"source": 5}),
+        ("set.json", {"left": {"modality": "../x", "num_items": 1, "sha256": "a"}}),
+        ("image/eyes/manifest.json", {"shards": 5}),
+        ("image/eyes/manifest.json", {"shards": [{}]}),
+        ("image/eyes/manifest.json", {"dim": "wide"}),
+        ("image/eyes/manifest.json", {"dtype": "float8"}),
+        ("image/eyes/manifest.json", {"accepted": [5]}),
+        ("image/eyes/manifest.json", {"fingerprint": 5}),
+    ],
+)
+def test_a_description_of_another_shape_is_damage(name, changes, folders, tmp_path):
+    shutil.copytree(folders["set"], tmp_path / "set")
+    path = tmp_path / "set" / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(FusemixError, match="is damaged: "):
+        verify.main([str(tmp_path / "set")])
+
+
+@pytest.mark.parametrize(
+    "row", ["[1]", "null", '{"stage": "a", "reason": "b"}', '{"id": 5, "stage": "a", "reason": "b"}']
+)
+def test_a_line_of_a_quarantine_that_is_none_is_damage(row, folders, tmp_path):
+    shutil.copytree(folders["set"], tmp_path / "set")
+    (tmp_path / "set" / "quarantine.jsonl").write_text(f"{row}\n")
+    with pytest.raises(FusemixError, match=r"quarantine\.jsonl"):
+        info.main([str(tmp_path / "set")])

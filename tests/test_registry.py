@@ -75,3 +75,29 @@ def test_the_check_above_can_fail():
     check = f"import sys; import fusemix; fusemix.PairSet; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert "torch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def made(:", r"module own_part cannot be imported: SyntaxError: invalid syntax \(own_part.py, line 1\)"),
+        ("\n1 / 0", r"own_part cannot be imported: ZeroDivisionError: division by zero \(.*own_part.py, line 2\)"),
+        ("raise SystemExit(3)", r"own_part cannot be imported: SystemExit: 3 \(.*own_part.py, line 1\)"),
+        (
+            "def made(input_dim, output_dim):\n    raise ValueError('odd')",
+            r"adapter 'own_part:made' cannot be made: ValueError: odd \(.*own_part.py, line 2\)",
+        ),
+    ],
+)
+def test_a_part_of_ones_own_that_fails_is_one_message_with_the_line(content, message, tmp_path, monkeypatch):
+    (tmp_path / "own_part.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_part", raising=False)
+    with pytest.raises(ConfigError, match=message):
+        ADAPTERS.build("own_part:made", {}, input_dim=3, output_dim=2)
+
+
+@pytest.mark.parametrize("name", [":", ":x", "..:x", ".own:x", "os.:path", "a b:c", "a-b:c"])
+def test_what_is_no_name_of_a_module_is_refused(name):
+    with pytest.raises(ConfigError, match="is no name of a module. Write package.module:factory"):
+        ADAPTERS.factory(name)

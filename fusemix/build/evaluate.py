@@ -83,7 +83,7 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
     described = latent_set.description
     protocol = protocol_for(config.protocol, described["dataset"], described["split"], described["revision"])
     if not config.allow_other_counts:
-        require_counts(protocol, config.latents, len(gallery.left_rows), len(gallery.links))
+        require_counts(protocol, config.latents, len(gallery.left_rows), gallery.num_captions)
     if config.indexes and protocol.folds > 1:
         raise ConfigError(
             f"indexes are measured on whole galleries, and {protocol.name} has {protocol.folds} folds. Leave them "

@@ -36,7 +36,10 @@ from fusemix.retrieval.metrics import flat, measure, with_sums
 
 def augmentation(config: TrainConfig) -> Augmentation:
     """What is done to latents in training."""
-    return MIXUPS.build(config.mixup.name, config.mixup.options)
+    made = MIXUPS.build(config.mixup.name, config.mixup.options)
+    if not isinstance(made, Augmentation):
+        raise ConfigError(f"mixup {config.mixup.name!r} gave {type(made).__name__}, where an Augmentation is due.")
+    return made
 
 
 def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def fusion_module(
             adapter.compile()
     return FusionModule(
         model=model,
-        loss=LOSSES.build(config.loss.name, config.loss.options),
+        loss=_loss(config),
         pairings=[
             Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities))
             for source in data.sources
@@ -106,6 +109,13 @@ def fusion_module(
         seed=config.seed,
         checkpoint=record,
     )
+
+
+def _loss(config: TrainConfig) -> Any:
+    made = LOSSES.build(config.loss.name, config.loss.options)
+    if not callable(made):
+        raise ConfigError(f"loss {config.loss.name!r} gave {type(made).__name__}, where a loss is due.")
+    return made
 
 
 def _model(record: dict[str, Any]) -> FusionModel:

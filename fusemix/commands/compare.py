@@ -8,7 +8,7 @@ Reads report.json and queries.jsonl of each report; writes compare.md, compare.j
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.config.checks import at_least
+from fusemix.config.checks import MOST_WAIT, within
 from fusemix.errors import ConfigError
 from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
@@ -73,5 +73,5 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError as error:
         raise ConfigError(f"wait_sec is {text!r}, but must be a number of seconds.") from error
-    at_least("wait_sec", seconds, 0.0)
+    within("wait_sec", seconds, 0.0, MOST_WAIT)
     return seconds

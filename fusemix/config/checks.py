@@ -12,6 +12,10 @@ MOST_PROCESSES = 1024
 """Of one machine, and machines of one run: more are a slip of the hand."""
 MOST_ITEMS = 1_000_000_000
 """In one pass, in one file."""
+MOST_FACTOR = 1e6
+"""Of a weight or a ridge: above, nothing else would count."""
+MOST_WAIT = 366 * 86_400
+"""Seconds: a year."""
 MOST_SEED = 2**32 - 1
 """NumPy and Lightning take no larger one."""
 
@@ -34,12 +38,6 @@ def or_auto(key: str, value: int | str, least: int, most: int) -> None:
         within(key, value, least, most)
     elif value != "auto":
         raise ConfigError(f"{key} is {value!r}, but must be a whole number or auto.")
-
-
-def at_least(key: str, value: int | float, least: int | float) -> None:
-    """Refuse a number that is too small, infinite, or NaN."""
-    if not least <= value < math.inf:
-        raise ConfigError(f"{key} is {value}, but must be at least {least}.")
 
 
 def within(key: str, value: int | float, least: int | float, most: int | float) -> None:

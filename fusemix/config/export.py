@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import at_least
+from fusemix.config.checks import MOST_WAIT, within
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
 
@@ -46,6 +46,6 @@ class ModelExportConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         if self.push_to is not None and not HUB_NAME.fullmatch(self.push_to):
             raise ConfigError(f"push_to is {self.push_to!r}, but must be organisation/model, as the hub names it.")

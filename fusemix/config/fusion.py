@@ -6,9 +6,10 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_SEED, at_least, positive, within
+from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, positive, within
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
+from fusemix.registry import nearest
 
 MOST_DIMS = 1 << 20
 MOST_PASSES = 10_000
@@ -144,11 +145,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         within("embedding_dim", self.embedding_dim, 1, MOST_DIMS)
-        at_least("num_nodes", self.num_nodes, 1)
+        within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
         if self.links_per_item is not None:
-            at_least("links_per_item", self.links_per_item, 1)
+            within("links_per_item", self.links_per_item, 1, MOST_ITEMS)
         within("temperature", self.temperature, 0.001, 0.5)
         within("seed", self.seed, 0, MOST_SEED)
         self._check_optim()
@@ -157,28 +158,33 @@ class TrainConfig:
         self._check_start()
         if len(self.encoders) < 2 or not all(self.encoders.values()):
             raise ConfigError("encoders needs two modalities with at least one encoder each: {image: [a], text: [b]}.")
+        if unknown := [modality for modality in self.adapters if modality not in self.encoders]:
+            known = list(self.encoders)
+            raise ConfigError(
+                f"adapters.{unknown[0]}: encoders names only {', '.join(known)}.{nearest(unknown[0], known)}"
+            )
 
     def _check_optim(self) -> None:
         optim = self.optim
         positive("optim.lr", optim.lr)
         within("optim.min_lr", optim.min_lr, 0.0, optim.lr)
-        at_least("optim.weight_decay", optim.weight_decay, 0.0)
-        at_least("optim.warmup_steps", optim.warmup_steps, 0)
-        at_least("optim.batch_size", optim.batch_size, 2)
-        at_least("optim.max_epochs", optim.max_epochs, 1)
+        within("optim.weight_decay", optim.weight_decay, 0.0, MOST_FACTOR)
+        within("optim.warmup_steps", optim.warmup_steps, 0, MOST_ITEMS)
+        within("optim.batch_size", optim.batch_size, 2, MOST_ITEMS)
+        within("optim.max_epochs", optim.max_epochs, 1, MOST_ITEMS)
         within("optim.validate_every", optim.validate_every, 1, optim.max_epochs)
         if optim.patience is not None:
-            at_least("optim.patience", optim.patience, 1)
+            within("optim.patience", optim.patience, 1, MOST_ITEMS)
 
     def _check_regularisers(self) -> None:
-        at_least("structure.weight", self.structure.weight, 0.0)
-        at_least("structure.warmup_steps", self.structure.warmup_steps, 0)
+        within("structure.weight", self.structure.weight, 0.0, MOST_FACTOR)
+        within("structure.warmup_steps", self.structure.warmup_steps, 0, MOST_ITEMS)
         within("structure.temperature", self.structure.temperature, 0.001, 1.0)
         within("closed_form.share", self.closed_form.share, 0.0, 0.99)
         for name in ("left_ridge", "right_ridge", "power"):
             value = getattr(self.closed_form, name)
             if value is not None:
-                at_least(f"closed_form.{name}", value, 0.0)
+                within(f"closed_form.{name}", value, 0.0, MOST_FACTOR)
 
     def _check_sets(self) -> None:
         if (self.validation is None) == (self.holdout == 0.0):

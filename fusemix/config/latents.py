@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fusemix.config.checks import (
     MOST_ITEMS,
     MOST_PROCESSES,
-    at_least,
+    MOST_WAIT,
     distinct,
     or_auto,
     require_folder_name,
@@ -71,7 +71,7 @@ class CacheConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         within("shard_size", self.shard_size, 1, MOST_ITEMS)
         within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
         or_auto("batch_size", self.batch_size, 1, MOST_ITEMS)
@@ -109,7 +109,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         within("rows_per_file", self.rows_per_file, 1, MOST_ITEMS)
         if bool(self.encoders) == bool(self.run):
             raise ConfigError("give either encoders={image: [a], text: [b]} or run=RUN: what is to be written?")
@@ -150,7 +150,7 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         one = [self.set, self.modality, self.latents, self.ids]
         whole = [self.clip_retrieval, self.out, self.dataset, self.split]
         if (all(one), any(whole)) != (True, False) and (any(one), all(whole)) != (False, True):

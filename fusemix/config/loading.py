@@ -91,6 +91,8 @@ def _require_texts(config: Any) -> None:
         has_default = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
         if field.type is str and not has_default and not getattr(config, field.name).strip():
             raise ConfigError(f"{field.name} is empty. Give it a value, as in {field.name}=FOLDER.")
+        if "\0" in str(getattr(config, field.name)):
+            raise ConfigError(f"{field.name} holds a null character, which no path and no name can.")
 
 
 def _explain(where: str, error: Exception) -> str:

@@ -6,7 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, at_least, distinct, within
+from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, MOST_WAIT, distinct, within
 from fusemix.errors import ConfigError
 
 MOST_EXAMPLES = 1000
@@ -64,7 +64,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
         distinct("ks", self.ks)

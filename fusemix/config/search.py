@@ -5,7 +5,7 @@ Place in the flow: see fusemix/config/__init__.py.
 
 from dataclasses import dataclass, field
 
-from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, at_least, within
+from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT, within
 from fusemix.errors import ConfigError
 
 MOST_RESULTS = 1000
@@ -39,7 +39,7 @@ class IndexConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         within("batch_size", self.batch_size, 1, MOST_ITEMS)
         if self.num_workers is not None:
             within("num_workers", self.num_workers, 0, MOST_PROCESSES)

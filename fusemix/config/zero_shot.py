@@ -6,7 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import at_least
+from fusemix.config.checks import MOST_WAIT, within
 from fusemix.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ class ZeroShotConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        at_least("wait_sec", self.wait_sec, 0.0)
+        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         if bool(self.run) == bool(self.encoders):
             raise ConfigError(
                 "give either run=FOLDER, whose encoders are known, or run=null with encoders, such as "

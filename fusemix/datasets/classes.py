@@ -17,7 +17,7 @@ import numpy as np
 
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
-from fusemix.datasets.pairs import TextReader, unique_links
+from fusemix.datasets.pairs import TextReader, counted_links
 from fusemix.datasets.prompts import chosen_templates, prompt_table, require_different_words, words_of_classes
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
@@ -219,13 +219,10 @@ def pair_classes(
     found = np.array([place[label] for label in pairs.right.table["caption"].to_pylist()])
     first = found[pairs.links[:, 1]] * len(templates)
     prompts = prompt_table(words, templates)
-    return replace(
-        pairs,
-        right=Items("text", prompts, TextReader(prompts["caption"])),
-        links=unique_links(
-            np.repeat(pairs.links[:, 0], len(templates)), (first[:, None] + np.arange(len(templates))).ravel()
-        ),
+    links, _ = counted_links(
+        np.repeat(pairs.links[:, 0], len(templates)), (first[:, None] + np.arange(len(templates))).ravel()
     )
+    return replace(pairs, right=Items("text", prompts, TextReader(prompts["caption"])), links=links, times=None)
 
 
 def require_published(pairs: PairSet, expected: tuple[int, int], *, num_classes: int) -> PairSet:

@@ -4,7 +4,8 @@ Place in the flow: every captioned data set ends here.
 Not here: file formats (caption_files.py) and hubs (hub.py).
 
 A caption that occurs twice is one item with two links, so that no caption is a wrong answer
-to its own picture. A medium without any caption is left out and listed.
+to its own picture; written twice for one picture it is one link that keeps its number of times. A medium without any
+caption is left out and listed.
 
 Millions of captions stay in Arrow and numpy; a function lets go of its input (`del`) before it makes the next copy.
 """
@@ -97,7 +98,7 @@ def pair_captions(
     columns = [pa.chunked_array(keep(c, linked), kind) for c, kind in zip(columns, schema.types, strict=True)]
     kept = pa.table(columns, schema=schema)
     rows = (np.cumsum(linked) - 1)[rows]
-    unique, links = _unique_captions(kept["id"], texts, rows, place)
+    unique, (links, times) = _unique_captions(kept["id"], texts, rows, place)
     return PairSet(
         dataset=dataset,
         revision=revision,
@@ -106,6 +107,7 @@ def pair_captions(
         right=Items("text", unique, TextReader(unique["caption"])),
         links=links,
         excluded=tuple(left_out),
+        times=times,
     )
 
 
@@ -125,12 +127,12 @@ def _unique_captions(
     texts: list[pa.Array],
     rows: Int64[np.ndarray, " captions"],
     place: Int32[np.ndarray, " captions"],
-) -> tuple[pa.Table, Int64[np.ndarray, "links 2"]]:
-    """Table of unique captions, each named where it appears first, and the links to them."""
+) -> tuple[pa.Table, tuple[Int64[np.ndarray, "links 2"], Int64[np.ndarray, " links"] | None]]:
+    """Table of unique captions, each named where it appears first, and what `counted_links` says of them."""
     codes, first = numbered(texts)
     names = _caption_ids(ids, rows[first], place[first])
     columns = [pa.chunked_array(chunks, pa.string()) for chunks in (names, keep(texts, first))]
-    return pa.table(columns, names=["id", "caption"]), unique_links(rows, codes)
+    return pa.table(columns, names=["id", "caption"]), counted_links(rows, codes)
 
 
 def _caption_ids(
@@ -167,20 +169,27 @@ def places_within(rows: Int64[np.ndarray, " captions"], num_media: int) -> Int32
     return places
 
 
-def unique_links(left: Int64[np.ndarray, " links"], right: Int64[np.ndarray, " links"]) -> Int64[np.ndarray, "_ 2"]:
-    """The distinct pairs of two columns of rows, in order of the left row, then of the right.
+def counted_links(
+    left: Int64[np.ndarray, " links"], right: Int64[np.ndarray, " links"]
+) -> tuple[Int64[np.ndarray, "_ 2"], Int64[np.ndarray, " _"] | None]:
+    """The distinct pairs of two columns of rows, in order of the left row, then of the right, and how often each is.
 
     A pair is one number while it is sorted, which is faster than `np.unique(axis=0)`. `right` is overwritten.
+
+    Returns:
+        The pairs, and how often each occurs; None where all occur once.
     """
     width = int(right.max(initial=0)) + 1
-    keys = right
+    keys, times = right, None
     keys += left * width
     keys.sort()
     new = np.r_[True, keys[1:] != keys[:-1]][: len(keys)]
-    keys = keys if new.all() else keys[new]
+    if not new.all():
+        times = np.diff(np.flatnonzero(np.r_[new, True]))
+        keys = keys[new]
     links = np.empty((len(keys), 2), dtype=np.int64)
     np.divmod(keys, width, out=(links[:, 0], links[:, 1]))
-    return links
+    return links, times
 
 
 def _first_reasons(rejected: list[Rejected], most: int = 3) -> str:

@@ -9,6 +9,7 @@ to say whether two runs are the same. Lightning is not needed to read it, and ta
 import errno
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         version = about(checkpoint).get("version", 1)
         if version == VERSION and not isinstance(checkpoint["state_dict"], dict):
             raise TypeError("state_dict holds no weights")
+        if version == VERSION and not isinstance(checkpoint["epoch"], int):
+            raise TypeError("epoch is no number")
     except Exception as error:  # of a file that anybody may have made or cut off, anything
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # torch looks for parts before the file's start
             raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -52,7 +55,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def _reason(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "it is empty."
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    if isinstance(error, (OSError, RuntimeError, UnpicklingError)):  # torch speaks of its insides, and of unsafe ways
+        return "it is cut off, or of another kind."
+    said = (str(error).splitlines() or [""])[0][:200]
+    return f"it does not hold what a run saves ({type(error).__name__}: {said})."
 
 
 def about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.adapters.linear import Linear
 from fusemix.fusion.preprocessing import Chunks, Preprocessing
@@ -45,8 +46,7 @@ class FusionModel(nn.Module):
         super().__init__()
         self.dims = {modality: list(widths) for modality, widths in dims.items()}
         built = {
-            modality: ADAPTERS.build(*adapters[modality], input_dim=sum(widths), output_dim=embedding_dim)
-            for modality, widths in dims.items()
+            modality: _adapter(*adapters[modality], sum(widths), embedding_dim) for modality, widths in dims.items()
         }
         self.preprocessing = nn.ModuleDict({m: Preprocessing(preprocess, widths) for m, widths in dims.items()})
         self.adapters = nn.ModuleDict(built)
@@ -103,3 +103,23 @@ class FusionModel(nn.Module):
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters of each adapter."""
         return {name: sum(p.numel() for p in module.parameters()) for name, module in self.adapters.items()}
+
+
+def _adapter(name: str, options: Mapping[str, Any], input_dim: int, output_dim: int) -> nn.Module:
+    """An adapter; one of the user's own is tried first, since what is no such map would fail, or train nothing."""
+    adapter = ADAPTERS.build(name, options, input_dim=input_dim, output_dim=output_dim)
+    if name in ADAPTERS.table:
+        return adapter
+    if not isinstance(adapter, nn.Module) or next(adapter.parameters(), None) is None:
+        raise ConfigError(f"adapter {name!r} gave {type(adapter).__name__}, where a module with parameters is due.")
+    trial = torch.zeros(2, input_dim, dtype=next(adapter.parameters()).dtype)
+    was_training = adapter.training
+    try:
+        with torch.no_grad():
+            out = adapter.eval()(trial)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"adapter {name!r} cannot map {tuple(trial.shape)}: {error}") from error
+    shape = tuple(getattr(out, "shape", ()))
+    if shape != (2, output_dim):
+        raise ConfigError(f"adapter {name!r} makes {shape} of {tuple(trial.shape)}, where {(2, output_dim)} is due.")
+    return adapter.train(was_training)

@@ -9,8 +9,21 @@ from typing import Any
 
 from fusemix.errors import LatentStoreError
 from fusemix.files import read_json
+from fusemix.kinds import misfit
 
 FORMAT = "fusemix.latent_set"
+FIELDS = {
+    "dataset": str,
+    "revision": str,
+    "split": str,
+    "num_links": int,
+    "links_sha256": str,
+    "num_excluded": int,
+    "source": dict[str, Any],
+}
+SIDE = {"modality": str, "num_items": int, "sha256": str}
+LATER = {"quarantine_sha256": str, "num_captions": int, "times_sha256": str}
+"""What older sets do not have, and what stands only where a caption is there twice."""
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -20,19 +33,9 @@ def read_description(path: Path) -> dict[str, Any]:
         LatentStoreError: it is no JSON, or describes no set.
     """
     found = read_ours(path)
-    if _lacks_something(found):
-        raise LatentStoreError(
-            f"{path} is damaged: it lacks a count, a hash or a name. Cache the set again, elsewhere."
-        )
+    if problem := description_problem(found):
+        raise LatentStoreError(f"{path} is damaged: {problem}. Cache the set again, elsewhere.")
     return found
-
-
-def _lacks_something(found: Mapping[str, Any]) -> bool:
-    sides = [side if isinstance(side, dict) else {} for side in (found["left"], found["right"])]
-    counts = [found.get("num_links"), found.get("num_excluded"), *(side.get("num_items") for side in sides)]
-    texts = [found.get(name) for name in ("dataset", "split", "links_sha256")]
-    texts += [side.get(name) for side in sides for name in ("modality", "sha256")]
-    return not (all(type(count) is int for count in counts) and all(isinstance(text, str) for text in texts))
 
 
 def read_ours(path: Path) -> dict[str, Any]:
@@ -44,3 +47,24 @@ def read_ours(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("format") != FORMAT or not {"left", "right"} <= found.keys():
         raise LatentStoreError(f"{path} describes no latent set: it was not written by fusemix, or is damaged.")
     return found
+
+
+def description_problem(about: Mapping[str, Any]) -> str | None:
+    """What is wrong with the description of a set, or None."""
+    problem = _problem("", about, FIELDS) or _problem("", about, {k: v for k, v in LATER.items() if k in about})
+    for which in ("left", "right"):
+        problem = problem or _problem(f"{which}.", about[which], SIDE)
+    if not problem and any("/" in about[which]["modality"] for which in ("left", "right")):
+        problem = "a modality is no word"
+    return problem
+
+
+def _problem(prefix: str, about: Any, kinds: Mapping[str, Any]) -> str | None:
+    if not isinstance(about, Mapping):
+        return f"{prefix.rstrip('.')!r} is no mapping"
+    for key, kind in kinds.items():
+        if key not in about:
+            return f"it has no '{prefix}{key}'"
+        if wanted := misfit(about[key], kind):
+            return f"'{prefix}{key}' is {about[key]!r}, but must be {wanted}"
+    return None

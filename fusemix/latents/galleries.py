@@ -17,11 +17,18 @@ class Gallery(NamedTuple):
     Attributes:
         left_rows, right_rows: rows of the latent set that take part.
         links: pairs of positions in these.
+        times: how often each pair was written; None: once.
     """
 
     left_rows: Int64[np.ndarray, " left"]
     right_rows: Int64[np.ndarray, " right"]
     links: Int64[np.ndarray, "links 2"]
+    times: Int64[np.ndarray, " links"] | None = None
+
+    @property
+    def num_captions(self) -> int:
+        """Links, each as often as it was written."""
+        return len(self.links) if self.times is None else int(self.times.sum())
 
     @property
     def rows(self) -> tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]:
@@ -30,24 +37,26 @@ class Gallery(NamedTuple):
 
 
 def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None = None) -> Gallery:
-    """All items with latents, or, given links, only the items that these name."""
+    """All items with latents, or, given links, only the items that these name, each pair counted once."""
+    times = None
     if links is None:
         rows = [np.flatnonzero(side.valid) for side in latent_set.sides]
-        links = latent_set.links
+        links, times = latent_set.link_table
     else:
         rows = [np.unique(links[:, side]) for side in (0, 1)]
     renumbered = np.column_stack([np.searchsorted(rows[side], links[:, side]) for side in (0, 1)])
-    return Gallery(rows[0], rows[1], renumbered)
+    return Gallery(rows[0], rows[1], renumbered, times)
 
 
 def each_caption(gallery: Gallery) -> Gallery:
-    """The gallery with every caption as often as it was written: one entry a link, and one where there is none.
+    """The gallery with every caption as often as it was written, and one entry of a text that nobody wrote.
 
     Benchmarks count captions so, and a latent set holds each text once. Entries of one text are neighbours.
     """
     order = np.lexsort((gallery.links[:, 0], gallery.links[:, 1]))
-    times = np.maximum(np.bincount(gallery.links[:, 1], minlength=len(gallery.right_rows)), 1)
-    entries = np.repeat(np.arange(len(gallery.right_rows)), times)
-    is_linked = np.isin(entries, gallery.links[:, 1])
-    links = np.column_stack([gallery.links[order, 0], np.flatnonzero(is_linked)])
+    written = order if gallery.times is None else np.repeat(order, gallery.times[order])
+    unlinked = np.setdiff1d(np.arange(len(gallery.right_rows)), gallery.links[:, 1])
+    entries = np.sort(np.r_[gallery.links[written, 1], unlinked])
+    places = np.flatnonzero(~np.isin(entries, unlinked))
+    links = np.column_stack([gallery.links[written, 0], places])
     return Gallery(gallery.left_rows, gallery.right_rows[entries], links)

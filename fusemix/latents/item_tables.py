@@ -1,6 +1,7 @@
-"""Item tables and links of a latent set, as files and as hashes.
+"""Item tables of a latent set, as files and as hashes.
 
-Place in the flow: tables and links <-> parquet, batch by batch; a table -> its hash.
+Place in the flow: tables <-> parquet, batch by batch; a table -> its hash.
+Not here: links (links.py).
 """
 
 import hashlib
@@ -11,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Int64
 
 from fusemix.errors import LatentStoreError
 from fusemix.files import write_atomic
@@ -26,7 +26,6 @@ CHANGED = "does not have the content that it was sealed with"
 TEXT = pa.large_string()
 ROWS_AT_ONCE = 65_536
 ROWS_IN_GROUP = 2 * ROWS_AT_ONCE
-LINK_COLUMNS = pa.schema([("left_row", pa.int64()), ("right_row", pa.int64())])
 
 
 def items_sha256(table: pa.Table) -> str:
@@ -92,30 +91,6 @@ def read_table(path: Path) -> pa.Table:
         return pa.Table.from_batches(batches, file.schema_arrow)
 
 
-def read_links(path: Path) -> Int64[np.ndarray, "links 2"]:
-    """(left row, right row) of each link."""
-    with pq.ParquetFile(path) as file:
-        links, at = np.empty((file.metadata.num_rows, 2), dtype=np.int64), 0
-        for batch in file.iter_batches(ROWS_AT_ONCE, use_threads=False):
-            for place, name in enumerate(LINK_COLUMNS.names):
-                links[at : at + len(batch), place] = batch[name].to_numpy()
-            at += len(batch)
-    return links
-
-
-def write_links(path: Path, links: Int64[np.ndarray, "links 2"]) -> None:
-    """Write links."""
-    with write_atomic(path) as file, pq.ParquetWriter(file, LINK_COLUMNS) as writer:
-        for at in range(0, len(links), ROWS_IN_GROUP):
-            part = links[at : at + ROWS_IN_GROUP]
-            writer.write_table(pa.table([part[:, 0], part[:, 1]], schema=LINK_COLUMNS))
-
-
-def links_sha256(links: Int64[np.ndarray, "links 2"]) -> str:
-    """Hash of links, in order."""
-    return hashlib.sha256(np.ascontiguousarray(links, dtype="<i8").data).hexdigest()
-
-
 def table_problem(path: Path, num_rows: int, sha256: str | None = None) -> str | None:
     """What is wrong with an item table, or None.
 
@@ -132,37 +107,8 @@ def table_problem(path: Path, num_rows: int, sha256: str | None = None) -> str |
             return f"has {found:,} rows, not {num_rows:,}"
         is_whole = sha256 is None or items_sha256(pq.read_table(path)) == sha256
     except (OSError, ValueError) as error:  # ValueError: what pyarrow raises for a damaged file
-        return _unreadable(error)
+        return unreadable(error)
     return None if is_whole else CHANGED
-
-
-def links_problem(path: Path, num_links: int, sha256: str | None = None) -> str | None:
-    """The same of a table of links."""
-    return table_problem(path, num_links) if sha256 is None else _links_and_problem(path, num_links, sha256)[1]
-
-
-def _links_and_problem(
-    path: Path, num_links: int, sha256: str
-) -> tuple[Int64[np.ndarray, "links 2"] | None, str | None]:
-    if problem := table_problem(path, num_links):
-        return None, problem
-    try:
-        links = read_links(path)
-    except (OSError, ValueError, KeyError) as error:
-        return None, _unreadable(error)
-    return links, None if links_sha256(links) == sha256 else CHANGED
-
-
-def read_sealed_links(path: Path, num_links: int, sha256: str) -> Int64[np.ndarray, "links 2"]:
-    """Links, which must be those that were sealed: wrong ones would train in silence.
-
-    Raises:
-        LatentStoreError: they are not.
-    """
-    links, problem = _links_and_problem(path, num_links, sha256)
-    require_sound(path, problem)
-    assert links is not None
-    return links
 
 
 def read_sealed_table(path: Path, num_rows: int) -> pa.Table:
@@ -173,13 +119,17 @@ def read_sealed_table(path: Path, num_rows: int) -> pa.Table:
     """
     require_sound(path, table_problem(path, num_rows))
     try:
-        return read_table(path)
+        table = read_table(path)
+        if "id" not in table.column_names or table["id"].type not in (pa.string(), TEXT):
+            raise ValueError("it has no column 'id' of texts")
+        return table
     except (OSError, ValueError) as error:
-        require_sound(path, _unreadable(error))
+        require_sound(path, unreadable(error))
         raise
 
 
-def _unreadable(error: Exception) -> str:
+def unreadable(error: Exception) -> str:
+    """What is wrong with a file that pyarrow could not read."""
     return f"cannot be read: {str(error).splitlines()[0]}"
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.files import differences, differing_fields, read_json, write_json
+from fusemix.kinds import record_of
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"
@@ -111,24 +112,25 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT or data.pop("version", None) != VERSION:
         raise LatentStoreError(f"{path} is not of format {FORMAT}, version {VERSION}. Cache the latents again.")
     try:
-        data["shards"] = tuple(Shard(**shard) for shard in data["shards"])
-        data["accepted"] = tuple(Accepted(**one) for one in data.get("accepted", ()))
-        return _sound(Manifest(**data))
-    except (KeyError, TypeError, ValueError) as error:
+        return _manifest_of(data)
+    except (ValueError, TypeError) as error:
         raise LatentStoreError(f"{path} is damaged: {error}. {way_out}") from error
 
 
-def _sound(manifest: Manifest) -> Manifest:
-    counts = (manifest.num_rows, manifest.dim, manifest.shard_size, manifest.num_rejected)
-    counts += tuple(count for shard in manifest.shards for count in (shard.num_rows, shard.num_bytes))
-    texts = (manifest.encoder, manifest.modality, *(shard.sha256 for shard in manifest.shards))
-    if not all(type(count) is int and count >= 0 for count in counts) or not all(isinstance(t, str) for t in texts):
-        raise ValueError("a count is none, or a name")
-    if manifest.shard_size < 1 or manifest.dtype not in DTYPES or not isinstance(manifest.fingerprint, dict):
-        raise ValueError("it does not say how its latents lie")
-    if [shard.file for shard in manifest.shards] != [shard_name(index) for index in range(len(manifest.shards))]:
+def _manifest_of(data: dict[str, Any]) -> Manifest:
+    shards = tuple(record_of(Shard, shard) for shard in data.get("shards") or ())
+    accepted = tuple(record_of(Accepted, one) for one in data.get("accepted") or ())
+    made = record_of(Manifest, {**data, "shards": shards, "accepted": accepted})
+    counts = (
+        made.num_rows,
+        made.num_rejected,
+        *(count for shard in shards for count in (shard.num_rows, shard.num_bytes)),
+    )
+    if made.dtype not in DTYPES or min(made.dim, made.shard_size) < 1 or min(counts) < 0:
+        raise ValueError("a size or the dtype is none")
+    if [shard.file for shard in shards] != [shard_name(index) for index in range(len(shards))]:
         raise ValueError("it names other files than latents-00000.npy and so on")
-    return manifest
+    return made
 
 
 def size_problem(folder: Path, shard: Shard) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.files import read_jsonl
 from fusemix.interfaces import Rejected
+from fusemix.kinds import record_of
 from fusemix.latents.manifest import QUARANTINE, Manifest
 
 ENOUGH_TO_JUDGE = 1024
@@ -20,12 +21,16 @@ ENOUGH_TO_JUDGE = 1024
 
 
 def read_quarantine(folder: Path) -> list[Rejected]:
-    """Items of a sealed store, or entries of a set, that could not be used."""
+    """Items of a sealed store, or entries of a set, that could not be used.
+
+    Raises:
+        DamagedFileError: a line is of another shape.
+    """
     path = folder / QUARANTINE
     try:
-        return [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
-    except TypeError as error:
-        raise DamagedFileError(f"{path} is damaged: a line names no item, stage and reason.") from error
+        return [record_of(Rejected, row) for row in read_jsonl(path)] if path.is_file() else []
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged: {error}. Cache the latents again.") from error
 
 
 def quarantine_sha256(folder: Path) -> str:

@@ -5,7 +5,7 @@ Place in the flow: PairSet -> write_set -> a folder that encoders fill; LatentSe
 Files of a set:
     set.json                 sealed last
     items-<modality>.parquet row order is the truth
-    links.parquet            left_row, right_row
+    links.parquet            left_row, right_row, and times where a caption stands twice on one item
     quarantine.jsonl         what the data set named but could not give
     <modality>/<encoder>/    latent stores
 """
@@ -24,17 +24,15 @@ from jaxtyping import Bool, Float, Int64
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import clear_discarded, discard_folder, write_json, write_jsonl
 from fusemix.interfaces import PairSet
+from fusemix.latents import links as link_file
 from fusemix.latents.description import FORMAT, read_description, read_ours
 from fusemix.latents.item_tables import (
     items_sha256,
-    links_problem,
-    links_sha256,
-    read_sealed_links,
     read_sealed_table,
     table_problem,
-    write_links,
     write_table,
 )
+from fusemix.latents.links import COUNTED, LINKS, LinkTable
 from fusemix.latents.manifest import QUARANTINE, Accepted, refuse_difference
 from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
@@ -43,13 +41,12 @@ SET = "set.json"
 VERSION = 1
 NOT_IDENTITY = {"source", "quarantine_sha256"}
 """What may differ without the set being another one."""
-LINKS = "links.parquet"
 
 
 def write_set(
     folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwrite: bool = False, verify: bool = False
 ) -> None:
-    """Write tables, links and `set.json`; where the same set is there already, only what it has lost.
+    """Write tables, links and `set.json`; where the same set is there already, only what it has lost or never had.
 
     Args:
         folder: of the set.
@@ -68,18 +65,20 @@ def write_set(
     path = folder / SET
     if path.is_file():
         recorded = read_ours(path)
+        lacking = {key: wanted[key] for key in COUNTED if key in wanted and COUNTED[0] not in recorded}
         try:
-            refuse_difference(folder, _identity(recorded), _identity(wanted))
+            refuse_difference(folder, _identity(recorded | lacking), _identity(wanted))
         except LatentStoreError:
             if not overwrite:
                 raise
             discard_folder(folder)
         else:
-            _write_again(folder, pairs, recorded, damaged_files(folder, recorded, read_back=verify))
+            damaged = damaged_files(folder, recorded, read_back=verify) | dict.fromkeys([LINKS] if lacking else [], "")
+            _write_again(folder, pairs, recorded | lacking, damaged)
             return
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*(f"items-{items.modality}.parquet" for items in pairs.sides), LINKS, QUARANTINE]
-    _write_again(folder, pairs, wanted, dict.fromkeys(names, ""))
+    tables = [f"items-{items.modality}.parquet" for items in pairs.sides]
+    _write_again(folder, pairs, wanted, dict.fromkeys([*tables, LINKS, QUARANTINE], ""))
 
 
 def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], names: Mapping[str, str]) -> None:
@@ -88,7 +87,7 @@ def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], name
         if f"items-{items.modality}.parquet" in names:
             write_table(folder / f"items-{items.modality}.parquet", items.table)
     if LINKS in names:
-        write_links(folder / LINKS, pairs.links)
+        link_file.write_links(folder / LINKS, LinkTable(pairs.links, pairs.times))
     if QUARANTINE in names:
         write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
     if names:
@@ -111,8 +110,7 @@ def damaged_files(folder: Path, description: Mapping[str, Any], *, read_back: bo
     for about in (description["left"], description["right"]):
         name = f"items-{about['modality']}.parquet"
         found[name] = table_problem(folder / name, about["num_items"], about["sha256"] if read_back else None)
-    sha256 = description["links_sha256"] if read_back else None
-    found[LINKS] = links_problem(folder / LINKS, description["num_links"], sha256)
+    found[LINKS] = link_file.links_problem(folder / LINKS, description, read_back=read_back)
     sha256 = description.get("quarantine_sha256")
     found[QUARANTINE] = quarantine_problem(folder, description["num_excluded"], sha256)
     return {name: problem for name, problem in found.items() if problem}
@@ -130,8 +128,7 @@ def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
         "split": pairs.split,
         "left": side(pairs.left),
         "right": side(pairs.right),
-        "num_links": len(pairs.links),
-        "links_sha256": links_sha256(pairs.links),
+        **link_file.described_links(LinkTable(pairs.links, pairs.times)),
         "num_excluded": len(pairs.excluded),
         "source": dict(source),
     }
@@ -230,21 +227,27 @@ class LatentSet:
         self.left = self._side("left", encoders)
         self.right = self._side("right", encoders)
 
-    @cached_property
+    @property
     def links(self) -> Int64[np.ndarray, "links 2"]:
-        """(left row, right row) between items that have latents on both sides.
+        """(left row, right row) between items that have latents on both sides; see `link_table`."""
+        return self.link_table.links
+
+    @cached_property
+    def link_table(self) -> LinkTable:
+        """Links between items that have latents on both sides, and how often each was written.
 
         Raises:
             LatentStoreError: there are none.
         """
-        about = self.description
-        links = read_sealed_links(self.folder / LINKS, about["num_links"], about["links_sha256"])
+        links, times = link_file.read_sealed_links(self.folder / LINKS, self.description)
         usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
         if not usable.any():
             raise LatentStoreError(
                 f"{self.folder}: no pair has latents on both sides. See quarantine.jsonl of the stores."
             )
-        return links if usable.all() else links[usable]
+        if usable.all():
+            return LinkTable(links, times)
+        return LinkTable(links[usable], None if times is None else times[usable])
 
     @property
     def sides(self) -> tuple[Side, Side]:

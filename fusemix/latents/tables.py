@@ -28,7 +28,10 @@ def show_set(facts: SetFacts) -> Iterator[RenderableType]:
     about = facts.description
     rows = [("data set", about["dataset"]), ("revision", about["revision"]), ("split", about["split"])]
     rows += [(f"{modality} items", f"{len(table):,}") for modality, table in facts.items.items()]
-    rows += [("links", f"{about['num_links']:,}"), ("left out", f"{len(facts.excluded):,}")]
+    rows += [("links", f"{about['num_links']:,}")]
+    if "num_captions" in about:
+        rows += [("captions as written", f"{about['num_captions']:,}")]
+    rows += [("left out", f"{len(facts.excluded):,}")]
     rows += [(f"source.{name}", value) for name, value in flattened(about["source"])]
     yield _pairs(f"latent set {facts.folder}", rows)
     if facts.excluded:

@@ -9,9 +9,6 @@ from typing import NamedTuple
 from fusemix.errors import ConfigError, RunError
 from fusemix.registry import nearest
 
-MERGED = 0.005
-"""Share of the published captions that may be missing: the same caption, twice on one item, is one link."""
-
 
 class Protocol(NamedTuple):
     """What a benchmark measures.
@@ -20,7 +17,7 @@ class Protocol(NamedTuple):
         name: what the user calls it.
         about: one sentence for reports, with the source.
         media: published number of pictures or sounds, the left side; None where any set will do.
-        captions: published number of captions, each a link.
+        captions: published number of captions, each as often as it was written.
         folds: equal parts that are measured one by one; figures are means over them.
         rots: links of the source vanish, so that copies hold fewer items than were published.
         dataset, split: of the latent sets that `auto` measures by this protocol; None: only on demand.
@@ -126,20 +123,20 @@ def require_counts(protocol: Protocol, where: str, media: int, captions: int) ->
         protocol: to be followed.
         where: the set, for the message.
         media: items of the left side that have latents.
-        captions: links.
+        captions: links, each as often as it was written.
 
     Raises:
         RunError: the counts differ.
     """
     if protocol.media is None or protocol.captions is None:
         return
-    least_media = 1 if protocol.rots else protocol.media
-    least_captions = 1 if protocol.rots else round((1 - MERGED) * protocol.captions)
-    if least_media <= media <= protocol.media and least_captions <= captions <= protocol.captions:
+    found, published = (media, captions), (protocol.media, protocol.captions)
+    if found == published or (protocol.rots and all(1 <= n <= most for n, most in zip(found, published, strict=True))):
         return
     raise RunError(
         f"{where} has {media:,} items with {captions:,} captions, and the protocol {protocol.name} is measured on "
         f"{protocol.media:,} with {protocol.captions:,}, so its figures could not be compared with published ones. "
-        "Cache the whole published split (`fusemix info` and the quarantine.jsonl files say what is missing), or say "
+        "Cache the whole published split (`fusemix info` and the quarantine.jsonl files say what is missing; an older "
+        "set gets captions that stand twice on one item from the command that made it, without encoding again), or say "
         "that it is meant with allow_other_counts=true, and the report will state the counts."
     )

@@ -22,6 +22,7 @@ from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
 from fusemix.files import read_json, write_json
+from fusemix.kinds import record_of
 from fusemix.search.items import ItemTable
 from fusemix.search.vectors import Vectors
 
@@ -102,7 +103,8 @@ def read_description(folder: Path) -> Description | None:
         data = read_json(path)
         if (data.pop("format"), data.pop("version")) != (FORMAT, VERSION):
             raise IndexFolderError(f"{path} is of another version. Make the index anew with --overwrite.")
-        return Description(**{**data, "segments": [Segment(**segment) for segment in data["segments"]]})
+        segments = [record_of(Segment, segment) for segment in data["segments"]]
+        return record_of(Description, {**data, "segments": segments})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexFolderError(f"{path} is damaged, or no index of fusemix. Make it anew with --overwrite.") from error
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.datasets.columns import ROWS_AT_ONCE
-from fusemix.datasets.pairs import FileReader, pair_captions, places_within, require_counts, unique_links
+from fusemix.datasets.pairs import FileReader, counted_links, pair_captions, places_within, require_counts
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 
@@ -181,6 +181,18 @@ def test_places_are_counted_on_over_the_whole_stream():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 2**31))))
-def test_unique_links_are_those_of_numpy(links):
-    links = np.array(links, dtype=np.int64).reshape(-1, 2)
-    assert unique_links(links[:, 0], links[:, 1].copy()).tolist() == np.unique(links, axis=0).tolist()
+def test_links_and_their_numbers_of_times_are_those_of_numpy(links):
+    links = np.array([*links, *links[::2]], dtype=np.int64).reshape(-1, 2)
+    found, times = counted_links(links[:, 0], links[:, 1].copy())
+    expected, counts = np.unique(links, axis=0, return_counts=True)
+    assert found.tolist() == expected.tolist()
+    assert (times is None) == (counts == 1).all()
+    assert times is None or times.tolist() == counts.tolist()
+
+
+def test_a_caption_written_twice_for_one_item_is_one_link_that_counts_twice():
+    pairs = pair([(0, "a cat"), (0, "a cat "), (1, "a cat"), (2, "a dog"), (0, "a cat")])
+    assert dict(zip(map(tuple, pairs.links.tolist()), pairs.times.tolist(), strict=True)) == {
+        (0, 0): 3, (1, 0): 1, (2, 1): 1
+    }  # fmt: skip
+    assert pair([(0, "a cat"), (1, "a cat"), (0, "a dog")]).times is None

@@ -67,3 +67,38 @@ def test_a_warm_up_longer_than_the_run_is_cut_to_half_of_it():
     rate = LearningRate(Schedule(lr=1.0, min_lr=0.0, weight_decay=0.0, warmup_steps=100, total_steps=20))
     assert rate(10) == pytest.approx(1.0)
     assert rate(20) == pytest.approx(0.0)
+
+
+OWN_PARTS = """
+from torch import nn
+def nothing(input_dim, output_dim): return None
+def as_it_is(input_dim, output_dim): return nn.Identity()
+def wide(input_dim, output_dim): return nn.Linear(input_dim, output_dim + 1)
+def narrow(input_dim, output_dim): return nn.Linear(input_dim - 1, output_dim)
+def right(input_dim, output_dim): return nn.Sequential(nn.BatchNorm1d(input_dim), nn.Linear(input_dim, output_dim))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "gave NoneType, where a module with parameters is due"),
+        ("as_it_is", "gave Identity, where a module with parameters is due"),
+        ("wide", r"makes \(2, 9\) of \(2, 5\), where \(2, 8\) is due"),
+        ("narrow", r"cannot map \(2, 5\): "),
+    ],
+)
+def test_an_adapter_of_ones_own_is_tried_before_it_is_trained(name, message, tmp_path, monkeypatch):
+    """One without parameters used to train nothing, in silence."""
+    (tmp_path / "own_adapters.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=f"adapter 'own_adapters:{name}' {message}"):
+        FusionModel(dims={"image": [5]}, embedding_dim=8, adapters={"image": (f"own_adapters:{name}", {})})
+
+
+def test_trying_an_adapter_of_ones_own_leaves_it_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "own_adapters.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = FusionModel(dims={"image": [5]}, embedding_dim=8, adapters={"image": ("own_adapters:right", {})})
+    assert model.adapters["image"].training
+    assert model.adapters["image"][0].num_batches_tracked == 0

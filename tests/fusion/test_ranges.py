@@ -15,30 +15,30 @@ from fusemix.fusion.mixup import MIXUPS
 TRAIN = ["train=a", "validation=b", "encoders={image: [x], text: [y]}", "also.more.train=c", "out=o"]
 ODD = ("0", "-1", ".nan", ".inf", "-.inf", "1e300", str(10**30))
 TAKEN = {
-    "links_per_item": {str(10**30)},  # the data says how many there are
+    "links_per_item": set(),
     "temperature": set(),
     "embedding_dim": set(),
-    "num_nodes": {str(10**30)},
-    "wait_sec": {"0", "1e300", str(10**30)},
+    "num_nodes": set(),
     "seed": {"0"},
     "holdout": {"0"},
     "also.more.holdout": {"0"},
     "also.more.weight": set(),
-    "structure.weight": {"0", "1e300", str(10**30)},
+    "structure.weight": {"0"},
     "structure.temperature": set(),
-    "structure.warmup_steps": {"0", str(10**30)},
+    "structure.warmup_steps": {"0"},
     "closed_form.share": {"0"},
-    "closed_form.left_ridge": {"0", "1e300", str(10**30)},
-    "closed_form.right_ridge": {"0", "1e300", str(10**30)},
-    "closed_form.power": {"0", "1e300", str(10**30)},
-    "optim.lr": {"1e300", str(10**30)},
+    "closed_form.left_ridge": {"0"},
+    "closed_form.right_ridge": {"0"},
+    "closed_form.power": {"0"},
+    "optim.lr": {"1e300", str(10**30)},  # training says where it goes astray
     "optim.min_lr": {"0"},
-    "optim.weight_decay": {"0", "1e300", str(10**30)},
-    "optim.warmup_steps": {"0", str(10**30)},
-    "optim.batch_size": {str(10**30)},  # the data says how many there are
-    "optim.max_epochs": {str(10**30)},
+    "optim.weight_decay": {"0"},
+    "optim.warmup_steps": {"0"},
+    "optim.batch_size": set(),
+    "optim.max_epochs": set(),
     "optim.validate_every": set(),
-    "optim.patience": {str(10**30)},
+    "optim.patience": set(),
+    "wait_sec": {"0"},
 }
 """Numeric setting -> the odd values that it takes."""
 
@@ -82,11 +82,11 @@ def test_an_odd_number_is_taken_or_refused_by_the_name_of_its_setting(setting):
         (["optim.lr=0"], "optim.lr is 0.0, but must be above 0"),
         (["optim.lr=.nan"], "optim.lr is nan, but must be above 0"),
         (["optim.lr=1e-4", "optim.min_lr=1e-3"], "optim.min_lr is 0.001, but must lie between 0.0 and 0.0001"),
-        (["optim.weight_decay=-1"], "optim.weight_decay is -1.0, but must be at least 0"),
-        (["optim.warmup_steps=-5"], "optim.warmup_steps is -5, but must be at least 0"),
-        (["optim.patience=0"], "optim.patience is 0, but must be at least 1"),
-        (["links_per_item=0"], "links_per_item is 0, but must be at least 1"),
-        (["closed_form.left_ridge=-1"], "closed_form.left_ridge is -1.0, but must be at least 0"),
+        (["optim.weight_decay=-1"], "optim.weight_decay is -1.0, but must lie between 0.0 and 1000000.0"),
+        (["optim.warmup_steps=-5"], "optim.warmup_steps is -5, but must lie between 0 and 1000000000"),
+        (["optim.patience=0"], "optim.patience is 0, but must lie between 1 and 1000000000"),
+        (["links_per_item=0"], "links_per_item is 0, but must lie between 1 and 1000000000"),
+        (["closed_form.left_ridge=-1"], "closed_form.left_ridge is -1.0, but must lie between 0.0 and 1000000.0"),
         (["seed=-1"], "seed is -1, but must lie between 0 and"),
     ],
 )

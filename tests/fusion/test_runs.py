@@ -175,3 +175,27 @@ def test_several_captions_of_a_picture_can_be_positives_at_once(make_set, tmp_pa
     assert found[-1] > 0.5
     assert found[-1] > 1.5 * found[0]
     assert float(weights(tmp_path / "run")["loss.bias"]) != -10
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty."),
+        (b"no checkpoint at all", "it is cut off, or of another kind."),
+        (b"PK\x03\x04 and no more", "it is cut off, or of another kind."),
+        ([1], "it does not hold what a run saves ("),
+        ({"hyper_parameters": {"fusemix": {"version": 2}}, "state_dict": {}, "epoch": None}, "epoch is no number"),
+    ],
+    ids=["empty", "text", "zip", "list", "epoch"],
+)
+def test_what_is_no_checkpoint_is_said_in_one_line_without_unsafe_advice(content, reason, tmp_path):
+    path = tmp_path / "best.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(RunError, match="is damaged, or no checkpoint of fusemix") as caught:
+        read_checkpoint(path)
+    assert reason in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

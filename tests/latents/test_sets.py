@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from latent_samples import pair_set, write_store
 
 from fusemix.errors import ConfigError, LatentStoreError
+from fusemix.files import read_json
 from fusemix.interfaces import Items, Rejected
-from fusemix.latents.sets import LatentSet, items_sha256, write_set
+from fusemix.latents.links import LinkTable, read_links, write_links
+from fusemix.latents.sets import LatentSet, damaged_files, items_sha256, write_set
 
 ENCODERS = {"image": ["eyes"], "text": ["words"]}
 LINKS = np.array([[0, 0], [0, 1], [1, 2], [2, 3], [2, 1]])
@@ -200,3 +202,48 @@ def test_opening_reads_neither_tables_nor_links(folder):
     assert opened.left.dim == 6
     with pytest.raises(LatentStoreError, match=r"links.parquet is missing, so the set is damaged. Run the command"):
         _ = opened.links
+
+
+def counted(times):
+    return replace(pair_set(LINKS), times=None if times is None else np.array(times))
+
+
+def test_a_set_keeps_how_often_each_pair_was_written_and_trains_on_each_once(tmp_path):
+    times = [2, *[1] * (len(LINKS) - 1)]
+    write_set(tmp_path / "set", counted(times), SOURCE)
+    write_set(tmp_path / "once", counted(None), SOURCE)
+    for name in ("set", "once"):
+        for items, dim in zip(pair_set(LINKS).sides, (4, 3), strict=True):
+            write_store(tmp_path / name, items, "made", np.ones((len(items), dim), np.float32))
+    one, other = (LatentSet(tmp_path / name, {"image": ["made"], "text": ["made"]}) for name in ("set", "once"))
+    assert one.link_table.times.tolist() == times
+    assert one.links.tolist() == other.links.tolist() == LINKS.tolist()
+    assert other.link_table.times is None
+    assert one.description["num_captions"] == len(LINKS) + 1
+    assert one.description["links_sha256"] == other.description["links_sha256"]
+    assert "num_captions" not in other.description
+    assert pq.read_schema(tmp_path / "once" / "links.parquet").names == ["left_row", "right_row"]
+
+
+def test_numbers_of_times_that_are_lost_or_changed_are_found(tmp_path):
+    write_set(tmp_path / "set", counted([2, *[1] * (len(LINKS) - 1)]), SOURCE)
+    path = tmp_path / "set" / "links.parquet"
+    for table in (LinkTable(LINKS), LinkTable(LINKS, np.array([3, *[1] * (len(LINKS) - 1)]))):
+        write_links(path, table)
+        assert list(damaged_files(tmp_path / "set", read_json(tmp_path / "set" / "set.json"), read_back=True)) == [
+            "links.parquet"
+        ]
+
+
+def test_a_set_that_counted_no_caption_twice_gets_its_numbers_and_keeps_its_latents(tmp_path):
+    folder, times = tmp_path / "set", [2, *[1] * (len(LINKS) - 1)]
+    write_set(folder, counted(None), SOURCE)
+    write_store(folder, pair_set(LINKS).left, "made", np.ones((len(pair_set(LINKS).left), 4), np.float32))
+    write_links(folder / "links.parquet", LinkTable(LINKS, np.array(times)))  # killed before set.json
+    assert not damaged_files(folder, read_json(folder / "set.json"), read_back=True)
+    write_set(folder, counted(times), SOURCE)
+    assert not damaged_files(folder, read_json(folder / "set.json"), read_back=True)
+    assert read_links(folder / "links.parquet").times.tolist() == times
+    assert (folder / "image" / "made" / "manifest.json").is_file()
+    with pytest.raises(LatentStoreError, match="times_sha256"):
+        write_set(folder, counted([3, *times[1:]]), SOURCE)

@@ -49,7 +49,7 @@ def test_the_published_counts_pass_and_others_are_refused(name, media, captions)
     require_counts(protocol, "latents/x", media, captions)
     others = [(media + 1, captions), (media, captions + 1)]
     if not protocol.rots:
-        others += [(media - 1, captions), (media, media), (media, round(0.99 * captions))]
+        others += [(media - 1, captions), (media, media), (media, captions - 1)]
     for wrong in others:
         with pytest.raises(RunError) as found:
             require_counts(protocol, "latents/x", *wrong)
@@ -66,13 +66,6 @@ def test_arguments_about_flickr30k_are_settled_by_counts():
     for media, captions in ((1_000, 1_000), (1_014, 5_070), (31_000, 155_000), (1_000, 4_974)):
         with pytest.raises(RunError, match=f"{media:,} items with {captions:,} captions"):
             require_counts(PROTOCOLS["flickr30k_1k"], "latents/flickr30k/test", media, captions)
-
-
-def test_captions_that_occur_twice_on_one_item_may_be_missing():
-    require_counts(PROTOCOLS["flickr30k_1k"], "latents/x", 1_000, 4_975)
-    require_counts(PROTOCOLS["coco_5k"], "latents/x", 5_000, 24_885)
-    with pytest.raises(RunError):
-        require_counts(PROTOCOLS["coco_5k"], "latents/x", 5_000, 24_884)
 
 
 def test_audiocaps_may_have_lost_clips_but_has_no_more_than_were_published():

@@ -1,6 +1,7 @@
 """Benchmarks count a caption as often as it was written; a latent set holds each text once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 import torch
 from evaluation_world import MIXING, World, evaluated, make_world
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from latent_samples import pair_set, write_store
 from retrieval_samples import lattice, problems
 
+from fusemix.errors import RunError
 from fusemix.latents.galleries import Gallery, each_caption
 from fusemix.latents.sets import write_set
 from fusemix.retrieval.metrics import measure
@@ -40,15 +43,18 @@ def expanded_ranks(left: torch.Tensor, right: torch.Tensor, links: np.ndarray) -
 
 
 @settings(max_examples=60)
-@given(problems())
-def test_every_caption_is_a_query_and_a_gallery_item_as_in_the_full_matrix(problem):
+@given(problems(), st.randoms(use_true_random=False))
+def test_every_caption_is_a_query_and_a_gallery_item_as_in_the_full_matrix(problem, random):
     left, right, links = problem
-    counted = each_caption(Gallery(np.arange(len(left)), np.arange(len(right)), links))
+    times = np.array([random.choice([1, 1, 1, 2, 3]) for _ in links])
+    gallery = Gallery(np.arange(len(left)), np.arange(len(right)), links, times)
+    counted = each_caption(gallery)
+    links = np.repeat(links, times, axis=0)
     one, other = measure(left, right[counted.right_rows], counted.links, ("image", "text"), [1])
     of_items, of_captions = expanded_ranks(left, right, links)
     assert one.ranks.ranks.tolist() == of_items
     assert sorted(other.ranks.ranks.tolist()) == sorted(of_captions)
-    assert other.counts["queries"] == len(links)
+    assert other.counts["queries"] == len(links) == gallery.num_captions
     assert one.counts["gallery"] == len(links) + len(right) - len(np.unique(links[:, 1]))
 
 
@@ -87,8 +93,8 @@ def world(tmp_path_factory) -> World:
     return World(made.run, repeated_set(made.sets.parent / "repeated"))
 
 
-def repeated_set(folder: Path) -> Path:
-    pairs = pair_set(REPEATED, "test")
+def repeated_set(folder: Path, times: np.ndarray | None = None) -> Path:
+    pairs = replace(pair_set(REPEATED, "test"), times=times)
     write_set(folder, pairs, {"name": "made_up.module:factory", "options": {}})
     generator = np.random.default_rng(3)
     latents = generator.standard_normal((40, 12)).astype(np.float32)
@@ -156,3 +162,18 @@ def test_folds_hold_every_caption_of_their_items(world, tmp_path):
     }  # fmt: skip
     assert report["counts"]["image_to_text"]["gallery"] == 16
     assert report["others"][0]["name"] == "captions merged"
+
+
+def test_a_caption_written_twice_for_one_item_is_two_queries_of_a_named_protocol_alone(world, tmp_path):
+    """As where the copies are texts of their own, with equal latents."""
+    times = np.ones(80, dtype=np.int64)
+    times[[3, 50]] = 2, 3
+    twice = World(world.run, repeated_set(tmp_path / "twice", times))
+    report, plain = (measured(twice, tmp_path / name, f"protocol={name}") for name in ("clotho", "plain"))
+    assert (report["counts"]["text_to_image"]["queries"], report["counts"]["image_to_text"]["gallery"]) == (83, 83)
+    assert report["counts"]["image_to_text"]["links"] == 83
+    assert (plain["counts"]["text_to_image"]["queries"], plain["counts"]["image_to_text"]["links"]) == (50, 80)
+    assert report["others"][0]["about"].endswith("Here 83 captions are 50 texts.")
+    assert report["others"][0]["metrics"] == pytest.approx(plain["metrics"])
+    with pytest.raises(RunError, match="40 items with 83 captions"):
+        evaluated(world, tmp_path / "other", "protocol=clotho", "ks=[1]", test=twice.sets)

@@ -221,6 +221,15 @@ def test_a_damaged_or_foreign_description_is_refused(tmp_path, text):
         Index(tmp_path)
 
 
+@pytest.mark.parametrize("changes", [{"model": 5}, {"dim": None}, {"sources": 5}, {"sources": [5]}, {"segments": [{}]}])
+def test_a_description_of_another_shape_is_refused(tmp_path, changes):
+    add(tmp_path)
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(IndexFolderError, match=r"index.json is damaged.*--overwrite"):
+        Index(tmp_path)
+
+
 def test_what_is_no_index_is_said(tmp_path):
     with pytest.raises(IndexFolderError, match="has no index.json, so it is no index. Make one: fusemix index"):
         Index(tmp_path)

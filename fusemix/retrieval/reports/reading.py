@@ -121,7 +121,39 @@ def _lacking(data: Mapping[str, Any]) -> str:
             return f"'counts' of {direction} lacks 'queries' or 'gallery'"
         if not any(key.startswith(f"{direction}/{RECALL}") for key in data["metrics"]):
             return f"'metrics' has no recall of {direction}"
+    return _wrong_beside(data)
+
+
+def _wrong_beside(data: Mapping[str, Any]) -> str:
+    """The same of what may stand beside the figures."""
+    texts = [
+        f"{part}.{key}"
+        for part in ("data", "protocol")
+        for key in ("name", "dataset", "split", "about")
+        if not isinstance(data[part].get(key, ""), str)
+    ]
+    if texts:
+        return f"{texts[0]} is no text"
+    if not isinstance(data["protocol"].get("folds", 1), int):
+        return "protocol.folds is no number"
+    intervals = data.get("intervals", {})
+    if not isinstance(intervals, dict) or not all(map(_is_interval, intervals.values())):
+        return "'intervals' holds something else than two numbers for each figure"
+    others = data.get("others", [])
+    if not isinstance(others, list) or not all(map(_is_other, others)):
+        return "'others' holds something else than name, kind and metrics"
     return ""
+
+
+def _is_interval(bounds: Any) -> bool:
+    return isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(bound, (int, float)) for bound in bounds)
+
+
+def _is_other(other: Any) -> bool:
+    if not isinstance(other, dict) or not all(isinstance(other.get(key), str) for key in ("name", "kind")):
+        return False
+    figures = other.get("metrics")
+    return isinstance(figures, dict) and all(isinstance(figure, (int, float)) for figure in figures.values())
 
 
 def read_reports(paths: Sequence[str]) -> list[Report]:

@@ -147,3 +147,22 @@ def test_a_run_is_named_by_the_shortest_end_of_its_path_that_tells_it_apart(tmp_
     reports = [read_report(sample_report(tmp_path / path)) for path in ("x/a", "x/b")]
     assert run_names(reports) == ["a", "b"]
     assert run_names([*reports, read_report(sample_report(tmp_path / "y/a"))]) == ["x/a", "x/b", "y/a"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"others": 5},
+        {"others": [{}]},
+        {"others": [{"name": "a", "kind": "baseline", "metrics": {"x": None}}]},
+        {"intervals": []},
+        {"intervals": {"image_to_text/recall_at_1": 5}},
+        {"intervals": {"image_to_text/recall_at_1": [None, 1]}},
+        {"data": {"name": 5}},
+        {"protocol": {"name": "plain", "about": 5}},
+        {"protocol": {"name": "plain", "folds": "many"}},
+    ],
+)
+def test_what_stands_beside_the_figures_in_another_shape_is_damage(changes, tmp_path):
+    with pytest.raises(RunError, match=r"report\.json is damaged: '?(others|intervals|data|protocol)"):
+        read_report(sample_report(tmp_path / "report", **changes))
