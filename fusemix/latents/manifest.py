@@ -119,6 +119,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _manifest_of(data: dict[str, Any]) -> Manifest:
     shards = tuple(record_of(Shard, shard) for shard in data.get("shards") or ())
+    if sum(shard.num_rows for shard in shards) != data.get("num_rows"):
+        raise ValueError("its shards do not hold as many rows as it names")
     accepted = tuple(record_of(Accepted, one) for one in data.get("accepted") or ())
     made = record_of(Manifest, {**data, "shards": shards, "accepted": accepted})
     counts = (

@@ -144,7 +144,7 @@ def test_a_holdout_takes_its_pairs_out_of_training(make_set):
     assert len(source.links.links) == 192
     assert source.gallery is not None
     assert len(source.gallery.links) == 64
-    left_rows, right_rows, links = source.gallery
+    left_rows, right_rows, links, _ = source.gallery
     assert not set(source.links.links[:, 0]) & set(left_rows)
     assert (left_rows[links[:, 0]] * 2 <= right_rows[links[:, 1]]).all()
 
