@@ -133,10 +133,16 @@ def require_as_started(processes: Processes, devices: str, num_nodes: int) -> No
     """Refuse another number of processes than a launcher has started: each would believe to be alone, or wait forever.
 
     Raises:
-        ConfigError: the numbers differ.
+        ConfigError: the numbers differ, or other machines are meant and nothing says where they are.
     """
     started = started_around()
     if started is None:
+        if num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+            raise ConfigError(
+                f"num_nodes={num_nodes}, but nothing has started this command on other machines, and it would wait for "
+                "them forever. Start it by srun or torchrun, or by hand on each machine with MASTER_ADDR, MASTER_PORT "
+                "and NODE_RANK set, or leave num_nodes out."
+            )
         return
     nodes = num_nodes if started.nodes is None else started.nodes
     if started.processes == processes.world_size and (nodes == num_nodes or started.processes == 1):

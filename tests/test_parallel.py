@@ -247,6 +247,14 @@ def test_one_process_that_is_alone_may_be_so(monkeypatch, variables):
     require_as_started(together(0, 1), "1", 1)
 
 
+def test_other_machines_are_not_waited_for_where_nothing_says_where_they_are(monkeypatch):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match=r"num_nodes=2, but nothing has started .* Start it by srun or torchrun"):
+        require_as_started(together(0, 2), "1", 2)
+    monkeypatch.setenv("MASTER_ADDR", "node1")
+    require_as_started(together(0, 2), "1", 2)
+
+
 def test_one_process_cannot_be_many_where_slurm_starts_them(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "1")
     with pytest.raises(ConfigError, match=r"SLURM has started 1 process on .*srun --ntasks-per-node"):
