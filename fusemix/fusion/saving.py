@@ -86,7 +86,21 @@ class SavedTogether(DDPStrategy):
         stop_together(problem)
 
 
-class Metrics(Logger):
+class _OfOneRun(Logger):
+    """A run has one logger of a kind, so that it needs no name."""
+
+    @property
+    def name(self) -> str:
+        """Nothing: a run has one."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Nothing: a run has one."""
+        return ""
+
+
+class Metrics(_OfOneRun):
     """metrics.csv: a row for all that is logged at once, written whole each time.
 
     A row that cannot be written is written with the next one: a checkpoint on the same disk says what is wrong.
@@ -103,16 +117,6 @@ class Metrics(Logger):
         self.problem: str | None = None
         self._path = folder / METRICS
         self._rows: list[Mapping[str, Any]] = []
-
-    @property
-    def name(self) -> str:
-        """Nothing: a run has one."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Nothing: a run has one."""
-        return ""
 
     @property
     def save_dir(self) -> str:
@@ -155,7 +159,7 @@ class Metrics(Logger):
             self.problem = f"{self._path} cannot be written: {error.strerror or error}"
 
 
-class Events(Logger):
+class Events(_OfOneRun):
     """TensorBoard's events, for looking at: that they cannot be written ends no run.
 
     A file of its own for each start of a run. Written in this thread: TensorBoard's own writer has one that ends with a
@@ -169,16 +173,6 @@ class Events(Logger):
         super().__init__()
         self._folder = folder
         self._file: IO[bytes] | None = None
-
-    @property
-    def name(self) -> str:
-        """Nothing: a run has one."""
-        return ""
-
-    @property
-    def version(self) -> str:
-        """Nothing: a run has one."""
-        return ""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
