@@ -72,6 +72,10 @@ def first_alone(fabric: Fabric) -> Iterator[None]:
         fabric.barrier()
     try:
         yield
+    except (FusemixError, OSError) as error:
+        if fabric.local_rank == 0:  # before the others find the same
+            tell_at_once(fabric, error, only_the_first=True)
+        raise
     finally:  # Fabric's own rank_zero_first would leave the others waiting
         if fabric.local_rank == 0:
             fabric.barrier()
@@ -125,7 +129,8 @@ def failing_together(processes: Processes) -> Iterator[None]:
         if not torch.distributed.is_initialized():
             raise
         problem = error
-        tell_at_once(processes, error, only_the_first=True)
+        if not hasattr(error, "was_told"):
+            tell_at_once(processes, error, only_the_first=True)
     try:
         found = gathered(processes, (socket.gethostname(), problem))
     except RuntimeError as error:
