@@ -25,8 +25,8 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
         parts: loaded pairs that become one pair of a step; see `mixup.Augmentation`.
 
     Raises:
-        ConfigError: modalities without latents or sets, a batch larger than the data, or a test split or a set that is
-            trained on to choose on.
+        ConfigError: modalities without latents, a batch larger than the data, or a test split or a set that is trained
+            on to choose on.
         RunError: two sets were not made by the same encoders.
     """
     first = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
@@ -37,8 +37,6 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
             for side in latent_set.sides:
                 wanted = made.setdefault(side.modality, side)
                 require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side, wanted.accepted)
-    if unknown := [modality for modality in config.encoders if modality not in made]:
-        raise ConfigError(f"encoders names {', '.join(unknown)}, but the sets pair only {', '.join(made)}.")
     _require_other_sets(sources)
     return LatentData(sources, parts=parts, latents_on=config.latents_on, seed=config.seed)
 

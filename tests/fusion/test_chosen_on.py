@@ -29,12 +29,6 @@ def test_the_training_set_is_refused_as_validation_by_what_it_holds(make_set, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_encoders_of_a_modality_that_no_set_has_are_refused(make_set, tmp_path):
-    given = "{image: [eyes], text: [words], audio: [ears]}"
-    with pytest.raises(ConfigError, match="encoders names audio, but the sets pair only image, text"):
-        train.main(arguments(make_set, tmp_path / "run", encoders=given))
-
-
 def test_a_set_beside_the_first_is_no_validation_either(make_set, tmp_path):
     more = make_set("more", seed=7)
     also = f"{{more: {{train: {more}}}}}"
