@@ -1,6 +1,6 @@
 """How large an index may become: build, memory and time of a search, and what it finds, on made-up vectors.
 
-    python benchmarks/search.py --items 10000000 --dim 512 --out /tmp/index
+    python benchmarks/search.py --items 10000000 --dim 512 --out indexes/made_up
 
 Vectors are drawn round centres, as embeddings of pictures of like kind lie together. The index is built in one process
 and searched in another, whose memory counts. What is found is compared with exact search over all items.

@@ -31,6 +31,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make_run(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def picture_index(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the tiny run's pictures; whoever changes it copies it first."""
+    from index_samples import make
+
+    return make(tiny, tmp_path_factory.mktemp("index") / "pictures", tiny.files["image"][0].parent)
+
+
 @pytest.fixture
 def make_set(tmp_path: Path) -> Callable[..., Path]:
     """Write a latent set whose right latents are a linear image of the left ones, so that it can be learned."""

@@ -4,15 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from latent_samples import pair_set, write_store
 
-from fusemix.build import import_latents as build
 from fusemix.commands import export_embeddings, import_latents, train
-from fusemix.datasets import DATASETS
-from fusemix.errors import ConfigError, DatasetError, LatentStoreError, RunError
+from fusemix.errors import ConfigError, LatentStoreError, RunError
 from fusemix.files import sha256_of_file
 from fusemix.latents.sets import LatentSet, write_set
 from fusemix.latents.store import LatentStore
@@ -230,69 +227,6 @@ def test_one_road_must_be_given_in_full():
     whole = ["clip_retrieval=b", "out=c", "dataset=d", "split=e"]
     with pytest.raises(ConfigError, match="max_bad_fraction is 2.0, but must lie between 0.0 and 1.0"):
         import_latents.main([*whole, "max_bad_fraction=2"])
-
-
-def clip_retrieval(folder: Path, rows: list[tuple[str | None, str | None]], image_vectors: np.ndarray) -> Path:
-    """A folder such as clip-retrieval itself writes, without ids or a record of ours."""
-    for name in ("img_emb", "text_emb", "metadata"):
-        (folder / name).mkdir(parents=True)
-    texts = {caption: number for number, (_, caption) in enumerate(rows)}
-    text_vectors = np.array([[texts[caption] + 1, 1.0] for _, caption in rows], dtype=np.float16)
-    np.save(folder / "img_emb/img_emb_0.npy", image_vectors.astype(np.float16))
-    np.save(folder / "text_emb/text_emb_0.npy", text_vectors)
-    table = pa.table({"image_path": [path for path, _ in rows], "caption": [caption for _, caption in rows]})
-    pq.write_table(table, folder / "metadata/metadata_0.parquet")
-    return folder
-
-
-ROWS = [("a.jpg", "one"), ("b.jpg", "two"), ("a.jpg", "two"), (None, "three"), ("c.jpg", None), ("b.jpg", "one ")]
-PICTURES = np.array([[1, 0], [0, 1], [1, 0], [5, 5], [3, 3], [0, 1]], dtype=np.float32)
-
-
-def test_repeated_pictures_and_captions_become_one_item_with_several_links(tmp_path, capsys):
-    folder = imported(clip_retrieval(tmp_path / "theirs", ROWS, PICTURES), tmp_path)
-    latent_set = LatentSet(folder, {"image": ["imported"], "text": ["imported"]})
-    assert latent_set.left.table["id"].to_pylist() == ["a.jpg", "b.jpg"]
-    assert latent_set.right.table["caption"].to_pylist() == ["one", "two"]
-    assert latent_set.links.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
-    np.testing.assert_array_equal(latent_set.left.take(np.arange(2)), [[1, 0], [0, 1]])
-    listed = [json.loads(line) for line in (folder / "quarantine.jsonl").read_text().splitlines()]
-    assert [(row["id"], row["reason"]) for row in listed] == [
-        ("row 3", "no image_path"),
-        ("c.jpg#0", "empty caption"),
-        ("c.jpg", "no caption"),
-    ]
-    assert "left out 3, such as row 3: no image_path" in capsys.readouterr().out
-
-
-def test_the_source_of_an_imported_set_gives_its_pair_set_again(tmp_path):
-    theirs = clip_retrieval(tmp_path / "theirs", ROWS, PICTURES)
-    folder = imported(theirs, tmp_path)
-    description = json.loads((folder / "set.json").read_text())
-    source = description["source"]
-    assert source["name"] == f"{build.__name__}:clip_retrieval_pairs"
-    pairs = DATASETS.build(source["name"], source["options"], split=description["split"])
-    assert pairs.dataset == description["dataset"] == "back"
-    assert pairs.left.table["path"].to_pylist() == ["a.jpg", "b.jpg"]
-    (tmp_path / "a.jpg").write_bytes(b"picture")
-    moved = clip_retrieval(tmp_path / "x", [(str(tmp_path / "a.jpg"), "one")], PICTURES[:1])
-    assert build.clip_retrieval_pairs(str(moved), "d", "s").left.read(0) == b"picture"
-
-
-def test_a_picture_with_two_different_vectors_is_refused(tmp_path):
-    pictures = PICTURES.copy()
-    pictures[2] = [0, 1]
-    theirs = clip_retrieval(tmp_path / "theirs", ROWS, pictures)
-    with pytest.raises(LatentStoreError, match=r"rows 0 and 2 are both named 'a.jpg', but hold different vectors"):
-        imported(theirs, tmp_path)
-
-
-def test_a_folder_whose_rows_name_nothing_is_refused(tmp_path):
-    theirs = clip_retrieval(tmp_path / "theirs", [(None, "a"), (None, "b")], PICTURES[:2])
-    with pytest.raises(
-        DatasetError, match=r"back, split 'train': no pair is left. 2 entries were left out \(row 0: no im"
-    ):
-        imported(theirs, tmp_path)
 
 
 def test_each_split_may_be_imported_from_files_of_its_own(make_set, tmp_path):

@@ -1,4 +1,4 @@
-"""`fusemix index` and `fusemix search`, by real code on tiny real models."""
+"""`fusemix index`, by real code on tiny real models."""
 
 import json
 import os
@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from index_samples import content, make
 
 import fusemix
 from fusemix.build import indexing
-from fusemix.build.searching import Query, Searcher, summed
-from fusemix.commands import export, index, search
-from fusemix.errors import ConfigError, DatasetError, EncoderError, FusemixError, IndexFolderError, QueryError, RunError
+from fusemix.build.searching import Query, Searcher
+from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
 from fusemix.search.folder import Index
 
 
@@ -26,34 +25,11 @@ def model(tiny) -> fusemix.Model:
     return fusemix.load(tiny.run, device="cpu")
 
 
-def make(tiny, out, data, *options):
-    common = ["--model", str(tiny.run), "--data", str(data), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
-    return index.main([*common, *options])
-
-
-@pytest.fixture(scope="module")
-def pictures(tiny, tmp_path_factory) -> Path:
-    return make(tiny, tmp_path_factory.mktemp("index") / "pictures", tiny.files["image"][0].parent)
-
-
-@pytest.fixture(scope="module")
-def searcher(pictures) -> Searcher:
-    return Searcher(pictures, device="cpu")
-
-
-def content(folder):
-    opened = Index(folder)
-    everywhere = list(range(opened.num_items))
-    return {
-        item["id"]: vector for item, vector in zip(opened.items(everywhere), opened.vectors(everywhere), strict=True)
-    }
-
-
 # What is indexed
 
 
-def test_the_files_of_a_folder_have_the_vectors_that_encode_gives(tiny, model, pictures):
-    found = content(pictures)
+def test_the_files_of_a_folder_have_the_vectors_that_encode_gives(tiny, model, picture_index):
+    found = content(picture_index)
     assert list(found) == [f"pictures/{path.name}" for path in tiny.files["image"]]
     np.testing.assert_allclose(np.stack(list(found.values())), model.encode(images=tiny.files["image"]), atol=1e-3)
 
@@ -179,32 +155,25 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
 # What is refused
 
 
-def test_an_index_is_never_mixed_with_another_model(tiny, pictures, tmp_path, make_set):
+def test_an_index_is_never_mixed_with_another_model(tiny, picture_index, tmp_path, make_set):
     other = tmp_path / "run"
     shutil.copytree(tiny.run, other)
     shutil.copy(other / "checkpoints" / "last.ckpt", other / "checkpoints" / "best.ckpt")
     if content_of(other) == content_of(tiny.run):
         pytest.skip("the last epoch was the best")
     with pytest.raises(RunError, match="was made with another model than .*Vectors of different adapters"):
-        make(tiny._replace(run=other), pictures, tiny.files["image"][0].parent)
+        make(tiny._replace(run=other), picture_index, tiny.files["image"][0].parent)
     with pytest.raises(RunError, match="was made with another model than"):
-        Searcher(pictures, model=other, device="cpu")
+        Searcher(picture_index, model=other, device="cpu")
 
 
 def content_of(run: Path):
     return (run / "checkpoints" / "best.ckpt").read_bytes()
 
 
-def test_an_index_made_with_a_run_is_searched_with_its_export(tiny, pictures, searcher, tmp_path):
-    export.main(["--model", str(tiny.run), "--out", str(tmp_path / "exported")])
-    exported = Searcher(pictures, model=tmp_path / "exported", device="cpu")
-    query = [Query("text", "one blue circle")]
-    assert exported.search(exported.embed(query), 5) == searcher.search(searcher.embed(query), 5)
-
-
-def test_a_model_that_is_gone_is_named_and_may_be_given(tiny, pictures, tmp_path):
+def test_a_model_that_is_gone_is_named_and_may_be_given(tiny, picture_index, tmp_path):
     out = tmp_path / "index"
-    shutil.copytree(pictures, out)
+    shutil.copytree(picture_index, out)
     said = json.loads((out / "index.json").read_text())
     said["model"] = {**said["model"], "name": "/nowhere/run", "from_index": "../nowhere"}
     (out / "index.json").write_text(json.dumps(said))
@@ -259,92 +228,3 @@ def test_another_folder_is_left_alone(tiny, tmp_path):
         with pytest.raises(IndexFolderError, match="letters holds something else than an index. Choose another out"):
             make(tiny, tmp_path / "letters", tiny.files["image"][0].parent, *options)
     assert (tmp_path / "letters" / "a.txt").read_text() == "dear"
-
-
-# Searching
-
-
-def test_hits_are_in_order_of_their_cosine_with_the_query(tiny, model, searcher):
-    (hits,) = searcher.search(searcher.embed([Query("text", "one blue circle")]), 36)
-    wanted = model.similarity(model.encode(texts="one blue circle"), model.encode(images=tiny.files["image"]))[0]
-    np.testing.assert_allclose([hit.score for hit in hits], np.sort(wanted)[::-1], atol=1e-3)
-    assert sorted(hit.position for hit in hits) == list(range(36))
-    assert all(abs(wanted[hit.position] - hit.score) < 1e-3 for hit in hits)
-
-
-def test_a_picture_finds_itself_and_more_like_an_item_finds_the_item(tiny, searcher):
-    path = tiny.files["image"][11]
-    queries = [Query("image", path), Query("image", path.read_bytes()), Query("like", "pictures/11.png")]
-    for hits in searcher.search(searcher.embed(queries), 3):
-        assert hits[0].id == "pictures/11.png"
-        assert hits[0].score == pytest.approx(1, abs=1e-3)
-
-
-def test_an_embedding_of_ones_own_is_a_query(model, searcher):
-    vector = model.encode(texts="one blue circle")
-    own, text = searcher.embed([Query("embedding", (3 * vector).tolist()), Query("text", "one blue circle")])
-    np.testing.assert_allclose(own, text, atol=1e-5)
-
-
-def test_several_queries_are_added_up(searcher):
-    vectors = searcher.embed([Query("text", "a red bar"), Query("like", "pictures/03.png")])
-    total = summed(vectors)
-    np.testing.assert_allclose(total, vectors.sum(axis=0) / np.linalg.norm(vectors.sum(axis=0)), atol=1e-6)
-    with pytest.raises(QueryError, match="the queries cancel out"):
-        summed(np.stack([vectors[0], -vectors[0]]))
-
-
-def test_items_are_shown_as_they_are(tiny, searcher):
-    found = searcher.content(11)
-    assert (np.asarray(found) == np.asarray(Image.open(tiny.files["image"][11]))).all()
-
-
-def test_an_item_whose_file_is_gone_is_still_found(tiny, tmp_path):
-    folder = tmp_path / "photos"
-    shutil.copytree(tiny.files["image"][0].parent, folder)
-    moved = Searcher(make(tiny, tmp_path / "out", folder), device="cpu")
-    shutil.rmtree(folder)
-    (hits,) = moved.search(moved.embed([Query("text", "a red bar")]), 2)
-    assert [moved.content(hit.position) for hit in hits] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        (Query("text", " "), "the text is empty"),
-        (Query("image", b"GIF89a"), r"\(decode\)"),
-        (Query("image", "/nowhere/a.png"), "No such file"),
-        (Query("like", "pictures/99.png"), "no item of the index has the id 'pictures/99.png'"),
-        (Query("embedding", [0.0] * 16), "an embedding must be 16 finite numbers"),
-        (Query("embedding", [1.0] * 15), "an embedding must be 16 finite numbers"),
-        (Query("embedding", [float("nan")] * 16), "an embedding must be 16 finite numbers"),
-        (Query("video", "x"), "knows nothing of 'video'"),
-    ],
-)
-def test_queries_that_cannot_be_asked_are_named(searcher, query, message):
-    with pytest.raises(FusemixError, match=message):
-        searcher.embed([query])
-
-
-# The command
-
-
-def test_the_command_prints_a_table(tiny, pictures, capsys):
-    hits = search.main(["one blue circle", "--index", str(pictures), "--k", "3", "--device", "cpu"])
-    said = capsys.readouterr().out
-    assert len(hits) == 3
-    for hit in hits:
-        assert hit.id in said
-        assert f"{hit.score:.3f}" in said
-    assert "text: one blue circle" in said
-    assert "36 items; query embedded in" in said
-
-
-def test_the_command_prints_json_and_nothing_else(tiny, pictures, capsys):
-    command = ["a red bar", "--image", str(tiny.files["image"][4]), "--audio", str(tiny.files["audio"][2])]
-    hits = search.main([*command, "--like", "pictures/07.png", "--index", str(pictures), "--json", "--device", "cpu"])
-    said = json.loads(capsys.readouterr().out)
-    assert [result["id"] for result in said["results"]] == [hit.id for hit in hits]
-    assert len(said["results"]) == 10
-    assert said["results"][0].keys() == {"position", "score", "id", "modality", "path", "captions"}
-    assert said["took_ms"].keys() == {"encode", "search"}

@@ -111,6 +111,14 @@ def sample(key, caption, number=0):
     return [(f"{key}.jpg", picture(number, "JPEG")), (f"{key}.json", about), (f"{key}.txt", caption)]
 
 
+TAR_SAMPLES = [("000000000", "A dog."), ("000000001", "A cat."), ("000000002", "A bus.")]
+
+
+def write_samples(path, samples=TAR_SAMPLES):
+    """A tar of (key, caption), each with its three members."""
+    return write_tar(path, [member for key, caption in samples for member in sample(key, caption, int(key[-1]))])
+
+
 def write_downloads(path, statuses):
     """The table that img2dataset writes beside a tar, out of key -> (status, error message)."""
     columns = {

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import save_bert_tokenizer
+from tiny_tokenizers import save_bert_tokenizer
 from transformers import AutoModel, AutoTokenizer, ByT5Tokenizer
 from transformers.modeling_outputs import BaseModelOutput
 

@@ -11,7 +11,7 @@ from open_clip import create_model_and_transforms
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tiny_tokenizers import save_bert_tokenizer, save_word_tokenizer
 from transformers import (
     ASTConfig,
     ASTFeatureExtractor,
@@ -19,7 +19,6 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertModel,
-    BertTokenizer,
     BitImageProcessor,
     ClapAudioConfig,
     ClapConfig,
@@ -37,7 +36,6 @@ from transformers import (
     MobileNetV2Config,
     MobileNetV2ImageProcessor,
     MobileNetV2Model,
-    PreTrainedTokenizerFast,
     PvtConfig,
     PvtModel,
     Qwen3Config,
@@ -74,9 +72,6 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("timm").setLevel(logging.ERROR)
 
-SENTENCE = "a dog runs over the green grass while two small children laugh and throw red balls"
-WORDS = ["query", ":", *SENTENCE.split()]
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SIZES = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -85,26 +80,6 @@ SIZES = {
     "initializer_range": 0.2,  # with the usual 0.02 models this narrow hardly look at their input
 }
 SQUARE = {"size": {"height": 32, "width": 32}}
-
-
-def save_bert_tokenizer(folder: Path, **options: Any) -> None:
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join([*SPECIAL, *WORDS, *"abcdefghijklmnopqrstuvwxyz", "##s"]))
-    BertTokenizer(str(vocabulary), **options).save_pretrained(folder)
-
-
-def save_word_tokenizer(folder: Path, *, end: str, begins: bool = False, **options: Any) -> None:
-    """A tokenizer of whole words that ends each text with an end token, as Qwen3-Embedding's and T5's do."""
-    names = ["<pad>", end, "<unk>", *WORDS]
-    tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    single = f"{end} $A {end}" if begins else f"$A {end}"
-    tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=[(end, 1)])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token=end, unk_token="<unk>", **options
-    )
-    fast.save_pretrained(folder)
 
 
 def bert_config() -> BertConfig:
@@ -306,20 +281,8 @@ BUILDERS = {
     build.__name__: build
     for build in (
         *(bert, bert_without_pooler, roberta, qwen3, qwen3_with_start, t5, sentence),
-        *(
-            siglip,
-            siglip_16,
-            siglip2,
-            dinov2,
-            dinov2_registers,
-            dinov3,
-            dinov3_convnext,
-            vit,
-            swin,
-            mobilenet,
-            pvt,
-            yolos,
-        ),
+        *(siglip, siglip_16, siglip2, dinov2, dinov2_registers, dinov3, dinov3_convnext),
+        *(vit, swin, mobilenet, pvt, yolos),
         *(whisper, clap, ast, wavlm, sew),
         *(open_clip, timm_vit, timm_swin, timm_resnet),
     )

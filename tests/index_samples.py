@@ -1,0 +1,17 @@
+"""Indexes of the tiny run's data, made by the command itself."""
+
+from fusemix.commands import index
+from fusemix.search.folder import Index
+
+
+def make(tiny, out, data, *options):
+    common = ["--model", str(tiny.run), "--data", str(data), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
+    return index.main([*common, *options])
+
+
+def content(folder):
+    opened = Index(folder)
+    everywhere = list(range(opened.num_items))
+    return {
+        item["id"]: vector for item, vector in zip(opened.items(everywhere), opened.vectors(everywhere), strict=True)
+    }
