@@ -85,7 +85,7 @@ def ours(case: Case, rounds: int) -> dict[str, Any]:
     from fusemix.retrieval.metrics import flat, measure
 
     left, right, links = problem(case)
-    before = memory("VmRSS:")
+    before, peak = memory("VmRSS:"), 0
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     found: dict[str, float] = {}
     times: dict[str, list[float]] = {}

@@ -1,6 +1,7 @@
 """Encoders of full size for the benchmarks: the architecture of the real ones, with random weights."""
 
 from pathlib import Path
+from typing import Any
 
 import transformers
 
@@ -60,14 +61,14 @@ def minilm(folder: Path) -> dict[str, str]:
     return {"name": name, "family": "transformers_text", "model": where, "pooling": "mean"}
 
 
-def _bert(folder: Path, sizes: dict[str, int]) -> str:
+def _bert(folder: Path, sizes: dict[str, Any]) -> str:
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
     model = transformers.BertModel(transformers.BertConfig(vocab_size=30_522, **sizes))
     return _saved(folder, model, transformers.BertTokenizer(str(folder / "vocab.txt")))
 
 
-def _saved(folder: Path, *parts: object) -> str:
+def _saved(folder: Path, *parts: Any) -> str:
     for part in parts:
         part.save_pretrained(folder)
     return str(folder)

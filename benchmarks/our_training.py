@@ -13,9 +13,11 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset
 
 from fusemix.build import train as build
+from fusemix.build.processes import processes_of
 from fusemix.build.training_data import latent_data
 from fusemix.commands.train import quiet_lightning
 from fusemix.config import OptimConfig, PartConfig, TrainConfig
+from fusemix.fusion.runs import RunState
 from fusemix.interfaces import Items, LatentBatch, PairSet, TrainBatch
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.loader import LatentData
@@ -72,7 +74,7 @@ class Stopwatch(Callback):
         self.steps, self.seen = steps, 0
         self.seconds, self.memory = 0.0, 0
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
         self.seen += 1
         device = trainer.strategy.root_device
         if self.seen == WARMUP:
@@ -102,13 +104,18 @@ class Same(L.LightningDataModule):
         return DataLoader(self.data, batch_size=None)
 
 
+def trainer_for(config: TrainConfig, record: dict[str, Any]) -> L.Trainer:
+    return build.trainer(config, record, RunState(), processes_of(config))
+
+
 def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwatch:
     """Fit on one batch, or on all of them."""
     augmentation = build.augmentation(config)
     data = latent_data(config, augmentation.parts)
-    module = build.fusion_module(config, data, build.run_record(config, data), augmentation)
-    stopwatch, trainer = Stopwatch(sizes.steps), build.trainer(config)
-    trainer.callbacks = [stopwatch]
+    record = build.run_record(config, data)
+    module = build.fusion_module(config, data, record, augmentation)
+    stopwatch, trainer = Stopwatch(sizes.steps), trainer_for(config, record)
+    trainer.callbacks = [stopwatch]  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
     trainer.loggers = []
     trainer.fit(module, Same(batch, WARMUP + sizes.steps) if batch else data)
     return stopwatch
@@ -133,7 +140,7 @@ def figures(folder: Path) -> dict[str, Any]:
         data = latent_data(config, 2)
         seconds, batch = data_seconds(data, sizes, device)
         step, loop = timed(config, sizes, batch), timed(config, sizes, None)
-        precision = str(build.trainer(config).precision)
+        precision = str(trainer_for(config, build.run_record(config, data)).precision)
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
     return {
         "data": seconds,

@@ -19,7 +19,8 @@ from lightning.fabric import Fabric
 
 from fusemix.errors import ConfigError, FusemixError, OutputError
 from fusemix.holders import read_holder
-from fusemix.locks import one_writer, record_of
+from fusemix.locks import one_writer
+from fusemix.out_folder import lock_of, record_of, resolved
 from fusemix.parallel import Processes, failing_together, gathered, say, started_by_others, tell_at_once, was_said
 
 SHARED_SEC = 20.0
@@ -89,8 +90,8 @@ def require_one_place(folders: Sequence[Path], processes: Processes, tokens: Seq
         tokens: of the locks, in the first process.
     """
     with failing_together(processes):
-        for folder, token in zip(folders, gathered(processes, tokens)[0], strict=False):
-            record, deadline = record_of(folder), time.monotonic() + SHARED_SEC
+        for folder, token in zip(folders, gathered(tokens)[0], strict=False):
+            record, deadline = record_of(lock_of(resolved(folder))), time.monotonic() + SHARED_SEC
             while (found := read_holder(record)) is None or found.token != token:
                 if time.monotonic() > deadline:
                     raise OutputError(

@@ -64,6 +64,21 @@ class Items:
     def __len__(self) -> int:
         return self.table.num_rows
 
+    def take(self, rows: Int64[np.ndarray, " rows"]) -> "Items":
+        """Some of them, in the order of `rows`."""
+        return Items(self.modality, self.table.take(pa.array(rows)), _Taken(self.read, rows))
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Reads some of the items; a class, since worker processes may have to pickle it."""
+
+    read: Callable[[int], Raw]
+    rows: Int64[np.ndarray, " rows"]
+
+    def __call__(self, row: int) -> Raw:
+        return self.read(int(self.rows[row]))
+
 
 @dataclass(frozen=True)
 class PairSet:

@@ -14,7 +14,6 @@ process is gone, and from another one when its heart has stood still for a while
 
 import contextlib
 import errno
-import hashlib
 import os
 import signal
 import threading
@@ -28,8 +27,9 @@ from filelock import FileLock, Timeout
 
 from fusemix.errors import OutputError, sentence_of
 from fusemix.holders import Holder, Watch, read_holder, this_process, write_holder
+from fusemix.out_folder import CLOSED, lock_of, record_of, require_writable, resolved
 from fusemix.progress import console
-from fusemix.temporary import remove_leftovers, temporary
+from fusemix.temporary import remove_leftovers
 
 BEAT_SEC = 5.0
 """From one heartbeat to the next."""
@@ -38,13 +38,8 @@ SILENT_SEC = 60.0
 POLL_SEC = 0.25
 UNKNOWN_SEC = 2.0
 """So long a new holder may take to say who it is."""
-LONGEST_NAME = 200
-"""Bytes of a folder's name that fit into the name of its lock; file systems take 255."""
-INSIDE = ".fusemix.lock"
-"""Name of the lock within the folder, where its parent cannot be written."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """A file system without locks: the record must do."""
-CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass
@@ -53,7 +48,7 @@ class Hold:
 
     Attributes:
         folder: resolved.
-        lock, record: the two files.
+        lock: the first of the two files.
         me: what the record says.
         system: the operating system's lock; None where the file system has none.
         is_lost: another machine has taken this process for dead, and the folder over.
@@ -61,11 +56,15 @@ class Hold:
 
     folder: Path
     lock: Path
-    record: Path
     me: Holder
     system: FileLock | None = None
     is_lost: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def record(self) -> Path:
+        """The second file, which says who holds it."""
+        return record_of(self.lock)
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -117,11 +116,11 @@ def one_writer(folder: str | Path, *, doing: str, wait_sec: float = 0.0) -> Iter
     Raises:
         OutputError: another process writes there, or nobody can.
     """
-    folder = _resolved(folder)
+    folder = resolved(folder)
     made = require_writable(folder)
     try:
         try:
-            hold = Hold(folder, _place(folder), record_of(folder), this_process(doing))
+            hold = Hold(folder, lock_of(folder), this_process(doing))
             _take(hold, wait_sec)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {sentence_of(error)}") from error
@@ -143,75 +142,6 @@ def one_writer(folder: str | Path, *, doing: str, wait_sec: float = 0.0) -> Iter
                 path.rmdir()
 
 
-def record_of(folder: Path) -> Path:
-    """Where it is said who writes in a folder."""
-    lock = _place(_resolved(folder))
-    return lock.with_name(f"{lock.name}.json")
-
-
-def is_empty(folder: Path) -> bool:
-    """Whether nothing is in a folder but, perhaps, its own lock."""
-    return all(path.name in (INSIDE, f"{INSIDE}.json") for path in folder.iterdir())
-
-
-def _resolved(folder: str | Path) -> Path:
-    try:
-        return Path(folder).resolve()
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
-        raise OutputError(f"{folder} cannot be written: {error}. Choose another out.") from error
-
-
-def require_writable(folder: Path) -> list[Path]:
-    """Try whether a folder can be written.
-
-    Args:
-        folder: resolved.
-
-    Returns:
-        Folders above it that had to be made, the innermost first.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    made: list[Path] = []
-    try:
-        if folder.exists():
-            if not folder.is_dir():
-                raise OutputError(f"{folder} is a file, but out must name a folder. Choose another out.")
-            _write_nothing(folder)
-        else:
-            missing = [path for path in folder.parents if not path.exists()]
-            for path in reversed(missing):
-                path.mkdir(exist_ok=True)
-                made.insert(0, path)
-            _write_nothing(folder.parent)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {sentence_of(error)} Choose another out.") from error
-    return made
-
-
-def _write_nothing(folder: Path) -> None:
-    probe = temporary(folder / "probe")
-    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    probe.unlink()
-
-
-def _place(folder: Path) -> Path:
-    """Where the lock lies: beside the folder, or in it where nothing can be written beside it."""
-    if not folder.name:
-        return folder / INSIDE
-    name = folder.name
-    if len(os.fsencode(name)) > LONGEST_NAME:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    try:
-        _write_nothing(folder.parent)
-    except OSError as error:
-        if error.errno not in CLOSED:
-            raise
-        return folder / INSIDE
-    return folder.with_name(f".{name}.lock")
-
-
 def _take(hold: Hold, wait_sec: float) -> None:
     watch, deadline, has_told = Watch(), time.monotonic() + wait_sec, False
     while not _try(hold, watch):
@@ -223,7 +153,8 @@ def _take(hold: Hold, wait_sec: float) -> None:
                 console.print(f"waiting until {hold.folder} is free: {holder or 'another process'} writes there")
                 has_told = True
         elif holder and not has_told and watch.still_sec > BEAT_SEC:
-            console.print(f"looking for {SILENT_SEC:.0f} s whether {holder} still lives, which wrote in {hold.folder}")
+            what = f"what is left of {holder} lets go of" if holder.is_here else f"{holder} still lives, which wrote in"
+            console.print(f"looking for {SILENT_SEC:.0f} s whether {what} {hold.folder}")
             has_told = True
         time.sleep(POLL_SEC)
 
@@ -240,8 +171,8 @@ def _try(hold: Hold, watch: Watch) -> bool:
         except FileExistsError:
             if _take_over(hold, holder, watch):
                 return True
-    elif holder and not holder.is_here and watch.still_sec > SILENT_SEC:
-        hold.lock.unlink(missing_ok=True)  # of a machine that is gone: nobody else can give it back
+    elif holder and (not holder.is_here or holder.is_gone) and watch.still_sec > SILENT_SEC:
+        hold.lock.unlink(missing_ok=True)  # of a machine or a process that is gone: nobody else can give it back
     if hold.system:
         hold.system.release()
     return False
@@ -288,7 +219,9 @@ def _is_certain(holder: Holder | None, watch: Watch) -> bool:
     """Whether the holder surely lives; called where the folder could not be had."""
     if holder is None:
         return watch.still_sec > UNKNOWN_SEC
-    return holder.is_here or watch.is_beating
+    if holder.is_here:
+        return not holder.is_gone  # else what it had started holds the lock, or somebody who has not said so yet
+    return watch.is_beating
 
 
 def _refusal(folder: Path, holder: Holder | None) -> OutputError:

@@ -132,7 +132,7 @@ def failing_together(processes: Processes) -> Iterator[None]:
         if not hasattr(error, "was_told"):
             tell_at_once(processes, error, only_the_first=True)
     try:
-        found = gathered(processes, (socket.gethostname(), problem))
+        found = gathered((socket.gethostname(), problem))
     except RuntimeError as error:
         raise problem or FusemixError(ENDED) from error
     told = [(rank, host, failed) for rank, (host, failed) in enumerate(found) if failed]
@@ -224,11 +224,11 @@ def started_by_others(processes: Processes) -> bool:
     return environment is not None and not isinstance(environment, LightningEnvironment)
 
 
-def gathered(processes: Processes, value: T) -> list[T]:
+def gathered(value: T) -> list[T]:
     """What each process found, in order of ranks; every process gets all of it."""
     if not torch.distributed.is_initialized():
         return [value]
-    values: list[Any] = [None] * processes.world_size
+    values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values
 
@@ -244,7 +244,7 @@ def decided_by_the_first(processes: Processes, decide: Callable[[], T]) -> T:
         if processes.is_global_zero or not torch.distributed.is_initialized():
             found = [decide()]
     try:
-        return gathered(processes, found)[0][0]
+        return gathered(found)[0][0]
     except RuntimeError as error:
         raise FusemixError(ENDED) from error
 

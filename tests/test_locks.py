@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from fusemix import locks
+from fusemix import locks, out_folder
 from fusemix.errors import OutputError
 from fusemix.holders import Watch, read_holder, this_process, write_holder
 from fusemix.locks import one_writer
@@ -142,6 +143,25 @@ def test_a_killed_writer_is_replaced_at_once_while_its_workers_still_live(tmp_pa
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("lets_go_after_sec", [0.2, 60])
+def test_what_a_dead_writer_has_left_running_is_waited_for_but_not_for_ever(tmp_path, capsys, lets_go_after_sec):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    write_holder(tmp_path / ".out.lock.json", replace(this_process("index"), pid=dead.pid, token="of the dead"))
+    with (tmp_path / ".out.lock").open("w") as inherited:
+        fcntl.flock(inherited, fcntl.LOCK_EX)
+        timer = threading.Timer(lets_go_after_sec, inherited.close)
+        timer.start()
+        started = time.monotonic()
+        with one_writer(tmp_path / "out", doing="train"):
+            assert (time.monotonic() - started < 0.6) == (lets_go_after_sec < 0.6)
+            assert read_holder(tmp_path / ".out.lock.json").doing == "train"
+        timer.cancel()
+    assert f"(process {dead.pid} on" in capsys.readouterr().out.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_writer_on_another_machine_counts_as_long_as_its_heart_beats(tmp_path, capsys):
     record, stop = tmp_path / ".out.lock.json", threading.Event()
     write_holder(record, elsewhere())
@@ -229,13 +249,13 @@ def test_a_folder_that_refuses_to_be_written_is_one_sentence(tmp_path, monkeypat
     def refuse(folder):
         raise OSError(number, os.strerror(number), str(folder / "probe"))
 
-    monkeypatch.setattr(locks, "_write_nothing", refuse)
+    monkeypatch.setattr(out_folder, "_write_nothing", refuse)
     with pytest.raises(OutputError, match=rf"out cannot be written: .*{os.strerror(number)}"):
         one_writer(tmp_path / "out", doing="train").__enter__()
 
 
 def test_a_folder_whose_parent_is_closed_has_its_lock_within(tmp_path, monkeypatch):
-    real, out = locks._write_nothing, tmp_path / "out"
+    real, out = out_folder._write_nothing, tmp_path / "out"
     out.mkdir()
 
     def closed(folder):
@@ -243,9 +263,9 @@ def test_a_folder_whose_parent_is_closed_has_its_lock_within(tmp_path, monkeypat
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         real(folder)
 
-    monkeypatch.setattr(locks, "_write_nothing", closed)
+    monkeypatch.setattr(out_folder, "_write_nothing", closed)
     with one_writer(out, doing="train"):
-        assert locks.is_empty(out)
+        assert out_folder.is_empty(out)
         assert list(out.iterdir())
         with pytest.raises(OutputError, match="another process"), one_writer(out, doing="train"):
             pass

@@ -12,6 +12,15 @@ from fusemix.errors import RunError
 from fusemix.files import differing_fields, told_difference
 from fusemix.latents.sets import LatentSet, Side
 
+FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog")
+"""Of our own encoders; the fingerprint of a user's own is compared as it stands."""
+NOTED_LATER = ("config", "structure", "tokenizer")
+"""Parts of a fingerprint that the first latents do without: nothing says that they differ."""
+FIELDS_OF_RELEASES = ("config", "structure")
+"""Parts in which another release of a library has other fields."""
+Equal = Iterable[Sequence[Any]]
+"""What a user has accepted as equal in effect: name of a field of the fingerprint, one value, another."""
+
 
 def fitting_set(folder: Path, record: Mapping[str, Any]) -> LatentSet:
     """A latent set that was made by the encoders that a model was trained with.
@@ -25,18 +34,6 @@ def fitting_set(folder: Path, record: Mapping[str, Any]) -> LatentSet:
         accepted = record.get("accepted", {}).get(side.modality, ())
         require_same_encoders(str(folder), side.modality, record["encoders"][side.modality], side, accepted)
     return latent_set
-
-
-FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog")
-"""Of our own encoders; the fingerprint of a user's own is compared as it stands."""
-NOTED_LATER = ("config", "structure", "tokenizer")
-"""Parts of a fingerprint that the first latents do without: nothing says that they differ."""
-FIELDS_OF_RELEASES = ("config", "structure")
-"""Parts in which another release of a library has other fields."""
-
-
-Equal = Iterable[Sequence[Any]]
-"""What a user has accepted as equal in effect: name of a field of the fingerprint, one value, another."""
 
 
 def encoder_differences(one: Mapping[str, Any], other: Mapping[str, Any], path: str, accepted: Equal = ()) -> list[str]:

@@ -25,8 +25,8 @@ from fusemix.build.index_model import about_model, require_same_model
 from fusemix.config import IndexConfig
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
 from fusemix.files import clear_discarded, discard_folder, read_jsonl, sha256_of_json, write_jsonl, write_npy
-from fusemix.interfaces import Items, Raw, Rejected
-from fusemix.locks import is_empty
+from fusemix.interfaces import Rejected
+from fusemix.out_folder import is_empty
 from fusemix.search.folder import INDEX, QUARANTINE, Description, Index, read_description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
@@ -194,22 +194,10 @@ def _from_latents(indexing: Indexing, task: Task, advance: Callable[[int], None]
         side.release()
 
 
-@dataclass(frozen=True)
-class _Read:
-    """Reads the new items of a collection; a class, since worker processes may have to pickle it."""
-
-    items: Items
-    places: Int64[np.ndarray, " new"]
-
-    def __call__(self, row: int) -> Raw:
-        return self.items.read(int(self.places[row]))
-
-
 def _from_files(indexing: Indexing, task: Task, advance: Callable[[int], None]) -> Iterator[Part]:
     """Part by part; what a killed command has embedded already is read back."""
     folder = Path(indexing.config.out) / PARTS
-    items = task.collection.items
-    new = Items(items.modality, items.table.take(pa.array(task.new)), _Read(items, task.new))
+    new = task.collection.items.take(task.new)
     parts = [range(at, min(at + PART_ROWS, len(new))) for at in range(0, len(new), PART_ROWS)]
     ids = new.table["id"]
     names = [

@@ -3,6 +3,8 @@
 Place in the flow: TrainConfig -> a bare Trainer of Lightning's, which knows how many there are and which is the first.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -18,14 +20,27 @@ def processes_of(config: TrainConfig) -> L.Trainer:
     Raises:
         ConfigError: accelerator or devices are unknown, or not to be had here.
     """
-    asked: dict[str, Any] = {
-        name: getattr(config, name) for name in ("accelerator", "devices", "num_nodes", "precision")
-    }
-    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    with to_be_had(config):
+        return L.Trainer(**devices_of(config), logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+
+def devices_of(config: TrainConfig) -> dict[str, Any]:
+    """What tells a Trainer which devices of which machines to use."""
+    return {"accelerator": config.accelerator, "devices": config.devices, "num_nodes": config.num_nodes}
+
+
+@contextmanager
+def to_be_had(config: TrainConfig) -> Iterator[None]:
+    """Where Lightning cannot do with the devices or the precision asked for, say which these are.
+
+    Raises:
+        ConfigError: they are unknown, or not to be had here.
+    """
     try:
-        return L.Trainer(**{**asked, "precision": None}, **quiet)
-    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
-        settings = ", ".join(f"{key}={value}" for key, value in asked.items())
+        yield
+    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
+        asked = {**devices_of(config), "precision": config.precision}
         raise ConfigError(
-            f"{settings} cannot be used here: {str(error).splitlines()[0]} See `fusemix doctor`."
+            f"{', '.join(f'{key}={value}' for key, value in asked.items())} cannot be used here: "
+            f"{str(error).splitlines()[0]} See `fusemix doctor`."
         ) from error

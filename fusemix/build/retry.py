@@ -4,11 +4,9 @@ Place in the flow: StoreWriters with rejected items -> the same, with latents wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Int64
 from lightning.fabric import Fabric
 
@@ -16,7 +14,6 @@ from fusemix.build.filling import Side, batch_sizes, encode
 from fusemix.config import CacheConfig
 from fusemix.encoders.extract import Extracted
 from fusemix.encoders.reading import Task
-from fusemix.interfaces import Items, Raw
 from fusemix.parallel import decided_by_the_first, failing_together
 from fusemix.progress import console
 
@@ -26,17 +23,6 @@ class _Plan(NamedTuple):
 
     rows: Int64[np.ndarray, " rows"]
     tasks: list[Task]
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Reads the chosen ones of some items; a class, since worker processes may have to pickle it."""
-
-    items: Items
-    rows: Int64[np.ndarray, " rows"]
-
-    def __call__(self, row: int) -> Raw:
-        return self.items.read(int(self.rows[row]))
 
 
 def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
@@ -54,8 +40,7 @@ def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
     plan = _planned(before)
     if not plan.tasks:
         return
-    chosen = Items(side.items.modality, side.items.table.take(pa.array(plan.rows)), _Chosen(side.items, plan.rows))
-    part = side._replace(items=chosen)
+    part = side._replace(items=side.items.take(plan.rows))
     sizes = decided_by_the_first(fabric, lambda: batch_sizes(part, plan.tasks, fabric, config))
     with failing_together(fabric):
         for writer in side.writers.values():

@@ -9,9 +9,9 @@ from typing import Any
 import lightning as L
 import torch
 from jaxtyping import Float
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from fusemix.build.processes import devices_of, to_be_had
 from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
@@ -31,6 +31,7 @@ from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
+from fusemix.parallel import Processes
 from fusemix.retrieval.metrics import flat, measure, with_sums
 
 
@@ -143,42 +144,34 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Sc
     return score
 
 
-def trainer(config: TrainConfig, record: dict[str, Any], state: RunState) -> L.Trainer:
+def trainer(config: TrainConfig, record: dict[str, Any], state: RunState, processes: Processes) -> L.Trainer:
     """Lightning's Trainer, writing into the run folder; notes in the record what it decides.
 
     Args:
         config: of the run.
         record: see `run_record`.
         state: of what is there; a run that goes on keeps to what it decided when it was begun.
+        processes: that train; see `processes_of`.
 
     Raises:
         ConfigError: accelerator, devices or precision are unknown, or not to be had here.
     """
-    asked = f"accelerator={config.accelerator}, devices={config.devices}, num_nodes={config.num_nodes}, "
-    try:
-        return _trainer(config, record, state)
-    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{asked}precision={config.precision} cannot be used here: "
-            f"{str(error).splitlines()[0]} See `fusemix doctor`."
-        ) from error
+    with to_be_had(config):
+        return _trainer(config, record, state, processes)
 
 
-def _trainer(config: TrainConfig, record: dict[str, Any], state: RunState) -> L.Trainer:
+def _trainer(config: TrainConfig, record: dict[str, Any], state: RunState, processes: Processes) -> L.Trainer:
     out = Path(config.out)
     settings: dict[str, Any] = {
-        "accelerator": config.accelerator,
-        "devices": config.devices,
-        "num_nodes": config.num_nodes,
+        **devices_of(config),
         # Under SLURM, Lightning looks there for a checkpoint of its own making, which must not be another run's.
         "default_root_dir": out,
     }
-    alone = L.Trainer(**settings, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    if alone.world_size > 1:
+    if processes.world_size > 1:
         # The statistics of preprocessing never change, and a step of one set leaves the adapters of the others unused.
         settings["strategy"] = SavedTogether(broadcast_buffers=False, find_unused_parameters=bool(config.also))
-    progress = [RunProgress()] if alone.is_global_zero else []  # one bar, whatever the number of processes
-    record["decided"] = {"precision": _precision(config, alone.strategy.root_device, state)}
+    progress = [RunProgress()] if processes.is_global_zero else []  # one bar, whatever the number of processes
+    record["decided"] = {"precision": _precision(config, processes.strategy.root_device, state)}
     metrics = Metrics(out)
     metrics.keep_rows_before(state.epoch)
     return L.Trainer(

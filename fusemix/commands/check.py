@@ -23,7 +23,7 @@ from fusemix.encoders.decoding import decode
 from fusemix.environment import keep_freed_memory
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
-from fusemix.locks import require_writable
+from fusemix.out_folder import require_writable
 from fusemix.progress import console
 from fusemix.visible import shown
 

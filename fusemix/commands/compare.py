@@ -8,11 +8,12 @@ Reads report.json and queries.jsonl of each report; writes compare.md, compare.j
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.config.checks import MOST_WAIT, within
+from fusemix.config.checks import MOST_WAIT
 from fusemix.errors import ConfigError
 from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
+from fusemix.ranges import within
 from fusemix.retrieval.reports.comparison_picture import draw_comparison
 from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
 from fusemix.retrieval.reports.reading import read_queries, read_reports, run_names

@@ -60,7 +60,7 @@ def _train(config: TrainConfig, processes: Processes) -> Path:
     how: dict[str, Any] = {"max_epochs": max_epochs, "resume": config.resume, "overwrite": config.overwrite}
     state = decided_by_the_first(processes, lambda: state_of_run(out, record, **how))
     L.seed_everything(config.seed, verbose=False)
-    trainer = build.trainer(config, record, state)
+    trainer = build.trainer(config, record, state, processes)
     module = build.fusion_module(config, data, record, augmentation)
     if config.method == "contrastive":
         require_divisible(config.optim.batch_size, trainer.world_size)

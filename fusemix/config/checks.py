@@ -1,12 +1,12 @@
-"""What several settings are checked for.
+"""What several settings are checked for, beside the ranges of ranges.py.
 
 Place in the flow: a value and its key -> nothing, or a ConfigError.
 """
 
-import math
 from collections.abc import Sequence
 
 from fusemix.errors import ConfigError
+from fusemix.ranges import within
 
 MOST_PROCESSES = 1024
 """Of one machine, and machines of one run: more are a slip of the hand."""
@@ -38,18 +38,6 @@ def or_auto(key: str, value: int | str, least: int, most: int) -> None:
         within(key, value, least, most)
     elif value != "auto":
         raise ConfigError(f"{key} is {value!r}, but must be a whole number or auto.")
-
-
-def within(key: str, value: int | float, least: int | float, most: int | float) -> None:
-    """Refuse a number out of its range; both ends belong to it."""
-    if not least <= value <= most:
-        raise ConfigError(f"{key} is {value}, but must lie between {least} and {most}.")
-
-
-def positive(key: str, value: int | float) -> None:
-    """Refuse a number that is 0, negative, infinite, or NaN."""
-    if not 0 < value < math.inf:
-        raise ConfigError(f"{key} is {value}, but must be above 0.")
 
 
 def distinct(key: str, values: Sequence[int | str]) -> None:

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_WAIT, within
+from fusemix.config.checks import MOST_WAIT
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
+from fusemix.ranges import within
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 """organisation/model, as the hub calls it."""

@@ -6,9 +6,10 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, positive, within
+from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
+from fusemix.ranges import positive, within
 from fusemix.registry import nearest
 
 MOST_DIMS = 1 << 20

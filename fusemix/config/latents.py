@@ -14,10 +14,10 @@ from fusemix.config.checks import (
     or_auto,
     require_folder_name,
     require_one_folder,
-    within,
 )
 from fusemix.config.typed import Noted
 from fusemix.errors import ConfigError
+from fusemix.ranges import within
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -40,12 +40,13 @@ def load_config(
         ConfigError: a file is missing or not yaml, a key is unknown, a value has the wrong type.
     """
     settings, said = split_options(schema, arguments, words)
+    empty = OmegaConf.structured(schema)
     told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
-        told = merged(told, _told(schema, argument))
+        told = merged(told, _told(schema, empty, argument))
     told = merged(told, said)
     try:
-        config = OmegaConf.merge(OmegaConf.structured(schema), plain(told, schema, parts))
+        config = OmegaConf.merge(empty, plain(told, schema, parts))
         made = cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
@@ -55,7 +56,7 @@ def load_config(
     return made
 
 
-def _told(schema: type, argument: str) -> Tree:
+def _told(schema: type, empty: DictConfig, argument: str) -> Tree:
     """What one argument says; refused by its name where it does not fit."""
     try:
         if "=" in argument:
@@ -66,7 +67,7 @@ def _told(schema: type, argument: str) -> Tree:
             raise ConfigError(f"there is no config file {argument}. Settings are given as key=value.")
         if not isinstance(told, dict):
             raise ConfigError(f"{argument}: settings are a mapping, `name: value`.")
-        OmegaConf.merge(OmegaConf.structured(schema), plain(told, schema))
+        OmegaConf.merge(empty, plain(told, schema))
         return told
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error

@@ -6,8 +6,9 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, MOST_WAIT, distinct, within
+from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, MOST_WAIT, distinct
 from fusemix.errors import ConfigError
+from fusemix.ranges import within
 
 MOST_EXAMPLES = 1000
 """Pictures and sounds of more would not go into one page."""

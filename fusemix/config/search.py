@@ -5,8 +5,9 @@ Place in the flow: see fusemix/config/__init__.py.
 
 from dataclasses import dataclass, field
 
-from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT, within
+from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
 from fusemix.errors import ConfigError
+from fusemix.ranges import within
 
 MOST_RESULTS = 1000
 

@@ -6,8 +6,9 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_WAIT, within
+from fusemix.config.checks import MOST_WAIT
 from fusemix.errors import ConfigError
+from fusemix.ranges import within
 
 
 @dataclass(frozen=True, kw_only=True)

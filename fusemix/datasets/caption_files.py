@@ -169,7 +169,7 @@ def _value(read: Callable[[Any], Value], value: Any, what: str, path: Path, line
         mend = f", or name another column as dataset.options.{option}_column=…" if option else ""
         raise DatasetError(
             f"{path}, line {line}: the {what} is {error}, and must be text. Put it in quotes{mend}."
-        ) from (error)
+        ) from error
 
 
 def _find(path: Path, columns: list[str], what: str, wanted: str | None, usual: tuple[str, ...]) -> str:

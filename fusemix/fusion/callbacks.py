@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import read_checkpoint
-from fusemix.fusion.gathering import num_processes, of_processes, stop_together, take_from_first
+from fusemix.fusion.gathering import num_processes, stop_together, take_from_first
+from fusemix.parallel import gathered
 from fusemix.progress import console, progress_bar
 
 MONITOR = "validation/mean_recall"
@@ -80,7 +81,7 @@ class Together(Callback):
         Raises:
             RunError: it differs.
         """
-        stop_together(differing(of_processes(self._decided) if num_processes() > 1 else []))
+        stop_together(differing(gathered(self._decided)))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take over statistics of preprocessing, whose last bits machines may differ in; DDP does so for weights."""
@@ -94,7 +95,7 @@ class Together(Callback):
         """
         if num_processes() > 1:
             first = trainer.datamodule.first_batch  # pyright: ignore[reportAttributeAccessIssue]: a LatentData
-            stop_together(differing(of_processes({f"first batch of epoch {trainer.current_epoch}": first[:16]})))
+            stop_together(differing(gathered({f"first batch of epoch {trainer.current_epoch}": first[:16]})))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Average figures over processes, which happens when a process first asks for them: in all at once."""
@@ -108,7 +109,7 @@ def differing(found: Sequence[Mapping[str, str]]) -> str | None:
         found: by each process, in order of ranks.
     """
     lines = []
-    for name in found[0] if found else ():
+    for name in found[0]:
         others = [str(rank) for rank, one in enumerate(found) if one[name] != found[0][name]]
         if others:
             values = " and ".join(dict.fromkeys(str(one[name]) for one in found))

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fusemix.errors import RunError
+from fusemix.parallel import gathered
 
 
 def num_processes() -> int:
@@ -30,15 +31,6 @@ def own_rank() -> int:
     return dist.get_rank() if num_processes() > 1 else 0
 
 
-def of_processes(value: Any) -> list[Any]:
-    """Plain data that each process has, in order of ranks."""
-    values: list[Any] = [value]
-    if num_processes() > 1:
-        values = [None] * num_processes()
-        dist.all_gather_object(values, value)
-    return values
-
-
 def stop_together(problem: str | None) -> None:
     """End all processes where one of them has to stop; each has to come here.
 
@@ -48,7 +40,7 @@ def stop_together(problem: str | None) -> None:
     Raises:
         RunError: some process has to stop; in the first one. The others end without a word.
     """
-    problems = [found for found in of_processes(problem) if found]
+    problems = [found for found in gathered(problem) if found]
     if problems:
         raise RunError(problems[0]) if own_rank() == 0 else SystemExit(0)
 

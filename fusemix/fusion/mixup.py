@@ -20,8 +20,8 @@ from torch import Tensor
 
 from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import num_processes, own_rank
-from fusemix.fusion.options import between
 from fusemix.interfaces import LatentBatch
+from fusemix.ranges import within
 from fusemix.registry import Registry
 
 MOST_STD = 1000.0
@@ -115,7 +115,7 @@ def noise(*, std: float = 0.1) -> Augmentation:
     Raises:
         ConfigError: it is negative, or out of all proportion.
     """
-    between("mixup.options.std", std, 0.0, MOST_STD)
+    within("mixup.options.std", std, 0.0, MOST_STD)
 
     def apply(batch: LatentBatch, generator: np.random.Generator) -> LatentBatch:
         left, right = (side + std * side.std() * torch.randn_like(side) for side in batch)

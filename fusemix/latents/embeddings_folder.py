@@ -38,7 +38,7 @@ from fusemix.files import (
 from fusemix.latents.file_order import files_in_order, last_numbers
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED, refuse_difference
-from fusemix.locks import is_empty
+from fusemix.out_folder import is_empty
 from fusemix.system_names import is_system_name
 
 EXPORT = "export.json"

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
 from fusemix.interfaces import Rejected
+from fusemix.kinds import misfit, record_of
 from fusemix.latents.manifest import (
     FORMAT,
     MANIFEST,
@@ -63,12 +64,10 @@ def read_started(folder: Path) -> Started | None:
         return None
     try:
         data = read_json(path)
-        started = Started(**{**data, "accepted": tuple(Accepted(**one) for one in data.get("accepted", ()))})
-        if type(started.fingerprint.get("shard_size", 1)) is not int or type(started.batch_size) not in (
-            int,
-            type(None),
-        ):
-            raise ValueError("a count is none")
+        accepted = tuple(record_of(Accepted, one) for one in data.get("accepted") or ())
+        started = record_of(Started, {**data, "accepted": accepted})
+        if misfit(started.fingerprint.get("shard_size", 1), int):
+            raise ValueError("shard_size is no number")
         return started
     except (ValueError, TypeError, AttributeError, FusemixError) as error:
         raise LatentStoreError(f"{path} was not written by fusemix, or is damaged. Choose another out.") from error
@@ -113,8 +112,8 @@ def read_record(folder: Path, index: int, fingerprint_sha256: str, *, read_back:
 
 
 def _record(data: dict[str, Any]) -> Record:
-    rejected = [Rejected(**row) for row in data.pop("rejected")]
-    return Record(Shard(**data), rejected)
+    rejected = [record_of(Rejected, row) for row in data.pop("rejected")]
+    return Record(record_of(Shard, data), rejected)
 
 
 def write_record(

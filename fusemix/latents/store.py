@@ -16,8 +16,6 @@ from fusemix.latents.manifest import QUARANTINE, Manifest, read_manifest, size_p
 from fusemix.latents.quarantine import quarantine_problem
 
 OPEN_SHARDS = 256
-
-
 MADE_ANEW = "Run cache_features.py again with the same config and verify=true: it makes this shard anew."
 
 

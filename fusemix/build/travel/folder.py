@@ -20,7 +20,7 @@ from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import model_of
 from fusemix.fusion.model import FusionModel
-from fusemix.locks import is_empty
+from fusemix.out_folder import is_empty
 from fusemix.temporary import forget_leftovers_of, temporary
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"

@@ -5,6 +5,10 @@ Place in the flow: prepared latents -> adapter -> (batch, embedding_dim), before
 
 from fusemix.registry import Registry
 
+MOST_WIDTH = 1 << 20
+"""Of a layer: more is a slip of the hand."""
+MOST_BLOCKS = 1000
+"""Of an adapter."""
 ADAPTERS = Registry(
     "adapter",
     {

@@ -2,9 +2,10 @@
 
 from torch import nn
 
+from fusemix.fusion.adapters import MOST_BLOCKS, MOST_WIDTH
 from fusemix.fusion.adapters.dropout import Dropout
 from fusemix.fusion.adapters.residual_mlp import ResidualBlock
-from fusemix.fusion.options import MOST_BLOCKS, MOST_WIDTH, between, share
+from fusemix.ranges import share, within
 
 
 def bottleneck(
@@ -34,9 +35,9 @@ def bottleneck(
     Raises:
         ConfigError: an option is out of its range.
     """
-    between("adapter.options.hidden_dim", hidden_dim, 1, MOST_WIDTH)
-    between("adapter.options.num_blocks", num_blocks, 0, MOST_BLOCKS)
-    between("adapter.options.expansion", expansion, 1, MOST_WIDTH)
+    within("adapter.options.hidden_dim", hidden_dim, 1, MOST_WIDTH)
+    within("adapter.options.num_blocks", num_blocks, 0, MOST_BLOCKS)
+    within("adapter.options.expansion", expansion, 1, MOST_WIDTH)
     share("adapter.options.dropout", dropout)
     share("adapter.options.input_dropout", input_dropout)
     blocks = [ResidualBlock(hidden_dim, expansion, dropout) for _ in range(num_blocks)]

@@ -4,8 +4,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusemix.fusion.adapters import MOST_WIDTH
 from fusemix.fusion.adapters.dropout import Dropout
-from fusemix.fusion.options import MOST_WIDTH, between, share
+from fusemix.ranges import share, within
 
 
 class Gated(nn.Module):
@@ -25,7 +26,7 @@ class Gated(nn.Module):
 
     def __init__(self, *, input_dim: int, output_dim: int, expansion: int = 8, dropout: float = 0.0) -> None:
         super().__init__()
-        between("adapter.options.expansion", expansion, 1, MOST_WIDTH)
+        within("adapter.options.expansion", expansion, 1, MOST_WIDTH)
         share("adapter.options.dropout", dropout)
         hidden_dim = expansion * input_dim
         self.norm = nn.LayerNorm(input_dim)

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fusemix.fusion.adapters import MOST_WIDTH
 from fusemix.fusion.adapters.affine import set_affine
 from fusemix.fusion.adapters.dropout import Dropout
-from fusemix.fusion.options import MOST_WIDTH, between, share
+from fusemix.ranges import share, within
 
 
 class LowRankResidual(nn.Module):
@@ -30,7 +31,7 @@ class LowRankResidual(nn.Module):
         self, *, input_dim: int, output_dim: int, rank: int = 64, dropout: float = 0.0, input_dropout: float = 0.0
     ) -> None:
         super().__init__()
-        between("adapter.options.rank", rank, 1, MOST_WIDTH)
+        within("adapter.options.rank", rank, 1, MOST_WIDTH)
         share("adapter.options.dropout", dropout)
         share("adapter.options.input_dropout", input_dropout)
         self.input_dropout = Dropout(input_dropout)

@@ -3,8 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fusemix.fusion.adapters import MOST_BLOCKS, MOST_WIDTH
 from fusemix.fusion.adapters.dropout import Dropout
-from fusemix.fusion.options import MOST_BLOCKS, MOST_WIDTH, between, share
+from fusemix.ranges import share, within
 
 
 def residual_mlp(
@@ -24,8 +25,8 @@ def residual_mlp(
     Raises:
         ConfigError: an option is out of its range.
     """
-    between("adapter.options.num_blocks", num_blocks, 0, MOST_BLOCKS)
-    between("adapter.options.expansion", expansion, 1, MOST_WIDTH)
+    within("adapter.options.num_blocks", num_blocks, 0, MOST_BLOCKS)
+    within("adapter.options.expansion", expansion, 1, MOST_WIDTH)
     share("adapter.options.dropout", dropout)
     blocks = [ResidualBlock(input_dim, expansion, dropout) for _ in range(num_blocks)]
     return nn.Sequential(*blocks, nn.LayerNorm(input_dim), nn.Linear(input_dim, output_dim))

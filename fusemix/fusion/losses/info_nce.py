@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from fusemix.fusion.gathering import gathered_rows, log_sum_over_processes, num_processes
 from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
-from fusemix.fusion.options import share
+from fusemix.ranges import share
 
 
 class InfoNCE(nn.Module):

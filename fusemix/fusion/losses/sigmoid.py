@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from fusemix.fusion.gathering import gathered_rows
 from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
-from fusemix.fusion.options import between
+from fusemix.ranges import within
 
 MOST_BIAS = 1000.0
 """Logits, at the lowest temperature, reach as far."""
@@ -36,7 +36,7 @@ class SigmoidLoss(nn.Module):
 
     def __init__(self, *, bias: float = -10.0) -> None:
         super().__init__()
-        between("loss.options.bias", bias, -MOST_BIAS, MOST_BIAS)
+        within("loss.options.bias", bias, -MOST_BIAS, MOST_BIAS)
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(

@@ -1,0 +1,91 @@
+"""The folder that a command writes: whether it can be written, and where the files of its lock lie.
+
+Place in the flow: out -> locks.py, and whoever asks whether there is anything in a folder.
+"""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from fusemix.errors import OutputError, sentence_of
+from fusemix.temporary import temporary
+
+LONGEST_NAME = 200
+"""Bytes of a folder's name that fit into the name of its lock; file systems take 255."""
+INSIDE = ".fusemix.lock"
+"""Name of the lock within the folder, where its parent cannot be written."""
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether nothing is in a folder but, perhaps, its own lock."""
+    return all(path.name in (INSIDE, f"{INSIDE}.json") for path in folder.iterdir())
+
+
+def resolved(folder: str | Path) -> Path:
+    """A folder by the one name that all spellings of it share.
+
+    Raises:
+        OutputError: its links lead in a circle.
+    """
+    try:
+        return Path(folder).resolve()
+    except (OSError, RuntimeError) as error:
+        raise OutputError(f"{folder} cannot be written: {error}. Choose another out.") from error
+
+
+def require_writable(folder: Path) -> list[Path]:
+    """Try whether a folder can be written.
+
+    Args:
+        folder: resolved.
+
+    Returns:
+        Folders above it that had to be made, the innermost first.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    made: list[Path] = []
+    try:
+        if folder.exists():
+            if not folder.is_dir():
+                raise OutputError(f"{folder} is a file, but out must name a folder. Choose another out.")
+            _write_nothing(folder)
+        else:
+            missing = [path for path in folder.parents if not path.exists()]
+            for path in reversed(missing):
+                path.mkdir(exist_ok=True)
+                made.insert(0, path)
+            _write_nothing(folder.parent)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {sentence_of(error)} Choose another out.") from error
+    return made
+
+
+def _write_nothing(folder: Path) -> None:
+    probe = temporary(folder / "probe")
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    probe.unlink()
+
+
+def lock_of(folder: Path) -> Path:
+    """Where the lock of a resolved folder lies: beside it, or in it where nothing can be written beside it."""
+    if not folder.name:
+        return folder / INSIDE
+    name = folder.name
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    try:
+        _write_nothing(folder.parent)
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
+        return folder / INSIDE
+    return folder.with_name(f".{name}.lock")
+
+
+def record_of(lock: Path) -> Path:
+    """Where it is said who holds a lock."""
+    return lock.with_name(f"{lock.name}.json")
