@@ -21,7 +21,16 @@ from fusemix.errors import ConfigError, FusemixError, OutputError
 from fusemix.holders import read_holder
 from fusemix.locks import one_writer
 from fusemix.out_folder import lock_of, record_of, resolved
-from fusemix.parallel import Processes, failing_together, gathered, say, started_by_others, tell_at_once, was_said
+from fusemix.parallel import (
+    Processes,
+    end_group,
+    failing_together,
+    gathered,
+    say,
+    started_by_others,
+    tell_at_once,
+    was_said,
+)
 
 SHARED_SEC = 20.0
 """So long a network file system may take to show a new file to another machine."""
@@ -56,9 +65,10 @@ def alone_in(
         OutputError: another command writes there, nobody can, or not all processes see the same folder.
     """
     require_as_started(processes, devices, num_nodes)
-    if started_by_others(processes):
-        processes.launch() if isinstance(processes, Fabric) else processes.strategy.setup_environment()
     with ExitStack() as stack:
+        stack.callback(end_group)
+        if started_by_others(processes):
+            processes.launch() if isinstance(processes, Fabric) else processes.strategy.setup_environment()
         tokens: list[str] = []
         with failing_together(processes):
             if processes.is_global_zero:

@@ -192,6 +192,22 @@ def test_all_processes_of_a_command_hold_the_folder_together(tmp_path):
     assert not list(tmp_path.glob(".out*"))
 
 
+def test_processes_part_in_order_before_python_ends(tmp_path):
+    """A thread of the group's that is still there while the interpreter is taken down can abort the process."""
+
+    def task(rank, folder):
+        with alone_in([folder / "out"], together(rank), **HOW):
+            threads = _threads_of_the_group()
+        (folder / f"{rank}.end").write_text(f"{threads > 0} {_threads_of_the_group()}")
+
+    with both(task, tmp_path) as printed:
+        assert printed == ["True 0", "True 0"]
+
+
+def _threads_of_the_group():
+    return sum("gloo" in path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
+
+
 def test_all_processes_end_where_another_command_writes(tmp_path):
     def task(rank, folder):
         with alone_in([folder / "out"], together(rank), **HOW):
