@@ -23,16 +23,27 @@ from fusemix.build.collections import Collection, collections_of
 from fusemix.build.embedding import Embedded, Embedder
 from fusemix.build.index_model import about_model, require_same_model
 from fusemix.config import IndexConfig
+from fusemix.discarding import Owned, clear_discarded, discard, says
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
-from fusemix.files import clear_discarded, discard_folder, read_jsonl, sha256_of_json, write_jsonl, write_npy
+from fusemix.files import read_jsonl, sha256_of_json, write_jsonl, write_npy
 from fusemix.interfaces import Rejected
 from fusemix.out_folder import is_empty
-from fusemix.search.folder import INDEX, QUARANTINE, Description, Index, read_description
+from fusemix.search.folder import FORMAT, INDEX, QUARANTINE, SEGMENTS, VERSION, Description, Index, read_description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
 
 PARTS = "parts"
 PART_ROWS = 2048
+OWNED = Owned(
+    "an index",
+    lambda folder: says(folder / INDEX, FORMAT, VERSION),
+    (
+        INDEX,
+        QUARANTINE,
+        *(f"{SEGMENTS}/[0-9]*{suffix}" for suffix in (".faiss", ".npy", ".parquet")),
+        *(f"{PARTS}/*{suffix}" for suffix in (".npy", ".jsonl")),
+    ),
+)
 LATENTS_AT_ONCE = 65_536
 
 
@@ -105,13 +116,13 @@ def indexing_of(config: IndexConfig) -> Indexing:
 
 
 def _make_room(out: Path, overwrite: bool) -> None:
-    clear_discarded(out.parent)
+    clear_discarded(out)
     if not out.exists():
         return
     if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and not is_empty(out):
         raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
     if overwrite:
-        discard_folder(out)
+        discard(out, OWNED)
 
 
 def _require_same_source(source: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:
