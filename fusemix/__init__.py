@@ -16,10 +16,10 @@ _PUBLIC = {
     "Model": "fusemix.build.model",
     "PairSet": "fusemix.interfaces",
     "Waveform": "fusemix.interfaces",
-    "cache_features": "fusemix.commands.cache_features",
-    "eval_retrieval": "fusemix.commands.eval_retrieval",
+    "cache_features": "fusemix.stages",
+    "eval_retrieval": "fusemix.stages",
     "load": "fusemix.build.model",
-    "train": "fusemix.commands.train",
+    "train": "fusemix.stages",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 

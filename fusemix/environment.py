@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, first_line
 
 PACKAGES = (
     "fusemix",
@@ -130,6 +130,6 @@ def resolve_device(device: str) -> str:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"device={device} cannot be used here: {reason}. See `fusemix doctor`.") from error
     return device

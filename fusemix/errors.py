@@ -55,6 +55,11 @@ class MachineError(FusemixError):
     """A disk, a network, memory or a limit fails, and no item is to blame; the same command goes on afterwards."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first; its kind where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 MENDED_BY = {
     errno.ENOENT: "Check the path.",
     errno.ENOTDIR: "A file stands where a folder is needed; check the path.",

@@ -20,7 +20,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from fusemix.errors import ConfigError, FusemixError, sentence_of
+from fusemix.errors import ConfigError, FusemixError, first_line, sentence_of
 from fusemix.files import sha256_of_json
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def fabric_for(accelerator: str, devices: str, num_nodes: int) -> Fabric:
     except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"accelerator={accelerator}, devices={devices}, num_nodes={num_nodes} cannot be used here: "
-            f"{str(error).splitlines()[0]} See `fusemix doctor`."
+            f"{first_line(error)} See `fusemix doctor`."
         ) from error
 
 

@@ -9,7 +9,7 @@ from scipy.stats import permutation_test
 from fusemix.commands import compare
 from fusemix.errors import ConfigError, RunError
 from fusemix.retrieval.reports.comparison_picture import COLOURS, look
-from fusemix.retrieval.reports.paper_tables import escaped
+from fusemix.retrieval.reports.paper_tables import latex_text
 from fusemix.retrieval.reports.report import VERSION
 
 HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"
@@ -104,7 +104,7 @@ def test_other_items_are_named_as_the_reason_and_get_no_p(tmp_path, capsys, chan
     assert f"b cannot be compared with a, and gets no p-value: {reason}" in shown
     assert "Differences" not in shown
     assert "b †" in shown
-    assert escaped(reason) == reason.replace("_", r"\_")
+    assert latex_text(reason) == reason.replace("_", r"\_")
     assert reason in (tmp_path / "out" / "compare.md").read_text().replace("\\", "")
 
 

@@ -8,7 +8,7 @@ from report_samples import drawn_ranks, figures, report_content, sample_report, 
 from fusemix import cli
 from fusemix.commands import report
 from fusemix.errors import ConfigError, RunError
-from fusemix.retrieval.reports.paper_tables import escaped
+from fusemix.retrieval.reports.paper_tables import latex_text
 from fusemix.retrieval.reports.report import VERSION
 
 HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"
@@ -109,8 +109,8 @@ def test_names_with_specials_do_not_break_the_table(tmp_path, capsys):
 
 
 def test_escaping_leaves_one_line_and_no_command_of_the_name():
-    assert escaped("a\n b\t\\begin{x}") == r"a b \textbackslash{}begin\{x\}"
-    assert escaped("†–é") == r"\textdagger{}--é"
+    assert latex_text("a\n b\t\\begin{x}") == r"a b \textbackslash{}begin\{x\}"
+    assert latex_text("†–é") == r"\textdagger{}--é"
 
 
 def test_a_report_of_other_items_is_marked_and_never_the_best(tmp_path, capsys):

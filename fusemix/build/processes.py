@@ -11,7 +11,7 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fusemix.config import TrainConfig
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, first_line
 
 
 def processes_of(config: TrainConfig) -> L.Trainer:
@@ -42,5 +42,5 @@ def to_be_had(config: TrainConfig) -> Iterator[None]:
         asked = {**devices_of(config), "precision": config.precision}
         raise ConfigError(
             f"{', '.join(f'{key}={value}' for key, value in asked.items())} cannot be used here: "
-            f"{str(error).splitlines()[0]} See `fusemix doctor`."
+            f"{first_line(error)} See `fusemix doctor`."
         ) from error

@@ -16,7 +16,7 @@ from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
 from fusemix.environment import installed, multiplies_bfloat16
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, first_line
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.fusion.callbacks import RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
@@ -125,7 +125,7 @@ def _model(record: dict[str, Any]) -> FusionModel:
     except (RuntimeError, MemoryError, OverflowError) as error:
         raise ConfigError(
             "adapters of this size cannot be made: "
-            f"{str(error).splitlines()[0] if str(error) else 'no memory'}. Lower embedding_dim, or the widths in "
+            f"{first_line(error)}. Lower embedding_dim, or the widths in "
             "adapter.options."
         ) from error
 

@@ -13,7 +13,7 @@ import torch
 from rich.table import Table
 
 from fusemix.environment import PACKAGES, installed
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, first_line
 from fusemix.progress import console
 from fusemix.retrieval.index import gpu_problem
 
@@ -45,7 +45,7 @@ def _packages() -> dict[str, str]:
             try:
                 import_module(IMPORTED[package])
             except (ImportError, OSError, RuntimeError) as error:
-                finding = f"not usable: {number} is installed, but {_first_line(error)}"
+                finding = f"not usable: {number} is installed, but {first_line(error)[:160]}"
         found[package] = finding
     return found
 
@@ -82,8 +82,3 @@ def _surroundings() -> dict[str, str]:
         "hub": "offline (HF_HUB_OFFLINE is set)" if offline else "online (HF_HUB_OFFLINE is not set)",
         "disk": f"{free:,.0f} GiB free in this folder",
     }
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:160] if lines else type(error).__name__

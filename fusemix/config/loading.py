@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 from fusemix.config.options import split_options
 from fusemix.config.typed import Tree, kind_at, merged, plain, tree_of_value, tree_of_yaml
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, first_line
 from fusemix.registry import Registry
 
 Config = TypeVar("Config")
@@ -102,7 +102,7 @@ def _require_texts(config: Any) -> None:
 
 
 def _explain(where: str, error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if "_type=" not in line and line.strip()]
+    lines = [line for line in str(error).splitlines() if "_type=" not in line and line.strip()] or [first_line(error)]
     if "missing mandatory value" in lines[0].lower():
         key = lines[0].rpartition(":")[2].strip()
         return f"the setting {key!r} has no value. Give it in a yaml file, or as {key}=… on the command line."

@@ -22,7 +22,7 @@ from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbe
 from fusemix.datasets.given_values import id_text
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.same_media import require_same_media
-from fusemix.errors import DatasetError
+from fusemix.errors import DatasetError, first_line
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 
@@ -90,7 +90,7 @@ def load_rows(path: str, *, config: str | None, split: str, revision: str | None
         reason = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         raise DatasetError(
             f"data set {path!r}, configuration {config!r}, split {split!r} cannot be loaded: "
-            f"{type(reason).__name__}: {_first_line(reason)} "
+            f"{type(reason).__name__}: {first_line(reason)} "
             "A local folder of parquet files works in place of a hub name."
         ) from error
 
@@ -105,16 +105,12 @@ def _cache_of(folder: Path) -> str:
     return str(Path(datasets.config.HF_DATASETS_CACHE) / f"fusemix-{sha256_of_json(state)[:16]}")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
-
-
 def is_retrieval_layout(path: str, revision: str | None) -> bool:
     """Whether a data set has mteb's three configurations: corpus, queries and judgements."""
     try:
         names = get_dataset_config_names(path, revision=None if Path(path).exists() else revision)
     except (ValueError, OSError, RuntimeError) as error:
-        raise DatasetError(f"data set {path!r} cannot be reached: {_first_line(error)}") from error
+        raise DatasetError(f"data set {path!r} cannot be reached: {first_line(error)}") from error
     return "qrels" in names and "corpus" in names
 
 

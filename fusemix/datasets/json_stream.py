@@ -10,7 +10,7 @@ from typing import Any
 
 import ijson
 
-from fusemix.errors import DatasetError
+from fusemix.errors import DatasetError, first_line
 
 
 def stream_list(path: Path, place: str = "") -> Iterator[Any]:
@@ -33,7 +33,7 @@ def stream_list(path: Path, place: str = "") -> Iterator[Any]:
                 found = True
                 yield element
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             raise DatasetError(f"{path} cannot be read as JSON: {reason}. Download it again.") from error
     if not found:
         raise DatasetError(f"{path} holds no {f'list {place!r}' if place else 'list'}, or an empty one.")

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from fusemix.errors import EncoderError
+from fusemix.errors import EncoderError, first_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LOAD_ERRORS = (ImportError, OSError, ValueError, LookupError, RuntimeError, SafetensorError)
@@ -90,7 +90,7 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
         if isinstance(error, MISFIT_ERRORS) and not _is_from_a_library(error):
             raise
         where = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        first = first_line(error)
         if packages := _packages_to_install(error):
             first, advice = (
                 f"its files need {packages[0]}, which is not installed.",

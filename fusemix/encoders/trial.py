@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fusemix.errors import EncoderError
+from fusemix.errors import EncoderError, first_line
 from fusemix.interfaces import Content, Encoder, Waveform
 
 REPEATED = 1e-3
@@ -56,9 +56,9 @@ def first_latents(encoder: Any, content: Content, model: str) -> Tensor:
     except (EncoderError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever a model raises on inputs that it was not made for
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise EncoderError(
-            f"the model {model!r} gives no latent of {encoder.modality} alone ({type(error).__name__}: {first[:200]}). "
+            f"the model {model!r} gives no latent of {encoder.modality} alone "
+            f"({type(error).__name__}: {first_line(error)[:200]}). "
             "Take another model, or wrap it as an encoder of your own (module:factory)."
         ) from error
 

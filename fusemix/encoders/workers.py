@@ -13,7 +13,7 @@ from multiprocessing import connection
 from typing import Any, NoReturn
 
 from fusemix.encoders.priority import step_back
-from fusemix.errors import EncoderError, FusemixError
+from fusemix.errors import EncoderError, FusemixError, first_line
 from fusemix.progress import console
 
 LOOK_SEC = 5
@@ -71,7 +71,7 @@ def received(loader: Iterator[Any], has_finished: Callable[[], bool], awaited: s
 
 def _explain(error: Exception) -> NoReturn:
     """Say what befell the workers; an error of the code that they run goes on as it is."""
-    words = str(error).splitlines()[0] if str(error) else type(error).__name__
+    words = first_line(error)
     if words.startswith("Caught "):
         raise error
     if "DataLoader worker (pid" in words:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from fusemix.errors import RunError
+from fusemix.errors import RunError, first_line
 from fusemix.fusion.model import FusionModel
 
 CHECKPOINTS = "checkpoints"
@@ -65,8 +65,7 @@ def _reason(path: Path, error: Exception) -> str:
         return "it is empty."
     if isinstance(error, (OSError, RuntimeError, UnpicklingError)):  # torch speaks of its insides, and of unsafe ways
         return "it is cut off, or of another kind."
-    said = (str(error).splitlines() or [""])[0][:200]
-    return f"it does not hold what a run saves ({type(error).__name__}: {said})."
+    return f"it does not hold what a run saves ({type(error).__name__}: {first_line(error)[:200]})."
 
 
 def about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

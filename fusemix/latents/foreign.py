@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Float32, Int64
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import LatentStoreError, first_line
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import Rejected
 from fusemix.latents.file_order import files_in_order
@@ -90,7 +90,7 @@ def _open(file: Path) -> np.ndarray:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise LatentStoreError(f"{file} cannot be read as .npy: {str(error).splitlines()[0]}") from error
+        raise LatentStoreError(f"{file} cannot be read as .npy: {first_line(error)}") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
         raise LatentStoreError(f"{file} holds {found}, but latents are one float array of shape (rows, dim).")
@@ -117,7 +117,7 @@ def read_ids(path: Path) -> list[str]:
         return [str(item) for item in ids]
     except (KeyError, TypeError, ValueError, csv.Error, pa.ArrowException) as error:
         raise LatentStoreError(
-            f"{path} holds no list of ids ({type(error).__name__}: {str(error).splitlines()[0]}). Give a .txt with one "
+            f"{path} holds no list of ids ({type(error).__name__}: {first_line(error)}). Give a .txt with one "
             "id a line, a .json list, or a .csv or .parquet with a column 'id'."
         ) from error
 

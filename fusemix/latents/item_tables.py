@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusemix.errors import LatentStoreError
+from fusemix.errors import LatentStoreError, first_line
 from fusemix.files import write_atomic
 
 TIMES = "mtime_ns"
@@ -130,7 +130,7 @@ def read_sealed_table(path: Path, num_rows: int) -> pa.Table:
 
 def unreadable(error: Exception) -> str:
     """What is wrong with a file that pyarrow could not read."""
-    return f"cannot be read: {str(error).splitlines()[0]}"
+    return f"cannot be read: {first_line(error)}"
 
 
 def require_sound(path: Path, problem: str | None) -> None:

@@ -158,7 +158,7 @@ def _quiet(index: Any) -> Any:
 
 def _reason(error: RuntimeError) -> str:
     """The last part of FAISS's message; before it stand the place in its source and the failed condition."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return f"{lines[-1].rpartition(': ')[2].rstrip('.')}."
 
 

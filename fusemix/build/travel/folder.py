@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 
 from fusemix.build.sources import NamedSource, runs_other_code
 from fusemix.discarding import Owned, clear_discarded, require_ours, says, take_place
-from fusemix.errors import RunError
+from fusemix.errors import RunError, first_line
 from fusemix.files import read_json, sha256_of_file, write_atomic, write_json
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
@@ -186,7 +186,7 @@ def read_export(folder: Path) -> Exported:
     try:
         model.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise RunError(f"{file} does not hold the adapters that {CONFIG} tells of: {first} {AGAIN}") from error
     sources = {
         modality: [NamedSource(one["name"], _resolved(folder, one), runs_other_code(one["source"])) for one in listed]

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from fusemix.build.travel.folder import CONFIG, INSIDE, WEIGHTS, is_export
-from fusemix.errors import RunError
+from fusemix.errors import RunError, first_line
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, HfHubHTTPError.__bases__[0])
@@ -45,11 +45,6 @@ def _snapshot(name: str, revision: str | None, patterns: list[str]) -> str:
             f"there is no folder {name}, and on the hub {where} cannot be had: {first_line(error)} Check the name, the "
             "network and HF_HUB_OFFLINE; a private model needs `hf auth login`."
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def require_token(name: str) -> None:

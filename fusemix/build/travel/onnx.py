@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusemix.errors import ConfigError, RunError
+from fusemix.errors import ConfigError, RunError, first_line
 from fusemix.fusion.model import FusionModel
 
 FOLDER = "onnx"
@@ -89,7 +89,7 @@ def write_onnx(folder: Path, model: FusionModel, modality: str) -> Path:
                 verbose=False,
             )
     except Exception as error:  # whatever torch raises, it means one thing: it does not know how
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        first = first_line(error)
         raise RunError(f"the {modality} adapter cannot be written as ONNX: {first} Leave out onnx=true.") from error
     assert program is not None, "dynamo=True gives a program"
     program.save(path)  # weights beyond 2 GB, which one such file cannot hold, go to a file beside it

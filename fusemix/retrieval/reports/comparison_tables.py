@@ -11,11 +11,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fusemix.markdown import escaped
 from fusemix.retrieval.reports.paper_tables import (
     DAGGER,
     best_of,
     markdown_table,
-    markdown_text,
     measured,
     paper_table,
     shown,
@@ -144,10 +144,10 @@ def comparison_markdown(
         picture: file name of the plot, beside the text.
     """
     table = paper_table(reports, names, [[], *(made.reasons for made in comparisons)])
-    lines = [f"# Comparison with {markdown_text(names[0])}", "", markdown_table(table)]
+    lines = [f"# Comparison with {escaped(names[0])}", "", markdown_table(table)]
     if any(made.differences for made in comparisons):
         heads = [*_heads(comparisons), "left items that differ"]
-        lines += ["## Differences", "", f"From {markdown_text(names[0])}, in percentage points.", ""]
+        lines += ["## Differences", "", f"From {escaped(names[0])}, in percentage points.", ""]
         lines += [
             "| run | direction | figure | " + " | ".join(heads) + " |",
             "|---|---|---" + "|---:" * len(heads) + "|",
@@ -163,5 +163,5 @@ def _line(made: Comparison, key: str, comparisons: Sequence[Comparison]) -> str:
     direction, _, metric = key.partition("/")
     found = made.differences[key]
     differing = f"{found.num_differing:,} of {found.num_items:,}"
-    cells = [markdown_text(made.run), spoken(direction), _short(metric), *_cells(made, key, comparisons), differing]
+    cells = [escaped(made.run), spoken(direction), _short(metric), *_cells(made, key, comparisons), differing]
     return "| " + " | ".join(cells) + " |"

@@ -7,6 +7,8 @@ Not here: the report of one evaluation (report.py).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fusemix import markdown
+from fusemix.markdown import table_lines
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
 from fusemix.retrieval.reports.schema import spoken
 
@@ -160,7 +162,7 @@ def _cells(table: PaperTable, write: Callable[[str], str], bold: Callable[[str],
     return rows
 
 
-def escaped(text: Any) -> str:
+def latex_text(text: Any) -> str:
     """Text as LaTeX shows it letter for letter, in one line."""
     return "".join(LATEX.get(letter, letter) for letter in " ".join(str(text).split()))
 
@@ -168,19 +170,19 @@ def escaped(text: Any) -> str:
 def latex_table(table: PaperTable) -> str:
     r"""A `table` environment for a LaTeX paper, which needs \usepackage{booktabs}."""
     width = len(table.ks)
-    cells = _cells(table, escaped, lambda text: rf"\textbf{{{text}}}")
+    cells = _cells(table, latex_text, lambda text: rf"\textbf{{{text}}}")
     lines = [" & ".join(row) + r" \\" for row in cells]
     num_baselines = sum(row.is_baseline for row in table.rows)
     if num_baselines:
         lines.insert(num_baselines, r"\midrule")
-    heads = [rf"\multicolumn{{{width}}}{{c}}{{{escaped(spoken(name))}}}" for name in table.directions]
+    heads = [rf"\multicolumn{{{width}}}{{c}}{{{latex_text(spoken(name))}}}" for name in table.directions]
     rules = [rf"\cmidrule(lr){{{start}-{start + width - 1}}}" for start in (2, 2 + width)]
     depths = [f"R@{k}" for _ in table.directions for k in table.ks]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escaped(' '.join(table.caption))}}}",
+            rf"\caption{{{latex_text(' '.join(table.caption))}}}",
             rf"\begin{{tabular}}{{l{'r' * (2 * width + 1)}}}",
             r"\toprule",
             " & ".join(["", *heads, ""]) + r" \\",
@@ -196,21 +198,9 @@ def latex_table(table: PaperTable) -> str:
     )
 
 
-def markdown_text(text: Any) -> str:
-    """Text that cannot end a cell of a markdown table, nor begin an emphasis or a tag."""
-    plain = " ".join(str(text).split())
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|" else letter for letter in plain)
-
-
 def markdown_table(table: PaperTable) -> str:
     """The same table in markdown, with the caption under it."""
     heads = [f"{spoken(name)} R@{k}" for name in table.directions for k in table.ks]
-    lines = [
-        "| run | " + " | ".join([*heads, "sum"]) + " |",
-        "|---" + "|---:" * (len(heads) + 1) + "|",
-        *("| " + " | ".join(row) + " |" for row in _cells(table, markdown_text, lambda text: f"**{text}**")),
-        "",
-        markdown_text(" ".join(table.caption)),
-        "",
-    ]
-    return "\n".join(lines)
+    rows = _cells(table, markdown.escaped, lambda text: f"**{text}**")
+    lines = table_lines(["run", *heads, "sum"], rows)
+    return "\n".join([*lines, "", markdown.escaped(" ".join(table.caption)), ""])

@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from fusemix.markdown import escaped, table_lines
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums
@@ -173,17 +174,17 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
     """The report for people who read it in a browser or a repository."""
     figures, data, model = report["metrics"], report["data"], report["model"]
     lines = [
-        f"# Retrieval on {data['name']}",
+        f"# Retrieval on {escaped(data['name'])}",
         "",
         "Recall in percent; median and mean of the rank of the first hit, counted from 1.",
         "",
-        *_pipes(_result_header(report), _result_rows(report)),
+        *table_lines(_result_header(report), _cells(_result_rows(report))),
         "",
         f"Sum of recalls {100 * figures['recall_sum']:.1f}, mean {100 * figures['mean_recall']:.1f} %. "
         + " ".join(_cumulative(report, direction) for direction in report["counts"]),
         "",
         *_section("Beside it", _beside_header(report), _beside_rows(report) if report["others"] else []),
-        *(f"- **{other['name']}**: {other['about']}" for other in report["others"]),
+        *(f"- **{escaped(other['name'])}**: {escaped(other['about'])}" for other in report["others"]),
         *([""] if report["others"] else []),
         *(
             line
@@ -197,11 +198,11 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
         "## What was measured",
         "",
         f"- protocol {report['protocol']['name']}: {report['protocol']['about']}",
-        f"- data: {data['name']}, revision {data['revision']}",
+        f"- data: {escaped(data['name'])}, revision {escaped(data['revision'])}",
         f"- items that could not be used: {data['num_unusable']:,}",
-        *(f"- {modality}: {', '.join(names)}" for modality, names in data["encoders"].items()),
-        f"- model: {model['run']}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, "
-        f"trained on {model['train']}, chosen on {model['validation']}",
+        *(f"- {escaped(modality)}: {escaped(', '.join(names))}" for modality, names in data["encoders"].items()),
+        f"- model: {escaped(model['run'])}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, "
+        f"trained on {escaped(model['train'])}, chosen on {escaped(model['validation'])}",
         "",
         "## Definitions",
         "",
@@ -227,12 +228,8 @@ def _hubs(direction: str, found: Mapping[str, float]) -> str:
 
 
 def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"## {title}", "", *_pipes(header, rows), ""] if rows else []
+    return [f"## {escaped(title)}", "", *table_lines(header, _cells(rows)), ""] if rows else []
 
 
-def _pipes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(header) + " |",
-        "|---" + "|---:" * (len(header) - 1) + "|",
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
-    ]
+def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[escaped(cell) for cell in row] for row in rows]

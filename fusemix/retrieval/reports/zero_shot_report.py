@@ -10,6 +10,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from fusemix.markdown import escaped, table_lines
 from fusemix.retrieval.zero_shot import DEFINITIONS, ZeroShot
 
 FORMAT = "fusemix.zero_shot_report"
@@ -107,15 +108,14 @@ def markdown(report: dict[str, Any], picture: str) -> str:
     """The report for people who read it in a browser or a repository."""
     words = {found["class"]: found["words"] for found in report["per_class"]}
     confusions = [
-        f"| {words[found['class']]} | {words[found['taken_for']]} | {found['items']:,} of {found['of']:,} |"
+        f"| {escaped(words[found['class']])} | {escaped(words[found['taken_for']])} "
+        f"| {found['items']:,} of {found['of']:,} |"
         for found in report["confusions"][:SHOWN_CONFUSIONS]
     ]
     lines = [
-        f"# Zero-shot classification on {report['data']['name']}",
+        f"# Zero-shot classification on {escaped(report['data']['name'])}",
         "",
-        "| " + " | ".join(HEADER) + " |",
-        "|---" + "|---:" * (len(HEADER) - 1) + "|",
-        *("| " + " | ".join(row) + " |" for row in _rows(report)),
+        *table_lines(HEADER, _rows(report)),
         "",
         f"{counts_line(report)}.",
         "",
@@ -131,9 +131,12 @@ def markdown(report: dict[str, Any], picture: str) -> str:
         "",
         "## What was measured",
         "",
-        f"- data: {report['data']['name']}, revision {report['data']['revision']}",
-        *(f"- {modality}: {', '.join(names)}" for modality, names in report["data"]["encoders"].items()),
-        f"- templates: {'; '.join(report['data']['templates'][:5]) or 'of the data set'}"
+        f"- data: {escaped(report['data']['name'])}, revision {escaped(report['data']['revision'])}",
+        *(
+            f"- {escaped(modality)}: {escaped(', '.join(names))}"
+            for modality, names in report["data"]["encoders"].items()
+        ),
+        f"- templates: {escaped('; '.join(report['data']['templates'][:5])) or 'of the data set'}"
         + (" …" if len(report["data"]["templates"]) > 5 else ""),
         f"- {_model_line(report['model'])}",
         "",
@@ -149,6 +152,6 @@ def _model_line(model: dict[str, Any]) -> str:
     if model["run"] is None:
         return "model: none; the encoders' latents were compared as they are"
     return (
-        f"model: {model['run']}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, trained on "
-        f"{model['train']}, chosen on {model['validation']}"
+        f"model: {escaped(model['run'])}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, trained on "
+        f"{escaped(model['train'])}, chosen on {escaped(model['validation'])}"
     )
