@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusemix.config.checks import MOST_WAIT
+from fusemix.discarding import require_free
 from fusemix.errors import ConfigError
 from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
@@ -17,7 +18,7 @@ from fusemix.ranges import within
 from fusemix.retrieval.reports.comparison_picture import draw_comparison
 from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
 from fusemix.retrieval.reports.reading import read_queries, read_reports, run_names
-from fusemix.retrieval.reports.side_by_side import compare_runs, comparison_data
+from fusemix.retrieval.reports.side_by_side import COMPARISON, compare_runs, comparison_data
 
 OUT = "reports/comparison"
 WIDTH = 100
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> Path:
 
 
 def _compare(paths: Sequence[str], out: Path) -> Path:
+    require_free(out, COMPARISON)
     reports = read_reports(paths)
     names = run_names(reports)
     with counting("comparing", len(reports) - 1) as advance:
@@ -39,10 +41,10 @@ def _compare(paths: Sequence[str], out: Path) -> Path:
     for part in comparison_parts(reports, names, comparisons):
         console.print(part, width=min(WIDTH, console.width), soft_wrap=False)
     out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "compare.json", comparison_data(reports, names, comparisons))
     comparable = [True, *(not made.reasons for made in comparisons)]
     draw_comparison([out / "compare.png", out / "compare.svg"], reports, names, comparable)
     write_text(out / "compare.md", comparison_markdown(reports, names, comparisons, "compare.png"))
-    write_json(out / "compare.json", comparison_data(reports, names, comparisons))
     console.print(f"comparison: {out / 'compare.md'}, {out / 'compare.json'} and {out / 'compare.png'}")
     return out / "compare.json"
 

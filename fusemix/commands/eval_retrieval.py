@@ -18,6 +18,7 @@ from fusemix.build import beside
 from fusemix.build import evaluate as build
 from fusemix.build.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 from fusemix.config import EvalConfig, load_config
+from fusemix.discarding import require_free
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_jsonl, write_text
 from fusemix.fusion.checkpoints import trained_model
@@ -31,6 +32,7 @@ from fusemix.retrieval.reports.page.data import Card, DirectionPage
 from fusemix.retrieval.reports.page.render import render_page
 from fusemix.retrieval.reports.picture import draw_examples
 from fusemix.retrieval.reports.report import markdown, report_data, tables
+from fusemix.retrieval.reports.schema import REPORT
 from fusemix.retrieval.results import Results, query_lines, results_of
 
 MOST_COLUMNS = 100
@@ -52,6 +54,7 @@ def main(argv: Sequence[str]) -> Path:
 
 def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
     with failing_together(fabric), first_alone(fabric):
+        require_free(Path(config.out), REPORT)
         evaluation = build.evaluation_of(config)
         beside.check(evaluation)
     if not started_by_others(fabric):
@@ -128,8 +131,8 @@ def _write(
     sides = zip(latent_set.sides, gallery.rows, strict=True)
     left, right = (side.table["id"].take(rows).to_pylist() for side, rows in sides)
     lines = chain(query_lines(results[0], (left, right), left), query_lines(results[1], (right, left), left))
-    write_jsonl(out / "queries.jsonl", lines)
     write_json(out / "report.json", report)  # before anything is drawn: pictures and sounds may hold surprises
+    write_jsonl(out / "queries.jsonl", lines)
     pages = directions_shown(results, latent_set, gallery, evaluation.config.num_examples)
     if gone := num_out_of_reach(pages):
         console.print(

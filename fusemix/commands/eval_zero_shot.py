@@ -12,12 +12,13 @@ from pathlib import Path
 from fusemix.build import zero_shot as build
 from fusemix.build.evaluate import about_set
 from fusemix.config import ZeroShotConfig, load_config
+from fusemix.discarding import require_free
 from fusemix.environment import describe_environment, resolve_device
 from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.retrieval.reports.class_picture import draw_classes
-from fusemix.retrieval.reports.zero_shot_report import counts_line, markdown, report_data, table
+from fusemix.retrieval.reports.zero_shot_report import REPORT, counts_line, markdown, report_data, table
 from fusemix.retrieval.zero_shot import class_embeddings, measure_classes
 
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str]) -> Path:
 
 
 def _evaluate(config: ZeroShotConfig) -> Path:
+    out = Path(config.out)
+    require_free(out, REPORT)
     device = resolve_device(config.device)
     subject = build.subject_of(config, device)
     latent_set = subject.latent_set
@@ -48,13 +51,12 @@ def _evaluate(config: ZeroShotConfig) -> Path:
     )
     console.print(table(report))
     console.print(counts_line(report))
-    out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "report.json", report)
     picture = out / "classes.png"
     draw_classes(
         picture, labels.words, found.accuracy, found.num_items, f"{latent_set.name}: each class, with its items"
     )
     write_text(out / "report.md", markdown(report, picture.name))
-    write_json(out / "report.json", report)
     console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
     return out / "report.json"

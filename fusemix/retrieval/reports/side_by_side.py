@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from fusemix.discarding import Owned, says
 from fusemix.retrieval.comparison import DRAWS, Difference, compare_ranks, holm
 from fusemix.retrieval.intervals import LEVEL
 from fusemix.retrieval.reports.reading import RECALL, Queries, Report, common_ks
@@ -18,6 +19,11 @@ from fusemix.retrieval.reports.schema import spoken
 
 FORMAT = "fusemix.comparison"
 VERSION = 1
+COMPARISON = Owned(
+    "a comparison",
+    lambda folder: says(folder / "compare.json", FORMAT, VERSION),
+    ("compare.json", "compare.md", "compare.png", "compare.svg"),
+)
 MRR = "mrr"
 DEFINITIONS = {
     "difference": "The run's figure minus that of the first run, both over all queries; a fraction in files, "

@@ -10,11 +10,17 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from fusemix.discarding import Owned, says
 from fusemix.markdown import escaped, table_lines
 from fusemix.retrieval.zero_shot import DEFINITIONS, ZeroShot
 
 FORMAT = "fusemix.zero_shot_report"
 VERSION = 1
+REPORT = Owned(
+    "a zero-shot report",
+    lambda folder: says(folder / "report.json", FORMAT, VERSION),
+    ("report.json", "report.md", "classes.png"),
+)
 TITLES = {"top_1": "top-1", "top_5": "top-5", "balanced_top_1": "top-1, mean of classes", "map": "mAP"}
 HEADER = ["", "%", "95 %", "by chance"]
 MOST_CONFUSIONS = 100
