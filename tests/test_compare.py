@@ -7,7 +7,7 @@ from report_samples import CAPTIONS, IMAGES, drawn_ranks, report_content, sample
 from scipy.stats import permutation_test
 
 from fusemix.commands import compare
-from fusemix.errors import ConfigError, RunError
+from fusemix.errors import ConfigError, OutputError, RunError
 from fusemix.retrieval.reports.comparison_picture import COLOURS, look
 from fusemix.retrieval.reports.paper_tables import latex_text
 from fusemix.retrieval.reports.report import VERSION
@@ -198,3 +198,12 @@ def test_compare_takes_at_least_two_reports_and_out_alone(tmp_path):
     broken = sample_report(tmp_path / "b", version=VERSION - 1)
     with pytest.raises(RunError, match=f"is of version {VERSION - 1}, and this fusemix reads version {VERSION}"):
         compare.main([a, str(broken)])
+
+
+def test_a_table_of_somebody_else_is_not_written_over(tmp_path):
+    reports = [sample_report(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "compare.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds compare\.md, which would be written over"):
+        run_compare(*reports, f"out={tmp_path / 'out'}")
+    assert (tmp_path / "out" / "compare.md").read_text() == "mine"

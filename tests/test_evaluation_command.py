@@ -12,6 +12,7 @@ from evaluation_world import CAPTIONS, World, broken_run, evaluated, make_world,
 from PIL import Image
 
 from fusemix.commands import eval_retrieval
+from fusemix.errors import OutputError
 from fusemix.retrieval.reports.reading import read_queries, read_report
 
 ROOT = Path(__file__).parents[1]
@@ -258,3 +259,13 @@ def test_a_model_that_gives_nan_is_one_message_of_several_processes_too(world, t
     assert len(re.findall("the model gives NaN or infinity", done.stderr)) == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_a_report_of_somebody_else_is_not_written_over(world, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"does not say that it is a report of fusemix, and holds report\.md"):
+        evaluated(world, out)
+    assert [path.name for path in out.iterdir()] == ["report.md"]
+    assert (out / "report.md").read_text() == "mine"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fusemix.build import zero_shot as build
 from fusemix.commands import cache_features, eval_zero_shot, train
-from fusemix.errors import ConfigError, LatentStoreError, RunError
+from fusemix.errors import ConfigError, LatentStoreError, OutputError, RunError
 from fusemix.interfaces import Rejected
 from fusemix.latents.sets import LatentSet, write_set
 from fusemix.retrieval.zero_shot import DEFINITIONS
@@ -253,3 +253,10 @@ def test_a_class_whose_prompts_all_failed_is_named(tmp_path):
 def test_a_run_that_is_not_there_is_named(latents, tmp_path):
     with pytest.raises(RunError, match="there is no checkpoint .*best.ckpt"):
         eval_zero_shot.main([f"run={tmp_path}", f"latents={latents / 'test'}", "out=o", "device=cpu"])
+
+
+def test_a_picture_of_somebody_else_is_not_written_over(latents, tmp_path):
+    (tmp_path / "classes.png").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds classes\.png, which would be written over"):
+        eval_zero_shot.main(without_run(latents, tmp_path))
+    assert (tmp_path / "classes.png").read_text() == "mine"
