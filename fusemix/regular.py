@@ -68,5 +68,5 @@ def read_below(folder: str | Path, path: str, *, follow_links: bool = False) -> 
 
 
 def lies_below(path: str, folder: str) -> bool:
-    """Whether a real path lies in a folder that is one, too."""
-    return path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)
+    """Whether a real path is a folder, which is one, too, or lies in it."""
+    return path == folder or path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)
