@@ -105,7 +105,7 @@ class Same(L.LightningDataModule):
 
 
 def trainer_for(config: TrainConfig, record: dict[str, Any]) -> L.Trainer:
-    return build.trainer(config, record, RunState(), processes_of(config))
+    return build.trainer(config, Path(config.out), record, RunState(), processes_of(config))
 
 
 def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwatch:

@@ -9,22 +9,19 @@ No two writers share a temporary name (fusemix/temporary.py).
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from fusemix.errors import DamagedFileError, FusemixError
+from fusemix.errors import DamagedFileError
 from fusemix.temporary import forget, temporary
 
 BLOCK_BYTES = 1 << 20
 MOST_SHOWN = 200
 """Characters of a value in a list of differences."""
-DISCARDED = ".discarded-"
 
 
 @contextmanager
@@ -49,7 +46,7 @@ def write_atomic(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         forget(part)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -72,7 +69,8 @@ def writing(file: IO[bytes]) -> Iterator[Callable[[bytes], int]]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder written down, so that a power cut does not bring old ones back."""
     if os.name != "posix":  # other systems cannot open a folder
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -82,58 +80,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def discard_folder(folder: Path) -> None:
-    """Remove a folder that is our own, so that it is there whole or not at all.
-
-    It is moved into a hidden folder beside it, which nobody takes for a store, set or run, and deleted there. What is
-    left where this is killed, `clear_discarded` deletes.
-
-    Args:
-        folder: in which the caller has found a seal of fusemix.
-
-    Raises:
-        FusemixError: it is a symbolic link, which is not followed, or cannot be moved.
-    """
-    if folder.is_symlink():
-        raise FusemixError(
-            f"{folder} is a symbolic link, and nothing is deleted through one. Delete what it leads to by hand, or "
-            "choose another out."
-        )
-    folder = folder.resolve()
-    if Path.cwd().is_relative_to(folder):
-        raise FusemixError(f"{folder} cannot be discarded by a command that runs in it. Run it in another folder.")
-    aside = folder.with_name(_discarded_name(secrets.token_hex(8)))
-    try:
-        aside.mkdir()
-        folder.rename(aside / "content")
-    except OSError as error:
-        with suppress(OSError):
-            aside.rmdir()
-        raise FusemixError(
-            f"{folder} cannot be discarded: {error.strerror or error}. Delete it by hand, or choose another out."
-        ) from error
-    _sync_folder(aside)
-    _sync_folder(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def clear_discarded(parent: Path) -> None:
-    """Delete what `discard_folder` has left in a folder because it was killed; nothing else bears such a name."""
-    for aside in parent.glob(f"{DISCARDED}*"):
-        token = aside.name.removeprefix(DISCARDED).partition("-")[0]
-        if aside.name == _discarded_name(token) and aside.is_dir() and not aside.is_symlink():
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _discarded_name(token: str) -> str:
-    """The name proves itself: its second part is a hash of the first."""
-    return f"{DISCARDED}{token}-{hashlib.sha256(f'fusemix {token}'.encode()).hexdigest()[:16]}"
-
-
 def remove_file(path: Path) -> None:
     """Delete a file that says something, so that it does not come back after a power cut."""
     path.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

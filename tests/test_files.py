@@ -1,17 +1,12 @@
 import errno
 import json
-import os
 import resource
-import shutil
 
 import numpy as np
 import pytest
 
-from fusemix.errors import FusemixError
 from fusemix.files import (
-    clear_discarded,
     differences,
-    discard_folder,
     read_jsonl,
     sha256_of_file,
     sha256_of_json,
@@ -102,67 +97,3 @@ def test_differences_name_each_field_with_both_values():
         "encoder.pooling: on disk 'cls', now 'mean'",
     ]
     assert differences(wanted, wanted) == []
-
-
-def test_a_discarded_folder_is_gone_and_what_a_killed_discarding_left_is_cleared(tmp_path, monkeypatch):
-    for number in range(3):
-        (tmp_path / "store" / f"{number}").mkdir(parents=True)
-        (tmp_path / "store" / f"{number}" / "manifest.json").write_text("{}")
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *args, **options: None)  # it dies before it deletes anything
-        discard_folder(tmp_path / "store")
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".")
-    assert not list(tmp_path.glob("*/manifest.json")) + list(tmp_path.glob("*/*/manifest.json")), "nobody finds it"
-    clear_discarded(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_only_what_discarding_itself_has_left_is_cleared(tmp_path):
-    names = [
-        ".discarded-",
-        ".discarded-a1b2",
-        ".discarded-0011223344556677-0011223344556677",
-        "discarded-1",
-        ".discarded",
-    ]
-    for name in names:
-        (tmp_path / name / "mine").mkdir(parents=True)
-    (tmp_path / "away").mkdir()
-    (tmp_path / "away" / "mine.txt").write_text("stays")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *args, **options: None)
-        (tmp_path / "store").mkdir()
-        discard_folder(tmp_path / "store")
-    (ours,) = [path for path in tmp_path.iterdir() if path.name not in (*names, "away")]
-    shutil.rmtree(ours)
-    ours.symlink_to(tmp_path / "away")
-    clear_discarded(tmp_path)
-    clear_discarded(tmp_path / "nowhere")
-    assert all((tmp_path / name / "mine").is_dir() for name in names)
-    assert (tmp_path / "away" / "mine.txt").read_text() == "stays"
-
-
-def test_discarding_follows_no_link_and_leaves_alone_what_it_cannot_move(tmp_path, monkeypatch):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "a.txt").write_text("stays")
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(FusemixError, match="link is a symbolic link, and nothing is deleted through one"):
-        discard_folder(tmp_path / "link")
-    monkeypatch.chdir(tmp_path / "real")
-    with pytest.raises(FusemixError, match="real cannot be discarded by a command that runs in it"):
-        discard_folder(tmp_path / "real")
-    monkeypatch.chdir(tmp_path)
-
-    def busy(self, target):
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(tmp_path), "rename", busy)  # as where a disk is mounted there
-        with pytest.raises(FusemixError, match="real cannot be discarded: Device or resource busy. Delete it by hand"):
-            discard_folder(tmp_path / "real")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
-    (tmp_path / "real" / "inner").symlink_to(tmp_path.parent)
-    discard_folder(tmp_path / "real")
-    assert tmp_path.parent.is_dir()
-    assert [path.name for path in tmp_path.iterdir()] == ["link"]

@@ -17,7 +17,15 @@ from fusemix import cli
 from fusemix.build import indexing
 from fusemix.build.searching import Searcher
 from fusemix.commands import verify
-from fusemix.errors import ConfigError, DatasetError, EncoderError, FusemixError, IndexFolderError, RunError
+from fusemix.errors import (
+    ConfigError,
+    DatasetError,
+    EncoderError,
+    FusemixError,
+    IndexFolderError,
+    OutputError,
+    RunError,
+)
 from fusemix.search.folder import Index
 
 
@@ -165,12 +173,17 @@ def test_what_lies_beside_our_files_is_left_whatever_is_done(tiny, tmp_path, mon
     shutil.copy(tiny.files["image"][9], folder / "x.png")
     kill(tiny, out, folder, monkeypatch)
     make(tiny, out, folder)
+    before = everything(out)
+    with pytest.raises(OutputError, match=r"holds what fusemix did not write there: notes\.txt"):
+        make(tiny, out, folder, "--overwrite")
+    assert everything(out) == before
+    for name in ("notes.txt", "segments/a.parquet", "parts/a.parquet"):
+        (out / name).unlink()
     kill(tiny, out, folder, monkeypatch, "--overwrite")
     make(tiny, out, folder, "--overwrite")
     verify.main([str(out)])
     assert {name for name, raw in everything(out).items() if raw == b"mine"} == {
-        *(".DS_Store", "notes.txt", "segments/Thumbs.db", "segments/00000.faiss", "segments/a.parquet"),
-        "parts/a.parquet",
+        *(".DS_Store", "segments/Thumbs.db", "segments/00000.faiss"),
     }
     (segment,) = Index(out).description.segments
     ours = {name for name, raw in everything(out).items() if raw != b"mine"}
@@ -238,8 +251,11 @@ def test_nothing_is_overwritten_through_a_link(tiny, tmp_path):
         make(tiny, tmp_path / "link", folder, "--overwrite")
     (tmp_path / "elsewhere").mkdir()
     (out / "parts").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(IndexFolderError, match="parts is a symbolic link"):
+    with pytest.raises(OutputError, match="holds what fusemix did not write there: parts"):
         make(tiny, out, folder, "--overwrite")
+    shutil.copy(tiny.files["image"][5], folder / "x.png")
+    with pytest.raises(IndexFolderError, match="parts is a symbolic link, and nothing is written or deleted through"):
+        make(tiny, out, folder)
     assert everything(out) == before
 
 

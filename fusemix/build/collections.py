@@ -20,8 +20,9 @@ from fusemix.datasets.folder import files_of, items_of
 from fusemix.encoders.decoding import decode
 from fusemix.errors import ConfigError, DatasetError
 from fusemix.interfaces import Content, Items, Rejected
+from fusemix.latents.description import SET
 from fusemix.latents.item_tables import LABELS
-from fusemix.latents.sets import SET, LatentSet, Side
+from fusemix.latents.sets import LatentSet, Side
 from fusemix.regular import read_below
 from fusemix.search.items import SCHEMA
 

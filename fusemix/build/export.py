@@ -22,8 +22,8 @@ from fusemix.build.travel.folder import (
     Travelling,
     is_export,
     read_export,
-    require_free,
     require_own_adapters,
+    require_replaceable,
     write_model,
 )
 from fusemix.build.travel.hub import require_token
@@ -78,7 +78,7 @@ def export_of(config: ModelExportConfig) -> Export:
         raise RunError(f"{run} is an exported model already: copy it as it is, or export the run that it came from.")
     trained = _with_given(open_trained(run, config.checkpoint), config.encoders)
     require_own_adapters(trained.record, run)
-    require_free(Path(config.out), config.overwrite)
+    require_replaceable(Path(config.out), config.overwrite)
     if config.onnx:
         onnx.require_packages()
     if config.sentence_transformers:

@@ -17,7 +17,7 @@ from fusemix.config import ExportConfig
 from fusemix.environment import resolve_device
 from fusemix.files import sha256_of_file
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
-from fusemix.latents.embeddings_folder import EmbeddingsWriter, metadata_table
+from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table
 from fusemix.latents.sets import LatentSet, Side
 
 Vectors = Callable[[Side, Int64[np.ndarray, " rows"]], Float[np.ndarray, "rows dim"]]

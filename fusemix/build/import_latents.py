@@ -17,11 +17,10 @@ from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.latents.description import read_description
+from fusemix.latents.description import SET, read_description
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
 from fusemix.latents.item_tables import items_sha256, require_sound, table_problem
-from fusemix.latents.sets import SET
 from fusemix.latents.writer import StoreWriter
 
 SHARD_SIZE = 8192

@@ -23,24 +23,37 @@ from fusemix.build.done_so_far import DoneSoFar, forget_all, states_of
 from fusemix.build.embedding import Embedded, Embedder
 from fusemix.build.index_model import about_model, require_same_model
 from fusemix.config import IndexConfig
+from fusemix.discarding import Owned, require_ours
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
 from fusemix.files import read_jsonl, sha256_of_file, write_jsonl
 from fusemix.interfaces import Rejected
 from fusemix.search.description import (
     INDEX,
     QUARANTINE,
+    SEGMENTS,
+    SUFFIXES,
     Description,
     is_index,
     read_description,
     write_description,
 )
 from fusemix.search.folder import Index
+from fusemix.search.names import ANY_NAME
 from fusemix.search.vectors import FLAT_BELOW
-from fusemix.search.writer import SAMPLE, IndexWriter, require_own_place
+from fusemix.search.writer import SAMPLE, IndexWriter
 from fusemix.system_names import is_system_name
 
 PARTS = "parts"
 PART_ROWS = 2048
+OWNED = Owned(
+    "an index",
+    is_index,
+    (
+        *(INDEX, QUARANTINE, f"{PARTS}/*/{ANY_NAME}.parquet"),
+        *(f"{SEGMENTS}/{name}{suffix}" for name in (ANY_NAME, "[0-9]*") for suffix in SUFFIXES),
+        *(f"{PARTS}/*{suffix}" for suffix in (".npy", ".jsonl")),  # of an earlier version
+    ),
+)
 LATENTS_AT_ONCE = 65_536
 
 
@@ -127,8 +140,8 @@ def indexing_of(config: IndexConfig) -> Indexing:
 
 def _require_room(out: Path, overwrite: bool) -> None:
     """Refuse a folder that holds something else than an index, whatever its files are called."""
-    if overwrite:
-        require_own_place(out)
+    if overwrite and is_index(out):
+        require_ours(out, OWNED)
     if out.exists() and not is_index(out):
         read_description(out)  # says of a damaged one what is wrong with it
         if not all(is_system_name(path.name) for path in out.iterdir()):

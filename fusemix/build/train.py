@@ -144,11 +144,14 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Sc
     return score
 
 
-def trainer(config: TrainConfig, record: dict[str, Any], state: RunState, processes: Processes) -> L.Trainer:
+def trainer(
+    config: TrainConfig, place: Path, record: dict[str, Any], state: RunState, processes: Processes
+) -> L.Trainer:
     """Lightning's Trainer, writing into the run folder; notes in the record what it decides.
 
     Args:
         config: of the run.
+        place: folder that the run is written in.
         record: see `run_record`.
         state: of what is there; a run that goes on keeps to what it decided when it was begun.
         processes: that train; see `processes_of`.
@@ -157,35 +160,36 @@ def trainer(config: TrainConfig, record: dict[str, Any], state: RunState, proces
         ConfigError: accelerator, devices or precision are unknown, or not to be had here.
     """
     with to_be_had(config):
-        return _trainer(config, record, state, processes)
+        return _trainer(config, place, record, state, processes)
 
 
-def _trainer(config: TrainConfig, record: dict[str, Any], state: RunState, processes: Processes) -> L.Trainer:
-    out = Path(config.out)
+def _trainer(
+    config: TrainConfig, place: Path, record: dict[str, Any], state: RunState, processes: Processes
+) -> L.Trainer:
     settings: dict[str, Any] = {
         **devices_of(config),
         # Under SLURM, Lightning looks there for a checkpoint of its own making, which must not be another run's.
-        "default_root_dir": out,
+        "default_root_dir": place,
     }
     if processes.world_size > 1:
         # The statistics of preprocessing never change, and a step of one set leaves the adapters of the others unused.
         settings["strategy"] = SavedTogether(broadcast_buffers=False, find_unused_parameters=bool(config.also))
     progress = [RunProgress()] if processes.is_global_zero else []  # one bar, whatever the number of processes
     record["decided"] = {"precision": _precision(config, processes.strategy.root_device, state)}
-    metrics = Metrics(out)
+    metrics = Metrics(place)
     metrics.keep_rows_before(state.epoch)
     return L.Trainer(
         **settings,
         precision=record["decided"]["precision"],
         max_epochs=config.optim.max_epochs,
         check_val_every_n_epoch=config.optim.validate_every,
-        logger=[metrics, Events(out / "tensorboard")],
+        logger=[metrics, Events(place / "tensorboard")],
         plugins=[WholeCheckpoints()],
         callbacks=[
             Together(_must_agree(record, state)),
             *progress,
             *early_stopping(config.optim.patience),
-            *checkpoints(out / CHECKPOINTS),
+            *checkpoints(place / CHECKPOINTS),
         ],
         num_sanity_val_steps=0,
         enable_progress_bar=False,

@@ -9,7 +9,7 @@ to <out>. A run that was interrupted goes on when the same command is given agai
 import logging
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,26 @@ from fusemix.build.parts import PARTS
 from fusemix.build.processes import processes_of
 from fusemix.build.sources import SOURCES
 from fusemix.build.training_data import latent_data, require_divisible, shared_with_training
-from fusemix.config import TrainConfig, load_config, to_plain
+from fusemix.config import TrainConfig, files_among, load_config, to_plain
+from fusemix.discarding import discard, take_place
 from fusemix.environment import describe_environment
-from fusemix.errors import FusemixError
+from fusemix.errors import ConfigError, FusemixError
 from fusemix.files import write_json, write_text
 from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST
 from fusemix.fusion.module import FusionModule
-from fusemix.fusion.runs import RunState, begin, discard, state_of_run
+from fusemix.fusion.runs import (
+    FORMAT,
+    RUN,
+    SEAL,
+    SETTINGS,
+    VERSION,
+    RunState,
+    begin,
+    place_for,
+    state_beside,
+    state_of_run,
+)
 from fusemix.fusion.saving import Metrics
 from fusemix.latents.loader import LatentData
 from fusemix.parallel import Processes, decided_by_the_first
@@ -47,39 +59,69 @@ def main(argv: Sequence[str]) -> Path:
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
     processes = processes_of(config)
     with alone_in([Path(config.out)], processes, doing="train", **how):
-        return _train(config, processes)
+        return _train(config, processes, files_among(argv))
 
 
-def _train(config: TrainConfig, processes: Processes) -> Path:
+def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) -> Path:
     out = Path(config.out)
-    best = out / CHECKPOINTS / BEST
+    place = decided_by_the_first(processes, lambda: place_for(out, config.overwrite))
+    if place != out:
+        _require_not_read(out / SETTINGS, read)
     augmentation = build.augmentation(config)
     data = latent_data(config, augmentation.parts)
     record = build.run_record(config, data)
-    max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
-    how: dict[str, Any] = {"max_epochs": max_epochs, "resume": config.resume, "overwrite": config.overwrite}
-    state = decided_by_the_first(processes, lambda: state_of_run(out, record, **how))
+    state = decided_by_the_first(processes, lambda: _state(config, place, record))
     L.seed_everything(config.seed, verbose=False)
-    trainer = build.trainer(config, record, state, processes)
+    trainer = build.trainer(config, place, record, state, processes)
     module = build.fusion_module(config, data, record, augmentation)
     if config.method == "contrastive":
         require_divisible(config.optim.batch_size, trainer.world_size)
-    if state.is_finished:
-        console.print(f"{out} is trained already, with these settings on these data; overwrite=true trains it again")
-        return best
-    told = _going_on(state) if state.last else _start(module, config, data)
+    best = out / CHECKPOINTS / BEST
+    end = f"{out} is trained already, with these settings on these data; overwrite=true trains it again"
+    if not state.is_finished:
+        told = _going_on(state) if state.last else _start(module, config, data)
+        if trainer.is_global_zero:  # after all that can fail
+            _begin(place, config, data, trainer, state, read)
+            _tell(config, data, module, trainer.world_size)
+            for line in told:
+                console.print(line)
+        fit = _solve if config.method == "csa" else _fit
+        recall = fit(trainer, module, data, place, state.last)
+        end = f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}"
     if trainer.is_global_zero:
-        if config.overwrite:  # after all that can fail
-            discard(out)
-        begin(out)
-        _write_about(out, config, data, trainer)
-        _tell(config, data, module, trainer.world_size)
-        for line in told:
-            console.print(line)
-    recall = _solve(trainer, module, data, out) if config.method == "csa" else _fit(trainer, module, data, state.last)
-    if trainer.is_global_zero:
-        console.print(f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}")
+        if place != out:
+            take_place(place, out, RUN)
+        console.print(end)
     return best
+
+
+def _require_not_read(settings: Path, read: Collection[Path]) -> None:
+    if settings.resolve() in read:
+        raise ConfigError(
+            f"overwrite=true would discard {settings}, which these settings are read from. Copy it elsewhere, and name "
+            "that file."
+        )
+
+
+def _state(config: TrainConfig, place: Path, record: dict[str, Any]) -> RunState:
+    max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
+    if place != Path(config.out):
+        return state_beside(place, record, max_epochs=max_epochs)
+    return state_of_run(place, record, max_epochs=max_epochs, resume=config.resume)
+
+
+def _begin(
+    place: Path, config: TrainConfig, data: LatentData, trainer: L.Trainer, state: RunState, read: Collection[Path]
+) -> None:
+    """Make the folder of the run, and say in it whose it is."""
+    if state.last is None and place != Path(config.out):
+        discard(place, RUN)  # another run that was to replace what is there, and did not end
+    begin(place)
+    environment = describe_environment(str(trainer.strategy.root_device))
+    write_json(place / SEAL, {"format": FORMAT, "version": VERSION, **environment})
+    if (place / SETTINGS).resolve() not in read:
+        write_text(place / SETTINGS, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
+    write_json(place / SOURCES, build.encoder_sources(data))
 
 
 def _going_on(state: RunState) -> list[str]:
@@ -105,7 +147,7 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
     return told
 
 
-def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path | None) -> float:
+def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, place: Path, last: Path | None) -> float:
     try:
         trainer.fit(module, data, ckpt_path=last, weights_only=True)
     except Exception as error:
@@ -119,19 +161,12 @@ def _fit(trainer: L.Trainer, module: FusionModule, data: LatentData, last: Path 
     return best_score(trainer)
 
 
-def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, out: Path) -> float:
+def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, place: Path, last: Path | None) -> float:
     """Nothing is left to train: measure, and write the checkpoints that a run has."""
     figures = trainer.validate(module, data, verbose=False)
     for name in (BEST, LAST):
-        trainer.save_checkpoint(out / CHECKPOINTS / name)
+        trainer.save_checkpoint(place / CHECKPOINTS / name)
     return float(figures[0][MONITOR])
-
-
-def _write_about(out: Path, config: TrainConfig, data: LatentData, trainer: L.Trainer) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
-    write_json(out / "environment.json", describe_environment(str(trainer.strategy.root_device)))
-    write_json(out / SOURCES, build.encoder_sources(data))
 
 
 def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_processes: int) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusemix.errors import ConfigError, FusemixError, IndexFolderError, LatentStoreError
+from fusemix.latents.description import SET
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
-from fusemix.latents.sets import SET
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.progress import console, counting
 from fusemix.search.description import INDEX, Description, problems_of, read_description

@@ -9,7 +9,7 @@ yaml as a Python object.
 from fusemix.config.export import ModelExportConfig
 from fusemix.config.fusion import ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
-from fusemix.config.loading import load_config, to_plain
+from fusemix.config.loading import files_among, load_config, to_plain
 from fusemix.config.retrieval import BaselineConfig, EvalConfig
 from fusemix.config.search import IndexConfig, SearchConfig, ServeConfig
 from fusemix.config.zero_shot import ZeroShotConfig
@@ -31,6 +31,7 @@ __all__ = [
     "StructureConfig",
     "TrainConfig",
     "ZeroShotConfig",
+    "files_among",
     "load_config",
     "to_plain",
 ]

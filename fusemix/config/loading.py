@@ -56,6 +56,11 @@ def load_config(
     return made
 
 
+def files_among(arguments: Sequence[str]) -> set[Path]:
+    """Files of settings that arguments name, resolved: no command may write over one that it reads."""
+    return {Path(argument).resolve() for argument in arguments if "=" not in argument and Path(argument).is_file()}
+
+
 def _told(schema: type, empty: DictConfig, argument: str) -> Tree:
     """What one argument says; refused by its name where it does not fit."""
     try:

@@ -52,6 +52,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint of fusemix's, of whatever version."""
+    try:
+        return isinstance(about(torch.load(path, map_location="cpu", weights_only=True)), Mapping)
+    except Exception:  # of a file that anybody may have made or cut off, anything
+        return False
+
+
 def _reason(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "it is empty."

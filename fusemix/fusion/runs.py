@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.errors import FusemixError, RunError
-from fusemix.files import clear_discarded, differences, discard_folder, read_json, write_atomic
+from fusemix.discarding import Owned, beside, clear_discarded, require_free, require_ours, says
+from fusemix.errors import RunError
+from fusemix.files import differences, write_atomic
 from fusemix.fusion.callbacks import knows_a_best, stopped_early
-from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_checkpoint
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, is_checkpoint, read_checkpoint
 
 MAY_CHANGE = (
     "out",
@@ -34,6 +35,42 @@ SAYS_NOTHING = ("decided", "accepted")
 NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """Of Lightning's, to go on from a checkpoint."""
 PROBE = "can_be_written"
+SETTINGS = "config.yaml"
+SEAL, FORMAT, VERSION = "environment.json", "fusemix.run", 1
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder says that it holds a run; one of an earlier fusemix says so by a checkpoint alone."""
+    checkpoints = (folder / CHECKPOINTS / name for name in (BEST, LAST))
+    return says(folder / SEAL, FORMAT, VERSION) or any(map(is_checkpoint, checkpoints))
+
+
+RUN = Owned(
+    "a run",
+    is_run,
+    (
+        SEAL,
+        SETTINGS,
+        "encoders.json",
+        "metrics.csv",
+        "tensorboard/events.out.tfevents.*",
+        *(f"{CHECKPOINTS}/{name}" for name in (BEST, LAST, PROBE)),
+    ),
+)
+
+
+def place_for(out: Path, overwrite: bool) -> Path:
+    """Where a run is written: in its folder, or beside one that is there and is to be replaced.
+
+    Raises:
+        OutputError: what is there is not a run, or not one alone.
+    """
+    clear_discarded(out)
+    if overwrite and RUN.is_sealed(out):
+        require_ours(out, RUN)
+        return beside(out)
+    require_free(out, RUN)
+    return out
 
 
 class RunState(NamedTuple):
@@ -54,9 +91,7 @@ class RunState(NamedTuple):
     is_best_lost: bool = False
 
 
-def state_of_run(
-    folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool, overwrite: bool
-) -> RunState:
+def state_of_run(folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool) -> RunState:
     """Find out how to go on in a run folder; nothing is changed.
 
     Args:
@@ -64,14 +99,11 @@ def state_of_run(
         wanted: what the run is going to be: settings and data, as it will stand in its checkpoints.
         max_epochs: length of the run.
         resume: there must be something to continue.
-        overwrite: what is there does not count.
 
     Raises:
         RunError: another run is in the way, its checkpoints are damaged, or there is nothing to continue.
     """
     best, last = (folder / CHECKPOINTS / name for name in (BEST, LAST))
-    if overwrite:
-        return RunState()
     # The best one is written first: a run that was killed in its first epoch has no other.
     there = last if last.is_file() else best
     if not there.is_file():
@@ -88,6 +120,14 @@ def state_of_run(
         _require_best(best, last)
     is_best_lost = knows_a_best(checkpoint["callbacks"]) and not _reads(best)
     return RunState(there, epoch, about(checkpoint).get("decided", {}), is_finished, is_best_lost)
+
+
+def state_beside(folder: Path, wanted: Mapping[str, Any], *, max_epochs: int) -> RunState:
+    """The same of a run that is to replace another one; where that is not the run wanted, it does not count."""
+    try:
+        return state_of_run(folder, wanted, max_epochs=max_epochs, resume=False)
+    except RunError:
+        return RunState()
 
 
 def _whole(path: Path, best: Path) -> dict[str, Any]:
@@ -157,17 +197,3 @@ def begin(folder: Path) -> None:
             f"checkpoints cannot be saved in {checkpoints}: {error.strerror or error}. Make room, give yourself the "
             "right to write there, or choose another out."
         ) from error
-
-
-def discard(folder: Path) -> None:
-    """Remove the run that is in a folder, if what a run notes of itself says that one is."""
-    clear_discarded(folder.parent)
-    if (folder / "config.yaml").is_file() and _has_environment(folder):
-        discard_folder(folder)
-
-
-def _has_environment(folder: Path) -> bool:
-    try:
-        return read_json(folder / "environment.json").keys() >= {"python", "platform", "device", "packages"}
-    except (OSError, ValueError, AttributeError, FusemixError):
-        return False

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusemix.discarding import Owned, says
 from fusemix.errors import LatentStoreError
 from fusemix.files import read_json
 from fusemix.kinds import misfit
+from fusemix.latents.links import LINKS
+from fusemix.latents.manifest import QUARANTINE
+from fusemix.latents.records import STORE
 
-FORMAT = "fusemix.latent_set"
+SET, SET_STARTED = "set.json", "set-started.json"
+"""The second one stands until the first does, and says whose the folder is."""
+FORMAT, VERSION = "fusemix.latent_set", 1
 FIELDS = {
     "dataset": str,
     "revision": str,
@@ -24,6 +30,21 @@ FIELDS = {
 SIDE = {"modality": str, "num_items": int, "sha256": str}
 LATER = {"quarantine_sha256": str, "num_captions": int, "times_sha256": str}
 """What older sets do not have, and what stands only where a caption is there twice."""
+
+
+def is_set(folder: Path) -> bool:
+    """Whether a folder says that it is a latent set, and what lies in it, that it is a latent store."""
+    stores = (path for path in folder.glob("*/*") if path.is_dir() and any(path.iterdir()))
+    return any(says(folder / name, FORMAT, VERSION) for name in (SET, SET_STARTED)) and all(
+        map(STORE.is_sealed, stores)
+    )
+
+
+LATENT_SET = Owned(
+    "a latent set",
+    is_set,
+    (SET, SET_STARTED, "items-*.parquet", LINKS, QUARANTINE, *(f"*/*/{name}" for name in STORE.names)),
+)
 
 
 def read_description(path: Path) -> dict[str, Any]:

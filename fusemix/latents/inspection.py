@@ -17,11 +17,10 @@ from jaxtyping import Float
 
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.interfaces import Rejected
-from fusemix.latents.description import read_description
+from fusemix.latents.description import SET, read_description
 from fusemix.latents.item_tables import read_sealed_table, read_table
 from fusemix.latents.manifest import MANIFEST, STARTED, Manifest
 from fusemix.latents.records import read_quarantine, read_started
-from fusemix.latents.sets import SET
 from fusemix.latents.store import LatentStore
 
 SAMPLE_ROWS = 4096

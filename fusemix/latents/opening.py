@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from fusemix.discarding import clear_discarded, discard, require_free
 from fusemix.errors import LatentStoreError
-from fusemix.files import clear_discarded, discard_folder
 from fusemix.latents.manifest import (
     MANIFEST,
     STARTED,
@@ -21,7 +21,7 @@ from fusemix.latents.manifest import (
     write_manifest,
 )
 from fusemix.latents.quarantine import quarantine_problem, shards_with_gaps
-from fusemix.latents.records import Started, is_ours, read_started, unseal, write_started
+from fusemix.latents.records import STORE, Started, is_ours, read_started, unseal, write_started
 from fusemix.latents.verify import damaged_shards
 
 
@@ -36,7 +36,7 @@ def open_folder(
     accept: Sequence[str] | None,
 ) -> None:
     """Make a folder ready for a store of some fingerprint; arguments and errors as those of StoreWriter."""
-    clear_discarded(folder.parent)
+    clear_discarded(folder)
     accepted: list[Accepted] = []
     try:
         recorded = _recorded(folder)
@@ -45,7 +45,8 @@ def open_folder(
     except LatentStoreError:
         if not overwrite or not is_ours(folder):
             raise
-        discard_folder(folder)
+        discard(folder, STORE)
+    require_free(folder, STORE)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST).is_file():
         _note_in_manifest(folder, accepted)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fusemix.discarding import Owned, says
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
 from fusemix.interfaces import Rejected
@@ -23,7 +24,9 @@ from fusemix.kinds import misfit, record_of
 from fusemix.latents.manifest import (
     FORMAT,
     MANIFEST,
+    QUARANTINE,
     STARTED,
+    VERSION,
     Accepted,
     Manifest,
     Shard,
@@ -65,6 +68,8 @@ def read_started(folder: Path) -> Started | None:
     try:
         data = read_json(path)
         accepted = tuple(record_of(Accepted, one) for one in data.get("accepted") or ())
+        if data.pop("format", FORMAT) != FORMAT or data.pop("version", VERSION) != VERSION:
+            raise ValueError("it is of another kind")
         started = record_of(Started, {**data, "accepted": accepted})
         if misfit(started.fingerprint.get("shard_size", 1), int):
             raise ValueError("shard_size is no number")
@@ -75,7 +80,8 @@ def read_started(folder: Path) -> Started | None:
 
 def write_started(folder: Path, started: Started) -> None:
     """Begin a store."""
-    write_json(folder / STARTED, {**started._asdict(), "accepted": [one._asdict() for one in started.accepted]})
+    about = {**started._asdict(), "accepted": [one._asdict() for one in started.accepted]}
+    write_json(folder / STARTED, {"format": FORMAT, "version": VERSION, **about})
 
 
 def record_path(folder: Path, index: int) -> Path:
@@ -138,13 +144,20 @@ def _plain(record: Record) -> dict[str, Any]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a folder's own seal says that it is a latent store, finished or not, of whatever version."""
+    """Whether a folder's own seal says that it is a latent store, finished or not."""
     try:
         if (folder / MANIFEST).is_file():
-            return read_json(folder / MANIFEST).get("format") == FORMAT
+            return says(folder / MANIFEST, FORMAT, VERSION)
         return read_started(folder) is not None
-    except (ValueError, AttributeError, FusemixError):
+    except FusemixError:
         return False
+
+
+STORE = Owned(
+    "a latent store",
+    is_ours,
+    (MANIFEST, STARTED, QUARANTINE, "latents-[0-9]*.npy", "latents-[0-9]*.json", "content-[0-9]*.bin"),
+)
 
 
 def rows_of(ids: pa.ChunkedArray, wanted: Sequence[str]) -> np.ndarray:

@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 
+from fusemix.discarding import clear_discarded, discard, require_free
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.files import clear_discarded, discard_folder, write_json, write_jsonl
+from fusemix.files import remove_file, write_json, write_jsonl
 from fusemix.interfaces import PairSet
 from fusemix.latents import links as link_file
-from fusemix.latents.description import FORMAT, read_description, read_ours
+from fusemix.latents.description import FORMAT, LATENT_SET, SET, SET_STARTED, VERSION, read_description, read_ours
 from fusemix.latents.item_tables import (
     items_sha256,
     read_sealed_table,
@@ -37,8 +38,6 @@ from fusemix.latents.manifest import QUARANTINE, Accepted, refuse_difference
 from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
 
-SET = "set.json"
-VERSION = 1
 NOT_IDENTITY = {"source", "quarantine_sha256"}
 """What may differ without the set being another one."""
 
@@ -57,11 +56,12 @@ def write_set(
 
     Raises:
         LatentStoreError: the folder holds another set.
+        OutputError: it holds files of somebody else.
     """
     if pairs.left.modality == pairs.right.modality:
         raise ConfigError(f"{pairs.dataset}: both sides are {pairs.left.modality}; fusemix aligns two modalities.")
     wanted = _describe(pairs, source)
-    clear_discarded(folder.parent)
+    clear_discarded(folder)
     path = folder / SET
     if path.is_file():
         recorded = read_ours(path)
@@ -71,14 +71,17 @@ def write_set(
         except LatentStoreError:
             if not overwrite:
                 raise
-            discard_folder(folder)
+            discard(folder, LATENT_SET)
         else:
             damaged = damaged_files(folder, recorded, read_back=verify) | dict.fromkeys([LINKS] if lacking else [], "")
             _write_again(folder, pairs, recorded | lacking, damaged)
             return
+    require_free(folder, LATENT_SET)
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SET_STARTED, {"format": FORMAT, "version": VERSION})
     tables = [f"items-{items.modality}.parquet" for items in pairs.sides]
     _write_again(folder, pairs, wanted, dict.fromkeys([*tables, LINKS, QUARANTINE], ""))
+    remove_file(folder / SET_STARTED)
 
 
 def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], names: Mapping[str, str]) -> None:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from fusemix.files import sha256_of_file
 from fusemix.latents.content import content_name, read_content
-from fusemix.latents.description import read_description
+from fusemix.latents.description import SET, read_description
 from fusemix.latents.manifest import MANIFEST, QUARANTINE, Manifest, read_manifest, size_problem
 from fusemix.latents.quarantine import quarantine_problem
-from fusemix.latents.sets import SET, damaged_files
+from fusemix.latents.sets import damaged_files
 
 
 class Damage(NamedTuple):

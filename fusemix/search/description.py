@@ -21,6 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fusemix.discarding import says
 from fusemix.errors import IndexFolderError
 from fusemix.files import read_json, sha256_of_json, write_json
 from fusemix.kinds import record_of
@@ -111,11 +112,7 @@ class Description:
 
 def is_index(folder: Path) -> bool:
     """Whether a folder holds an index, by what its index.json says and not by its name."""
-    try:
-        data = read_json(folder / INDEX)
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and data.get("format") == FORMAT and data.get("version") in (WITHOUT_SEALS, VERSION)
+    return says(folder / INDEX, FORMAT, VERSION)
 
 
 def read_description(folder: Path) -> Description | None:

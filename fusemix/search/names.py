@@ -8,6 +8,8 @@ import re
 import secrets
 
 NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{8})")
+ANY_NAME = f"{'[0-9a-f]' * 16}-{'[0-9a-f]' * 8}"
+"""As shells write it."""
 
 
 def new_name() -> str:

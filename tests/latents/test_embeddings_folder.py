@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fusemix.errors import LatentStoreError
-from fusemix.latents.embeddings_folder import EmbeddingsFolder, EmbeddingsWriter, metadata_table, unit_rows
+from fusemix.latents.embeddings_folder import EmbeddingsFolder
+from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table, unit_rows
 
 GENERATOR = np.random.default_rng(0)
 LEFT = GENERATOR.standard_normal((25, 4)).astype(np.float32)

@@ -16,7 +16,7 @@ from fusemix.build.content import forget_replaced
 from fusemix.encoders.content import digest_of
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, Rejected
-from fusemix.latents.embeddings_folder import EmbeddingsWriter
+from fusemix.latents.embeddings_writer import EmbeddingsWriter
 from fusemix.latents.sets import LatentSet, write_set
 from fusemix.latents.store import LatentStore
 from fusemix.latents.verify import damaged_notes, damaged_shards, damaged_tables

@@ -13,7 +13,7 @@ import yaml
 from fusemix.errors import RunError
 from fusemix.files import differences, read_json
 from fusemix.fusion.callbacks import MONITOR
-from fusemix.latents.sets import SET
+from fusemix.latents.description import SET
 from fusemix.retrieval.reports.reading import Report, read_report
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fusemix.build.sources import NamedSource, runs_other_code
+from fusemix.discarding import Owned, clear_discarded, require_ours, says, take_place
 from fusemix.errors import RunError
 from fusemix.files import read_json, sha256_of_file, write_atomic, write_json
 from fusemix.fusion.adapters import ADAPTERS
@@ -67,30 +68,43 @@ def is_export(folder: Path) -> bool:
     return isinstance(about, dict) and about.get("format") == FORMAT
 
 
+EXPORT = Owned(
+    "an exported model",
+    lambda folder: says(folder / CONFIG, FORMAT, VERSION),
+    (
+        CONFIG,
+        WEIGHTS,
+        "README.md",
+        "modules.json",
+        "config_sentence_transformers.json",
+        f"{INSIDE}/**",
+        "onnx/*.onnx",
+        "onnx/*.data",
+    ),
+)
+
+
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
     """Give a folder to write into, which takes its place at `out` only if the block succeeds.
 
     Args:
-        out: its place; `require_free` has looked at what is there.
+        out: its place; `require_replaceable` has looked at what is there.
     """
     out = out.absolute()
-    part, old = temporary(out), out.with_name(f".{out.name}.old")
+    part = temporary(out)
     forget_leftovers_of(out)
+    clear_discarded(out)
     part.mkdir(parents=True)
     try:
         yield part
-        if out.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            out.rename(old)
-        part.rename(out)
+        take_place(part, out, EXPORT)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
-def require_free(out: Path, overwrite: bool) -> None:
+def require_replaceable(out: Path, overwrite: bool) -> None:
     """Refuse to replace anything but an exported model, and that only where it is meant.
 
     Raises:
@@ -102,6 +116,7 @@ def require_free(out: Path, overwrite: bool) -> None:
         raise RunError(f"{out} holds something that is no exported model. Choose another out.")
     if not overwrite:
         raise RunError(f"{out} holds an exported model. Choose another out, or replace it with overwrite=true.")
+    require_ours(out, EXPORT)
 
 
 def folder_bytes(folder: Path) -> int:

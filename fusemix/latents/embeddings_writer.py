@@ -1,0 +1,189 @@
+"""Write embeddings in clip-retrieval's layout, which embeddings_folder.py describes.
+
+Place in the flow: rows of a latent set -> EmbeddingsWriter -> a folder.
+Not here: which vectors are written (build/export_embeddings.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Float, Float16, Int64
+
+from fusemix.discarding import Owned, clear_discarded, discard, require_ours, says
+from fusemix.errors import FusemixError, LatentStoreError
+from fusemix.files import read_json, remove_file, write_atomic, write_json, write_npy
+from fusemix.latents.embeddings_folder import EXPORT, METADATA, folder_name, shown_column
+from fusemix.latents.manifest import STARTED, refuse_difference
+from fusemix.out_folder import is_empty
+
+FORMAT, VERSION = "fusemix.embeddings", 1
+WITHOUT_FORMAT = {"num_rows", "rows_per_file", "items_sha256"}
+"""What an export says that an earlier fusemix wrote, which named no format."""
+
+
+def embeddings(name: str) -> Owned:
+    """Files of one kind; what says that they are ours lies in the folder above."""
+    ending = "parquet" if name == METADATA else "npy"
+    return Owned("a part of an export", lambda folder: folder.name == name, (f"{name}_[0-9]*.{ending}",))
+
+
+def unit_rows(vectors: Float[np.ndarray, "rows dim"]) -> Float16[np.ndarray, "rows dim"]:
+    """Rows divided by their L2 norm, in float16; a row of zeros stays one."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True).astype(np.float32)
+    scaled = vectors / np.where(largest > 0, largest, 1)  # so that squares neither overflow nor vanish
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return (scaled / np.where(norms > 0, norms, 1)).astype(np.float16)
+
+
+def metadata_table(sides: Sequence[tuple[str, pa.Table]], links: Int64[np.ndarray, "rows 2"]) -> pa.Table:
+    """Metadata of some links, one row each.
+
+    Args:
+        sides: modality and item table of the left, then of the right.
+        links: (left row, right row).
+    """
+    columns: dict[str, Any] = {}
+    for (modality, table), rows in zip(sides, links.T, strict=True):
+        chosen = table.take(pa.array(rows))
+        source = "caption" if modality == "text" else "path"
+        is_there = source in table.column_names
+        columns[shown_column(modality)] = (
+            pc.call_function("coalesce", [chosen[source], chosen["id"]]) if is_there else chosen["id"]
+        )
+        columns[f"{modality}_id"] = chosen["id"]
+    return pa.table(columns)
+
+
+class EmbeddingsWriter:
+    """A folder of embeddings in the making; what a killed run has left is gone on with.
+
+    Args:
+        folder: of the export.
+        modalities: of the left and the right.
+        num_rows: links in all.
+        rows_per_file: links in every file but the last.
+        about: plain data that says what is exported; two exports are the same if it is equal.
+        overwrite: discard the embeddings and metadata of an earlier export; other files are left alone.
+
+    Raises:
+        LatentStoreError: the folder holds something else.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        modalities: tuple[str, str],
+        num_rows: int,
+        rows_per_file: int,
+        about: Mapping[str, Any],
+        overwrite: bool,
+    ) -> None:
+        self.folder, self._modalities = folder, modalities
+        self.spans = [range(at, min(at + rows_per_file, num_rows)) for at in range(0, num_rows, rows_per_file)]
+        counts = {"num_rows": num_rows, "rows_per_file": rows_per_file}
+        self._about = {"format": FORMAT, "version": VERSION, **about, **counts}
+        try:
+            self._refuse_other()
+        except LatentStoreError:
+            if not overwrite or folder.is_file():
+                raise
+            self._discard()
+        for name in self._folders():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        if self.missing():  # also where somebody deleted files of a finished export
+            write_json(folder / STARTED, self._about)
+            (folder / EXPORT).unlink(missing_ok=True)
+
+    def _refuse_other(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise LatentStoreError(f"{self.folder} is a file, but out must name a folder.")
+        record = next((self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()), None)
+        if record:
+            refuse_difference(self.folder, _about_export(record), self._about)
+        elif self.folder.is_dir() and not is_empty(self.folder):
+            raise LatentStoreError(
+                f"{self.folder} is not empty, and holds no export of fusemix. Choose another out, or write beside what "
+                "is there with overwrite=true."
+            )
+
+    def _discard(self) -> None:
+        """Delete what an export of ours has written, and nothing else: `out` may be any folder of the user's.
+
+        Its record goes last, so that what a killed command has left is still known for that export.
+        """
+        records = [self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()]
+        if not all(map(_is_sealed, records)):
+            raise LatentStoreError(
+                f"{records[0]} was not written by fusemix, so nothing is deleted. Choose another out, or move it away."
+            )
+        names = {METADATA, *(folder_name(name) for path in records for name in read_json(path).get("items_sha256", ()))}
+        parts = [self.folder / name for name in sorted({*names, *self._folders()})]
+        for path in parts:
+            clear_discarded(path)
+            if path.is_dir() and records:
+                require_ours(path, embeddings(path.name))
+            elif path.is_dir() and any(path.iterdir()):
+                raise LatentStoreError(
+                    f"{path} holds files that fusemix did not write. Move them, or choose another out."
+                )
+        for path in parts:
+            discard(path, embeddings(path.name))
+        for path in records:
+            remove_file(path)
+
+    def _folders(self) -> list[str]:
+        return [*(folder_name(modality) for modality in self._modalities), METADATA]
+
+    def _paths(self, index: int) -> list[Path]:
+        number = str(index).zfill(len(str(len(self.spans))))
+        return [
+            self.folder / name / f"{name}_{number}.{'parquet' if name == METADATA else 'npy'}"
+            for name in self._folders()
+        ]
+
+    def missing(self) -> list[int]:
+        """Numbers of the files that are still to be written, in order."""
+        return [i for i in range(len(self.spans)) if not all(path.is_file() for path in self._paths(i))]
+
+    def write(
+        self,
+        index: int,
+        left: Float[np.ndarray, "rows left_dim"],
+        right: Float[np.ndarray, "rows right_dim"],
+        metadata: pa.Table,
+    ) -> None:
+        """Write the three files of one number; vectors are made unit length."""
+        *vector_paths, metadata_path = self._paths(index)
+        for path, vectors in zip(vector_paths, (left, right), strict=True):
+            write_npy(path, np.ascontiguousarray(unit_rows(vectors)))
+        with write_atomic(metadata_path) as file:
+            pq.write_table(metadata, file)
+
+    def seal(self) -> Path:
+        """Say that the export is complete; returns the file that says so."""
+        write_json(self.folder / EXPORT, self._about)
+        (self.folder / STARTED).unlink(missing_ok=True)
+        return self.folder / EXPORT
+
+
+def _is_sealed(record: Path) -> bool:
+    """Whether it says that fusemix wrote the export."""
+    if says(record, FORMAT, VERSION):
+        return True
+    try:
+        return _about_export(record).keys() >= WITHOUT_FORMAT
+    except LatentStoreError:
+        return False
+
+
+def _about_export(record: Path) -> dict[str, Any]:
+    try:
+        return {"format": FORMAT, "version": VERSION, **read_json(record)}
+    except (ValueError, TypeError, FusemixError) as error:
+        raise LatentStoreError(f"{record} was not written by fusemix, or is damaged. Choose another out.") from error

@@ -1,0 +1,197 @@
+"""Every command that has `overwrite`: nothing goes that is not ours, and not before all else was looked at."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from index_samples import make as make_index
+from test_exchange import exported, imported
+from travel.exports import train_on_made_up_latents
+
+from fusemix import cli, config
+from fusemix.commands import cache_features, export
+from fusemix.errors import FusemixError
+
+
+class Case(NamedTuple):
+    """One command.
+
+    Attributes:
+        make: writes into a folder, with more arguments.
+        discarded: in that folder, what overwriting discards.
+        change: arguments under which something else would stand there.
+        wrong: arguments with which the command fails.
+    """
+
+    make: Callable[..., object]
+    discarded: str
+    change: list[str]
+    wrong: list[str]
+
+
+def caching(tiny, make_set, tmp_path) -> Case:
+    pictures = tiny.files["image"][0].parent
+
+    def make(out, *changes):
+        where = f"folder: '{pictures}', captions: '{pictures / 'captions.csv'}'"
+        dataset = f"dataset={{name: image_captions, options: {{{where}}}}}"
+        hog = "encoders.hog={name: hog, options: {size: 32, coarse: 4}}"
+        how = ["splits=[all]", "accelerator=cpu", "num_workers=0", "batch_size=8"]
+        cache_features.main([dataset, hog, *how, f"out={out}", *changes])
+
+    return Case(make, "all/image/hog", ["encoders.hog.options.size=16"], ["encoders.hog.options.size=0"])
+
+
+def caching_another_set(tiny, make_set, tmp_path) -> Case:
+    some = tmp_path / "some"
+    shutil.copytree(tiny.files["image"][0].parent, some)
+    lines = (some / "captions.csv").read_text().splitlines()
+    (some / "captions.csv").write_text("\n".join(lines[:9]))
+    other = f"dataset.options={{folder: '{some}', captions: '{some / 'captions.csv'}'}}"
+    missing = f"dataset.options={{folder: '{some}', captions: '{some / 'nothing.csv'}'}}"
+    return Case(caching(tiny, make_set, tmp_path).make, "all", [other], [missing])
+
+
+def importing(tiny, make_set, tmp_path) -> Case:
+    layout = tmp_path / "layout"
+    exported(make_set("imported", num_left=6), layout)
+    return Case(
+        lambda out, *changes: imported(layout, out, *changes),
+        "train",
+        ["dataset=another"],
+        ["dataset=another", f"clip_retrieval={tmp_path / 'nowhere'}"],
+    )
+
+
+def training(tiny, make_set, tmp_path) -> Case:
+    return Case(
+        lambda out, *changes: train_on_made_up_latents(make_set, out, *changes),
+        "",
+        ["embedding_dim=4"],
+        [f"train={tmp_path / 'nowhere'}"],
+    )
+
+
+def indexing(tiny, make_set, tmp_path) -> Case:
+    some = tmp_path / "some"
+    some.mkdir()
+    for path in tiny.files["image"][:5]:
+        shutil.copy(path, some)
+    return Case(
+        lambda out, *changes: make_index(tiny, out, some, *changes),
+        "",
+        ["--model", str(tiny.run), "--checkpoint", "last"],
+        ["--data", str(tmp_path / "nowhere")],
+    )
+
+
+def exporting(tiny, make_set, tmp_path) -> Case:
+    return Case(
+        lambda out, *changes: export.main([f"model={tiny.run}", f"out={out}", *changes]),
+        "",
+        ["checkpoint=last"],
+        [f"reports=[{tmp_path / 'nowhere'}]"],
+    )
+
+
+def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
+    latents = make_set("train", num_left=6)
+    return Case(
+        lambda out, *changes: exported(latents, out, *changes),
+        "img_emb",
+        ["rows_per_file=3"],
+        ["rows_per_file=3", "encoders.image=[nobody]"],
+    )
+
+
+CASES = {
+    "cache_features": [caching, caching_another_set],
+    "import": [importing],
+    "train": [training],
+    "index": [indexing],
+    "export": [exporting],
+    "export_embeddings": [exporting_embeddings],
+}
+
+
+@pytest.fixture(params=[make for of_command in CASES.values() for make in of_command], ids=lambda make: make.__name__)
+def case(request, tiny, make_set, tmp_path) -> Case:
+    return request.param(tiny, make_set, tmp_path)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def overwriting(case: Case, out: Path, *changes: str) -> None:
+    dashed = any(change.startswith("--") for change in case.change)
+    case.make(out, *changes, *(["--overwrite", "true"] if dashed else ["overwrite=true"]))
+
+
+def test_every_command_with_overwrite_is_here():
+    schemas = {name: getattr(config, command.schema) for name, command in cli.COMMANDS.items() if command.schema}
+    with_overwrite = {
+        name for name, schema in schemas.items() if "overwrite" in {field.name for field in dataclasses.fields(schema)}
+    }
+    assert with_overwrite - {"check"} == CASES.keys(), "check takes the settings of another command, and writes nothing"
+
+
+def test_what_was_there_makes_room_whole(case, tmp_path):
+    out = tmp_path / "out"
+    case.make(out)
+    before = content(out)
+    with pytest.raises(FusemixError):
+        case.make(out, *case.change)
+    assert content(out) == before, "without overwrite"
+    overwriting(case, out, *case.change)
+    once = content(out)
+    assert once != before
+    assert [path.name for path in out.rglob(".*") if path.is_dir()] == [], "nothing is left aside"
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_what_goes_wrong_later_leaves_all_as_it_was(case, tmp_path):
+    out = tmp_path / "out"
+    case.make(out)
+    before = content(out)
+    with pytest.raises(FusemixError):
+        overwriting(case, out, *case.wrong)
+    assert content(out) == before
+
+
+def test_a_file_of_the_users_beside_ours_is_a_reason_to_refuse(case, tmp_path):
+    out = tmp_path / "out"
+    case.make(out)
+    (out / case.discarded / "notes").mkdir()
+    (out / case.discarded / "notes" / "diary.txt").write_text("mine")
+    before = content(out)
+    with pytest.raises(FusemixError, match=r"diary\.txt"):
+        overwriting(case, out, *case.change)
+    assert content(out) == before
+
+
+def test_files_that_only_bear_our_names_stay(case, tmp_path):
+    case.make(tmp_path / "ours")
+    out = tmp_path / "out"
+    for name in content(tmp_path / "ours"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text('{"mine": true}')
+    before = content(out)
+    with pytest.raises(FusemixError):
+        overwriting(case, out, *case.change)
+    assert content(out) == before
+
+
+def test_nothing_goes_through_a_link(case, tmp_path):
+    out = tmp_path / "out"
+    case.make(out)
+    place = out / case.discarded
+    place.rename(tmp_path / "real")
+    place.symlink_to(tmp_path / "real")
+    before = content(tmp_path / "real")
+    with pytest.raises(FusemixError, match="symbolic link"):
+        overwriting(case, out, *case.change)
+    assert content(tmp_path / "real") == before
