@@ -4,9 +4,14 @@ import errno
 import os
 
 import pytest
+from dataset_samples import excluded_of, write_files, write_table
 
 from fusemix.datasets import walking
+from fusemix.datasets.captioned_files import image_captions
+from fusemix.datasets.classes import image_classes
 from fusemix.datasets.folder import files_of, items_of
+from fusemix.datasets.tars import scan_tar
+from fusemix.datasets.wavcaps import source_folders
 from fusemix.errors import DatasetError
 from fusemix.regular import NOT_REGULAR
 
@@ -108,3 +113,36 @@ def test_what_takes_the_place_of_a_file_is_not_read(folder):
     with pytest.raises(OSError, match="no regular file"):
         items.read(1)
     assert items_of(folder, "image", ["a.png"], follow_links=True).read(0) == b"out/far.png"
+
+
+# Data sets of files
+
+
+@pytest.mark.parametrize("place", ["cat/2.png", "cat/pipe"])
+def test_a_pipe_in_a_class_is_listed_as_what_it_is(tmp_path, place):
+    write_files(tmp_path / "pictures", ["cat/1.png", "dog/1.png"])
+    os.mkfifo(tmp_path / "pictures" / place)
+    pairs = image_classes(split="all", folder=str(tmp_path / "pictures"))
+    assert excluded_of(pairs) == [(place, f"{NOT_REGULAR}, or a lost link")]
+
+
+def test_what_takes_the_place_of_a_captioned_file_is_not_waited_for(tmp_path):
+    """Also the file of a hub's row, a shard, and Visual Genome's picture go this way."""
+    folder = write_files(tmp_path / "pictures", ["1.png"])
+    captions = write_table(tmp_path / "c.csv", ["file", "caption"], [["1.png", "one"], ["2.png", "two"]])
+    os.mkfifo(tmp_path / "pictures" / "2.png")
+    pairs = image_captions(split="all", folder=str(folder), captions=str(captions))
+    assert [item for item, _ in excluded_of(pairs)] == ["2.png"]
+    (tmp_path / "pictures" / "1.png").unlink()
+    os.mkfifo(tmp_path / "pictures" / "1.png")
+    with pytest.raises(OSError, match="no regular file"):
+        pairs.left.read(0)
+    with pytest.raises(OSError, match="no regular file"):
+        scan_tar(tmp_path / "pictures" / "1.png", "image")
+
+
+def test_folders_of_sounds_that_may_not_be_read_are_not_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "mnt" / "closed").mkdir(parents=True)
+    closed(monkeypatch, "closed", errno.EACCES)
+    with pytest.raises(PermissionError, match="closed"):
+        source_folders(tmp_path, ["FreeSound"])
