@@ -13,7 +13,6 @@ it encodes; one opens the tables, as train.py does. Memory is the largest reside
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -69,7 +68,9 @@ def write_files(folder: Path, items: int) -> None:
 
 def peak() -> float:
     """Largest resident size so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    from fusemix.environment import peak_memory
+
+    return peak_memory() / 1e6
 
 
 def build(folder: Path) -> dict[str, float]:

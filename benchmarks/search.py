@@ -8,7 +8,6 @@ and searched in another, whose memory counts. What is found is compared with exa
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from fusemix.environment import peak_memory
 from fusemix.progress import console, counting
-from fusemix.search.folder import Description, Index
+from fusemix.search.description import Description
+from fusemix.search.folder import Index
 from fusemix.search.items import SCHEMA
 from fusemix.search.writer import IndexWriter
 
@@ -92,7 +93,7 @@ def memory() -> dict[str, float]:
     """Of this process in MB: largest resident size, and now its own and its mapped pages."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     now = {key: int(status[key].split()[0]) / 1024 for key in ("RssAnon", "RssFile")}
-    return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, **now}
+    return {"peak": peak_memory() / 1024**2, **now}
 
 
 def search(out: Path, count: int, k: int) -> None:

@@ -110,7 +110,7 @@ def made_up(folder: Path) -> Path:
 
 
 def add_made_up(out: Path) -> None:
-    from fusemix.search.folder import read_description
+    from fusemix.search.description import read_description
     from fusemix.search.items import SCHEMA
     from fusemix.search.writer import IndexWriter
 

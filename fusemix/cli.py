@@ -56,7 +56,7 @@ COMMANDS = {
     "compare": Command("put runs side by side, with p-values", usage="REPORT REPORT … [out=FOLDER]"),
     "report": Command("print reports as one table for a paper", usage="[--format latex|markdown] REPORT …"),
     "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
-    "verify": Command("read latent stores back and compare every shard with its hash", usage="FOLDER …"),
+    "verify": Command("read latents or an index back and compare every file with its hash", usage="FOLDER …"),
     "info": Command("say what made a latent set or store, and what is in it", usage="FOLDER …"),
     "export": Command("write a trained model as a folder that travels", "ModelExportConfig"),
     "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -92,6 +93,21 @@ def available_memory() -> int:
         found.append(int(limit.read_text()) - int(used.read_text()) + reclaimable)
     known = [size for size in found if size > 0]
     return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes; 0 where the system does not say.
+
+    On Linux `getrusage` gives a process that was just started the peak of the one that started it.
+    """
+    if peak := _number_in(Path("/proc/self/status"), "VmHWM:"):
+        return peak * 1024
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _number_in(path: Path, key: str) -> int:

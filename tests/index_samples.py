@@ -1,5 +1,7 @@
 """Indexes of the tiny run's data, made by the command itself."""
 
+import shutil
+
 from fusemix.commands import index
 from fusemix.search.folder import Index
 
@@ -15,3 +17,10 @@ def content(folder):
     return {
         item["id"]: vector for item, vector in zip(opened.items(everywhere), opened.vectors(everywhere), strict=True)
     }
+
+
+def photos(folder, files):
+    folder.mkdir(parents=True)
+    for number, path in enumerate(files):
+        shutil.copy(path, folder / f"{number}.png")
+    return folder

@@ -129,7 +129,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
     deadline = time.monotonic() + 120
-    while len(list(out.glob("parts/*.npy"))) < 2:
+    while len(list(out.glob("parts/*/*.parquet"))) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -145,7 +145,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
         patch.setattr(indexing, "PART_ROWS", 10)
         patch.setattr(indexing.Embedder, "embed_items", counted)
         make(tiny, out, folder)
-    assert embedded == [range(20, 30), range(30, 36)]
+    assert list(map(len, embedded)) == [10, 6], "two parts of three were kept"
     one, other = content(out), content(whole)
     assert list(one) == list(other)
     np.testing.assert_allclose(np.stack(list(one.values())), np.stack(list(other.values())), atol=1e-3)

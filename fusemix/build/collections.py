@@ -23,6 +23,7 @@ from fusemix.interfaces import Content, Items, Rejected
 from fusemix.latents.description import SET
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.regular import read_below
 from fusemix.search.items import SCHEMA
 
 MOST_CAPTIONS = 5
@@ -77,13 +78,16 @@ class Collection(NamedTuple):
         return pa.table(columns, schema=SCHEMA)
 
 
-def collections_of(data: str, modality: str | None, trained: Trained) -> list[Collection]:
+def collections_of(
+    data: str, modality: str | None, trained: Trained, *, follow_links: bool = False
+) -> list[Collection]:
     """What a path stands for: a latent set, all latent sets right below it, or a folder of files.
 
     Args:
         data: the path.
         modality: what is wanted of it; None takes what there is, where that is one.
         trained: the model that is to embed it.
+        follow_links: of a folder, take what links that lead out of it lead to.
 
     Raises:
         DatasetError: it is not there, or holds nothing that can be indexed.
@@ -96,31 +100,36 @@ def collections_of(data: str, modality: str | None, trained: Trained) -> list[Co
     sets = [folder] if (folder / SET).is_file() else sorted(path.parent for path in folder.glob(f"*/{SET}"))
     if sets:
         return [_of_set(path, modality, trained) for path in sets]
-    return [_of_folder(folder, modality, trained)]
+    return [_of_folder(folder, modality, trained, follow_links)]
 
 
-def _of_folder(folder: Path, modality: str | None, trained: Trained) -> Collection:
-    files = files_of(folder)
+def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_links: bool) -> Collection:
+    files = files_of(folder, follow_links=follow_links)
     counts = {one: len(paths) for one, paths in files.paths.items()}
     if not counts:
-        raise DatasetError(f"{folder} holds no pictures and no sounds ({files.num_others:,} other files).")
+        aside = "; ".join(f"{item.id}: {item.reason}" for item in files.excluded[:3])
+        raise DatasetError(
+            f"{folder} holds no pictures and no sounds ({files.num_others:,} other files)."
+            + (f" Set aside: {len(files.excluded):,}, such as {aside}" if aside else "")
+        )
     chosen = modality or _only_one([one for one in counts if one in trained.modalities] or list(counts), folder)
     trained.require_known(chosen)
     if chosen not in counts:
         raise ConfigError(f"{folder} holds no {chosen}, but: {', '.join(counts)}.")
     others = {**{one: count for one, count in counts.items() if one != chosen}, "other": files.num_others}
     passed = ", ".join(f"{count:,} {one} files" for one, count in others.items() if count)
-    items = items_of(folder, chosen, files.paths[chosen])
+    items = items_of(folder, chosen, files.paths[chosen], follow_links=follow_links)
     prefix = f"{folder.resolve().name}/"
+    source = {"kind": "folder", "path": str(folder.resolve()), "modality": chosen, "prefix": prefix}
     return Collection(
-        {"kind": "folder", "path": str(folder.resolve()), "modality": chosen, "prefix": prefix},
+        {**source, "follow_links": True} if follow_links else source,
         items,
         items.table["path"].combine_chunks(),
         pa.array([[]] * len(items), pa.list_(pa.string())),
         None,
         np.arange(len(items)),
         [f"passed over: {passed}"] if passed else [],
-        files.excluded,
+        [item._replace(id=prefix + item.id) for item in files.excluded],
     )
 
 
@@ -195,7 +204,8 @@ def reader_of(source: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Conten
     modality, alone = source["modality"], Lock()
 
     def of_folder(item: Mapping[str, Any]) -> Content:
-        return decode(modality, Path(source["path"], item["path"]).read_bytes())
+        follow_links = source.get("follow_links") is True
+        return decode(modality, read_below(source["path"], item["path"], follow_links=follow_links))
 
     @cache
     def items() -> Items:

@@ -3,7 +3,6 @@
 Place in the flow: CacheConfig + Encoder + Items -> rows, bytes, time and memory, without writing anything.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from fusemix.build.cache import num_workers
 from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size, seconds_of_a_pass, typical_batch
 from fusemix.encoders.preparing import prepared_sample
+from fusemix.environment import peak_memory
 from fusemix.errors import DatasetError, EncoderError
 from fusemix.interfaces import Encoder, Items, Prepared
 
@@ -85,9 +85,4 @@ def _fitting(slug: str, encoder: Encoder, sample: Sequence[Prepared], size: int,
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return 0  # it does not say
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_memory()

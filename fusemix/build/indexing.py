@@ -2,12 +2,11 @@
 
 Place in the flow: IndexConfig -> Indexing -> index folder.
 
-Embeddings of a folder are kept part by part while they are made (`parts/`, removed at the end), so that a command that
-was killed goes on where it stopped.
+Embeddings of a folder are kept part by part while they are made (done_so_far.py), so that a command that was killed
+goes on where it stopped. With `overwrite`, the index that is there stays until the new one is whole.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,28 +19,39 @@ import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from fusemix.build.collections import Collection, collections_of
+from fusemix.build.done_so_far import DoneSoFar, forget_all, states_of
 from fusemix.build.embedding import Embedded, Embedder
 from fusemix.build.index_model import about_model, require_same_model
 from fusemix.config import IndexConfig
-from fusemix.discarding import Owned, clear_discarded, discard, says
+from fusemix.discarding import Owned, require_ours
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
-from fusemix.files import read_jsonl, sha256_of_json, write_jsonl, write_npy
+from fusemix.files import read_jsonl, sha256_of_file, write_jsonl
 from fusemix.interfaces import Rejected
-from fusemix.out_folder import is_empty
-from fusemix.search.folder import FORMAT, INDEX, QUARANTINE, SEGMENTS, VERSION, Description, Index, read_description
+from fusemix.search.description import (
+    INDEX,
+    QUARANTINE,
+    SEGMENTS,
+    SUFFIXES,
+    Description,
+    is_index,
+    read_description,
+    write_description,
+)
+from fusemix.search.folder import Index
+from fusemix.search.names import ANY_NAME
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
+from fusemix.system_names import is_system_name
 
 PARTS = "parts"
 PART_ROWS = 2048
 OWNED = Owned(
     "an index",
-    lambda folder: says(folder / INDEX, FORMAT, VERSION),
+    is_index,
     (
-        INDEX,
-        QUARANTINE,
-        *(f"{SEGMENTS}/[0-9]*{suffix}" for suffix in (".faiss", ".npy", ".parquet")),
-        *(f"{PARTS}/*{suffix}" for suffix in (".npy", ".jsonl")),
+        *(INDEX, QUARANTINE, f"{PARTS}/*/{ANY_NAME}.parquet"),
+        *(f"{SEGMENTS}/{name}{suffix}" for name in (ANY_NAME, "[0-9]*") for suffix in SUFFIXES),
+        *(f"{PARTS}/*{suffix}" for suffix in (".npy", ".jsonl")),  # of an earlier version
     ),
 )
 LATENTS_AT_ONCE = 65_536
@@ -69,9 +79,10 @@ class Indexing:
     Attributes:
         config: the settings.
         embedder: the model.
-        description: of the index as it is, with the sources that come to it.
+        description: of the index as it is, or of a new one, with the sources that come to it.
         tasks: what to add.
         num_there: items that were asked for and are in the index already.
+        replaces: hash of the index.json whose index is going to make room; None where none does.
     """
 
     config: IndexConfig
@@ -79,15 +90,26 @@ class Indexing:
     description: Description
     tasks: list[Task]
     num_there: int
+    replaces: str | None
+
+    @property
+    def out(self) -> Path:
+        """The index folder."""
+        return Path(self.config.out)
 
     @property
     def num_new(self) -> int:
         """Items to add."""
         return sum(len(task.new) for task in self.tasks)
 
+    @property
+    def excluded(self) -> list[Rejected]:
+        """What sources name and cannot give."""
+        return [item for task in self.tasks for item in task.collection.excluded]
+
 
 def indexing_of(config: IndexConfig) -> Indexing:
-    """Open the model, the index as far as there is one, and the data, and find out what is new.
+    """Open the model, the index as far as there is one, and the data, and find out what is new. Nothing is written.
 
     Raises:
         RunError: there is no such model, or the index was made with another one.
@@ -95,14 +117,14 @@ def indexing_of(config: IndexConfig) -> Indexing:
         IndexFolderError: what is in `out` is no index, or a damaged one.
     """
     out = Path(config.out)
-    _make_room(out, config.overwrite)
+    _require_room(out, config.overwrite)
     embedder = Embedder(config.model, config.checkpoint, device=config.device)
     model = about_model(embedder, config.model, config.checkpoint, out)
-    description = read_description(out)
-    if description is None:
+    description = None if config.overwrite else read_description(out)
+    if description is None or not description.segments:
         description = Description(model, embedder.dim)
     require_same_model(description.model, model, out)
-    collections = collections_of(config.data, config.modality, embedder.trained)
+    collections = collections_of(config.data, config.modality, embedder.trained, follow_links=config.follow_links)
     there = Index(out) if description.segments else None
     tasks, sources = [], list(description.sources)
     for collection in collections:
@@ -112,17 +134,18 @@ def indexing_of(config: IndexConfig) -> Indexing:
         tasks.append(Task(collection, sources.index(collection.source), _new_places(collection, there)))
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
-    return Indexing(config, embedder, replace(description, sources=sources), tasks, num_items - num_new)
+    replaces = sha256_of_file(out / INDEX) if config.overwrite and is_index(out) else None
+    return Indexing(config, embedder, replace(description, sources=sources), tasks, num_items - num_new, replaces)
 
 
-def _make_room(out: Path, overwrite: bool) -> None:
-    clear_discarded(out)
-    if not out.exists():
-        return
-    if not (out / INDEX).is_file() and not (out / PARTS).is_dir() and not is_empty(out):
-        raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
-    if overwrite:
-        discard(out, OWNED)
+def _require_room(out: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds something else than an index, whatever its files are called."""
+    if overwrite and is_index(out):
+        require_ours(out, OWNED)
+    if out.exists() and not is_index(out):
+        read_description(out)  # says of a damaged one what is wrong with it
+        if not all(is_system_name(path.name) for path in out.iterdir()):
+            raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
 
 
 def _require_same_source(source: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:
@@ -149,34 +172,62 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
     Args:
         indexing: what to do.
         advance: called with the number of items just embedded.
+
+    Raises:
+        EncoderError: nothing could be embedded, and nothing was there before.
     """
-    out = Path(indexing.config.out)
+    out = indexing.out
     out.mkdir(parents=True, exist_ok=True)
-    (out / PARTS).mkdir(exist_ok=True)  # says whose folder this is, should this process be killed before index.json
-    writer = IndexWriter(out, indexing.description)
-    rejected = [item for task in indexing.tasks for item in task.collection.excluded]
+    if not is_index(out):
+        write_description(out, replace(indexing.description, sources=[]))  # says whose folder this is from now on
+    writer, rejected, num_added, done = IndexWriter(out, indexing.description), indexing.excluded, 0, []
     for task in indexing.tasks:
         sample = _captions_asked(indexing, task)
-        embed = _from_latents if task.collection.side is not None else _from_files
-        for places, embedded in embed(indexing, task, advance):
+        if task.collection.side is not None:
+            found = _from_latents(indexing, task, advance)
+        else:
+            done.append(_done_so_far(indexing, task))
+            found = _from_files(indexing, task, done[-1], advance)
+        for places, embedded in found:
             good = ~np.isnan(embedded.embeddings).any(axis=1)
             prefix = task.collection.source["prefix"]
             rejected += [item._replace(id=prefix + item.id) for item in embedded.rejected]
             writer.add(embedded.embeddings[good], task.collection.table(task.number, places[good]), sample)
-    description = writer.finish()
-    if not description.num_items:
-        first = f": {rejected[0].id}: {rejected[0].reason}" if rejected else ""
-        raise EncoderError(f"none of {indexing.num_new:,} items could be embedded{first}")
-    _note_rejected(out, rejected, {item for task in indexing.tasks for item in task.collection.ids})
-    shutil.rmtree(out / PARTS)
-    return description, rejected
+            num_added += int(good.sum())
+    if num_added or indexing.replaces is None:
+        description = writer.finish()
+        _note_rejected(indexing, rejected)
+        _forget_parts(indexing, done)
+        if description.num_items:
+            return description, rejected
+    else:
+        _forget_parts(indexing, done)
+    first = f": {rejected[0].id}: {rejected[0].reason}" if rejected else ""
+    stays = f". {out} stays as it was" if indexing.replaces else ""
+    raise EncoderError(f"none of {indexing.num_new:,} items could be embedded{first}{stays}")
 
 
-def _note_rejected(out: Path, rejected: Sequence[Rejected], tried: set[str]) -> None:
-    path = out / QUARANTINE
-    before = [Rejected(**row) for row in read_jsonl(path)] if path.is_file() else []
-    kept = [item for item in before if item.id not in tried]
-    write_jsonl(path, (item._asdict() for item in dict.fromkeys([*kept, *rejected])))
+def settle(indexing: Indexing) -> list[Rejected]:
+    """What is left to do where nothing is new; returns what sources name and cannot give."""
+    _note_rejected(indexing, indexing.excluded)
+    _forget_parts(indexing, [_done_so_far(indexing, task) for task in indexing.tasks if task.collection.side is None])
+    return indexing.excluded
+
+
+def _note_rejected(indexing: Indexing, rejected: Sequence[Rejected]) -> None:
+    """Bring the list of what could not be embedded up to date."""
+    path = indexing.out / QUARANTINE
+    collections = [task.collection for task in indexing.tasks]
+    before = [] if indexing.replaces or not path.is_file() else [Rejected(**row) for row in read_jsonl(path)]
+    tried = {item for collection in collections for item in collection.ids} if before else set()
+    looked_into = tuple(collection.source["prefix"] for collection in collections)
+    kept = [
+        item
+        for item in before
+        if item.id not in tried and not (item.stage == "dataset" and item.id.startswith(looked_into))
+    ]
+    if before or rejected or not path.exists():
+        write_jsonl(path, (item._asdict() for item in dict.fromkeys([*kept, *rejected])))
 
 
 def _captions_asked(indexing: Indexing, task: Task) -> Float32[np.ndarray, "queries dim"] | None:
@@ -205,40 +256,36 @@ def _from_latents(indexing: Indexing, task: Task, advance: Callable[[int], None]
         side.release()
 
 
-def _from_files(indexing: Indexing, task: Task, advance: Callable[[int], None]) -> Iterator[Part]:
-    """Part by part; what a killed command has embedded already is read back."""
-    folder = Path(indexing.config.out) / PARTS
-    new = task.collection.items.take(task.new)
-    parts = [range(at, min(at + PART_ROWS, len(new))) for at in range(0, len(new), PART_ROWS)]
-    ids = new.table["id"]
-    names = [
-        sha256_of_json([indexing.description.model["sha256"], ids.slice(part.start, len(part)).to_pylist()])[:16]
-        for part in parts
-    ]
-    missing = [part for part, name in zip(parts, names, strict=True) if not (folder / f"{name}.npy").is_file()]
-    config = indexing.config
+def _done_so_far(indexing: Indexing, task: Task) -> DoneSoFar:
+    """What a killed command has embedded of the new items of a folder."""
+    source, ids = task.collection.source, task.collection.items.table["id"].take(pa.array(task.new))
+    about = {"model": indexing.description.model["sha256"], "source": source, "replaces": indexing.replaces}
+    paths = (f"{source['path']}/{item}" for item in ids.to_pylist())
+    return DoneSoFar(indexing.out / PARTS, about, ids, states_of(paths, len(ids)))
+
+
+def _from_files(indexing: Indexing, task: Task, done: DoneSoFar, advance: Callable[[int], None]) -> Iterator[Part]:
+    """First what is missing is embedded and kept, then all is handed on in order."""
+    config, missing = indexing.config, done.missing
+    advance(len(task.new) - len(missing))
+    parts = [range(at, min(at + PART_ROWS, len(missing))) for at in range(0, len(missing), PART_ROWS)]
     fresh = indexing.embedder.embed_items(
-        new,
-        missing,
+        task.collection.items.take(task.new[missing]),
+        parts,
         batch_size=config.batch_size,
         num_workers=max(0, (os.cpu_count() or 1) - 1) if config.num_workers is None else config.num_workers,
         advance=lambda count, rejected: advance(count),
     )
-    for part, name in zip(parts, names, strict=True):
-        if part in missing:
-            embedded = next(fresh)
-            _keep(folder, name, embedded)
-        else:
-            embedded = _kept(folder, name)
-            advance(len(part))
-        yield task.new[part.start : part.stop], embedded
+    for part, embedded in zip(parts, fresh if parts else (), strict=True):
+        done.keep(missing[part.start : part.stop], embedded)
+    for at in range(0, len(task.new), PART_ROWS):
+        rows = np.arange(at, min(at + PART_ROWS, len(task.new)))
+        yield task.new[rows], done.take(rows)
 
 
-def _keep(folder: Path, name: str, embedded: Embedded) -> None:
-    write_jsonl(folder / f"{name}.jsonl", (item._asdict() for item in embedded.rejected))
-    write_npy(folder / f"{name}.npy", embedded.embeddings)
-
-
-def _kept(folder: Path, name: str) -> Embedded:
-    rejected = tuple(Rejected(**row) for row in read_jsonl(folder / f"{name}.jsonl"))
-    return Embedded(np.load(folder / f"{name}.npy", allow_pickle=False), rejected)
+def _forget_parts(indexing: Indexing, done: Sequence[DoneSoFar]) -> None:
+    """Delete what was kept for a killed command to go on from; of an index that made room, everything."""
+    for one in done:
+        one.forget()
+    if indexing.replaces:
+        forget_all(indexing.out / PARTS)

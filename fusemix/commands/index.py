@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.build.indexing import Indexing, indexing_of, run_indexing
+from fusemix.build.indexing import Indexing, indexing_of, run_indexing, settle
 from fusemix.config import IndexConfig, load_config
+from fusemix.interfaces import Rejected
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
-from fusemix.search.folder import QUARANTINE, Description
+from fusemix.search.description import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.visible import shown
 
@@ -29,15 +30,13 @@ def main(argv: Sequence[str]) -> Path:
 def _index(config: IndexConfig, out: Path) -> Path:
     indexing = indexing_of(config)
     _say_what_comes(indexing)
-    if not indexing.num_new:
+    if not indexing.num_new and indexing.description.segments:
+        _say_what_is_aside(out, settle(indexing))
         console.print(f"nothing new; {out} has {_counts(indexing.description)}")
         return out
     with counting("items embedded", indexing.num_new) as advance:
         description, rejected = run_indexing(indexing, advance)
-    if rejected:
-        console.print(
-            f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {shown(rejected[0].reason)}"
-        )
+    _say_what_is_aside(out, rejected)
     _say_what_is_there(description)
     console.print(
         f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {shlex.quote(str(out))}'
@@ -53,6 +52,12 @@ def _say_what_comes(indexing: Indexing) -> None:
             f"{source['path']}: {len(task.collection.items):,} {source['modality']} items, {len(task.new):,} new"
             f"{f' ({notes})' if notes else ''}"
         )
+
+
+def _say_what_is_aside(out: Path, rejected: Sequence[Rejected]) -> None:
+    if rejected:
+        first = f"{shown(rejected[0].id)}: {shown(rejected[0].reason)}"
+        console.print(f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {first}")
 
 
 def _say_what_is_there(description: Description) -> None:

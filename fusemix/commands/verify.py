@@ -1,34 +1,67 @@
-"""Read latent stores back and compare every shard with its hash.
+"""Read latent stores and indexes back and compare every file with its hash.
 
-fusemix verify FOLDER …      of latent sets or latent stores
+fusemix verify FOLDER …      of latent sets, latent stores or indexes
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.errors import ConfigError, FusemixError, LatentStoreError
+from fusemix.errors import ConfigError, FusemixError, IndexFolderError, LatentStoreError
 from fusemix.latents.description import SET
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.progress import console, counting
+from fusemix.search.description import INDEX, Description, problems_of, read_description
+from fusemix.search.folder import Index
+
+MENDED_BY = {
+    False: "Run cache_features.py with the config that made it and verify=true: it writes just these files anew.",
+    True: "Make the index anew with --overwrite, or bring these files back from a copy.",
+}
+"""Of latents, and of an index."""
 
 
 def main(argv: Sequence[str]) -> None:
-    """Verify sets and stores.
+    """Verify sets, stores and indexes.
 
     Raises:
-        LatentStoreError: something is damaged; the message names every file.
+        LatentStoreError, IndexFolderError: something is damaged; the message names every file.
     """
     folders = [Path(argument) for argument in argv]
     if not folders:
-        raise ConfigError("verify needs the folder of a latent set or of a latent store.")
-    damaged = [damage for folder in folders for damage in _verify(folder)]
-    if damaged:
-        lines = "\n  ".join(str(damage) for damage in damaged)
-        raise LatentStoreError(
-            f"{len(damaged)} damaged:\n  {lines}\n"
-            "Run cache_features.py with the config that made it and verify=true: it writes just these files anew."
+        raise ConfigError("verify needs the folder of a latent set, of a latent store or of an index.")
+    damaged: dict[bool, list[Damage]] = {False: [], True: []}
+    for folder in folders:
+        description = None if (folder / SET).is_file() else read_description(folder)
+        if description is None:
+            damaged[False] += _verify(folder)
+        else:
+            damaged[True] += _verify_index(folder, description)
+    if any(damaged.values()):
+        count = sum(map(len, damaged.values()))
+        told = [
+            "\n".join([*(f"  {one}" for one in found), MENDED_BY[kind]]) for kind, found in damaged.items() if found
+        ]
+        kind = LatentStoreError if damaged[False] else IndexFolderError
+        raise kind("\n".join([f"{count} damaged:", *told]))
+
+
+def _verify_index(folder: Path, description: Description) -> list[Damage]:
+    found = [Damage(path, problem) for path, problem in problems_of(folder, description).items()]
+    without = sum(not segment.files for segment in description.segments)
+    files = 1 + sum(len(segment.suffixes) for segment in description.segments)
+    state = f"{len(found)} of {files} files damaged" if found else f"{files} files are as they were sealed"
+    console.print(f"{folder / INDEX} and what it names: {state}")
+    if without and not found:
+        for number, segment in enumerate(description.segments):
+            if not segment.files:
+                Index(folder).segment_content(number)
+        console.print(
+            f"{folder}: {without} of {len(description.segments)} segments were written by an earlier version, which "
+            "kept no hashes: their files can be read, and more cannot be said",
+            style="yellow",
         )
+    return found
 
 
 def _verify(folder: Path) -> list[Damage]:

@@ -25,6 +25,8 @@ class IndexConfig:
     modality: str | None = None
     """What to index: of a folder, image or audio, where it holds both; of a latent set, one of its sides (by default
     the one that is not text)."""
+    follow_links: bool = False
+    """Of a folder, index what links lead to outside of it, too, instead of setting them aside."""
     out: str
     """Index folder. What is there already is added to; items that it holds are passed over."""
     batch_size: int = 64
@@ -34,7 +36,7 @@ class IndexConfig:
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
     overwrite: bool = False
-    """Discard the index in out, and begin anew."""
+    """Begin anew; the index in out is discarded when the new one is whole."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -23,6 +23,7 @@ from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import Items, PairSet, Rejected
+from fusemix.regular import NOT_REGULAR
 from fusemix.system_names import is_system_name
 
 ENDINGS = {
@@ -165,8 +166,8 @@ def _files_of_classes(
     for label in words:
         place, num_media = (chosen / label).relative_to(folder).as_posix(), 0
         with scandir(chosen / label) as entries:
-            within = sorted((entry.name, entry.is_file()) for entry in entries)
-        for name, is_file in within:
+            within = sorted((entry.name, entry.is_file(), entry.is_dir()) for entry in entries)
+        for name, is_file, is_folder in within:
             file = f"{place}/{name}"
             names += [file] if is_file else []
             is_media = is_file and Path(name).suffix.lower() in endings and not is_system_name(name)
@@ -177,8 +178,10 @@ def _files_of_classes(
                 lines.append(CaptionLine(file, label))
             elif is_file:
                 others.append(Rejected(file, "dataset", f"not one of {' '.join(sorted(endings))}"))
-            else:
+            elif is_folder:
                 others.append(Rejected(f"{file}/", "dataset", "a folder within a class, which is not looked into"))
+            else:
+                others.append(Rejected(file, "dataset", f"{NOT_REGULAR}, or a lost link"))
         if not num_media:
             others.append(Rejected(f"{place}/", "dataset", "a class without a file; its prompts stay wrong answers"))
     with scandir(chosen) as entries:

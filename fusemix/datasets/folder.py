@@ -4,17 +4,18 @@ Place in the flow: a folder -> Items of one modality, in order of their paths.
 """
 
 import os
-from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 from PIL import Image
 
-from fusemix.datasets.pairs import file_reader
+from fusemix.datasets.walking import Walk, told
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, Rejected
-from fusemix.system_names import is_system_name
+from fusemix.regular import read_below
 
 SOUNDS = frozenset(
     (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".m4a", ".aac", ".wma")
@@ -29,7 +30,8 @@ class Files(NamedTuple):
     Attributes:
         paths: modality -> paths below the folder, sorted, with `/` between their parts.
         num_others: files that are neither pictures nor sounds, by their names.
-        excluded: files whose names cannot be written down.
+        excluded: files whose names cannot be written down, pictures and sounds that are no regular files or lie
+            elsewhere, and folders that were not looked into.
     """
 
     paths: dict[str, list[str]]
@@ -37,60 +39,70 @@ class Files(NamedTuple):
     excluded: list[Rejected]
 
 
-def files_of(folder: Path) -> Files:
+@dataclass(frozen=True)
+class BelowReader:
+    """Reads the bytes of files in a folder; arguments as for `items_of`."""
+
+    folder: Path
+    paths: pa.ChunkedArray
+    follow_links: bool
+
+    def __call__(self, row: int) -> bytes:
+        """Bytes of the file of a row."""
+        return read_below(self.folder, self.paths[row].as_py(), follow_links=self.follow_links)
+
+
+def files_of(folder: Path, *, follow_links: bool = False) -> Files:
     """List the pictures and sounds in a folder and those below it, by the endings of their names.
 
-    Hidden names and those that systems leave behind (`is_system_name`) are passed over, and links to folders are not
-    followed.
+    Hidden names and those that systems leave behind (`is_system_name`) are passed over. Links within the folder are
+    files like others.
+
+    Args:
+        folder: to look into.
+        follow_links: take what links to folders, and links that lead out, lead to; each folder once.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: there is no such folder, or it cannot be read.
     """
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {folder}.")
-    Image.init()
-    pictures = {suffix for suffix in Image.EXTENSION if suffix not in NO_PICTURES}
     found: dict[str, list[str]] = {}
-    num_others, excluded = 0, []
-    for path in _paths_below(folder):
-        if not path.isprintable() and not _is_utf8(path):
-            excluded.append(Rejected(ascii(path), "dataset", "the name of the file is not UTF-8; rename it"))
-            continue
-        suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  (a Path for each of millions takes its time)
-        modality = "image" if suffix in pictures else "audio" if suffix in SOUNDS else None
-        if modality:
-            found.setdefault(modality, []).append(path)
-        else:
+    walk = Walk(folder, follow_links)
+    num_others, excluded = 0, list(walk.folders)
+    for path in (*walk.files, *walk.odd):
+        modality = _modality_of(path)
+        if told(path) != path:
+            excluded.append(Rejected(told(path), "dataset", "the name of the file is not UTF-8; rename it"))
+        elif modality is None:
             num_others += 1
-    return Files({one: sorted(found[one]) for one in ("image", "audio") if one in found}, num_others, excluded)
+        elif path in walk.odd:
+            excluded.append(Rejected(path, "dataset", walk.odd[path]))
+        else:
+            found.setdefault(modality, []).append(path)
+    paths = {one: sorted(found[one]) for one in ("image", "audio") if one in found}
+    return Files(paths, num_others, sorted(excluded))
 
 
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:  # the system gave bytes that are none
-        return False
-    return True
+def _modality_of(path: str) -> str | None:
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path for each of millions takes its time
+    return "image" if suffix in _pictures() else "audio" if suffix in SOUNDS else None
 
 
-def _paths_below(folder: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_system_name(name)]
-        below = os.path.relpath(parent, folder)
-        for name in names:
-            if not is_system_name(name):
-                path = name if below == "." else os.path.join(below, name)  # noqa: PTH118
-                yield path.replace(os.sep, "/")
+@cache
+def _pictures() -> frozenset[str]:
+    Image.init()
+    return frozenset(suffix for suffix in Image.EXTENSION if suffix not in NO_PICTURES)
 
 
-def items_of(folder: Path, modality: str, paths: list[str]) -> Items:
+def items_of(folder: Path, modality: str, paths: list[str], *, follow_links: bool = False) -> Items:
     """The files at some paths as items; their ids are the paths.
 
     Args:
         folder: that the paths lie below.
         modality: of all.
         paths: as `files_of` gives them.
+        follow_links: read what links that lead out of the folder lead to.
     """
     table = pa.table({"id": pa.array(paths, pa.string()), "path": pa.array(paths, pa.string())})
-    full = pa.table({"path": pa.array([f"{folder}/{path}" for path in paths], pa.string())})
-    return Items(modality, table, file_reader(full))
+    return Items(modality, table, BelowReader(folder, table["path"], follow_links))

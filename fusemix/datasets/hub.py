@@ -25,6 +25,7 @@ from fusemix.datasets.same_media import require_same_media
 from fusemix.errors import DatasetError, first_line
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.regular import read_regular
 
 FEATURES = {"image": Image, "audio": Audio}
 IDS = pa.schema([("id", pa.string())])
@@ -45,7 +46,7 @@ class ColumnReader:
         value = self.rows[self.positions[row].as_py()][self.column]
         if value is None:
             raise ValueError(f"the column {self.column!r} is empty")
-        return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
+        return value["bytes"] if value["bytes"] is not None else read_regular(value["path"])
 
 
 class CaptionedRows(NamedTuple):

@@ -73,7 +73,7 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
     passed_over = [Rejected(name, "dataset", reason) for name in packed]
     for path in no_files:
         passed_over.append(
-            Rejected(path.relative_to(folder).as_posix(), "dataset", "no file, but a folder or a lost link")
+            Rejected(path.relative_to(folder).as_posix(), "dataset", "no file, but a folder, a pipe or a lost link")
         )
     return Shards(tars, passed_over)
 

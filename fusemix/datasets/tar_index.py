@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from fusemix.datasets.tars import MEDIA_ENDINGS, SCHEMA, scan_tar
 from fusemix.files import sha256_of_json, write_atomic
+from fusemix.regular import open_regular
 from fusemix.temporary import forget_leftovers_of
 
 VERSION = 3
@@ -86,7 +87,7 @@ def _open(path: str) -> IO[bytes]:
     """A file that stays open, one of a few a process; the one that waited longest is closed for a new one."""
     key = (os.getpid(), path)  # a forked worker must not share its parent's place in a file
     if key not in _open_files:
-        _open_files[key] = Path(path).open("rb")  # noqa: SIM115
+        _open_files[key] = open_regular(path)
         while len(_open_files) > FILES_KEPT_OPEN:
             _open_files.popitem(last=False)[1].close()
     _open_files.move_to_end(key)

@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from fusemix.datasets.given_values import captions_in
+from fusemix.regular import open_regular
 from fusemix.system_names import is_system_name
 
 MEDIA_ENDINGS = {"image": ("jpg", "jpeg", "png", "webp"), "audio": ("flac", "wav", "mp3", "ogg")}
@@ -58,7 +59,7 @@ def scan_tar(path: Path, modality: str) -> pa.Table:
     """
     samples: dict[str, dict[str, Span | str]] = {}
     repeated: dict[str, None] = {}
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         members = _Members(file)
         for name, place in members:
             key, part = split_name(_storable_name(name))

@@ -24,6 +24,7 @@ from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.regular import open_regular, read_regular
 
 FOLDERS = ("VG_100K", "VG_100K_2")
 PUBLISHED_PICTURES, PUBLISHED_REGIONS = 108_077, 5_408_689
@@ -200,7 +201,7 @@ class _RegionTable:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:  # reads the header alone
+    with open_regular(path) as file, Image.open(file) as picture:  # reads the header alone
         return picture.size
 
 
@@ -234,6 +235,6 @@ class CropReader:
 @lru_cache(maxsize=2)
 def _picture(path: str) -> Image.Image:
     """A whole picture, decoded; kept, since its next region is likely to be asked for next."""
-    picture = Image.open(io.BytesIO(Path(path).read_bytes()))
+    picture = Image.open(io.BytesIO(read_regular(path)))
     picture.load()
     return picture

@@ -91,7 +91,7 @@ def source_folders(clips: Path, sources: Sequence[str]) -> dict[str, str]:
     """
     named = {name: source for source in sources for name in (source, f"{source}_flac")}
     found: dict[str, list[str]] = {source: [] for source in sources}
-    for parent, folders, _ in os.walk(clips):
+    for parent, folders, _ in os.walk(clips, onerror=_fail):
         folders[:] = sorted(name for name in folders if not is_system_name(name))
         for name in [name for name in folders if name in named and _holds_flac(Path(parent, name))]:
             found[named[name]].append(Path(parent, name).relative_to(clips).as_posix())
@@ -102,6 +102,11 @@ def source_folders(clips: Path, sources: Sequence[str]) -> dict[str, str]:
             f"wavcaps: the folders {' and '.join(twice)} of {clips} hold sounds of one source. Put them into one."
         )
     return {source: places[0] if places else f"{source}_flac" for source, places in found.items()}
+
+
+def _fail(error: OSError) -> None:
+    """A folder that cannot be read is not passed over."""
+    raise error
 
 
 def _holds_flac(folder: Path) -> bool:

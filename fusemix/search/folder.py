@@ -1,17 +1,10 @@
-"""An index on disk: what it says of itself, and its segments.
+"""An index on disk, opened: queries -> positions and scores -> items.
 
-Place in the flow: index folder -> Index: queries -> positions and scores -> items.
-
-    index.json                     written last, whenever something was added: what counts
-    segments/00000.faiss           vectors, or codes with vectors in 00000.npy
-    segments/00000.parquet         items, row by row
-    quarantine.jsonl               what could not be embedded
-    parts/                         while a folder is being embedded: what is done so far
+Place in the flow: index folder -> Description -> Index.
+Not here: what index.json says (description.py), adding to an index (writer.py).
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,97 +14,9 @@ import pyarrow as pa
 from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
-from fusemix.files import read_json, write_json
-from fusemix.kinds import record_of
+from fusemix.search.description import INDEX, Description, damaged, read_description
 from fusemix.search.items import ItemTable
 from fusemix.search.vectors import Vectors
-
-INDEX = "index.json"
-SEGMENTS = "segments"
-QUARANTINE = "quarantine.jsonl"
-FORMAT = "fusemix.index"
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Some items that were indexed together; never changed once written.
-
-    Attributes:
-        number: names its files.
-        counts: modality -> items.
-        kind, probes, candidates, found: see `vectors.Built`.
-    """
-
-    number: int
-    counts: dict[str, int]
-    kind: str
-    probes: int
-    candidates: int
-    found: float
-
-    @property
-    def num_items(self) -> int:
-        """Rows."""
-        return sum(self.counts.values())
-
-    def file(self, folder: Path, suffix: str) -> Path:
-        """Where its vectors (`.faiss`) or items (`.parquet`) lie."""
-        return folder / SEGMENTS / f"{self.number:05}{suffix}"
-
-
-@dataclass(frozen=True)
-class Description:
-    """Content of index.json.
-
-    Attributes:
-        model: what embeds queries: `path`, `revision`, `checkpoint` and `sha256` of the adapters.
-        dim: width of the vectors.
-        sources: where items come from, as plain data; items name them by number.
-        segments: in order of position.
-    """
-
-    model: dict[str, Any]
-    dim: int
-    sources: list[dict[str, Any]] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-
-    @property
-    def num_items(self) -> int:
-        """In all segments."""
-        return sum(segment.num_items for segment in self.segments)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Modality -> items."""
-        counts: Counter[str] = Counter()
-        for segment in self.segments:
-            counts.update(segment.counts)
-        return dict(counts)
-
-
-def read_description(folder: Path) -> Description | None:
-    """What an index says of itself, or None where there is none.
-
-    Raises:
-        IndexFolderError: it is damaged, or of another version.
-    """
-    path = folder / INDEX
-    if not path.is_file():
-        return None
-    try:
-        data = read_json(path)
-        if (data.pop("format"), data.pop("version")) != (FORMAT, VERSION):
-            raise IndexFolderError(f"{path} is of another version. Make the index anew with --overwrite.")
-        segments = [record_of(Segment, segment) for segment in data["segments"]]
-        return record_of(Description, {**data, "segments": segments})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IndexFolderError(f"{path} is damaged, or no index of fusemix. Make it anew with --overwrite.") from error
-
-
-def write_description(folder: Path, description: Description) -> None:
-    """Make what was added count."""
-    write_json(folder / INDEX, {"format": FORMAT, "version": VERSION, **asdict(description)})
 
 
 class Found(NamedTuple):
@@ -138,24 +43,44 @@ class Index:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.description = self._required()
+        while True:
+            try:
+                self._open()
+                break
+            except IndexFolderError:
+                before, self.description = self.description, self._required()
+                if self.description == before:
+                    raise
+        sizes = [segment.num_items for segment in self.description.segments]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def _required(self) -> Description:
         description = read_description(self.folder)
         if description is None:
             raise IndexFolderError(
-                f"{folder} has no {INDEX}, so it is no index. Make one: fusemix index --model … --data … --out {folder}"
+                f"{self.folder} has no {INDEX}, so it is no index. Make one: "
+                f"fusemix index --model … --data … --out {self.folder}"
             )
         if not description.segments:
             raise IndexFolderError(
-                f"{folder} holds no items. Add some: fusemix index --model … --data … --out {folder}"
+                f"{self.folder} holds no items. Add some: fusemix index --model … --data … --out {self.folder}"
             )
-        self.description = description
+        return description
+
+    def _open(self) -> None:
+        """Open what index.json has named; a writer may have replaced it since."""
         self._vectors: list[Vectors] = []
         self._items: list[ItemTable] = []
-        for segment in description.segments:
-            vectors = segment.file(self.folder, ".faiss")
-            self._vectors.append(Vectors(vectors, segment.num_items, segment.probes, segment.candidates))
+        for segment in self.description.segments:
+            for path, problem in segment.problems(self.folder, whole=False).items():
+                raise damaged(path, problem)
+            path = segment.file(self.folder, ".faiss")
+            vectors = Vectors(path, segment.num_items, segment.probes, segment.candidates)
+            if vectors.dim != self.description.dim:
+                raise damaged(path, f"holds vectors of width {vectors.dim}, not {self.description.dim}")
+            self._vectors.append(vectors)
             self._items.append(ItemTable(segment.file(self.folder, ".parquet"), segment.num_items))
-        sizes = [segment.num_items for segment in description.segments]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     @property
     def num_items(self) -> int:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusemix.errors import IndexFolderError
 from fusemix.files import write_atomic
+from fusemix.search.description import damaged, telling_damage
 
 SCHEMA = pa.schema(
     [
@@ -29,12 +29,22 @@ SCHEMA = pa.schema(
 )
 ROWS_IN_GROUP = 1024
 GROUPS_KEPT = 256
+MAGIC = b"PAR1"
+FOOTER_BYTES = 8
+"""At the end of a file: the length of its footer, and MAGIC."""
 
 
 def write_items(path: Path, table: pa.Table) -> None:
     """Write a table of items in SCHEMA."""
     with write_atomic(path) as file:
-        pq.write_table(table, file, row_group_size=ROWS_IN_GROUP)
+        pq.write_table(table, file, row_group_size=ROWS_IN_GROUP, write_page_checksum=True)
+
+
+def bulk_of_items(path: Path) -> tuple[int, int]:
+    """Where the rows stand in a file of items: between its first four bytes and its footer."""
+    with path.open("rb") as file:
+        end = file.seek(-FOOTER_BYTES, 2)
+        return len(MAGIC), end - int.from_bytes(file.read(FOOTER_BYTES - len(MAGIC)), "little")
 
 
 class ItemTable:
@@ -49,12 +59,11 @@ class ItemTable:
     """
 
     def __init__(self, path: Path, num_items: int) -> None:
-        try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise IndexFolderError(f"{path} is missing or damaged. Make the index anew with --overwrite.") from error
-        if self._file.metadata.num_rows != num_items:
-            raise IndexFolderError(f"{path} has not {num_items:,} rows. Make the index anew with --overwrite.")
+        self._path = path
+        with telling_damage(self._path):
+            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        if self._file.metadata.num_rows != num_items or not self._file.schema_arrow.equals(SCHEMA):
+            raise damaged(path, f"is not a table of {num_items:,} items")
         self._lock = Lock()
         self._group = lru_cache(maxsize=GROUPS_KEPT)(self._read_group)
 
@@ -64,7 +73,8 @@ class ItemTable:
         found: dict[int, dict[str, Any]] = {}
         for group in np.unique(groups).tolist():
             here = np.flatnonzero(groups == group)
-            rows = self._group(group).take(pa.array(places[here])).to_pylist()  # all at once: each call costs 50 µs
+            with telling_damage(self._path):
+                rows = self._group(group).take(pa.array(places[here])).to_pylist()  # at once: each call costs 50 µs
             found.update(zip(here.tolist(), rows, strict=True))
         return [found[place] for place in range(len(positions))]
 
@@ -82,14 +92,14 @@ class ItemTable:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A whole column."""
-        with self._lock:
+        with self._lock, telling_damage(self._path):
             return self._file.read([name])[name]
 
     def table(self) -> pa.Table:
         """All rows."""
-        with self._lock:
+        with self._lock, telling_damage(self._path):
             return self._file.read()
 
     def _read_group(self, group: int) -> pa.Table:
-        with self._lock:  # one reader of a file at a time
+        with self._lock, telling_damage(self._path):  # one reader of a file at a time
             return self._file.read_row_group(group)

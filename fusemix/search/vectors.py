@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from fusemix.errors import IndexFolderError
-from fusemix.files import write_atomic, write_npy
+from fusemix.files import write_atomic, write_npy, writing
+from fusemix.search.description import damaged, telling_damage
 
 FLAT_BELOW = 100_000
 BITS_PER_LIST = 9
@@ -32,6 +32,10 @@ PROBES = (4, 8, 16, 32, 64, 128)
 ENOUGH_FOUND = 0.98
 """Share of the exact first ten that lists and candidates are chosen for."""
 FIRST = 10
+METRIC = 0
+"""FAISS's number of the inner product."""
+MOST_COSINE = 1.01
+"""What rounding to half precision may give; more is damage."""
 
 
 class Built(NamedTuple):
@@ -77,8 +81,8 @@ def build(path: Path, vectors: Float32[np.ndarray, "items dim"], sample: Float32
         write_npy(path.with_suffix(".npy"), vectors.astype(np.float16))
     index.add(vectors)
     chosen = (0, 0, 1.0) if kind == "Flat" else _chosen(index, vectors, sample)
-    with write_atomic(path) as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # pyright: ignore[reportAttributeAccessIssue]
+    with write_atomic(path) as file, writing(file) as write:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(write))  # pyright: ignore[reportAttributeAccessIssue]
     return Built(kind, *chosen)
 
 
@@ -103,6 +107,29 @@ def _lists(probes: int) -> Any:
     return faiss.IVFSearchParameters(nprobe=probes)  # pyright: ignore[reportCallIssue]
 
 
+def bulk_of_vectors(path: Path) -> tuple[int, int]:
+    """Where the numbers stand in a file that `build` wrote: vectors, or codes with their positions."""
+    size = path.stat().st_size
+    if path.suffix == ".npy":
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        return size - rows.nbytes, size
+    index = _opened(path)
+    return size - index.ntotal * (index.d * 4 if _lists_of(index) is None else index.code_size + 8), size
+
+
+def _opened(path: Path) -> Any:
+    import faiss
+
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+def _lists_of(index: Any) -> list[int] | None:
+    """How many items are in each list of an inverted file; None where every vector is compared."""
+    if not hasattr(index, "nlist"):
+        return None
+    return [index.invlists.list_size(number) for number in range(index.nlist)]
+
+
 class Vectors:
     """The vectors of one segment, mapped into memory. Several threads may ask at once.
 
@@ -116,21 +143,25 @@ class Vectors:
     """
 
     def __init__(self, path: Path, num_items: int, probes: int, candidates: int) -> None:
-        import faiss
-
-        try:
-            self._index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        self._path = path
+        with telling_damage(self._path):
+            self._index: Any = _opened(path)
             self._rows: Any = _mapped(path.with_suffix(".npy")) if probes else None
-        except (RuntimeError, OSError, ValueError) as error:
-            raise IndexFolderError(f"{path} is missing or damaged. Make the index anew with --overwrite.") from error
-        sizes = {self._index.ntotal, num_items if self._rows is None else len(self._rows)}
-        if sizes != {num_items}:
-            raise IndexFolderError(
-                f"{path} does not hold the {num_items:,} vectors that are expected, so it is damaged. "
-                "Make the index anew with --overwrite."
-            )
+            is_sound = self._is_sound(num_items, probes)
+        if not is_sound:
+            raise damaged(path, f"does not hold the {num_items:,} vectors that are expected")
         self._probes, self._candidates = probes, candidates
         self.dim: int = self._index.d
+
+    def _is_sound(self, num_items: int, probes: int) -> bool:
+        """Whether all parts agree on how many vectors there are and how wide they are."""
+        index, lists = self._index, _lists_of(self._index)
+        if index.ntotal != num_items or index.metric_type != METRIC or (lists is None) != (probes == 0):
+            return False
+        if lists is None:
+            return True
+        shape = (self._rows.dtype, *self._rows.shape)
+        return sum(lists) == num_items and index.quantizer.ntotal == len(lists) and shape == ("<f2", num_items, index.d)
 
     def __len__(self) -> int:
         return self._index.ntotal
@@ -138,7 +169,8 @@ class Vectors:
     def take(self, start: int, count: int) -> Float32[np.ndarray, "count dim"]:
         """Some consecutive vectors."""
         if self._rows is None:
-            return self._index.reconstruct_n(start, count)
+            with telling_damage(self._path):
+                return self._index.reconstruct_n(start, count)
         return self._rows[start : start + count].astype(np.float32)
 
     def search(
@@ -150,6 +182,12 @@ class Vectors:
             queries: unit length.
             k: at least 1; at least so many are given, where there are so many.
         """
+        with telling_damage(self._path):
+            found = self._search(queries, k)
+        self._require_cosines(queries, *found)
+        return found
+
+    def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         if self._rows is None:
             return self._index.search(queries, min(k, len(self)))
         candidates = min(max(self._candidates, CANDIDATES_PER_RESULT * k), len(self))
@@ -160,6 +198,11 @@ class Vectors:
             out[order] = self._rows[row[order]].astype(np.float32) @ query
         _let_go(self._rows)
         return scores, positions
+
+    def _require_cosines(self, queries: np.ndarray, scores: np.ndarray, positions: np.ndarray) -> None:
+        longest = MOST_COSINE * np.linalg.norm(queries, axis=1, keepdims=True)
+        if not ((np.abs(scores) <= longest) & (positions < len(self)) | (positions < 0)).all():  # NaN is none, too
+            raise damaged(self._path, "is damaged: a cosine is beyond 1, or a position beyond the last")
 
 
 def _mapped(path: Path) -> np.memmap:

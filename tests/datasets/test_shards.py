@@ -93,7 +93,7 @@ def test_compressed_and_unfinished_tars_are_listed_and_hidden_ones_passed_over(s
         "3.tgz",
         "4.tar.part",
     ]
-    assert ("5.tar", "no file, but a folder or a lost link") in excluded_of(pairs)
+    assert ("5.tar", "no file, but a folder, a pipe or a lost link") in excluded_of(pairs)
 
 
 def test_a_folder_of_compressed_tars_alone_is_refused_with_what_to_do(tmp_path):

@@ -1,0 +1,28 @@
+"""Names that an index gives to its files: no two writers draw the same, and each proves that it is ours.
+
+Place in the flow: writer.py and build/done_so_far.py name what they write; whoever tidies up asks here first.
+"""
+
+import hashlib
+import re
+import secrets
+
+NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{8})")
+ANY_NAME = f"{'[0-9a-f]' * 16}-{'[0-9a-f]' * 8}"
+"""As shells write it."""
+
+
+def new_name() -> str:
+    """A name that nobody else has."""
+    return name_of(secrets.token_hex(8))
+
+
+def name_of(token: str) -> str:
+    """The name with a token of sixteen hexadecimal digits; what follows is a hash of it."""
+    return f"{token}-{hashlib.sha256(f'fusemix index {token}'.encode()).hexdigest()[:8]}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name, without its ending, is one of these."""
+    match = NAME.fullmatch(name)
+    return match is not None and name == name_of(match[1])
