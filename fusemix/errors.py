@@ -51,6 +51,10 @@ class OutputError(FusemixError):
     """A folder that is to be written cannot be, or another process writes there."""
 
 
+class UntrustedCodeError(FusemixError):
+    """Data name code that is not fusemix's own, and the user has not said that it may run."""
+
+
 class MachineError(FusemixError):
     """A disk, a network, memory or a limit fails, and no item is to blame; the same command goes on afterwards."""
 

@@ -80,6 +80,16 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def lies_within(path: Path, folder: Path) -> bool:
+    """Whether a path stays below a folder, whatever dots and links it holds.
+
+    In the hub's cache, files of a snapshot are links to the blobs beside it; these count as below.
+    """
+    real, below = path.resolve(), folder.resolve()
+    cached = [one.parent.parent for one in (below, *below.parents) if one.parent.name == "snapshots"]
+    return any(real.is_relative_to(root) for root in (below, *(cache / "blobs" for cache in cached)))
+
+
 def remove_file(path: Path) -> None:
     """Delete a file that says something, so that it does not come back after a power cut."""
     path.unlink(missing_ok=True)

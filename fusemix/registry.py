@@ -2,19 +2,18 @@
 
 Place in the flow: config (a name and options) -> Registry -> a factory, called.
 A table maps a short name to "module:callable". A name that holds a colon itself is imported
-as it stands, so a user's own part needs no line in any table.
+as it stands, so a user's own part needs no line in any table. Whoever has a name from data asks `is_own` first.
 """
 
 import difflib
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 from fusemix.errors import ConfigError
 from fusemix.kinds import misfit, option_kinds
+from fusemix.trust import imported, is_named_by_data
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -29,15 +28,21 @@ class Registry:
     Args:
         kind: what the parts are, for messages: "encoder", "data set".
         table: short name -> "module:callable".
+        earlier: names of before, which older files still hold -> short name.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, table: Mapping[str, str], earlier: Mapping[str, str] | None = None) -> None:
         self.kind = kind
         self.table = dict(table)
+        self.earlier = dict(earlier or {})
 
     def names(self) -> list[str]:
         """All short names, in order."""
         return sorted(self.table)
+
+    def is_own(self, name: object) -> bool:
+        """Whether it names one of fusemix's own parts; anything else runs code of somebody's."""
+        return isinstance(name, str) and (name in self.table or name in self.earlier)
 
     def factory(self, name: str) -> Callable[..., Any]:
         """The callable behind a short name or behind `module:callable`.
@@ -45,13 +50,14 @@ class Registry:
         Raises:
             ConfigError: the name is unknown, or its module or callable is not there.
         """
+        name = self.earlier.get(name, name)
         if name not in self.table and ":" not in name:
             raise ConfigError(
                 f"no {self.kind} is called {name!r}.{nearest(name, self.names())} Known: {', '.join(self.names())}; "
                 "or write your own as package.module:factory."
             )
         module_name, _, attribute = self.table.get(name, name).partition(":")
-        return _load(self.kind, name, module_name, attribute)
+        return _load(self.kind, name, module_name, attribute, is_own=name in self.table)
 
     def complete(self, name: str, options: Mapping[str, Any], **given: Any) -> dict[str, Any]:
         """`options` with the factory's defaults filled in, after checking them against its signature.
@@ -100,18 +106,16 @@ class Registry:
         try:
             return factory(**options, **given)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            if name in self.table:
+            if self.is_own(name):
                 raise
             raise ConfigError(f"{self.kind} {name!r} cannot be made: {_where(error)}") from error
 
 
-def _load(kind: str, name: str, module_name: str, attribute: str) -> Callable[..., Any]:
-    if "" not in sys.path:  # a console script does not see the folder it is started in; `python x.py` does
-        sys.path.append("")
+def _load(kind: str, name: str, module_name: str, attribute: str, *, is_own: bool) -> Callable[..., Any]:
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"{kind} {name!r}: {module_name!r} is no name of a module. Write package.module:factory.")
     try:
-        module = import_module(module_name)
+        module = imported(module_name, is_own=is_own)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{kind} {name!r}: {_how_to_install(error.name or module_name)}") from error
     except (Exception, SystemExit) as error:  # a module of the user's own may raise anything
@@ -138,4 +142,7 @@ def _how_to_install(module: str) -> str:
     extra = EXTRAS.get(module.partition(".")[0])
     if extra:
         return f"the package {module} is not installed. Install it with: pip install 'fusemix[{extra}]'"
-    return f"no module named {module!r} can be imported. Install it, or start from the folder that holds it."
+    where = "start from the folder that holds it."
+    if is_named_by_data():
+        where = "start elsewhere with its folder in PYTHONPATH: what data name is not taken from the working folder."
+    return f"no module named {module!r} can be imported. Install it, or {where}"

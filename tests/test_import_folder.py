@@ -58,13 +58,13 @@ def test_the_source_of_an_imported_set_gives_its_pair_set_again(tmp_path):
     folder = imported(theirs, tmp_path)
     description = json.loads((folder / "set.json").read_text())
     source = description["source"]
-    assert source["name"] == f"{build.__name__}:clip_retrieval_pairs"
+    assert source["name"] == "clip_retrieval"
     pairs = DATASETS.build(source["name"], source["options"], split=description["split"])
     assert pairs.dataset == description["dataset"] == "back"
     assert pairs.left.table["path"].to_pylist() == ["a.jpg", "b.jpg"]
     (tmp_path / "a.jpg").write_bytes(b"picture")
     moved = clip_retrieval(tmp_path / "x", [(str(tmp_path / "a.jpg"), "one")], PICTURES[:1])
-    assert build.clip_retrieval_pairs(str(moved), "d", "s").left.read(0) == b"picture"
+    assert build.clip_retrieval(folder=str(moved), dataset="d", split="s").left.read(0) == b"picture"
 
 
 def test_a_picture_with_two_different_vectors_is_refused(tmp_path):

@@ -3,10 +3,7 @@
 Place in the flow: a path -> Collections: items with what a person needs to see of them, and how they are read.
 """
 
-from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +12,12 @@ from jaxtyping import Int64
 
 from fusemix.build.fitting import fitting_set
 from fusemix.build.trained import Trained
-from fusemix.datasets import DATASETS
 from fusemix.datasets.folder import files_of, items_of
-from fusemix.encoders.decoding import decode
 from fusemix.errors import ConfigError, DatasetError
-from fusemix.interfaces import Content, Items, Rejected
+from fusemix.interfaces import Items, Rejected
 from fusemix.latents.description import SET
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
-from fusemix.regular import read_below
 from fusemix.search.items import SCHEMA
 
 MOST_CAPTIONS = 5
@@ -193,39 +187,3 @@ def _captions(latent_set: LatentSet, side: Side, rows: Int64[np.ndarray, " rows"
 
 def _label(side: Side) -> str | None:
     return next((name for name in LABELS if name in side.table.column_names), None)
-
-
-def reader_of(source: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Content | None]:
-    """Reads the items of a source again, for people to see: row of an index -> content, or None where it is gone.
-
-    Args:
-        source: out of index.json. Nothing but it says which files are opened.
-    """
-    modality, alone = source["modality"], Lock()
-
-    def of_folder(item: Mapping[str, Any]) -> Content:
-        follow_links = source.get("follow_links") is True
-        return decode(modality, read_below(source["path"], item["path"], follow_links=follow_links))
-
-    @cache
-    def items() -> Items:
-        data = source["data"]
-        pairs = DATASETS.build(data["name"], data["options"], split=source["split"])
-        return next(side for side in pairs.sides if side.modality == modality)
-
-    def of_set(item: Mapping[str, Any]) -> Content:
-        if modality == "text":
-            return item["captions"][0]
-        with alone:  # a user's own data set may hold one open file
-            raw = items().read(item["row"])
-        return decode(modality, raw)
-
-    read = of_folder if source["kind"] == "folder" else of_set
-
-    def content(item: Mapping[str, Any]) -> Content | None:
-        try:
-            return read(item)
-        except Exception:  # any data set, also a user's own, may fail in any way; there is an id to show
-            return None
-
-    return content

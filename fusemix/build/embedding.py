@@ -52,12 +52,15 @@ class Embedder:
             (latents that were imported, or cached by an older version), or where models have moved.
         device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes a GPU where there is one.
         revision: commit, tag or branch on the hub.
+        trust_code: run code that the model names, where its parts are not fusemix's own; what is given in `encoders`
+            runs anyway.
 
     Attributes:
         trained: the model without its encoders.
         device: as torch names it.
 
     Raises:
+        UntrustedCodeError: it names or carries code that is not fusemix's own, and that is not trusted.
         RunError: there is no such model or checkpoint, or it knows nothing of a modality in `encoders`.
         ConfigError: the device is not there.
     """
@@ -69,8 +72,10 @@ class Embedder:
         encoders: Mapping[str, Sequence[Source]] | None = None,
         device: str = "auto",
         revision: str | None = None,
+        *,
+        trust_code: bool = False,
     ) -> None:
-        self.trained = open_trained(model, checkpoint, revision)
+        self.trained = open_trained(model, checkpoint, revision, trust_code=trust_code)
         self.device = resolve_device(device)
         self._model = self.trained.model.to(self.device)
         self._given = dict(encoders or {})

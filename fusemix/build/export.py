@@ -4,7 +4,9 @@ Place in the flow: ModelExportConfig -> Export -> the exported folder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import torch
 
 from fusemix import __version__
 from fusemix.build.embedding import Embedder
-from fusemix.build.sources import NamedSource
+from fusemix.build.sources import NamedSource, code_of
 from fusemix.build.trained import Trained, open_trained
 from fusemix.build.travel import onnx, sentence_transformers
 from fusemix.build.travel.card import Card, render
-from fusemix.build.travel.encoder_facts import encoder_facts
+from fusemix.build.travel.encoder_facts import EncoderFacts, encoder_facts
 from fusemix.build.travel.facts import data_facts, reports_of, training_facts
+from fusemix.build.travel.files import Parcel, parcel_of, send
 from fusemix.build.travel.folder import (
+    WEIGHTS,
     Travelling,
     is_export,
     read_export,
@@ -27,12 +31,13 @@ from fusemix.build.travel.folder import (
     write_model,
 )
 from fusemix.build.travel.hub import require_token
-from fusemix.build.travel.sources import copy, require_same, travelling
+from fusemix.build.travel.sources import require_same, travelling
 from fusemix.config import ModelExportConfig, PartConfig
 from fusemix.errors import RunError
-from fusemix.files import write_text
-from fusemix.fusion.checkpoints import read_checkpoint
+from fusemix.files import sha256_of_file, write_text
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.retrieval.reports.reading import Report
+from fusemix.trust import named_by_data, require_trust
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Export:
         trained: the run.
         checkpoint: of the run, whole.
         sources: modality -> what builds its encoders elsewhere.
-        copies: place inside the export -> what is copied there.
+        copies: place inside the export -> what is copied there, and what is left behind.
         reports: whose figures go on the card.
     """
 
@@ -52,7 +57,7 @@ class Export:
     trained: Trained
     checkpoint: Mapping[str, Any]
     sources: dict[str, list[Travelling]]
-    copies: dict[str, Path]
+    copies: dict[str, Parcel]
     reports: list[Report]
 
     @property
@@ -76,8 +81,8 @@ def export_of(config: ModelExportConfig) -> Export:
     run = Path(config.model)
     if is_export(run):
         raise RunError(f"{run} is an exported model already: copy it as it is, or export the run that it came from.")
-    trained = _with_given(open_trained(run, config.checkpoint), config.encoders)
-    require_own_adapters(trained.record, run)
+    _require_own_adapters(run, config.checkpoint)
+    trained = _with_given(open_trained(run, config.checkpoint, trust_code=config.trust_code), config.encoders)
     require_replaceable(Path(config.out), config.overwrite)
     if config.onnx:
         onnx.require_packages()
@@ -87,17 +92,34 @@ def export_of(config: ModelExportConfig) -> Export:
         require_token(config.push_to)
     checkpoint = read_checkpoint(trained.file)
     reports = reports_of(config.reports, config.checkpoint, checkpoint, trained.record)
-    copies: dict[str, Path] = {}
-    sources = {
-        modality: [
-            travelling(modality, number, named, recorded, copies)
-            for number, (named, recorded) in enumerate(
-                zip(listed, trained.record["encoders"][modality], strict=True), 1
-            )
-        ]
-        for modality, listed in trained.sources.items()
-    }
+    for named in (named for listed in trained.sources.values() for named in listed if not named.is_given):
+        require_trust(f"{run}", code_of(named.source), config.trust_code)
+    places: dict[str, Path] = {}
+    sources = _travelling(trained, places)
+    copies = {place: parcel_of(path, _families_at(place, sources)) for place, path in places.items()}
     return Export(config, trained, checkpoint, sources, copies, reports)
+
+
+def _families_at(place: str, sources: Mapping[str, Sequence[Travelling]]) -> set[str]:
+    listed = chain.from_iterable(sources.values())
+    return {one.source["name"] for one in listed if one.source and place in one.inside.values()}
+
+
+def _require_own_adapters(run: Path, checkpoint: str) -> None:
+    """Refuse adapters that cannot travel, before any is built."""
+    file = run / CHECKPOINTS / f"{checkpoint}.ckpt"
+    if file.is_file():
+        require_own_adapters(about(read_checkpoint(file)), run)
+
+
+def _travelling(trained: Trained, places: dict[str, Path]) -> dict[str, list[Travelling]]:
+    sources: dict[str, list[Travelling]] = {}
+    for modality, listed in trained.sources.items():
+        pairs = zip(listed, trained.record["encoders"][modality], strict=True)
+        for number, (named, recorded) in enumerate(pairs, 1):
+            with _named(named):
+                sources.setdefault(modality, []).append(travelling(modality, number, named, recorded, places))
+    return sources
 
 
 def _with_given(trained: Trained, given: Mapping[str, Sequence[PartConfig]]) -> Trained:
@@ -111,7 +133,9 @@ def _with_given(trained: Trained, given: Mapping[str, Sequence[PartConfig]]) -> 
                 f"encoders.{modality} names {len(parts)}, and {trained.folder} was trained with {len(known)}."
             )
         found = zip(known, parts, strict=True)
-        sources[modality] = [NamedSource(old.name, {"name": new.name, "options": new.options}) for old, new in found]
+        sources[modality] = [
+            NamedSource(old.name, {"name": new.name, "options": new.options}, is_given=True) for old, new in found
+        ]
     return trained._replace(sources=sources)
 
 
@@ -127,20 +151,48 @@ def write(export: Export, folder: Path, advance: Callable[[int], None]) -> None:
         RunError: a copied encoder, ONNX or sentence-transformers would give other vectors.
     """
     trained = export.trained
-    for place, source in export.copies.items():
-        copy(source, folder / place)
+    for place, parcel in export.copies.items():
+        send(parcel, folder / place)
         advance(1)
-    about = {"name": export.name, "checkpoint": export.config.checkpoint, "epoch": export.checkpoint["epoch"]}
-    write_model(folder, {**about, "fusemix": __version__}, trained.record, trained.model, export.sources)
+    origin = {"name": export.name, "checkpoint": export.config.checkpoint, "epoch": export.checkpoint["epoch"]}
+    write_model(folder, {**origin, "fusemix": __version__}, trained.record, trained.model, export.sources)
     _check_copies(export, folder)
     advance(1)
     if export.config.onnx:
         for modality in trained.modalities:
-            onnx.write_onnx(folder, trained.model, modality)
+            onnx.write_onnx(folder, trained.model, modality, _about_adapter(export, folder, modality))
             advance(1)
     if export.config.sentence_transformers:
         sentence_transformers.write_modules(folder, Embedder(folder, device="cpu"))
         advance(1)
+
+
+def _about_adapter(export: Export, folder: Path, modality: str) -> dict[str, Any]:
+    """What a file of one adapter says of itself, for whoever has nothing but the file."""
+    said = ("model", "pooling", "settings", "latents")
+    return {
+        "model": export.name,
+        "modality": modality,
+        "weights_sha256": sha256_of_file(folder / WEIGHTS),
+        "license": export.config.license or "not stated",
+        "input": "latents as the encoders give them, not normalised, side by side in this order",
+        "encoders": [{key: getattr(fact, key) for key in said} for fact in _facts(export, folder, modality)],
+        "output": "embeddings of unit length, to be compared with those of this model's other modalities",
+    }
+
+
+def _facts(export: Export, folder: Path, modality: str) -> list[EncoderFacts]:
+    recorded = export.trained.record["encoders"][modality]
+    found = []
+    for one, named, made in zip(export.sources[modality], export.trained.sources[modality], recorded, strict=True):
+        with _named(named):
+            found.append(encoder_facts(modality, one, made, folder))
+    return found
+
+
+def _named(named: NamedSource) -> AbstractContextManager[None]:
+    """What builds an encoder was named by the run, unless the user gave it."""
+    return nullcontext() if named.is_given else named_by_data()
 
 
 def num_steps(export: Export) -> int:
@@ -151,12 +203,13 @@ def num_steps(export: Export) -> int:
 
 def _check_copies(export: Export, folder: Path) -> None:
     """Build encoders from what was copied: it must be what the run was trained with."""
-    found = read_export(folder).sources
+    found = read_export(folder, trust_code=True).sources  # that of the run or of the user, asked for before
     for modality, listed in export.sources.items():
         for number, one in enumerate(listed, start=1):
             source = found[modality][number - 1].source
             if one.inside and source:
-                require_same(modality, number, source, export.trained.record["encoders"][modality][number - 1])
+                with _named(export.trained.sources[modality][number - 1]):
+                    require_same(modality, number, source, export.trained.record["encoders"][modality][number - 1])
 
 
 def _dim(trained: Trained) -> int:
@@ -171,11 +224,7 @@ def write_card(export: Export, folder: Path) -> None:
     settings = record["config"]
     kinds = {modality: settings["adapters"].get(modality, settings["adapter"])["name"] for modality in record["dims"]}
     extras = [extra for extra in ("onnx", "sentence_transformers") if getattr(config, extra)]
-    facts = [
-        encoder_facts(modality, one, recorded, folder)
-        for modality, listed in export.sources.items()
-        for one, recorded in zip(listed, record["encoders"][modality], strict=True)
-    ]
+    facts = [fact for modality in export.sources for fact in _facts(export, folder, modality)]
     card = Card(
         name=export.name,
         dim=_dim(export.trained),

@@ -77,7 +77,7 @@ def _embeddings_of_run(config: ExportConfig, run: Path) -> tuple[LatentSet, Vect
     path = run / CHECKPOINTS / "best.ckpt"
     checkpoint = read_checkpoint(path)
     latent_set = fitting_set(Path(config.latents), about(checkpoint))
-    model = trained_model(checkpoint).to(device)
+    model = trained_model(checkpoint, config.trust_code).to(device)
     return latent_set, lambda side, rows: embed(model, side, rows, device).numpy(), sha256_of_file(path)
 
 

@@ -165,15 +165,20 @@ def _caption_ids(table: pa.Table, captions: Sequence[str]) -> list[str | None]:
     return [id_of.get(text.strip()) if spelling[text.strip()] == text else None for text in captions]
 
 
-def clip_retrieval_pairs(folder: str, dataset: str, split: str) -> PairSet:
-    """The same as a data set: what `set.json` names as its source, so that its pictures can be shown."""
+def clip_retrieval(*, folder: str, dataset: str, split: str) -> PairSet:
+    """The same as a data set: what `set.json` names as its source, so that its pictures can be shown.
+
+    Args:
+        folder: in clip-retrieval's layout.
+        dataset, split: what the user calls it.
+    """
     return paired_rows(EmbeddingsFolder(Path(folder)), dataset, split).pairs
 
 
 def source_of(config: ImportConfig) -> dict[str, Any]:
     """What loads the pair set of an imported folder again."""
     options = {"folder": config.clip_retrieval, "dataset": config.dataset}
-    return {"name": f"{__name__}:{clip_retrieval_pairs.__name__}", "options": options}
+    return {"name": "clip_retrieval", "options": options}
 
 
 def imports_of_layout(

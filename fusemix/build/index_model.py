@@ -4,6 +4,7 @@ Place in the flow: Embedder -> what index.json says of it; index.json -> Embedde
 """
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,21 @@ def require_same_model(recorded: dict[str, Any], found: dict[str, Any], folder: 
         )
 
 
-def model_of_index(index: Index, model: str | Path | None, device: str) -> Embedder:
+def model_of_index(index: Index, model: str | Path | None, device: str, trust_code: bool = False) -> Embedder:
     """The model that an index was made with.
 
     Args:
         index: opened.
         model: where it is now; None looks where it was, as seen from the index first.
         device: to compute on.
+        trust_code: run code that the model names.
 
     Raises:
-        RunError: it is not there any more, or has changed.
+        RunError: it is not there any more, has changed, or lies in the index itself.
     """
     recorded = index.description.model
     name = str(model) if model is not None else _place(recorded, index.folder)
-    embedder = Embedder(name, recorded["checkpoint"], device=device)
+    embedder = Embedder(name, recorded["checkpoint"], device=device, trust_code=trust_code)
     require_same_model(recorded, about_model(embedder, name, recorded["checkpoint"], index.folder), index.folder)
     return embedder
 
@@ -69,6 +71,11 @@ def _place(recorded: dict[str, Any], folder: Path) -> str:
         return recorded["name"]
     beside = folder / recorded["from_index"]
     place = os.path.normpath(beside) if beside.exists() else recorded["name"]
+    if Path(place).resolve().is_relative_to(folder.resolve()):
+        raise RunError(
+            f"{folder} brings its own model, {place}. If you trust whoever sent it, name that model yourself: "
+            f"--model {shlex.quote(place)}"
+        )
     if not Path(place).exists():
         raise RunError(f"{folder} was made with {recorded['name']}, which is gone. Say where it is now: --model FOLDER")
     return place

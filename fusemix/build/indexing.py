@@ -118,7 +118,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
     """
     out = Path(config.out)
     _require_room(out, config.overwrite)
-    embedder = Embedder(config.model, config.checkpoint, device=config.device)
+    embedder = Embedder(config.model, config.checkpoint, device=config.device, trust_code=config.trust_code)
     model = about_model(embedder, config.model, config.checkpoint, out)
     description = None if config.overwrite else read_description(out)
     if description is None or not description.segments:

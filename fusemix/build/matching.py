@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusemix.build.fitting import Equal, encoder_differences
-from fusemix.build.sources import NamedSource, Source
+from fusemix.build.sources import NamedSource, Source, code_of
 from fusemix.build.trained import Trained
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
 from fusemix.errors import FusemixError, RunError
 from fusemix.interfaces import Encoder
+from fusemix.trust import named_by_data, require_trust
 
 UNKNOWN = "{'name': 'transformers_…', 'options': {'model': …}}"
 
@@ -34,7 +35,7 @@ def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] |
     loaded: dict[str, Encoder] = {}
     for number, (named, recorded) in enumerate(zip(sources, wanted, strict=False), start=1):
         try:
-            encoder = _built(named, recorded)
+            encoder = _built(named, recorded, trained.trust_code)
         except FusemixError as error:
             problems.append(f"encoder {number}: {error}")
         else:
@@ -53,23 +54,23 @@ def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] |
 
 
 def _numbered(modality: str, given: Sequence[Source]) -> list[NamedSource]:
-    return [NamedSource(f"{modality} {number}", source) for number, source in enumerate(given, start=1)]
+    return [NamedSource(f"{modality} {number}", source, is_given=True) for number, source in enumerate(given, start=1)]
 
 
 def _by_hand(named: NamedSource) -> str:
-    return str(dict(named.source)) if named.asks_first and named.source else UNKNOWN
+    return str(dict(named.source)) if named.source and code_of(named.source) else UNKNOWN
 
 
-def _built(named: NamedSource, recorded: Mapping[str, Any]) -> Encoder:
+def _built(named: NamedSource, recorded: Mapping[str, Any], trust_code: bool) -> Encoder:
     if named.source is None:
         says = ", ".join(f"{k} {v}" for k, v in recorded["encoder"].items() if isinstance(v, str) and len(v) < 60)
         raise RunError(f"nothing says what builds it. Its latents say: {says or 'nothing'}")
-    if named.asks_first:
-        raise RunError(
-            f"the model names {named.source['name']}, which runs code that is not fusemix's own. Look at that code, "
-            "and give the encoder by hand if you trust it"
-        )
-    return built_again(named.source["name"], named.source.get("options", {}), recorded)
+    options = named.source.get("options", {})
+    if named.is_given:
+        return built_again(named.source["name"], options, recorded)
+    require_trust("the model", code_of(named.source), trust_code)
+    with named_by_data():
+        return built_again(named.source["name"], options, recorded)
 
 
 def built_again(name: str, options: Mapping[str, Any], recorded: Mapping[str, Any]) -> Encoder:

@@ -33,6 +33,7 @@ def load(
     encoders: Mapping[str, Sequence[Source]] | None = None,
     device: str = "auto",
     revision: str | None = None,
+    trust_code: bool = False,
 ) -> "Model":
     """Load a trained model. Its encoders are loaded when they are first needed.
 
@@ -43,12 +44,15 @@ def load(
             of training; needed where the model does not know, or where encoders have moved.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
         revision: commit, tag or branch on the hub; by default the newest of the main branch.
+        trust_code: run code that the model names, where its adapters or encoders are not fusemix's own. What you give
+            in `encoders` runs anyway.
 
     Raises:
+        UntrustedCodeError: it names or carries such code, and `trust_code` is false.
         RunError: there is no such model, or it is damaged.
         ConfigError: the device is not there.
     """
-    return Model(Embedder(model, checkpoint, encoders, device, revision))
+    return Model(Embedder(model, checkpoint, encoders, device, revision, trust_code=trust_code))
 
 
 class Model:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
-from fusemix.build.collections import reader_of
 from fusemix.build.index_model import model_of_index
+from fusemix.build.index_sources import reader_of, why_unseen
 from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
@@ -61,20 +61,32 @@ class Searcher:
         folder: of the index.
         model: where the model is now; None looks where it was.
         device: to embed queries on; `auto` takes a GPU where there is one.
+        trust_code: run code that the model, or what was indexed, names where it is not fusemix's own.
 
     Attributes:
         index: opened.
         embedder: the model.
+        unseen: why items of some sources are not shown: their data sets are not fusemix's own, and not trusted.
 
     Raises:
+        UntrustedCodeError: the model names code that is not fusemix's own, and that is not trusted.
         IndexFolderError: there is no such index, or it is damaged.
         RunError: its model is gone, or has changed.
     """
 
-    def __init__(self, folder: str | Path, model: str | Path | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        model: str | Path | None = None,
+        device: str = "auto",
+        *,
+        trust_code: bool = False,
+    ) -> None:
         self.index = Index(folder)
-        self.embedder = model_of_index(self.index, model, device)
-        self._readers = [reader_of(source) for source in self.index.description.sources]
+        self.embedder = model_of_index(self.index, model, device, trust_code)
+        sources = self.index.description.sources
+        self._readers = [reader_of(source, trust_code) for source in sources]
+        self.unseen = [] if trust_code else [why for why in map(why_unseen, sources) if why]
 
     @property
     def name(self) -> str:

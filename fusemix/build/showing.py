@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from fusemix.datasets import DATASETS
+from fusemix.build.sources import pairs_of
 from fusemix.encoders.decoding import decode
+from fusemix.errors import UntrustedCodeError
 from fusemix.interfaces import Content, Items
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.item_tables import LABELS
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.sets import SET, LatentSet, Side
+from fusemix.progress import console
 from fusemix.retrieval.reports.page.choice import chosen_queries
 from fusemix.retrieval.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
 from fusemix.retrieval.results import Results, belongs
@@ -26,7 +28,7 @@ MOST_POINTS = 300
 
 
 def directions_shown(
-    results: tuple[Results, Results], latent_set: LatentSet, gallery: Gallery, count: int
+    results: tuple[Results, Results], latent_set: LatentSet, gallery: Gallery, count: int, *, trust_code: bool = False
 ) -> list[DirectionPage]:
     """Both directions with their best, typical and worst queries.
 
@@ -35,8 +37,9 @@ def directions_shown(
         latent_set: that was measured.
         gallery: its items that took part.
         count: queries of each kind.
+        trust_code: whether a data set that is not fusemix's own may run, to show its items.
     """
-    read = content_readers(latent_set, gallery)
+    read = content_readers(latent_set, gallery, trust_code)
     shown = [_shower(*each) for each in zip(latent_set.sides, gallery.rows, read, strict=True)]
     pages = []
     for found, (query, item) in zip(results, (shown, shown[::-1]), strict=True):
@@ -122,16 +125,22 @@ def _label(side: Side, row: int) -> str:
     return ""
 
 
-def content_readers(latent_set: LatentSet, gallery: Gallery) -> list[Callable[[int], Content]]:
+def content_readers(
+    latent_set: LatentSet, gallery: Gallery, trust_code: bool = False
+) -> list[Callable[[int], Content]]:
     """For the left and the right: position in the gallery -> picture, sound or text.
 
-    They are read out of the data set that the latents were made from. What cannot be shown any more (the
+    They are read out of the data set that the latents were made from, which the set itself names; one that is not
+    fusemix's own runs only where `trust_code` says so. What cannot be shown any more (the
     files moved, the hub is out of reach) is shown by its id.
     """
     source = latent_set.description["source"]
     try:
-        pairs = DATASETS.build(source["name"], source["options"], split=latent_set.description["split"])
+        pairs = pairs_of(source, latent_set.description["split"], str(latent_set.folder / SET), trust_code)
         items: tuple[Items | None, Items | None] = pairs.sides
+    except UntrustedCodeError as error:
+        console.print(f"items are shown by their ids: {error}", style="yellow")
+        items = (None, None)
     except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
         items = (None, None)
 

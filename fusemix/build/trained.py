@@ -26,6 +26,7 @@ class Trained(NamedTuple):
         record: what its checkpoint says about its run: `dims`, `config`, `encoders` (fingerprints of the latents), …
         model: its adapters, in evaluation mode, on the CPU.
         sources: modality -> what builds its encoders, in the order of training.
+        trust_code: whether code that it names may run.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Trained(NamedTuple):
     record: dict[str, Any]
     model: FusionModel
     sources: dict[str, list[NamedSource]]
+    trust_code: bool = False
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -51,15 +53,19 @@ class Trained(NamedTuple):
             )
 
 
-def open_trained(model: str | Path, checkpoint: str = "best", revision: str | None = None) -> Trained:
+def open_trained(
+    model: str | Path, checkpoint: str = "best", revision: str | None = None, *, trust_code: bool = False
+) -> Trained:
     """Open a run folder, an exported folder, or a model on the hub.
 
     Args:
         model: folder of a run or of an export, or organisation/model on the hub.
         checkpoint: of a run, `best` or `last`; an export holds one.
         revision: commit, tag or branch on the hub.
+        trust_code: run code that it names, where its adapters or encoders are not fusemix's own.
 
     Raises:
+        UntrustedCodeError: its adapters are not fusemix's own, or it carries code, and that is not trusted.
         RunError: it is none of them, is damaged, cannot be had from the hub, or has no such checkpoint.
     """
     folder = Path(model)
@@ -68,12 +74,12 @@ def open_trained(model: str | Path, checkpoint: str = "best", revision: str | No
     elif revision is not None:
         raise RunError(f"revision={revision} is for models on the hub, and {folder} is a folder. Leave it out.")
     if is_export(folder):
-        exported = read_export(folder)
-        return Trained(folder, exported.file, exported.record, exported.model, exported.sources)
+        exported = read_export(folder, trust_code)
+        return Trained(folder, *exported, trust_code)
     if (folder / CHECKPOINTS).is_dir():
-        return _run(folder, checkpoint)
+        return _run(folder, checkpoint, trust_code)
     if (folder / CONFIG).is_file():
-        read_export(folder)  # says what is wrong with it
+        read_export(folder, trust_code)  # says what is wrong with it
     raise RunError(
         f"{folder} is neither a run nor an exported model: a run has {CHECKPOINTS}/, and an export has a {CONFIG}."
     )
@@ -90,11 +96,12 @@ def _from_hub(model: str, revision: str | None) -> Path:
     return fetched(model, revision)
 
 
-def _run(folder: Path, checkpoint: str) -> Trained:
+def _run(folder: Path, checkpoint: str, trust_code: bool) -> Trained:
     file = folder / CHECKPOINTS / f"{checkpoint}.ckpt"
     content = read_checkpoint(file)
     record = about(content)
-    return Trained(folder, file, record, trained_model(content), _sources(folder, record))
+    model = trained_model(content, trust_code)
+    return Trained(folder, file, record, model, _sources(folder, record), trust_code)
 
 
 def _sources(folder: Path, record: Mapping[str, Any]) -> dict[str, list[NamedSource]]:

@@ -65,7 +65,7 @@ def subject_of(config: ZeroShotConfig, device: str) -> Subject:
     checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
     record = about(checkpoint)
     latent_set = fitting_set(Path(config.latents), record)
-    model = trained_model(checkpoint).to(device)
+    model = trained_model(checkpoint, config.trust_code).to(device)
     trained = about_run(config.run, config.checkpoint, checkpoint)
     return Subject(latent_set, lambda side, rows: embed(model, side, rows, device), trained)
 

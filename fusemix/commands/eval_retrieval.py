@@ -59,7 +59,7 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         beside.check(evaluation)
     if not started_by_others(fabric):
         fabric.launch()
-    model = trained_model(evaluation.checkpoint).to(fabric.device)
+    model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
     embeddings, directions = _measure(evaluation, model, fabric)
     path = Path(config.out) / "report.json"
     if not fabric.is_global_zero:
@@ -133,7 +133,8 @@ def _write(
     lines = chain(query_lines(results[0], (left, right), left), query_lines(results[1], (right, left), left))
     write_json(out / "report.json", report)  # before anything is drawn: pictures and sounds may hold surprises
     write_jsonl(out / "queries.jsonl", lines)
-    pages = directions_shown(results, latent_set, gallery, evaluation.config.num_examples)
+    config = evaluation.config
+    pages = directions_shown(results, latent_set, gallery, config.num_examples, trust_code=config.trust_code)
     if gone := num_out_of_reach(pages):
         console.print(
             f"{gone} items can only be shown by their ids: what they were cached from cannot be read any more"

@@ -17,6 +17,9 @@ from fusemix.config import ModelExportConfig, load_config
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 
+MOST_NAMED = 20
+"""Files that stay behind; the others are counted."""
+
 
 def main(argv: Sequence[str]) -> Path:
     """Export, check, and push where asked to; returns the folder."""
@@ -35,12 +38,31 @@ def _export(config: ModelExportConfig) -> Path:
             f"nothing says what builds the encoders of {modality}: who loads the model must give them by hand, or name "
             f"them now with encoders={{{modality}: [{{name: …, options: {{…}}}}]}}"
         )
+    _say_what_stays(export)
     if config.push_to:
+        _say_what_goes(out, config.push_to)
         _warn_of_others(out)
         console.print(f"pushed to {push(out, config.push_to, private=config.private)}")
     size = f"{folder_bytes(out) / 1e6:,.1f} MB"
     console.print(f'exported {export.name}: {size} in {out}; load it with fusemix.load("{config.push_to or out}")')
     return out
+
+
+def _say_what_stays(export: build.Export) -> None:
+    """Name what lay beside the files of an encoder, and was not copied."""
+    for place, parcel in export.copies.items():
+        if parcel.left:
+            more = len(parcel.left) - MOST_NAMED
+            names = ", ".join(parcel.left[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+            console.print(f"left out of {place}, since nothing is built from it: {names}")
+
+
+def _say_what_goes(out: Path, name: str) -> None:
+    """List all that is about to be published."""
+    files = sorted(path for path in out.rglob("*") if path.is_file())
+    console.print(f"uploading to {name}: {len(files):,} files, {folder_bytes(out) / 1e6:,.1f} MB")
+    for path in files:
+        console.print(f"  {path.stat().st_size:>14,} bytes  {path.relative_to(out)}")
 
 
 def _warn_of_others(out: Path) -> None:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> list[Hit]:
     """Embed the queries, search, and print; returns what was found."""
     config = load_config(SearchConfig, argv, words="text")
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    searcher = Searcher(config.index, config.model, config.device)
+    searcher = Searcher(config.index, config.model, config.device, trust_code=config.trust_code)
     queries = queries_of(config)
     searcher.load([kind for kind, _ in queries if kind != LIKE])
     started = time.perf_counter()

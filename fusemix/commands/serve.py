@@ -33,7 +33,9 @@ def _serve(config: ServeConfig, listening: socket.socket) -> None:
     from fusemix.web.batching import Batcher
     from fusemix.web.page import counted
 
-    searcher = Searcher(config.index, config.model, config.device)
+    searcher = Searcher(config.index, config.model, config.device, trust_code=config.trust_code)
+    for why in searcher.unseen:
+        console.print(why, style="yellow")
     searcher.load()
     if "text" in searcher.modalities:
         searcher.embed([Query("text", "a first query takes longer than the next")])

@@ -34,6 +34,8 @@ class ModelExportConfig:
     """Also write each modality's adapter for onnxruntime, as onnx/<modality>.onnx."""
     sentence_transformers: bool = False
     """Also write what makes the folder a model of sentence-transformers, which runs where fusemix is installed."""
+    trust_code: bool = False
+    """Run code that the run names, where its encoders are not fusemix's own; those given here run anyway."""
     license: str | None = None
     """Of the adapters, as the hub names it, such as apache-2.0; it goes on the card."""
     push_to: str | None = None

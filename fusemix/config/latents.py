@@ -104,6 +104,8 @@ class ExportConfig:
     """Links in one file; no more than one file is held in memory."""
     overwrite: bool = False
     """Discard the embeddings and metadata that are in `out`."""
+    trust_code: bool = False
+    """Run code that the run names, where its adapters are not fusemix's own."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -60,6 +60,8 @@ class EvalConfig:
     """Machines that share the work."""
     seed: int = 0
     """Of bootstrap samples and of what is drawn for charts."""
+    trust_code: bool = False
+    """Run code that the run names as its adapter, or the latent set as the data set that its items are shown from."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -35,6 +35,8 @@ class IndexConfig:
     """Processes that read and decode; null takes one for each core but one."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    trust_code: bool = False
+    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which."""
     overwrite: bool = False
     """Begin anew; the index in out is discarded when the new one is whole."""
     wait_sec: float = 0.0
@@ -70,6 +72,8 @@ class SearchConfig:
     """Where the model lies, when it is not where it was when the index was made."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    trust_code: bool = False
+    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
@@ -94,6 +98,8 @@ class ServeConfig:
     """Where the model lies, when it is not where it was when the index was made."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    trust_code: bool = False
+    """Run code that the model or the index names, where adapters, encoders or data sets are not fusemix's own."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""

@@ -27,6 +27,8 @@ class ZeroShotConfig:
     """Report folder."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    trust_code: bool = False
+    """Run code that the run names, where its adapters are not fusemix's own."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

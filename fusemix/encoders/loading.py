@@ -8,9 +8,9 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from traceback import walk_tb
 from typing import Any
 
@@ -18,15 +18,15 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from fusemix.encoders import CARRIERS, HUB_PREFIXES
 from fusemix.errors import EncoderError, first_line
+from fusemix.trust import imported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-LOAD_ERRORS = (ImportError, OSError, ValueError, LookupError, RuntimeError, SafetensorError)
+LOAD_ERRORS = (ImportError, OSError, ValueError, LookupError, RuntimeError, SafetensorError, UnpicklingError)
 MISFIT_ERRORS = (TypeError, AttributeError, AssertionError)
 """What libraries raise on a config that does not fit its model; raised elsewhere, these are mistakes in a program."""
 LIBRARIES = {"transformers", "timm", "open_clip", "sentence_transformers", "torch"}
-HUB_PREFIXES = ("hf-hub:", "hf_hub:")
-"""How timm and open_clip mark a name on the hub."""
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -91,7 +91,10 @@ def explained(model: str, revision: str | None = None) -> Iterator[str]:
             raise
         where = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
         first = first_line(error)
-        if packages := _packages_to_install(error):
+        if UnpicklingError in (type(error), type(error.__cause__)):  # torch says how to unpack them nevertheless
+            first = "its weights are pickled objects and not tensors alone, which could run code; they were not opened."
+            advice = "Take a copy with weights in safetensors."
+        elif packages := _packages_to_install(error):
             first, advice = (
                 f"its files need {packages[0]}, which is not installed.",
                 f"pip install {' '.join(packages)}",
@@ -129,7 +132,7 @@ def _folder(model: str) -> str:
     if ":" in model:
         module, _, attribute = model.partition(":")
         try:
-            return str(getattr(import_module(module), attribute))
+            return str(getattr(imported(module, is_own=model in CARRIERS), attribute))
         except (ImportError, AttributeError) as error:
             raise EncoderError(f"model is {model!r}, but {error}. For the demo: pip install 'fusemix[demo]'") from error
     if model.startswith((".", "/", "~")) or model.count("/") > 1:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fusemix.encoders.facts import inner_configs, open_clip_tokenizer, structure
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
+from fusemix.encoders.looked_over import look_over, nobody_is_asked
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
 
@@ -36,7 +37,7 @@ def open_clip_image(*, model: str, pretrained: str | None = None, dtype: str = "
 def open_clip_text(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipText":
     """The text tower of an open_clip model; arguments and errors as for `open_clip_image`."""
     network, _ = _load(model, pretrained, dtype)
-    with explained(model) as folder:
+    with explained(model) as folder, nobody_is_asked():
         tokenizer = open_clip.get_tokenizer(_schema(folder))
     name = f"{type(tokenizer).__name__} {tokenizer.context_length}"
     fingerprint = _fingerprint(network, model, pretrained, dtype, name)
@@ -114,7 +115,8 @@ class OpenClipText:
 
 def _load(model: str, pretrained: str | None, dtype: str) -> tuple[Any, Any]:
     precision = {torch.float32: "fp32", torch.bfloat16: "pure_bf16", torch.float16: "pure_fp16"}[torch_dtype(dtype)]
-    with explained(model) as folder:
+    with explained(model) as folder, nobody_is_asked():
+        look_over(folder)
         network, _, transform = open_clip.create_model_and_transforms(
             _schema(folder), pretrained=pretrained, precision=precision, require_pretrained=True
         )

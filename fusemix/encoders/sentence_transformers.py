@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fusemix.encoders.facts import code_sha256, inner_configs
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, plain, torch_dtype, weights_sha256
+from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
 
@@ -42,6 +43,8 @@ def sentence_transformers(
     """
     wanted = torch_dtype(dtype)
     with explained(model, revision) as folder:
+        if not trust_remote_code:
+            look_over(folder, revision)
         network = SentenceTransformer(
             folder,
             revision=revision,

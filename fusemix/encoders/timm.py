@@ -25,6 +25,7 @@ from fusemix.encoders.loading import (
     torch_dtype,
     weights_sha256,
 )
+from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_timm
@@ -53,6 +54,7 @@ def timm(*, model: str, pooling: str = "pooler", dtype: str = "float32") -> "Tim
         raise EncoderError("pooling=last_token is for text. Use pooling=pooler, cls, mean or cls+mean.")
     wanted = torch_dtype(dtype)
     with explained(model) as folder:
+        look_over(folder)
         name = f"local-dir:{folder}" if Path(folder).is_dir() else folder
         network = timm_models.create_model(name, pretrained=True, num_classes=0)
     return TimmImage(freeze(network.to(wanted)), model, pooling, dtype)

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 
 from fusemix.errors import RunError, first_line
+from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.model import FusionModel
+from fusemix.trust import named_by_data, require_trust
 
 CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -87,13 +89,27 @@ def model_of(record: Mapping[str, Any]) -> FusionModel:
     )
 
 
-def trained_model(checkpoint: Mapping[str, Any]) -> FusionModel:
+def foreign_adapters(record: Mapping[str, Any]) -> list[str]:
+    """Names of the adapters that are not fusemix's own, from what a checkpoint says about itself."""
+    config = record["config"]
+    names = [part["name"] for part in (config["adapter"], *config["adapters"].values())]
+    return [str(name) for name in names if not ADAPTERS.is_own(name)]
+
+
+def trained_model(checkpoint: Mapping[str, Any], trust_code: bool = False) -> FusionModel:
     """The model of a checkpoint with its weights, in evaluation mode.
 
+    Args:
+        checkpoint: as read.
+        trust_code: whether adapters that are not fusemix's own may run.
+
     Raises:
+        UntrustedCodeError: they may not.
         RunError: its weights are not those of such a model.
     """
-    model = model_of(about(checkpoint))
+    require_trust("the checkpoint of the run", foreign_adapters(about(checkpoint)), trust_code)
+    with named_by_data():
+        model = model_of(about(checkpoint))
     prefix = "model."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     try:

@@ -40,6 +40,7 @@ def mteb_model(
     encoders: Mapping[str, Sequence[Source]] | None = None,
     device: str = "auto",
     name: str | None = None,
+    trust_code: bool = False,
 ) -> "FusemixModel":
     """A trained run, with its encoders loaded, for `mteb.evaluate`.
 
@@ -49,12 +50,13 @@ def mteb_model(
         encoders: as for `Embedder`; needed where the run does not know what builds its encoders.
         device: `cpu`, `cuda`, …; `auto` takes a GPU where there is one.
         name: `organisation/model`, under which mteb files the results; by default `fusemix/<name of the run folder>`.
+        trust_code: run code that the run names, as for `fusemix.load`.
 
     Raises:
         RunError: as `Embedder`; or mteb knows none of the run's modalities.
     """
-    embedder = Embedder(run, checkpoint, encoders, device)
-    options = {"run": str(run), "checkpoint": checkpoint, "encoders": encoders}
+    embedder = Embedder(run, checkpoint, encoders, device, trust_code=trust_code)
+    options = {"run": str(run), "checkpoint": checkpoint, "encoders": encoders, "trust_code": trust_code}
     return FusemixModel(embedder, model_meta(embedder, name or f"fusemix/{Path(run).resolve().name}", options))
 
 
@@ -66,13 +68,15 @@ def load_model(
     checkpoint: str = "best",
     encoders: Mapping[str, Sequence[Source]] | None = None,
     device: str | None = None,
+    trust_code: bool = False,
 ) -> "FusemixModel":
     """What `ModelMeta.load_model` calls; arguments as for `mteb_model`.
 
     Raises:
         RunError: as `mteb_model`; or the checkpoint has changed since its revision was noted.
     """
-    model = mteb_model(run, checkpoint=checkpoint, encoders=encoders, device=device or "auto", name=model_name)
+    how: dict[str, Any] = {"checkpoint": checkpoint, "encoders": encoders, "trust_code": trust_code}
+    model = mteb_model(run, device=device or "auto", name=model_name, **how)
     found = revision_of(model.embedder.trained.file)
     if revision not in (None, found):
         raise RunError(
@@ -162,8 +166,11 @@ class FusemixModel(AbsEncoder):
             RunError: items are of several modalities at once, or of none that the run knows.
             EncoderError: an item cannot be embedded.
         """
-        modality = self._modality(task_metadata, prompt_type, inputs.dataset.column_names)
-        contents = Column(inputs.dataset.select_columns([modality]), modality)
+        rows = inputs.dataset
+        modality = self._modality(task_metadata, prompt_type, columns_of(rows))
+        if hasattr(rows, "select_columns"):  # so that rows are read without their other contents
+            rows = rows.select_columns([modality])
+        contents = Column(rows, modality)
         settings = {"batch_size": batch_size, "num_workers": inputs.num_workers}
         if not show_progress_bar:
             return self.embedder.embed(modality, contents, **settings)
@@ -182,9 +189,14 @@ class FusemixModel(AbsEncoder):
         return here[0]
 
 
+def columns_of(rows: Any) -> Sequence[str]:
+    """Names of the columns of a data set; some tasks hand over torch's own, whose rows alone know them."""
+    return rows.column_names if hasattr(rows, "column_names") else list(rows[0]) if len(rows) else []
+
+
 @dataclass(frozen=True)
 class Column(Sequence[Content]):
-    """One column of a Hugging Face data set as contents that are read when asked for.
+    """One column of a data set as contents that are read when asked for.
 
     Attributes:
         dataset: with the column.

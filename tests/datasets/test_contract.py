@@ -154,7 +154,22 @@ def imagenet(folder):
     return dict.fromkeys(("train", "validation"), options)
 
 
+def clip_retrieval(folder):
+    for split in SPLITS:
+        for name in ("img_emb", "text_emb", "metadata"):
+            (folder / split / name).mkdir(parents=True)
+        names = [f"{split}-{number}.png" for number in range(3)]
+        write_files(folder / "pictures", names)
+        paths = [str(folder / "pictures" / name) for name in names]
+        for name in ("img_emb", "text_emb"):
+            np.save(folder / split / name / f"{name}_0.npy", np.eye(3, dtype=np.float32))
+        columns = {"image_path": paths, "caption": [f"picture {name}" for name in names]}
+        write_parquet(folder / split / "metadata" / "metadata_0.parquet", columns)
+    return {split: {"folder": str(folder / split), "dataset": "clip_retrieval"} for split in SPLITS}
+
+
 SOURCES = {
+    "clip_retrieval": clip_retrieval,
     "glyphs": glyphs,
     "image_captions": image_captions,
     "audio_captions": audio_captions,

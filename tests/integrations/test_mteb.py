@@ -278,3 +278,11 @@ def test_a_run_whose_modalities_mteb_does_not_know_is_refused(tiny, tmp_path):
     torch.save(checkpoint, tmp_path / "checkpoints" / "best.ckpt")
     with pytest.raises(RunError, match=r"was trained on .*radar.*, and mteb's tasks are about .*image"):
         mteb_model(tmp_path, device="cpu")
+
+
+def test_data_sets_of_torch_that_tasks_make_are_read_by_their_rows(model):
+    """mteb's image-text pair classification hands over no data set of Hugging Face."""
+    task = next(
+        task for task in mocks.ALL_MOCK_TASK_TEST_GRID if task.metadata.name == "MockImageTextPairClassification"
+    )
+    assert evaluated(model, task)["main_score"] >= 0

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from fusemix.build.sources import NamedSource
 from fusemix.build.travel.card import cell, listed
-from fusemix.build.travel.encoder_facts import encoder_facts, hub_name_of
+from fusemix.build.travel.encoder_facts import encoder_facts, hub_name_of, settings_of
 from fusemix.build.travel.facts import data_facts
 from fusemix.build.travel.folder import Travelling
 from fusemix.build.travel.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
@@ -71,7 +71,7 @@ def test_figures_stand_with_counts_intervals_protocol_and_what_the_set_was_used_
 
 def test_tables_of_encoders_data_and_adapters_say_what_the_run_knows(card):
     encoders = {tuple(row[:2]): row[2:] for row in rows_of(card.text, "Encoders")[1:]}
-    assert encoders["image", "vit"] == ["in this folder", "mean", "32, float16", UNKNOWN]
+    assert encoders["image", "vit"] == ["in this folder", "mean", "none", "32, float16", UNKNOWN]
     assert encoders["image", "hog"][-1] == "no weights"
     assert len(encoders) == 4
     data = rows_of(card.text, "Training data")[1:]
@@ -172,6 +172,17 @@ def test_files_of_encoders_travel_as_folders_do(tmp_path):
     found = travelling("image", 1, named, recorded(), taken)
     assert found.inside == {"pretrained": "encoders/w.pt"} and taken == {"encoders/w.pt": weights}
     assert found.source == {"name": "open_clip_image", "options": {"model": "ViT-B-32"}}
+
+
+def test_all_that_changes_vectors_is_told_and_all_that_must_be_installed(card):
+    made_by = {"layer": 2, "prefix": "query: ", "preprocessing": {"max_length": 48}, "dtype": "bfloat16"}
+    assert settings_of(made_by) == "layer 2, prefix 'query: ', texts cut to 48 tokens, computed in bfloat16"
+    assert settings_of({"prompt": "p", "window_samples": 160_000, "dtype": "float32"}) == (
+        "prompt 'p', windows of 160,000 samples"
+    )
+    assert "pip install fusemix 'fusemix[demo]' onnxruntime 'fusemix[sentence-transformers]'\n" in card.text
+    encoders = {tuple(row[:2]): row for row in rows_of(card.text, "Encoders")}
+    assert encoders["text", "bert"][4] == "texts cut to 48 tokens"
 
 
 def test_text_in_a_table_stays_in_its_cell():

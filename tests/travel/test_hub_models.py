@@ -1,5 +1,6 @@
 """Models are pushed to a hub and loaded from it by name; a tiny hub on this machine stands for the real one."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,8 @@ def test_a_model_that_was_pushed_is_loaded_by_its_name(tiny, items, wanted, hub,
     said = " ".join(capsys.readouterr().out.split())
     assert "MB of bert, an encoder that somebody else trained: its licence must allow that" in said
     assert f"pushed to {hub.address}/{NAME}" in said
+    listed = re.findall(r"([\d,]+) bytes (\S+)", said.split(f"uploading to {NAME}: ")[1])
+    assert {name for _, name in listed} >= {"config.json", "model.safetensors", "encoders/bert/config.json"}
     assert f'load it with fusemix.load("{NAME}")' in said
     assert hub.private is True
     local = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}

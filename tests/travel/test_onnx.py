@@ -1,5 +1,6 @@
 """Every adapter runs in onnxruntime and gives torch's embeddings."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_an_export_holds_a_file_a_modality_that_runs_alone(tiny, whole):
     latents = np.random.default_rng(0).standard_normal((3, sum(model.dims["image"]))).astype(np.float32)
     wanted = model.embed("image", torch.from_numpy(latents)).detach().numpy()
     np.testing.assert_allclose(run_onnx(whole / "onnx" / "image.onnx", latents), wanted, atol=1e-5)
+
+
+def test_a_file_says_of_itself_what_it_takes_and_gives(whole):
+    import onnx
+
+    model = onnx.load(whole / "onnx" / "image.onnx")
+    said = {one.key: one.value for one in model.metadata_props}
+    assert model.producer_name == "fusemix"
+    assert (said["model"], said["modality"], said["license"]) == ("tiny", "image", "apache-2.0")
+    assert said["weights_sha256"] == json.loads((whole / "config.json").read_text())["weights_sha256"]
+    hog, vit = json.loads(said["encoders"])
+    assert (hog["model"], vit["model"], vit["pooling"], vit["latents"]) == ("hog", "vit", "mean", "32, float16")
 
 
 def test_a_file_that_gives_other_embeddings_is_refused(tmp_path):

@@ -24,6 +24,8 @@ EXAMPLES = {
     "text": ("texts", '["a dog leaping into water", "two people on a bench"]'),
     "audio": ("audio", '["rain.wav", "bell.wav"]'),
 }
+NEEDED_BY = {"onnx": "onnxruntime", "sentence_transformers": "'fusemix[sentence-transformers]'"}
+"""What the card's examples of an extra run with."""
 MOST_LETTERS = 60
 """Of a name in a table."""
 
@@ -77,14 +79,7 @@ class Card:
     def packages(self) -> list[str]:
         """What pip must install."""
         own = [one.package for one in self.encoders if one.package]
-        more = (
-            ["sentence-transformers"] if any(_family(one) == "sentence_transformers" for one in self.encoders) else []
-        )
-        return list(dict.fromkeys([*more, *own]))
-
-
-def _family(one: EncoderFacts) -> str:
-    return one.source["name"] if one.source else ""
+        return list(dict.fromkeys([*own, *(NEEDED_BY[extra] for extra in self.extras if extra in NEEDED_BY)]))
 
 
 def render(card: Card) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusemix.build.sources import runs_other_code
+from fusemix.build.sources import code_of
 from fusemix.build.travel.folder import Travelling
 from fusemix.build.travel.licences import (
     UNKNOWN,
@@ -17,9 +17,11 @@ from fusemix.build.travel.licences import (
     licence_of_hub_model,
     licence_of_package,
 )
-from fusemix.encoders.loading import HUB_PREFIXES
+from fusemix.encoders import HUB_PREFIXES
 
 IN_FOLDER = "in this folder"
+EXTRAS_OF = {"hog": "'fusemix[demo]'", "sentence_transformers": "'fusemix[sentence-transformers]'"}
+"""Families that need more than fusemix by itself installs."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class EncoderFacts:
         model: its own name.
         revision: commit on the hub, or where else its weights are from.
         pooling: how its states become one vector.
+        settings: layer, prefix, length and what else changes its vectors.
         latents: width, and the dtype that they were rounded to.
         licence: of its weights.
         hub_name: on the hub, where it has one.
-        package: what must be installed for it beside fusemix.
+        package: what must be installed for it beside fusemix, as pip takes it.
     """
 
     modality: str
@@ -45,6 +48,7 @@ class EncoderFacts:
     model: str
     revision: str
     pooling: str
+    settings: str
     latents: str
     licence: str
     hub_name: str | None = None
@@ -53,7 +57,7 @@ class EncoderFacts:
     @property
     def asks_first(self) -> bool:
         """Whether it must be given by hand, since building it runs code that is not fusemix's own."""
-        return runs_other_code(self.source)
+        return bool(code_of(self.source))
 
 
 def encoder_facts(modality: str, one: Travelling, recorded: Mapping[str, Any], folder: Path) -> EncoderFacts:
@@ -70,11 +74,13 @@ def encoder_facts(modality: str, one: Travelling, recorded: Mapping[str, Any], f
         "model": str(made_by.get("model") or made_by.get("family") or one.name),
         "revision": str(made_by.get("revision") or "none"),
         "pooling": str(made_by.get("pooling") or "its own"),
+        "settings": settings_of(made_by),
         "latents": f"{recorded['dim']:,}, {recorded['dtype']}",
         "licence": UNKNOWN if made_by.get("weights_sha256") else "no weights",
     }
-    if one.source and ":" in one.source["name"]:
-        known["package"] = distribution_of(one.source["name"])
+    if one.source:
+        family = one.source["name"]
+        known["package"] = distribution_of(family) if ":" in family else EXTRAS_OF.get(family)
     source = one.source and {"name": one.source["name"], "options": {**one.source["options"], **one.inside}}
     return EncoderFacts(modality, one.name, source, **(known | _whence(one, made_by, folder)))
 
@@ -97,6 +103,24 @@ def _whence(one: Travelling, made_by: Mapping[str, Any], folder: Path) -> dict[s
         "revision": pinned or "not pinned",
         "licence": licence_of_hub_model(on_hub, pinned),
     }
+
+
+def settings_of(made_by: Mapping[str, Any]) -> str:
+    """What changes an encoder's vectors beside its weights and its pooling, in words.
+
+    Args:
+        made_by: the encoder's part of a fingerprint.
+    """
+    length = made_by.get("max_length") or (made_by.get("preprocessing") or {}).get("max_length")
+    said = {
+        "layer": made_by.get("layer"),
+        "prefix": repr(made_by["prefix"]) if made_by.get("prefix") else None,
+        "prompt": repr(made_by["prompt"]) if made_by.get("prompt") else None,
+        "texts cut to": f"{length:,} tokens" if length else None,
+        "windows of": f"{made_by['window_samples']:,} samples" if made_by.get("window_samples") else None,
+        "computed in": made_by.get("dtype") if made_by.get("dtype") != "float32" else None,
+    }
+    return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None) or "none"
 
 
 def hub_name_of(model: str) -> str | None:

@@ -13,19 +13,23 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from fusemix.build.sources import NamedSource, runs_other_code
+from fusemix.build.sources import NamedSource
 from fusemix.discarding import Owned, clear_discarded, require_ours, says, take_place
 from fusemix.errors import RunError, first_line
-from fusemix.files import read_json, sha256_of_file, write_atomic, write_json
+from fusemix.files import lies_within, read_json, sha256_of_file, write_atomic, write_json
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
-from fusemix.fusion.checkpoints import model_of
+from fusemix.fusion.checkpoints import foreign_adapters, model_of
 from fusemix.fusion.model import FusionModel
 from fusemix.out_folder import is_empty
 from fusemix.temporary import forget_leftovers_of, temporary
+from fusemix.trust import require_trust
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"
 FORMAT, VERSION = "fusemix.model", 1
+PATHS = ("model", "pretrained")
+"""Options of encoders that may name a folder or a file."""
+CODE = (".py", ".pyc", ".pyw", ".pyx", ".so", ".pyd", ".dll", ".dylib", ".sh")
 AGAIN = "Fetch or copy the whole folder again, or export the run again: fusemix export …"
 
 
@@ -130,13 +134,11 @@ def require_own_adapters(record: Mapping[str, Any], where: Path) -> None:
     Raises:
         RunError: one is not.
     """
-    config = record["config"]
-    for part in (config["adapter"], *config["adapters"].values()):
-        if part["name"] not in ADAPTERS.table:
-            raise RunError(
-                f"{where}: the adapter {part['name']} is not one of fusemix's own, and a model that travels carries no "
-                f"code. Those that travel: {', '.join(ADAPTERS.names())}."
-            )
+    if foreign := foreign_adapters(record):
+        raise RunError(
+            f"{where}: the adapter {foreign[0]} is not one of fusemix's own, and a model that travels carries no code. "
+            f"Those that travel: {', '.join(ADAPTERS.names())}."
+        )
 
 
 def write_model(
@@ -166,10 +168,15 @@ def write_model(
     write_json(folder / CONFIG, {**content, "encoders": listed, "record": dict(record)})
 
 
-def read_export(folder: Path) -> Exported:
+def read_export(folder: Path, trust_code: bool = False) -> Exported:
     """Read an exported model.
 
+    Args:
+        folder: of the export.
+        trust_code: whether it may carry code, which is not run for that.
+
     Raises:
+        UntrustedCodeError: it carries code, and may not.
         RunError: config.json or the weights are damaged, of another version, or not of one export.
     """
     about = _config(folder)
@@ -182,6 +189,7 @@ def read_export(folder: Path) -> Exported:
         )
     record = about["record"]
     require_own_adapters(record, folder)
+    require_trust(f"{folder} carries code and", carried_code(folder), trust_code)
     model = model_of(record)
     try:
         model.load_state_dict(load_file(file))
@@ -189,7 +197,7 @@ def read_export(folder: Path) -> Exported:
         first = first_line(error)
         raise RunError(f"{file} does not hold the adapters that {CONFIG} tells of: {first} {AGAIN}") from error
     sources = {
-        modality: [NamedSource(one["name"], _resolved(folder, one), runs_other_code(one["source"])) for one in listed]
+        modality: [NamedSource(one["name"], _resolved(folder, one)) for one in listed]
         for modality, listed in about["encoders"].items()
     }
     return Exported(file, record, model.eval(), sources)
@@ -225,11 +233,24 @@ def _resolved(folder: Path, one: Mapping[str, Any]) -> dict[str, Any] | None:
     if one["source"] is None:
         return None
     options = dict(one["source"].get("options", {}))
+    for option in PATHS:
+        named = str(options.get(option, ""))
+        if named.startswith((".", "/", "~")) or ".." in Path(named).parts:
+            raise _outside(folder, one, options[option])
     for option, inside in one["inside"].items():
         path = folder / inside
-        if ".." in Path(inside).parts or Path(inside).is_absolute():
-            raise RunError(f"{folder / CONFIG}: the encoder {one['name']} points outside the folder, to {inside}.")
+        if not lies_within(path, folder):
+            raise _outside(folder, one, inside)
         if not path.exists():
             raise RunError(f"{folder} lacks {inside}, which the encoder {one['name']} is built from. {AGAIN}")
         options[option] = str(path)
     return {"name": one["source"]["name"], "options": options}
+
+
+def _outside(folder: Path, one: Mapping[str, Any], place: object) -> RunError:
+    return RunError(f"{folder / CONFIG}: the encoder {one['name']} points outside the folder, to {place}.")
+
+
+def carried_code(folder: Path) -> list[str]:
+    """Files below a folder that hold code."""
+    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.suffix.lower() in CODE]

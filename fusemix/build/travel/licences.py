@@ -3,13 +3,14 @@
 Place in the flow: source of an encoder -> words for the card.
 """
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, packages_distributions
 from pathlib import Path
 
 from huggingface_hub import HfApi, metadata_load
 
 from fusemix.build.travel.hub import HUB_ERRORS
+from fusemix.encoders import CARRIERS
+from fusemix.trust import imported
 
 UNKNOWN = "not known; see its page"
 README = "README.md"
@@ -33,7 +34,7 @@ def licence_of_package(carrier: str) -> str:
     """
     module, _, attribute = carrier.partition(":")
     try:
-        of_weights = licence_of_folder(Path(str(getattr(import_module(module), attribute))))
+        of_weights = licence_of_folder(Path(str(getattr(imported(module, is_own=carrier in CARRIERS), attribute))))
         about = dict(metadata(distribution_of(module)).json)
     except (ImportError, AttributeError, PackageNotFoundError):
         return UNKNOWN

@@ -6,17 +6,20 @@ Not here: the encoders, for which others have exporters.
 
 import contextlib
 import io
+import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fusemix import __version__
 from fusemix.errors import ConfigError, RunError, first_line
 from fusemix.fusion.model import FusionModel
 
@@ -62,13 +65,14 @@ def require_packages() -> None:
             ) from error
 
 
-def write_onnx(folder: Path, model: FusionModel, modality: str) -> Path:
+def write_onnx(folder: Path, model: FusionModel, modality: str, about: Mapping[str, Any] | None = None) -> Path:
     """Write one modality's adapter, and compare it with torch.
 
     Args:
         folder: of the export.
         model: with its weights, in evaluation mode.
         modality: that it knows.
+        about: where the model is from; it goes into the file's metadata, text as it stands and all else as JSON.
 
     Raises:
         RunError: torch cannot write this adapter as ONNX, or onnxruntime gives other embeddings.
@@ -92,9 +96,16 @@ def write_onnx(folder: Path, model: FusionModel, modality: str) -> Path:
         first = first_line(error)
         raise RunError(f"the {modality} adapter cannot be written as ONNX: {first} Leave out onnx=true.") from error
     assert program is not None, "dynamo=True gives a program"
+    _describe(program.model, about or {})
     program.save(path)  # weights beyond 2 GB, which one such file cannot hold, go to a file beside it
     check_onnx(path, model, modality)
     return path
+
+
+def _describe(graph: Any, about: Mapping[str, Any]) -> None:
+    graph.producer_name, graph.producer_version = "fusemix", __version__
+    for key, value in about.items():
+        graph.metadata_props[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def check_onnx(path: Path, model: FusionModel, modality: str) -> None:

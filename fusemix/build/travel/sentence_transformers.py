@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fusemix.build.embedding import Embedder
-from fusemix.build.sources import runs_other_code
+from fusemix.build.sources import code_of
 from fusemix.build.trained import Trained
 from fusemix.environment import installed
 from fusemix.errors import ConfigError, RunError
@@ -48,7 +48,7 @@ def require_possible(trained: Trained) -> None:
         why = f"it embeds {' and '.join(trained.modalities)}, and no text"
     elif any(named.source is None for named in trained.sources["text"]):
         why = "nothing says what builds its text encoder. Give it: encoders={text: [{name: …, options: {…}}]}"
-    elif any(runs_other_code(named.source) for named in trained.sources["text"]):
+    elif any(code_of(named.source) for named in trained.sources["text"]):
         why = "its text encoder runs code that is not fusemix's own, which loading a model does not do unasked"
     if why:
         raise RunError(f"{trained.folder} cannot be a model of sentence-transformers: {why}. Leave it out.")

@@ -8,20 +8,17 @@ copied into the export under its own name, which is part of the fingerprint. An 
 
 import inspect
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fusemix.build.matching import built_again, problems_of
 from fusemix.build.sources import NamedSource, Source
-from fusemix.build.travel.folder import INSIDE, Travelling
+from fusemix.build.travel.folder import INSIDE, PATHS, Travelling
 from fusemix.encoders import ENCODERS
 from fusemix.errors import RunError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-PATHS = ("model", "pretrained")
-"""Options of encoders that may name a folder or a file."""
 
 
 def travelling(
@@ -34,7 +31,7 @@ def travelling(
         number: its place among those of its modality, from 1.
         named: what builds it here.
         recorded: fingerprint of the latents that the run was trained on.
-        taken: places inside the export and what is copied there; what this encoder needs is added.
+        taken: place inside the export -> what is copied there; what this encoder needs is added.
 
     Raises:
         RunError: its folder is not there, or an option of a factory of one's own is a path of this machine.
@@ -87,21 +84,6 @@ def _place(path: Path, taken: dict[str, Path]) -> str:
         number += 1
         place = f"{INSIDE}/{number}/{path.name}"
     return place
-
-
-def copy(source: Path, target: Path) -> int:
-    """Copy a file, or the regular files of a folder but hidden ones; links become what they point to.
-
-    Returns:
-        Bytes copied.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_file():
-        shutil.copyfile(source, target)
-        return target.stat().st_size
-    target.mkdir()
-    below = [one for one in sorted(source.iterdir()) if not one.name.startswith(".") and one.name != "__pycache__"]
-    return sum(copy(one, target / one.name) for one in below if one.is_dir() or one.is_file())
 
 
 def require_same(modality: str, number: int, source: Source, recorded: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import AutoFeatureExtractor
 
 from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
@@ -145,7 +146,8 @@ def transformers_audio(
     """
     check_pooling(pooling)
     with explained(model, revision) as folder:
-        extractor = AutoFeatureExtractor.from_pretrained(folder, revision=revision)
+        look_over(folder, revision)
+        extractor = AutoFeatureExtractor.from_pretrained(folder, revision=revision, trust_remote_code=False)
     network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=False)
     if network.config.model_type not in KINDS:
         raise EncoderError(

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor
 
 from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_transformers
@@ -56,6 +57,8 @@ def transformers_image(
     if pooling == "last_token":
         raise EncoderError("pooling=last_token is for text. Use pooling=cls, mean, cls+mean or pooler.")
     with explained(model, revision) as folder:
+        if not trust_remote_code:
+            look_over(folder, revision)
         processor = AutoImageProcessor.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
     return TransformersImage(network, processor, model, pooling, layer, dtype)

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from fusemix.encoders.facts import tokenizer_settings, tokenizer_sha256
 from fusemix.encoders.loading import explained, freeze
+from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.transformers.repository import Settings, read_stated, settled
@@ -71,6 +72,8 @@ def transformers_text(
     if pooling is not None:
         check_pooling(pooling)
     with explained(model, revision) as folder:
+        if not trust_remote_code:
+            look_over(folder, revision)
         stated = read_stated(folder, revision)
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)

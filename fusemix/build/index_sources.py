@@ -1,0 +1,87 @@
+"""Items of an index, read again from where they were, for people to see.
+
+Place in the flow: a source in index.json -> its reader -> Searcher.content.
+An index may come from somebody else: it names data sets of fusemix's own, and files below its sources, or nothing is
+read.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from fusemix.build.sources import pairs_of
+from fusemix.datasets import DATASETS
+from fusemix.encoders.decoding import decode
+from fusemix.files import lies_within
+from fusemix.interfaces import Content, Items
+from fusemix.regular import read_below
+
+
+def why_unseen(source: Mapping[str, Any]) -> str | None:
+    """Why items of a source are not shown unless code is trusted; None where they are.
+
+    Args:
+        source: out of index.json.
+    """
+    if source["kind"] == "folder" or DATASETS.is_own(source["data"]["name"]):
+        return None
+    return (
+        f"items of {source['path']} are not shown: the index reads them by {source['data']['name']}, which runs code "
+        "that is not fusemix's own. Look at that code first; if you trust it, say trust_code=true"
+    )
+
+
+def reader_of(source: Mapping[str, Any], trust_code: bool = False) -> Callable[[Mapping[str, Any]], Content | None]:
+    """Reads the items of a source again: row of an index -> content, or None where it is out of reach.
+
+    Args:
+        source: out of index.json. Nothing but it says which files are opened.
+        trust_code: whether a data set that is not fusemix's own may run, and read files anywhere.
+    """
+    modality, alone = source["modality"], Lock()
+
+    def of_folder(item: Mapping[str, Any]) -> Content:
+        follow_links = source.get("follow_links") is True
+        return decode(modality, read_below(source["path"], item["path"], follow_links=follow_links))
+
+    @cache
+    def items() -> Items | None:
+        try:
+            pairs = pairs_of(source["data"], source["split"], str(source["path"]), trust_code)
+            return next(side for side in pairs.sides if side.modality == modality)
+        except Exception as error:  # any data set, also a user's own, may fail in any way
+            warnings.warn(f"items of {source['path']} cannot be shown: {error}", stacklevel=2)
+            return None
+
+    def of_set(item: Mapping[str, Any]) -> Content | None:
+        if modality == "text":
+            return item["captions"][0]
+        with alone:  # a user's own data set may hold one open file
+            if (found := items()) is None:
+                return None
+            if not trust_code:
+                _require_below(source["data"]["options"], found, item["row"])
+            raw = found.read(item["row"])
+        return decode(modality, raw)
+
+    read = of_folder if source["kind"] == "folder" else of_set
+
+    def content(item: Mapping[str, Any]) -> Content | None:
+        try:
+            return read(item)
+        except Exception:  # a file that is gone or has changed; there is an id to show
+            return None
+
+    return content
+
+
+def _require_below(options: Mapping[str, Any], items: Items, row: int) -> None:
+    """Refuse a file outside all folders that the options of a data set name."""
+    if "path" in items.table.column_names:
+        path = Path(str(items.table["path"][row].as_py()))
+        folders = [Path(value) for value in options.values() if isinstance(value, str) and Path(value).is_dir()]
+        if path.exists() and not any(lies_within(path, folder) for folder in folders):
+            raise ValueError(f"{path} lies outside the folders of its data set")
