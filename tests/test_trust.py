@@ -212,7 +212,7 @@ def test_items_are_read_below_their_source_alone(tmp_path):
     (inside / "folder").symlink_to(tmp_path)
     (inside / "near.png").symlink_to("deep/a.png")
     read = reader_of({"kind": "folder", "path": str(inside), "modality": "image"})
-    for name in ("deep/a.png", "deep/../deep/a.png", "near.png"):
+    for name in ("deep/a.png", "near.png"):
         assert read({"path": name}) is not None
     for name in (str(secret), "../secret.png", "deep/../../secret.png", "link.png", "folder/secret.png"):
         assert read({"path": name}) is None
