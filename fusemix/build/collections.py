@@ -17,11 +17,11 @@ from fusemix.build.fitting import fitting_set
 from fusemix.build.trained import Trained
 from fusemix.datasets import DATASETS
 from fusemix.datasets.folder import files_of, items_of
-from fusemix.encoders.decoding import decode
 from fusemix.errors import ConfigError, DatasetError
-from fusemix.interfaces import Content, Items, Rejected
+from fusemix.interfaces import Content, Items, Raw, Rejected
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import SET, LatentSet, Side
+from fusemix.regular import read_below
 from fusemix.search.items import SCHEMA
 
 MOST_CAPTIONS = 5
@@ -185,7 +185,11 @@ def _label(side: Side) -> str | None:
     return next((name for name in LABELS if name in side.table.column_names), None)
 
 
-def reader_of(source: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Content | None]:
+Decode = Callable[[str, Raw], Content]
+"""What decodes an item of a modality, such as `encoders.decoding.decode`."""
+
+
+def reader_of(source: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Decode], Content | None]:
     """Reads the items of a source again, for people to see: row of an index -> content, or None where it is gone.
 
     Args:
@@ -193,8 +197,8 @@ def reader_of(source: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Conten
     """
     modality, alone = source["modality"], Lock()
 
-    def of_folder(item: Mapping[str, Any]) -> Content:
-        return decode(modality, Path(source["path"], item["path"]).read_bytes())
+    def of_folder(item: Mapping[str, Any]) -> Raw:
+        return read_below(source["path"], item["path"])
 
     @cache
     def items() -> Items:
@@ -202,18 +206,18 @@ def reader_of(source: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Conten
         pairs = DATASETS.build(data["name"], data["options"], split=source["split"])
         return next(side for side in pairs.sides if side.modality == modality)
 
-    def of_set(item: Mapping[str, Any]) -> Content:
+    def of_set(item: Mapping[str, Any]) -> Raw:
         if modality == "text":
             return item["captions"][0]
         with alone:  # a user's own data set may hold one open file
-            raw = items().read(item["row"])
-        return decode(modality, raw)
+            return items().read(item["row"])
 
     read = of_folder if source["kind"] == "folder" else of_set
 
-    def content(item: Mapping[str, Any]) -> Content | None:
+    def content(item: Mapping[str, Any], decode: Decode) -> Content | None:
         try:
-            return read(item)
+            raw = read(item)
+            return raw if isinstance(raw, str) else decode(modality, raw)
         except Exception:  # any data set, also a user's own, may fail in any way; there is an id to show
             return None
 

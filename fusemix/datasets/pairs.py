@@ -12,7 +12,6 @@ Millions of captions stay in Arrow and numpy; a function lets go of its input (`
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from jaxtyping import Int32, Int64
 from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbered, settled, values
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, PairSet, Raw, Rejected
+from fusemix.regular import read_regular
 
 CAPTIONS = pa.schema([("row", pa.int64()), ("caption", pa.string())])
 WIDE = pa.large_string()
@@ -47,7 +47,7 @@ class FileReader:
 
     def __call__(self, row: int) -> bytes:
         """Bytes of the file of a row."""
-        return Path(self.paths[row].as_py()).read_bytes()
+        return read_regular(self.paths[row].as_py())
 
 
 def file_reader(table: pa.Table) -> FileReader:

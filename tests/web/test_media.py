@@ -6,6 +6,7 @@ import soundfile
 from PIL import Image
 
 from fusemix.interfaces import Waveform
+from fusemix.web.decoders import Decoders
 from fusemix.web.media import LOUDEST, Media, jpeg, mp3, outline_svg, rendered
 
 
@@ -67,12 +68,12 @@ def test_texts_are_sent_as_they_are_and_other_things_not_at_all():
 def test_what_was_shown_last_is_kept_up_to_a_number_of_bytes():
     asked = []
 
-    def content(position):
+    def content(position, decode):
         asked.append(position)
         return None if position == 9 else noise(64, 64)
 
     one = len(jpeg(noise(64, 64), "small"))
-    media = Media(content, most_bytes=2 * one)
+    media = Media(content, Decoders(), most_bytes=2 * one)
     for position in (0, 1, 0, 2, 0, 1):
         assert media.get(position, "small").body == jpeg(noise(64, 64), "small")
     assert asked == [0, 1, 2, 1], "1 had to go for 2, since 0 was asked for later"
