@@ -12,7 +12,6 @@ from PIL import Image
 from fusemix.errors import ConfigError
 from fusemix.web import limits
 from fusemix.web.answers import Refusal
-from fusemix.web.hosts import hosts_of
 from fusemix.web.limits import BodyLimit
 from fusemix.web.server import address, bound
 from fusemix.web.uploads import read_picture, read_sound
