@@ -13,7 +13,7 @@ from fusemix.web.answers import Refusal
 
 MOST_MEGAPIXELS = 64
 MOST_MINUTES = 10
-PATIENCE_SEC = 15
+PATIENCE_SEC = 15.0
 """Who has waited so long for room is told to come again."""
 
 

@@ -19,7 +19,7 @@ from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST, Budget, Load
 from fusemix.web.decoder import File, received, work
 
-DECODE_SEC = 45
+DECODE_SEC = 45.0
 """Longest time that the files of one request may take to be decoded, where others keep the machine busy."""
 KEPT_PROCESSES = 4
 """Processes that wait for the next files."""
@@ -102,7 +102,7 @@ class Decoders:
             yield self._decoded(files, budget, room)
 
     def _decoded(self, files: Sequence[File], budget: Budget, room: ExitStack) -> list[Content]:
-        worker, load = self._taken(), MOST
+        worker, load = self._taken(), Load()
         try:
             about = [(file.kind, file.most) for file in files]
             worker.say(json.dumps(about).encode(), *(file.raw for file in files))

@@ -110,6 +110,7 @@ class BodyLimit:
             raise Refusal(415, "send JSON, and say so: Content-Type: application/json")
         stated = headers.get("content-length", "")
         if stated.isascii() and stated.isdigit() and (len(stated) > 18 or int(stated) > self.most_bytes):
+            coming.is_over = len(stated) > 18 or int(stated) > 2 * self.most_bytes  # is not waited for
             raise self._too_large()
         async for part in coming:
             if len(body) + len(part) > self.most_bytes:

@@ -83,7 +83,7 @@ def test_links_of_an_ogg_file_are_judged_together(decoders):
 
 
 def test_a_decoder_that_takes_too_long_is_ended_with_its_process():
-    hurried = Decoders(decode_sec=-1)
+    hurried = Decoders(decode_sec=-1.0)
     with pytest.raises(Refusal, match="it takes too long to decode what was sent") as refusal:
         decoded(hurried, File("image", png()))
     assert refusal.value.status == 422
@@ -118,7 +118,7 @@ def test_who_finds_no_room_waits_in_turn_and_is_told_to_come_again():
         order = []
 
         def wait(pixels):
-            with budget.taken(Load(pixels=pixels), 10):
+            with budget.taken(Load(pixels=pixels), 10.0):
                 order.append(pixels)
 
         large = threading.Thread(target=wait, args=(99,))
@@ -171,5 +171,5 @@ def test_a_request_of_very_many_values_is_not_read():
 
 def test_what_is_beyond_the_budget_counts_as_all_of_it():
     budget = Budget()
-    with budget.taken(Load(pixels=10 * MOST.pixels), 0):
+    with budget.taken(Load(pixels=10 * MOST.pixels), 0.0):
         pass
