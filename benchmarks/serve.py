@@ -136,7 +136,7 @@ def serve(index: Path, together: str) -> None:
     from fusemix.build.searching import Query, Searcher
     from fusemix.web.app import create_app
     from fusemix.web.batching import MOST_TOGETHER, Batcher
-    from fusemix.web.limits import LOCAL
+    from fusemix.web.hosts import LOCAL
     from fusemix.web.server import bound, run
 
     searcher = Searcher(index)

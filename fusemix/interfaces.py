@@ -13,12 +13,9 @@ import pyarrow as pa
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-Raw = Any
-"""What a data set hands over for one item: `str` for text; for pictures and sounds the encoded
-file's `bytes`, or an object that needs no decoding (a PIL image, a Waveform)."""
-
-Content = Any
-"""A decoded item: `str`, an RGB `PIL.Image.Image`, or a `Waveform`."""
+from fusemix.contents import Content as Content
+from fusemix.contents import Raw as Raw
+from fusemix.contents import Waveform as Waveform
 
 Prepared = Any
 """A content made ready for one encoder: token ids, pixel arrays, windows of samples."""
@@ -26,13 +23,6 @@ Prepared = Any
 Batch = Any
 """Prepared contents put together for one pass: tensors on the CPU, in dicts, tuples or lists, so that they
 reach the encoder's process through shared memory and can be pinned."""
-
-
-class Waveform(NamedTuple):
-    """A decoded sound: mono samples, full scale at 1, and their rate in hertz."""
-
-    samples: Float[np.ndarray, " samples"]
-    sample_rate: int
 
 
 class Rejected(NamedTuple):

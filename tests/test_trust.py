@@ -18,6 +18,7 @@ from fusemix.build.sources import code_of
 from fusemix.build.trained import open_trained
 from fusemix.commands import eval_retrieval, export, export_embeddings, index, search, serve, train
 from fusemix.datasets import DATASETS
+from fusemix.encoders.decoding import decode
 from fusemix.errors import FusemixError, RunError, UntrustedCodeError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.latents.galleries import gallery_of
@@ -190,7 +191,7 @@ def test_the_data_set_of_an_index_is_asked_for_and_searching_goes_on(tiny, pictu
     with pytest.warns(UserWarning, match=rf"names {name}, which runs code .* trust_code=true"):
         assert searcher.content(0) is None
     with pytest.warns(UserWarning, match="cannot be shown"):  # trusted, and yet not out of this folder
-        assert reader_of(searcher.index.description.sources[0], trust_code=True)({"row": 0}) is None
+        assert reader_of(searcher.index.description.sources[0], trust_code=True)({"row": 0}, decode) is None
     assert not marker.exists()
 
 
@@ -213,9 +214,9 @@ def test_items_are_read_below_their_source_alone(tmp_path):
     (inside / "near.png").symlink_to("deep/a.png")
     read = reader_of({"kind": "folder", "path": str(inside), "modality": "image"})
     for name in ("deep/a.png", "near.png"):
-        assert read({"path": name}) is not None
+        assert read({"path": name}, decode) is not None
     for name in (str(secret), "../secret.png", "deep/../../secret.png", "link.png", "folder/secret.png"):
-        assert read({"path": name}) is None
+        assert read({"path": name}, decode) is None
 
 
 def test_items_of_a_data_set_are_read_below_the_folders_that_it_names(tmp_path):
@@ -228,9 +229,9 @@ def test_items_of_a_data_set_are_read_below_the_folders_that_it_names(tmp_path):
     about = {"kind": "latent_set", "path": "x", "modality": "image", "split": "all"}
     source = {**about, "data": {"name": "image_captions", "options": options}}
     assert why_unseen(source) is None
-    assert reader_of(source)({"row": 0}) is not None
-    assert reader_of(source)({"row": 1}) is None
-    assert reader_of(source, trust_code=True)({"row": 1}) is not None
+    assert reader_of(source)({"row": 0}, decode) is not None
+    assert reader_of(source)({"row": 1}, decode) is None
+    assert reader_of(source, trust_code=True)({"row": 1}, decode) is not None
 
 
 # Latent sets

@@ -14,10 +14,12 @@ from typing import Any
 
 from fusemix.build.sources import pairs_of
 from fusemix.datasets import DATASETS
-from fusemix.encoders.decoding import decode
 from fusemix.files import lies_within
-from fusemix.interfaces import Content, Items
+from fusemix.interfaces import Content, Items, Raw
 from fusemix.regular import read_below
+
+Decode = Callable[[str, Raw], Content]
+"""What decodes an item of a modality, such as `encoders.decoding.decode`."""
 
 
 def why_unseen(source: Mapping[str, Any]) -> str | None:
@@ -34,7 +36,9 @@ def why_unseen(source: Mapping[str, Any]) -> str | None:
     )
 
 
-def reader_of(source: Mapping[str, Any], trust_code: bool = False) -> Callable[[Mapping[str, Any]], Content | None]:
+def reader_of(
+    source: Mapping[str, Any], trust_code: bool = False
+) -> Callable[[Mapping[str, Any], Decode], Content | None]:
     """Reads the items of a source again: row of an index -> content, or None where it is out of reach.
 
     Args:
@@ -43,9 +47,9 @@ def reader_of(source: Mapping[str, Any], trust_code: bool = False) -> Callable[[
     """
     modality, alone = source["modality"], Lock()
 
-    def of_folder(item: Mapping[str, Any]) -> Content:
+    def of_folder(item: Mapping[str, Any]) -> Raw:
         follow_links = source.get("follow_links") is True
-        return decode(modality, read_below(source["path"], item["path"], follow_links=follow_links))
+        return read_below(source["path"], item["path"], follow_links=follow_links)
 
     @cache
     def items() -> Items | None:
@@ -56,7 +60,7 @@ def reader_of(source: Mapping[str, Any], trust_code: bool = False) -> Callable[[
             warnings.warn(f"items of {source['path']} cannot be shown: {error}", stacklevel=2)
             return None
 
-    def of_set(item: Mapping[str, Any]) -> Content | None:
+    def of_set(item: Mapping[str, Any]) -> Raw | None:
         if modality == "text":
             return item["captions"][0]
         with alone:  # a user's own data set may hold one open file
@@ -64,14 +68,14 @@ def reader_of(source: Mapping[str, Any], trust_code: bool = False) -> Callable[[
                 return None
             if not trust_code:
                 _require_below(source["data"]["options"], found, item["row"])
-            raw = found.read(item["row"])
-        return decode(modality, raw)
+            return found.read(item["row"])
 
     read = of_folder if source["kind"] == "folder" else of_set
 
-    def content(item: Mapping[str, Any]) -> Content | None:
+    def content(item: Mapping[str, Any], decode: Decode) -> Content | None:
         try:
-            return read(item)
+            raw = read(item)
+            return raw if raw is None or isinstance(raw, str) else decode(modality, raw)
         except Exception:  # a file that is gone or has changed; there is an id to show
             return None
 

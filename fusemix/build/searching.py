@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from fusemix.build.index_model import model_of_index
-from fusemix.build.index_sources import reader_of, why_unseen
+from fusemix.build.index_sources import Decode, reader_of, why_unseen
+from fusemix.encoders.decoding import decode
 from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
@@ -160,14 +161,18 @@ class Searcher:
             found.append([_hit(position, score, next(items)) for position, score in pairs])
         return found
 
-    def content(self, position: int) -> Content | None:
+    def content(self, position: int, decode: Decode = decode) -> Content | None:
         """An item as it is decoded: a picture, a sound or a text; None where its source is out of reach.
+
+        Args:
+            position: in the index.
+            decode: what decodes it.
 
         Raises:
             IndexError: there is no such position.
         """
         (item,) = self.index.items([position])
-        return self._readers[item["source"]](item)
+        return self._readers[item["source"]](item, decode)
 
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fusemix.config import ServeConfig, load_config
 from fusemix.progress import console
 from fusemix.web import server
-from fusemix.web.limits import LOCAL, hosts_of
+from fusemix.web.hosts import LOCAL, hosts_of
 
 
 def main(argv: Sequence[str]) -> None:
@@ -25,6 +25,15 @@ def main(argv: Sequence[str]) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with server.bound(config.host, config.port) as listening:
         _serve(config, listening)
+
+
+def warning(host: str) -> str:
+    """What nobody who opens a server to others may overlook."""
+    line = "!" * 100
+    return f"""{line}
+WARNING: host is {host}, so EVERYBODY who reaches this machine over a network can search this index and see
+all of its items, with their paths and captions. THERE IS NO PASSWORD. For this machine alone, leave --host out.
+{line}"""
 
 
 def _serve(config: ServeConfig, listening: socket.socket) -> None:
@@ -40,10 +49,10 @@ def _serve(config: ServeConfig, listening: socket.socket) -> None:
     if "text" in searcher.modalities:
         searcher.embed([Query("text", "a first query takes longer than the next")])
     with Batcher(searcher) as batcher:
-        app = create_app(batcher, max_upload_mb=config.max_upload_mb, hosts=hosts_of(config.host))
+        app = create_app(batcher, max_upload_mb=config.max_upload_mb, hosts=hosts_of(config.host, config.allowed_hosts))
         console.print(
             f"searching {counted(searcher.index.counts)} of {config.index}, by {', '.join(searcher.modalities)}"
         )
         if config.host not in LOCAL:
-            console.print("anybody who reaches this machine can search it and see its items; there is no password")
+            console.print(warning(config.host), style="bold red", soft_wrap=True)
         server.run(app, listening, lambda: console.print(f"{server.address(listening)}  (Ctrl-C stops it)"))

@@ -90,6 +90,8 @@ class ServeConfig:
     """Index folder."""
     host: str = "127.0.0.1"
     """Address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 the whole network."""
+    allowed_hosts: list[str] = field(default_factory=list)
+    """Further names that browsers may call the server by, such as photos.example.org; its own it knows."""
     port: int = 7860
     """Port to listen at; 0 takes a free one."""
     max_upload_mb: int = 20

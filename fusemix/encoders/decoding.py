@@ -20,10 +20,10 @@ import soundfile
 import soxr
 from jaxtyping import Float
 
+from fusemix.contents import Content, Raw, Waveform
 from fusemix.encoders.joined import parts_of
 from fusemix.encoders.pictures import decode_image
 from fusemix.encoders.stated_length import stated_frames, with_length
-from fusemix.interfaces import Content, Raw, Waveform
 
 LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000
 """Sample rates of sounds in hertz, from whale song to bat calls; others are mistakes."""
@@ -72,7 +72,7 @@ def decode(modality: str, raw: Raw) -> Content:
     return DECODERS[modality](raw) if modality in DECODERS else raw
 
 
-def decode_audio(raw: Raw) -> Waveform:
+def decode_audio(raw: Raw, most_samples: int | None = None) -> Waveform:
     """Decode a sound to mono, the mean of its channels: soundfile first, torchcodec for what it cannot read.
 
     Samples beyond full scale stay as they are. A sound that lacks more than LOST_SEC of what its file
@@ -80,13 +80,14 @@ def decode_audio(raw: Raw) -> Waveform:
 
     Args:
         raw: the bytes of a file, or a Waveform, which is handed through.
+        most_samples: over all channels of a file; MOST_SAMPLES by default.
 
     Raises:
         ValueError: nothing can read the bytes; the sound breaks off, is damaged, holds no samples or some
             that are not finite, has an impossible rate, or is too short or too long.
         TypeError: `raw` is something else.
     """
-    wave = _decode_sound(raw) if isinstance(raw, bytes) else raw
+    wave = _decode_sound(raw, MOST_SAMPLES if most_samples is None else most_samples) if isinstance(raw, bytes) else raw
     if not isinstance(wave, Waveform):
         raise TypeError(f"a sound must be the bytes of a file or a Waveform, not {type(raw).__name__}")
     samples = wave.samples
@@ -107,27 +108,51 @@ def _check_rate(rate: int) -> None:
         raise ValueError(f"a sound has a sample rate of {LOWEST_RATE} to {HIGHEST_RATE:,} Hz, not of {rate:,} Hz")
 
 
-def _decode_sound(raw: bytes) -> Waveform:
-    if not raw:
-        raise ValueError("the file is empty")
-    waves = [_decode_part(part) for part in parts_of(raw, _ogg_links(raw))]
-    rates, samples = {wave.sample_rate for wave in waves}, sum(len(wave.samples) for wave in waves)
-    if len(rates) > 1:
+def _decode_sound(raw: bytes, most_samples: int) -> Waveform:
+    waves: list[Waveform] = []
+    for part in sounds_of(raw):
+        wave, samples = _decode_part(part, most_samples)
+        waves.append(wave)
+        most_samples -= samples
+    if len(rates := {wave.sample_rate for wave in waves}) > 1:
         several = " and ".join(f"{rate:,}" for rate in sorted(rates))
         raise ValueError(f"the file is of {len(waves)} sounds one after another, at {several} Hz")
-    if samples > MOST_SAMPLES:
-        raise ValueError(f"{samples:,} samples in {len(waves)} sounds one after another are more than {MOST_SAMPLES:,}")
     return waves[0] if len(waves) == 1 else Waveform(np.concatenate([wave.samples for wave in waves]), rates.pop())
 
 
-def _decode_part(raw: bytes) -> Waveform:
-    raw = with_length(raw)
+def sounds_of(raw: bytes) -> list[bytes]:
+    """The sounds of a file, one after another, as bytes that soundfile reads to their ends.
+
+    Raises:
+        ValueError: there are no bytes; the file breaks off, or is damaged.
+    """
+    if not raw:
+        raise ValueError("the file is empty")
+    return [with_length(part) for part in parts_of(raw, _ogg_links(raw))]
+
+
+def decode_beginning(raw: Raw, seconds: int) -> Waveform:
+    """The beginning of a sound that `decode_audio` reads, to listen to; no more is decoded where that can be helped."""
+    if isinstance(raw, bytes):
+        try:
+            with soundfile.SoundFile(io.BytesIO(sounds_of(raw)[0])) as file:
+                return Waveform(_read_mono(file, seconds * file.samplerate)[0], int(file.samplerate))
+        except soundfile.LibsndfileError:  # torchcodec may read it
+            pass
+    wave = decode_audio(raw)
+    return Waveform(wave.samples[: seconds * wave.sample_rate], wave.sample_rate)
+
+
+def _decode_part(raw: bytes, most_samples: int) -> tuple[Waveform, int]:
+    """A sound, and how many samples all its channels had."""
     try:
         file = soundfile.SoundFile(io.BytesIO(raw))
     except soundfile.LibsndfileError as error:
-        return _decode_with_torchcodec(raw, error)
+        wave = _decode_with_torchcodec(raw, error)
+        return wave, len(wave.samples)
     with file:
-        return Waveform(_read_all(file, raw), int(file.samplerate))
+        samples = _read_all(file, raw, most_samples)
+        return Waveform(samples, int(file.samplerate)), len(samples) * file.channels
 
 
 def _ogg_links(raw: bytes) -> list[int]:
@@ -160,29 +185,33 @@ def _ogg_checksum(page: bytes) -> bytes:
     return crc.to_bytes(4, "big").translate(REVERSED)
 
 
-def _read_all(file: soundfile.SoundFile, raw: bytes) -> Float[np.ndarray, " samples"]:
-    if file.frames * file.channels > MOST_SAMPLES:
-        raise ValueError(f"{file.frames:,} samples in {file.channels} channels are more than {MOST_SAMPLES:,}")
+def _read_all(file: soundfile.SoundFile, raw: bytes, most_samples: int) -> Float[np.ndarray, " samples"]:
     _check_rate(file.samplerate)
+    # What cannot be sought in, such as GSM 6.10 and G.721, does not know how long it is.
+    if file.seekable() and file.frames * file.channels > most_samples:
+        raise ValueError(f"{file.frames:,} samples in {file.channels} channels are more than {most_samples:,}")
     try:
-        channels = file.read(dtype="float32", always_2d=True) if file.seekable() else _read_on(file)
+        samples, is_whole = _read_mono(file, most_samples // file.channels)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"the sound breaks off or is damaged: {error.error_string}") from error
+    if not is_whole:
+        raise ValueError(f"the sound has more than {most_samples:,} samples")
     stated = stated_frames(file, raw)
-    if stated - len(channels) > LOST_SEC * file.samplerate and len(channels):
-        have, want = len(channels) / file.samplerate, stated / file.samplerate
+    if stated - len(samples) > LOST_SEC * file.samplerate and len(samples):
+        have, want = len(samples) / file.samplerate, stated / file.samplerate
         raise ValueError(f"the sound breaks off or is damaged: {have:.2f} s of the {want:.2f} s that its file states")
-    return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    return samples
 
 
-def _read_on(file: soundfile.SoundFile) -> Float[np.ndarray, "frames channels"]:
-    """Read to the end of what cannot be sought in, such as GSM 6.10 and G.721."""
-    blocks = [file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)]
-    while len(blocks[-1]):
-        if sum(map(len, blocks)) * file.channels > MOST_SAMPLES:
-            raise ValueError(f"the sound has more than {MOST_SAMPLES:,} samples")
-        blocks.append(file.read(BLOCK_FRAMES, dtype="float32", always_2d=True))
-    return np.concatenate(blocks)
+def _read_mono(file: soundfile.SoundFile, most_frames: int) -> tuple[Float[np.ndarray, " samples"], bool]:
+    """The mean of the channels, read block by block, and whether the sound ends there."""
+    blocks, left = [], most_frames
+    while len(block := file.read(min(BLOCK_FRAMES, left + 1), dtype="float32", always_2d=True)):
+        blocks.append(block[:left, 0] if block.shape[1] == 1 else block[:left].mean(axis=1))
+        if len(block) > left:
+            return np.concatenate(blocks), False
+        left -= len(block)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), True
 
 
 def _decode_with_torchcodec(raw: bytes, reason: soundfile.LibsndfileError) -> Waveform:

@@ -6,12 +6,15 @@ Not here: sizes, crops and scales, which belong to an encoder.
 
 import io
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from fusemix.interfaces import Raw
+from fusemix.contents import Raw
+from fusemix.encoders.scans import num_scans
 
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
 """Modes of PIL whose values go beyond 255 or lie in [0, 1], which PIL itself would clip."""
@@ -24,6 +27,12 @@ GREY, RGB = 0, 2
 
 LONGEST_SIDES = 200
 """Most widths in a height, or heights in a width. Resizing the shorter side of 1×20000 to 256 would take 5 GB."""
+
+MOST_SCANS = 100
+"""Of a JPEG file. Usual ones have ten at most; each takes a pass over all pixels, however few bytes it has."""
+
+STRIP_PIXELS = 1 << 20
+"""What is computed with numbers or a second picture is done in strips of so many pixels, to take little memory."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,7 +50,7 @@ TURNS = {
 warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
 
 
-def decode_image(raw: Raw) -> Image.Image:
+def decode_image(raw: Raw, shortest: int | None = None) -> Image.Image:
     """Decode a picture to RGB, upright as its EXIF data says; of an animation or many pages the first.
 
     Transparent parts show white, 16 bits are scaled to 8, floats are read as 0 to 1, and colour
@@ -49,11 +58,13 @@ def decode_image(raw: Raw) -> Image.Image:
 
     Args:
         raw: the bytes of a file, or a PIL picture, which is left as it is.
+        shortest: a picture that is much larger is read at a half, a third, and so on, where no side gets shorter than
+            this many pixels: it takes less time and memory. None keeps its size.
 
     Raises:
         OSError: the bytes are no picture, break off, or do not fit their checksums.
         ValueError: there are no bytes; the picture has more pixels than PIL's limit against decompression
-            bombs, or is too long and thin; or its numbers have no known white.
+            bombs, or is too long and thin; a JPEG has more than MOST_SCANS scans; or numbers have no known white.
         Image.DecompressionBombError: it has more than twice as many.
         TypeError: `raw` is something else.
     """
@@ -61,11 +72,12 @@ def decode_image(raw: Raw) -> Image.Image:
     if not isinstance(picture, Image.Image):
         raise TypeError(f"a picture must be the bytes of a file or a PIL image, not {type(raw).__name__}")
     _check_size(*picture.size)
+    if shortest:
+        picture.draft(None, (shortest, shortest))
     if isinstance(raw, bytes) and picture.format == "PNG" and "transparency" in picture.info:
         picture = _with_whole_key(picture, raw)
     falls = isinstance(picture, TiffImageFile) and picture.tag_v2.get(HOW_GREY) == WHITE_IS_ZERO
-    picture = _on_white(_scaled(_upright(picture), falls=falls))
-    rgb = picture.convert("RGB")
+    rgb = _reduced(_in_rgb(_scaled(_upright(picture), falls=falls)), shortest)
     rgb.info.clear()  # so that nothing turns it or reads its transparency again
     return rgb
 
@@ -76,6 +88,8 @@ def _open_picture(raw: bytes) -> Image.Image:
     picture = Image.open(io.BytesIO(raw))
     if picture.format == "EPS":
         raise ValueError("PostScript is a program, and programs of strangers are not run")
+    if (scans := num_scans(raw)) > MOST_SCANS:
+        raise ValueError(f"the JPEG file is made of {scans:,} scans, where {MOST_SCANS} are the most")
     if picture.format != "PNG":
         return picture
     try:
@@ -95,11 +109,24 @@ def _with_whole_key(picture: Image.Image, raw: bytes) -> Image.Image:
     if colour == GREY and depth in (2, 4, 8):
         picture.info["transparency"] = (key % (1 << depth)) * 255 // ((1 << depth) - 1)
     elif colour == RGB and depth == 16:
-        low = np.asarray(_low_bytes(raw))
-        is_key = (np.asarray(picture) == np.array(key) >> 8) & (low == np.array(key) & 255)
+        alpha = Image.new("L", picture.size)
+        for (top, high), (_, low) in zip(_strips(picture), _strips(_low_bytes(raw)), strict=True):
+            is_key = (np.asarray(high) == np.array(key) >> 8) & (np.asarray(low) == np.array(key) & 255)
+            alpha.paste(_opaque_but(is_key.all(axis=2)), (0, top))
         del picture.info["transparency"]
-        picture.putalpha(Image.fromarray(np.where(is_key.all(axis=2), 0, 255).astype(np.uint8)))
+        picture.putalpha(alpha)
     return picture
+
+
+def _opaque_but(is_key: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.where(is_key, 0, 255).astype(np.uint8))
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Rows of a picture that have about STRIP_PIXELS, each with the number of its first."""
+    step = max(1, STRIP_PIXELS // picture.width)
+    for top in range(0, picture.height, step):
+        yield top, picture.crop((0, top, picture.width, min(top + step, picture.height)))
 
 
 def _low_bytes(raw: bytes) -> Image.Image:
@@ -129,18 +156,36 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _scaled(picture: Image.Image, *, falls: bool) -> Image.Image:
     if picture.mode not in DEEP_MODES:
         return picture
-    values, key = np.asarray(picture, dtype=np.float64), picture.info.get("transparency")
-    white = 1 if picture.mode == "F" else 65535
-    if not (values.min() >= 0 and values.max() <= white):  # also where a value is NaN
-        raise ValueError(f"pixels from {values.min():g} to {values.max():g} where 0 is black and {white} is white")
-    grey = Image.fromarray(np.rint((white - values if falls else values) * (255 / white)).astype(np.uint8))
-    if isinstance(key, int):
-        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    white, key = 1 if picture.mode == "F" else 65535, picture.info.get("transparency")
+    ends = np.array([(values.min(), values.max()) for _, values in _numbers(picture)])
+    least, most = ends[:, 0].min(), ends[:, 1].max()
+    if not (least >= 0 and most <= white):  # also where a value is NaN
+        raise ValueError(f"pixels from {least:g} to {most:g} where 0 is black and {white} is white")
+    grey = Image.new("LA" if isinstance(key, int) else "L", picture.size)
+    for top, values in _numbers(picture):
+        strip = Image.fromarray(np.rint((white - values if falls else values) * (255 / white)).astype(np.uint8))
+        if isinstance(key, int):
+            strip.putalpha(_opaque_but(values == key))
+        grey.paste(strip, (0, top))
     return grey
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def _numbers(picture: Image.Image) -> Iterator[tuple[int, Float64[np.ndarray, "height width"]]]:
+    for top, strip in _strips(picture):
+        yield top, np.asarray(strip, dtype=np.float64)
+
+
+def _in_rgb(picture: Image.Image) -> Image.Image:
+    """A picture of its own; what is transparent shows white."""
     if not picture.has_transparency_data:
-        return picture
-    picture = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        return picture.convert("RGB")
+    rgb = Image.new("RGB", picture.size)
+    for top, strip in _strips(picture):
+        shown = strip.convert("RGBA")
+        rgb.paste(Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB"), (0, top))
+    return rgb
+
+
+def _reduced(rgb: Image.Image, shortest: int | None) -> Image.Image:
+    factor = min(rgb.size) // shortest if shortest else 1
+    return rgb.reduce(factor) if factor > 1 else rgb

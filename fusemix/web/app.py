@@ -1,6 +1,6 @@
 """The routes, and what stands before them.
 
-Place in the flow: a request -> SafetyHeaders, HostCheck, BodyLimit -> a route -> Service.
+Place in the flow: a request -> SafetyHeaders, HeadAnswers, HostCheck, BodyLimit -> a route -> Service.
 Not here: what a route does (service.py). No path in a request ever names a file: pictures and sounds are asked for by
 their number in the index, and the page's own files by a name in a fixed list.
 """
@@ -16,12 +16,14 @@ from starlette.types import ASGIApp
 from fusemix import __version__
 from fusemix.web.answers import Refusal, json_response, kept_response
 from fusemix.web.batching import Batcher
-from fusemix.web.limits import BodyLimit, HostCheck, SafetyHeaders
+from fusemix.web.hosts import HostCheck
+from fusemix.web.limits import BodyLimit, HeadAnswers, SafetyHeaders
 from fusemix.web.page import Page
 from fusemix.web.requests import SearchRequest
 from fusemix.web.service import Service
 
 MEGABYTE = 1_000_000
+SEARCH = "/api/search"
 REST_BYTES = 1 << 17
 """Room in a body for all that is no picture or sound: texts, an embedding as numbers."""
 BODIES_TOGETHER = 8
@@ -30,13 +32,13 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 PATHS = {404: "there is nothing at this address", 405: "this address takes no such method"}
 
 
-def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str] | None) -> ASGIApp:
+def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str]) -> ASGIApp:
     """The application.
 
     Args:
         batcher: running, with the Searcher.
         max_upload_mb: of one picture or sound, in MB.
-        hosts: names that requests may call the server by; None for any.
+        hosts: names that requests may call the server by, besides the address that they reached.
     """
     most_bytes = max_upload_mb * MEGABYTE
     # Its pages of documentation load scripts from elsewhere; /openapi.json says the same to programs.
@@ -54,11 +56,12 @@ def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str] |
     _add_errors(app)
     most_body = most_bytes * 4 // 3 + REST_BYTES  # base64 makes three bytes four
     # Around FastAPI and not among its middleware, so that even its answer to a bug carries the headers.
-    return SafetyHeaders(HostCheck(BodyLimit(app, most_body, BODIES_TOGETHER * most_body), hosts))
+    limited = BodyLimit(app, SEARCH, most_body, BODIES_TOGETHER * most_body)
+    return SafetyHeaders(HeadAnswers(HostCheck(limited, hosts)))
 
 
 def _add_interface(app: FastAPI, service: Service) -> None:
-    @app.post("/api/search", summary="Search the index", openapi_extra={"requestBody": _search_body()})
+    @app.post(SEARCH, summary="Search the index", openapi_extra={"requestBody": _search_body()})
     async def search(request: Request) -> Response:
         return await service.search(request)
 

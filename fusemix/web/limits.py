@@ -1,11 +1,11 @@
 """What is refused before anything looks at it, and the headers that every answer carries.
 
-Place in the flow: uvicorn -> SafetyHeaders -> HostCheck -> BodyLimit -> app.py. Plain ASGI, nothing of searching.
+Place in the flow: uvicorn -> SafetyHeaders -> HeadAnswers -> HostCheck (hosts.py) -> BodyLimit -> app.py. Plain ASGI.
 Not here: what a body may say (requests.py) and what a picture or sound may be (uploads.py).
 """
 
 import asyncio
-from collections.abc import Collection
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -22,10 +22,12 @@ SAFETY = {
     "cross-origin-resource-policy": "same-origin",  # no other site shows the pictures of the index
     "cross-origin-opener-policy": "same-origin",
 }
-LOCAL = ("127.0.0.1", "localhost", "::1")
-EVERYWHERE = ("0.0.0.0", "::", "")
 BODY_SEC = 120
 """Longest time that a request may take to arrive."""
+STEP_BYTES, STEP_SEC = 1 << 16, 8
+"""Of a body, so much must arrive in each so many seconds."""
+SMALL_BODY = 1 << 16
+"""Bodies up to this size always find room: they take no more than connections may."""
 
 
 class SafetyHeaders:
@@ -45,60 +47,39 @@ class SafetyHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def hosts_of(host: str) -> frozenset[str] | None:
-    """Names that requests may call a server by that listens at an address; None for any name.
+class HeadAnswers:
+    """Answers HEAD as GET would be, without the body: whatever can be got."""
 
-    A page of another site can let its own name point to this machine (DNS rebinding) and would then be the same origin
-    to a browser. It cannot choose what the `Host` header says.
-    """
-    if host in EVERYWHERE:
-        return None
-    return frozenset(LOCAL if host in LOCAL else (host.lower(),))
-
-
-class HostCheck:
-    """Refuses requests that call the server by another name.
-
-    Args:
-        app: what comes next.
-        hosts: see `hosts_of`.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
-        self.app, self.hosts = app, hosts
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or refuse."""
-        if scope["type"] == "http" and self.hosts is not None:
-            name = _without_port(Headers(scope=scope).get("host", "")).lower()
-            if name not in self.hosts:
-                refusal = Refusal(
-                    421, f"this server is not called {name[:100]!r}; it listens for {_listed(self.hosts)}"
-                )
-                await refusal.response()(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        """Pass on as GET, and drop the body."""
 
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-def _without_port(host: str) -> str:
-    return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-
-
-def _listed(hosts: Collection[str]) -> str:
-    return ", ".join(sorted(hosts))
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self.app({**scope, "method": "GET"}, receive, send_head)
+        else:
+            await self.app(scope, receive, send)
 
 
 class BodyLimit:
     """Takes a whole body in before anything looks at it, up to a size, a time, and a size of all bodies together.
 
+    Bodies are for one address alone. One that nothing takes is thrown away behind the answer, with the same patience:
+    a client that is still sending hears no answer when the connection is closed.
+
     Args:
         app: what comes next.
+        takes: path that is sent JSON by POST.
         most_bytes: in one body.
-        most_together: bytes in all bodies that are being received or answered.
+        most_together: bytes in all bodies above SMALL_BODY that are being received or answered.
     """
 
-    def __init__(self, app: ASGIApp, most_bytes: int, most_together: int) -> None:
-        self.app, self.most_bytes, self.most_together = app, most_bytes, most_together
+    def __init__(self, app: ASGIApp, takes: str, most_bytes: int, most_together: int) -> None:
+        self.app, self.takes, self.most_bytes, self.most_together = app, takes, most_bytes, most_together
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,48 +87,119 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        coming = _Coming(receive, 2 * self.most_bytes, is_over=not _has_body(scope))
+        send = _throwing_the_rest_away(coming, send)
+        if (scope["method"], scope["path"]) != ("POST", self.takes):
+            await self.app(scope, _replayed(b"", receive), send)
+            return
         body = bytearray()
         try:
-            try:
-                async with asyncio.timeout(BODY_SEC):
-                    await self._take(scope, receive, body)
-            except TimeoutError:
-                raise Refusal(408, f"the request took longer than {BODY_SEC} s to arrive") from None
+            await self._take(scope, coming, body)
             await self.app(scope, _replayed(bytes(body), receive), send)
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to answer
         finally:
-            self._held -= len(body)
+            self._held -= _held_of(body)
 
-    async def _take(self, scope: Scope, receive: Receive, body: bytearray) -> None:
+    async def _take(self, scope: Scope, coming: "_Coming", body: bytearray) -> None:
         """Fill `body`."""
-        stated = Headers(scope=scope).get("content-length", "")
-        size = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 19 else 0
-        if size > 2 * self.most_bytes:
+        headers = Headers(scope=scope)
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "send JSON, and say so: Content-Type: application/json")
+        stated = headers.get("content-length", "")
+        if stated.isascii() and stated.isdigit() and (len(stated) > 18 or int(stated) > self.most_bytes):
+            coming.is_over = len(stated) > 18 or int(stated) > 2 * self.most_bytes  # is not waited for
             raise self._too_large()
-        seen, more = 0, True
-        # A little too much is read to its end and thrown away: a client that is still sending hears no answer.
-        while more and seen <= 2 * self.most_bytes:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            part, more = message.get("body", b""), message.get("more_body", False)
-            seen += len(part)
-            if max(seen, size) <= self.most_bytes:
-                self._hold(part, body)
-        if max(seen, size) > self.most_bytes:
-            raise self._too_large()
-
-    def _hold(self, part: bytes, body: bytearray) -> None:
-        if self._held + len(part) > self.most_together:
-            raise Refusal(503, "too many large requests at once; try again in a moment", {"retry-after": "2"})
-        self._held += len(part)
-        body += part
+        async for part in coming:
+            if len(body) + len(part) > self.most_bytes:
+                raise self._too_large()
+            more = _held_of(body, len(part)) - _held_of(body)
+            if self._held + more > self.most_together:
+                raise Refusal(503, "too many large requests at once; try again in a moment", {"retry-after": "2"})
+            self._held += more
+            body += part
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the request is larger than the {self.most_bytes / 1e6:,.1f} MB that are taken here")
+
+
+def _held_of(body: bytearray, more: int = 0) -> int:
+    """Bytes that count; small bodies have all the room that connections have."""
+    size = len(body) + more
+    return size if size > SMALL_BODY else 0
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+class _Coming:
+    """The parts of a body, each STEP_BYTES of which must come within STEP_SEC, and all within BODY_SEC.
+
+    Args:
+        receive: of the request.
+        most_bytes: after which no more is read.
+        is_over: whether there is none.
+    """
+
+    def __init__(self, receive: Receive, most_bytes: int, *, is_over: bool) -> None:
+        self._receive, self._left = receive, most_bytes
+        loop = asyncio.get_running_loop()
+        self._until, self._step_until, self._step = loop.time() + BODY_SEC, loop.time() + STEP_SEC, 0
+        self.is_over = is_over
+
+    def __aiter__(self) -> "_Coming":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next part.
+
+        Raises:
+            Refusal: 408, it does not come, or too slowly.
+            ClientDisconnect: the client has gone.
+        """
+        if self.is_over:
+            raise StopAsyncIteration
+        try:
+            async with asyncio.timeout_at(min(self._until, self._step_until)):
+                message = await self._receive()
+        except TimeoutError:
+            self.is_over = True
+            raise Refusal(408, _slow()) from None
+        if message["type"] == "http.disconnect":
+            self.is_over = True
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        self._left, self._step = self._left - len(part), self._step + len(part)
+        self.is_over = self._left < 0 or not message.get("more_body", False)
+        if self._step >= STEP_BYTES:
+            self._step, self._step_until = 0, asyncio.get_running_loop().time() + STEP_SEC
+        return part
+
+
+def _slow() -> str:
+    return (
+        f"the request comes too slowly; {STEP_BYTES // 1024} kB in {STEP_SEC} s, and all in {BODY_SEC} s are the least"
+    )
+
+
+def _throwing_the_rest_away(coming: _Coming, send: Send) -> Send:
+    """Sends the answer at once, and ends it when the body is over."""
+
+    async def send_first(message: Message) -> None:
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and not coming.is_over:
+            await send({**message, "more_body": True})
+            with suppress(Refusal, ClientDisconnect):
+                async for _ in coming:
+                    pass
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    return send_first
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -1,6 +1,6 @@
 """Pictures and sounds of the index as a browser takes them: small, larger, and the outline of a sound.
 
-Place in the flow: position -> Searcher.content -> JPEG, MP3, SVG or plain text -> the browser.
+Place in the flow: position -> Searcher.content, by Decoders -> JPEG, MP3, SVG or plain text -> the browser.
 What is shown is made anew from what was decoded: no file of the index goes out as it is.
 """
 
@@ -15,14 +15,18 @@ import soxr
 from jaxtyping import Float
 from PIL import Image
 
-from fusemix.interfaces import Content, Waveform
+from fusemix.encoders.decoding import decode
+from fusemix.interfaces import Content, Raw, Waveform
 from fusemix.retrieval.reports.page.media import outline
 from fusemix.web.answers import Kept, kept
+from fusemix.web.budget import Budget
+from fusemix.web.decoder import File
+from fusemix.web.decoders import Decoders
 
 SIZES = ("small", "large", "outline")
 SIDES = {"small": 448, "large": 1600}
 """Longest sides of pictures in pixels; smaller pictures keep their size."""
-SECONDS = {"small": 30, "large": 600}
+SECONDS = {"small": 30, "large": 600, "outline": 10}
 """Longest sounds; of longer ones the beginning is played."""
 JPEG_QUALITY = 84
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -92,12 +96,19 @@ class Media:
     """Items as they are shown; what was asked for last is kept. Several threads may ask at once.
 
     Args:
-        content: position in the index -> decoded item, or None where its source is out of reach.
+        content: position in the index, and what decodes -> decoded item, or None where its source is out of reach.
+        decoders: of files.
         most_bytes: that are kept.
     """
 
-    def __init__(self, content: Callable[[int], Content | None], most_bytes: int = KEPT_BYTES) -> None:
-        self._content, self._most_bytes = content, most_bytes
+    def __init__(
+        self,
+        content: Callable[[int, Callable[[str, Raw], Content]], Content | None],
+        decoders: Decoders,
+        most_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self._content, self._decoders, self._most_bytes = content, decoders, most_bytes
+        self._budget = Budget()
         self._kept: OrderedDict[tuple[int, str], Kept] = OrderedDict()
         self._num_bytes, self._lock = 0, Lock()
 
@@ -113,11 +124,18 @@ class Media:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        content = self._content(position)
+        content = self._content(position, lambda modality, raw: self._decoded(modality, raw, size))
         made = None if content is None else rendered(content, size)
         if made is not None:
             self._keep(key, made)
         return made
+
+    def _decoded(self, modality: str, raw: Raw, size: str) -> Content:
+        wanted = {"image": SIDES, "audio": SECONDS}.get(modality, {}).get(size)
+        if not isinstance(raw, bytes) or wanted is None:
+            return decode(modality, raw)
+        with self._decoders.decoded([File(modality, raw, wanted)], self._budget) as (content,):
+            return content
 
     def _keep(self, key: tuple[int, str], made: Kept) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 """What may be asked, and how a request becomes queries.
 
 Place in the flow: body of POST /api/search -> SearchRequest -> queries for the Searcher; or one sentence that says what
-is wrong. Pictures and sounds are decoded here, so a query never holds a file name.
+is wrong. A query never holds a file name: pictures and sounds are bytes, which decoders.py decodes.
 """
 
 import base64
@@ -18,12 +18,15 @@ from fusemix.build.searching import EMBEDDING, LIKE, Query
 from fusemix.encoders.decoding import clean_text
 from fusemix.registry import nearest
 from fusemix.web.answers import Refusal
-from fusemix.web.uploads import MOST_MEGAPIXELS, MOST_MINUTES, PICTURES, SOUNDS, read_picture, read_sound
+from fusemix.web.budget import MOST_MEGAPIXELS, MOST_MINUTES
+from fusemix.web.uploads import PICTURES, SOUNDS
 
 MOST_CHARACTERS = 2_000
 MOST_QUERIES = 16
 MOST_RESULTS = 1_000
 DEFAULT_RESULTS = 20
+MOST_VALUES = 1 << 18
+"""Values in a request, such as the numbers of embeddings; each takes some dozen bytes when it is read."""
 KINDS = ("text", "image", "audio", LIKE, EMBEDDING)
 
 
@@ -86,6 +89,8 @@ def parse(body: bytes) -> SearchRequest:
     Raises:
         Refusal: 400, it is no JSON; 422, it says something else than may be asked.
     """
+    if body.count(b",") > MOST_VALUES:
+        raise Refusal(422, f"the request holds too many values; {MOST_VALUES:,} are the most")
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -128,7 +133,7 @@ class Terms(NamedTuple):
 
 
 def query_of(part: Part, terms: Terms) -> Query:
-    """The query that a part of a request asks; pictures and sounds are decoded.
+    """The query that a part of a request asks; pictures and sounds are the bytes of their files.
 
     Raises:
         Refusal: 404, the id is not in the index; 413, a file is too large; 422, something cannot be read.
@@ -147,8 +152,7 @@ def query_of(part: Part, terms: Terms) -> Query:
         raise Refusal(422, f"the model of this index knows no {kind}; ask by {others}")
     if kind == "text":
         return Query(kind, _text(content))
-    raw = _file(kind, content, terms.most_bytes)
-    return Query(kind, read_picture(raw) if kind == "image" else read_sound(raw))
+    return Query(kind, _file(kind, content, terms.most_bytes))
 
 
 def _text(given: str) -> str:

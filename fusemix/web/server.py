@@ -3,6 +3,7 @@
 Place in the flow: host and port -> a socket -> uvicorn runs the application -> Ctrl-C.
 """
 
+import asyncio
 import errno
 import socket
 from collections.abc import Callable
@@ -11,10 +12,17 @@ from contextlib import suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+from fusemix.encoders.workers import allow_open_files
 from fusemix.errors import ConfigError
+from fusemix.web.connections import Guarded, look_after, most_connections
+from fusemix.web.quiet import make_quiet
 
 LONGEST_GOODBYE_SEC = 3
 """Requests that are being answered when the server is stopped get this much time."""
+LINE = 1024
+"""Connections that the system keeps until they are taken."""
+TAKEN_AT_ONCE = 16
+"""Connections that are taken before those that were are looked at."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -58,6 +66,40 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, with a line for who knocks that is longer than what is taken in one go, and an eye on connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(LINE)
+        self._look = asyncio.create_task(look_after(self.server_state.connections))
+
+
+def server_for(app: ASGIApp, log_level: str = "error") -> uvicorn.Server:
+    """What runs an application.
+
+    Args:
+        app: what answers.
+        log_level: below which nothing is said.
+    """
+    config = uvicorn.Config(
+        app,
+        http=type("Guarded", (Guarded,), {"most": most_connections()}),
+        loop="asyncio",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_level=log_level,
+        server_header=False,
+        proxy_headers=False,
+        backlog=TAKEN_AT_ONCE,
+        timeout_graceful_shutdown=LONGEST_GOODBYE_SEC,
+    )
+    make_quiet()
+    return _Server(config)
+
+
 def run(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Serve until Ctrl-C, which ends it quietly.
 
@@ -66,17 +108,8 @@ def run(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> No
         listening: from `bound`.
         ready: called when the first request may come.
     """
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_level="error",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=LONGEST_GOODBYE_SEC,
-    )
-    listening.listen(config.backlog)
+    allow_open_files()
+    listening.listen(LINE)
     ready()
     with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is answered
-        uvicorn.Server(config).run(sockets=[listening])
+        server_for(app).run(sockets=[listening])

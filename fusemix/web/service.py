@@ -9,7 +9,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from contextlib import ExitStack
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,12 +24,17 @@ from fusemix.build.searching import EMBEDDING, LIKE, Hit, Query
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal, json_response, kept_response
 from fusemix.web.batching import SENT, Answered, Asked, Batcher
+from fusemix.web.budget import Budget
+from fusemix.web.decoder import File
+from fusemix.web.decoders import Decoders
 from fusemix.web.media import SIZES, Media
 from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of
 
 POSITION = re.compile(r"[0-9]{1,12}")
 AT_ONCE = 4
-"""Pictures and sounds that are decoded or drawn at once: each may take some hundred MB."""
+"""Requests whose pictures and sounds are decoded at once, and items that are drawn at once."""
+MOST_IN_LINE = 64
+"""Requests that may wait for their pictures and sounds to be decoded; more are told to come again."""
 LARGE_BODY = 1 << 16
 """Bodies up to this size are parsed where they come in; larger ones would hold up other requests."""
 
@@ -47,33 +53,43 @@ class Service:
         self._batcher, self._searcher, self._most_bytes = batcher, batcher.searcher, most_bytes
         index = self._searcher.index
         self._terms = Terms(self._searcher.modalities, index.dim, most_bytes, lru_cache(IDS_KEPT)(index.find))
-        self._media = Media(self._searcher.content)
+        self._decoders, self._sent = Decoders(), Budget()
+        self._media = Media(self._searcher.content, self._decoders)
         self._limiters: dict[str, CapacityLimiter] = {}
         self._version = secrets.token_hex(4)  # positions may mean other items after a restart
 
     async def search(self, request: Request) -> Response:
         """`POST /api/search`."""
         started = time.perf_counter()
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refusal(415, "send JSON, and say so: Content-Type: application/json")
         body = await request.body()
         asked = await self._aside("decode", parse, body) if len(body) > LARGE_BODY else parse(body)
-        queries = await self._queries(asked.parts())
-        try:
-            found = await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), asked.k)))
-        except QueryError as error:
-            raise Refusal(422, str(error)) from error
+        with ExitStack() as held:
+            queries = await self._queries(asked.parts(), held)
+            try:
+                found = await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), asked.k)))
+            except QueryError as error:
+                raise Refusal(422, str(error)) from error
         total = 1000 * (time.perf_counter() - started)
         return json_response(self._answer(asked, queries, found, total))
 
-    async def _queries(self, parts: Sequence[Part]) -> list[Query]:
-        is_quick = all(part.text is not None or part.embedding is not None for part in parts)
-        work = partial(lambda: [query_of(part, self._terms) for part in parts])
-        return work() if is_quick else await self._aside("decode", work)
+    async def _queries(self, parts: Sequence[Part], held: ExitStack) -> list[Query]:
+        if all(part.text is not None or part.embedding is not None for part in parts):
+            return [query_of(part, self._terms) for part in parts]
+        return await self._aside("decode", self._decoded, parts, held)
+
+    def _decoded(self, parts: Sequence[Part], held: ExitStack) -> list[Query]:
+        queries = [query_of(part, self._terms) for part in parts]
+        files = [File(query.kind, query.content) for query in queries if query.kind in SENT]
+        if not files:
+            return queries
+        contents = iter(held.enter_context(self._decoders.decoded(files, self._sent)))
+        return [query._replace(content=next(contents)) if query.kind in SENT else query for query in queries]
 
     async def _aside(self, kind: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Work in another thread, AT_ONCE of a kind at most."""
         limiter = self._limiters.setdefault(kind, CapacityLimiter(AT_ONCE))
+        if kind == "decode" and limiter.statistics().tasks_waiting >= MOST_IN_LINE:
+            raise Refusal(503, "too many pictures and sounds at once; try again in a moment", {"retry-after": "2"})
         return await to_thread.run_sync(work, *arguments, limiter=limiter)
 
     def _answer(self, asked: SearchRequest, queries: Sequence[Query], found: Answered, total: float) -> dict[str, Any]:

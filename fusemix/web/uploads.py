@@ -1,6 +1,6 @@
 """Pictures and sounds that strangers send: what they state of themselves is checked before they are decoded.
 
-Place in the flow: bytes of an upload -> RGB picture or Waveform, by the same decoding as in caching.
+Place in the flow: bytes of an upload -> what it decodes to (Load) -> RGB picture or Waveform, decoded as in caching.
 Formats that hold programs, pages or other files (SVG, PostScript, PDF, HTML, ZIP) are no pictures here.
 """
 
@@ -9,60 +9,93 @@ import io
 import soundfile
 from PIL import Image
 
-from fusemix.encoders.decoding import decode_audio, decode_image
-from fusemix.interfaces import Waveform
+from fusemix.contents import Waveform
+from fusemix.encoders.decoding import decode_audio, decode_image, sounds_of
 from fusemix.web.answers import Refusal
+from fusemix.web.budget import MOST, MOST_MEGAPIXELS, MOST_MINUTES, Load
 
 PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SOUNDS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
 """Formats by the names of libsndfile."""
-MOST_MEGAPIXELS = 64
-MOST_MINUTES = 10
-MOST_SAMPLES = MOST_MINUTES * 60 * 48_000 * 2
-"""Samples over all channels: the longest sound in stereo at 48 kHz. A FLAC file of a few kB may state hours."""
+SHORTEST_SIDE = 1024
+"""Of large pictures, which are read smaller: more than encoders look at."""
 
 
-def read_picture(raw: bytes) -> Image.Image:
-    """Decode a picture.
+def picture_load(raw: bytes) -> Load:
+    """What a picture states to have.
 
     Raises:
-        Refusal: 422, it is none of PICTURES, is damaged, or is larger than MOST_MEGAPIXELS.
+        Refusal: 422, it is none of PICTURES, or is larger than one request may hold.
     """
     known = [name for name in PICTURES if name in set(Image.registered_extensions().values())]
     try:
         with Image.open(io.BytesIO(raw), formats=known) as picture:
             width, height = picture.size
+    except Image.DecompressionBombError as error:
+        raise Refusal(422, f"the picture is too large; {MOST_MEGAPIXELS} million pixels are the most") from error
     except Exception as error:  # decoders of damaged files raise all kinds
         raise Refusal(422, f"the picture cannot be read; {', '.join(known)} are taken here") from error
-    if width * height > MOST_MEGAPIXELS * 1_000_000:
+    if width * height > MOST.pixels:
         raise Refusal(422, f"the picture has {width}×{height} pixels; {MOST_MEGAPIXELS} million are the most")
+    return Load(pixels=width * height)
+
+
+def read_picture(raw: bytes) -> Image.Image:
+    """Decode a picture; one that is much larger than SHORTEST_SIDE gets smaller on the way.
+
+    Raises:
+        Refusal: 422, it is none of PICTURES, is damaged, or is larger than one request may hold.
+    """
+    picture_load(raw)
     try:
-        return decode_image(raw)
+        return decode_image(raw, SHORTEST_SIDE)
     except Exception as error:
-        raise Refusal(422, f"the picture cannot be read: {_reason(error)}") from error
+        raise Refusal(422, f"the picture cannot be read: {reason(error)}") from error
+
+
+def sound_load(raw: bytes) -> Load:
+    """What a sound states to have.
+
+    Raises:
+        Refusal: 422, it is none of SOUNDS, is damaged, or is longer than one request may hold.
+    """
+    load = Load()
+    for part in _sounds(raw):
+        try:
+            stated = soundfile.info(io.BytesIO(part))
+        except Exception as error:
+            raise Refusal(422, f"the sound cannot be read; {', '.join(SOUNDS)} are taken here") from error
+        if stated.format not in SOUNDS:
+            raise Refusal(422, f"the sound cannot be read; {', '.join(SOUNDS)} are taken here")
+        seconds = stated.frames / max(stated.samplerate, 1)
+        load = load.plus(Load(seconds=seconds, samples=stated.frames * stated.channels))
+    if not load.fits(MOST):
+        raise Refusal(422, f"the sound is too long; {MOST_MINUTES} minutes in stereo at 48 kHz are the most")
+    return load
+
+
+def _sounds(raw: bytes) -> list[bytes]:
+    try:
+        return sounds_of(raw) if raw else [raw]
+    except Exception as error:
+        raise Refusal(422, f"the sound cannot be read: {reason(error)}") from error
 
 
 def read_sound(raw: bytes) -> Waveform:
     """Decode a sound.
 
     Raises:
-        Refusal: 422, it is none of SOUNDS, is damaged, or is longer than MOST_MINUTES or MOST_SAMPLES.
+        Refusal: 422, it is none of SOUNDS, is damaged, or is longer than one request may hold.
     """
+    load = sound_load(raw)
     try:
-        stated = soundfile.info(io.BytesIO(raw))
+        # What does not know how long it is may decode to more than it states.
+        return decode_audio(raw, max(int(load.samples), 1))
     except Exception as error:
-        raise Refusal(422, f"the sound cannot be read; {', '.join(SOUNDS)} are taken here") from error
-    if stated.format not in SOUNDS:
-        raise Refusal(422, f"the sound cannot be read; {', '.join(SOUNDS)} are taken here")
-    if stated.frames > MOST_MINUTES * 60 * stated.samplerate or stated.frames * stated.channels > MOST_SAMPLES:
-        raise Refusal(422, f"the sound is too long; {MOST_MINUTES} minutes in stereo at 48 kHz are the most")
-    try:
-        return decode_audio(raw)
-    except Exception as error:
-        raise Refusal(422, f"the sound cannot be read: {_reason(error)}") from error
+        raise Refusal(422, f"the sound cannot be read: {reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first line of what a decoder said, and no more of it than a person reads."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0][:200]

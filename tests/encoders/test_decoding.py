@@ -187,3 +187,24 @@ def test_each_modality_has_its_decoder_and_others_pass_through(picture, file_of)
     assert decode("audio", file.getvalue()).sample_rate == 16000
     anything = object()
     assert decode("touch", anything) is anything
+
+
+def deep_with_key():
+    """A PNG of 16-bit grey, one value of which is transparent."""
+    file = io.BytesIO()
+    Image.fromarray(ramp(np.uint16, 65535).reshape(8, 8)).save(file, "PNG", transparency=65535)
+    return file.getvalue()
+
+
+def clear_png(mode):
+    alpha = np.random.default_rng(0).integers(0, 256, (8, 8, 4), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(alpha).convert(mode).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("raw", [deep_with_key(), clear_png("RGBA"), clear_png("LA"), clear_png("PA")])
+def test_a_picture_that_is_computed_in_strips_is_the_same(monkeypatch, raw):
+    whole = np.asarray(decode_image(raw))
+    monkeypatch.setattr("fusemix.encoders.pictures.STRIP_PIXELS", 24)
+    assert np.array_equal(np.asarray(decode_image(raw)), whole)

@@ -13,7 +13,7 @@ from fusemix.build.searching import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
-from fusemix.web.limits import LOCAL
+from fusemix.web.hosts import LOCAL
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
-import uvicorn
 from starlette.types import ASGIApp
 
-from fusemix.web.server import bound
+from fusemix.web.server import bound, server_for
 
 UPLOAD_MB = 1
 
@@ -62,8 +61,7 @@ class Server(NamedTuple):
 def running(app: ASGIApp) -> Iterator[Server]:
     """Serve in a thread."""
     with bound("127.0.0.1", 0) as listening:
-        config = uvicorn.Config(app, lifespan="off", ws="none", access_log=False, log_level="critical")
-        server = uvicorn.Server(config)
+        server = server_for(app, "critical")
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

@@ -1,20 +1,13 @@
 import asyncio
-import io
 import socket
 import time
 
-import numpy as np
 import pytest
-import soundfile
-from nasty_bodies import png, with_size
-from PIL import Image
 
 from fusemix.errors import ConfigError
 from fusemix.web import limits
-from fusemix.web.answers import Refusal
-from fusemix.web.limits import BodyLimit, hosts_of
+from fusemix.web.limits import BodyLimit
 from fusemix.web.server import address, bound
-from fusemix.web.uploads import read_picture, read_sound
 
 MOST = 1_000_000 * 4 // 3 + (1 << 17)
 """Bytes of a body that the server of these tests takes."""
@@ -79,12 +72,6 @@ def test_a_server_of_this_machine_is_not_called_by_another_name(server, host, is
         assert answer.error.endswith("it listens for 127.0.0.1, ::1, localhost")
 
 
-def test_a_server_knows_the_name_that_it_listens_at_and_any_where_it_listens_everywhere():
-    assert hosts_of("localhost") == hosts_of("127.0.0.1") == {"127.0.0.1", "localhost", "::1"}
-    assert hosts_of("Pictures.local") == {"pictures.local"}
-    assert hosts_of("0.0.0.0") is hosts_of("::") is None
-
-
 def test_a_body_that_is_too_large_is_refused_whether_it_says_its_size_or_not(server):
     slightly, far = MOST + 1, 50 * MOST
     said = talk(server, [head(f"Content-Length: {slightly}"), b" " * slightly])
@@ -119,7 +106,11 @@ def test_what_is_no_http_gets_a_400(server):
     assert server.search({"text": "bar"}).status == 200
 
 
-async def ask(app, bodies, delay=0.0):
+SCOPE = {"type": "http", "method": "POST", "path": "/search", "headers": [(b"content-type", b"application/json")]}
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
+async def ask(app, bodies, delay=0.0, scope=SCOPE):
     """Call an ASGI application with a body in parts; gives status and body of the answer."""
     waiting, sent = list(bodies), []
 
@@ -135,7 +126,7 @@ async def ask(app, bodies, delay=0.0):
     async def send(message):
         sent.append(message)
 
-    await app({"type": "http", "headers": []}, receive, send)
+    await app({**scope, "headers": [*scope["headers"], CHUNKED]}, receive, send)
     return (sent[0]["status"], sent[1]["body"]) if sent else None
 
 
@@ -151,17 +142,21 @@ def holding(release):
     return app
 
 
-def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered():
+def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered(monkeypatch):
+    monkeypatch.setattr(limits, "SMALL_BODY", 10)
+
     async def story():
         release = asyncio.Event()
-        app = BodyLimit(holding(release), most_bytes=100, most_together=150)
+        app = BodyLimit(holding(release), "/search", most_bytes=100, most_together=150)
         first = asyncio.create_task(ask(app, [b"a" * 60, b"a" * 40]))
         await asyncio.sleep(0)
         await asyncio.sleep(0.01)
+        small = asyncio.create_task(ask(app, [b"s" * 10]))
         busy = await ask(app, [b"b" * 60])
         assert busy == (503, b'{"error":"too many large requests at once; try again in a moment"}')
         release.set()
         assert await first == (200, b"100")
+        assert await small == (200, b"10"), "there is always room for small ones"
         assert await ask(app, [b"b" * 100]) == (200, b"100")
         assert await ask(app, [b"b" * 101]) == (
             413,
@@ -173,83 +168,51 @@ def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered():
     asyncio.run(story())
 
 
-def test_a_body_that_takes_too_long_is_refused(monkeypatch):
-    monkeypatch.setattr(limits, "BODY_SEC", 0.05)
-    app = BodyLimit(holding(asyncio.Event()), most_bytes=100, most_together=100)
-    found = asyncio.run(ask(app, [b"a"] * 50, delay=0.01))
-    assert found == (408, b'{"error":"the request took longer than 0.05 s to arrive"}')
+@pytest.mark.parametrize("name", ["BODY_SEC", "STEP_SEC"])
+def test_a_body_that_takes_too_long_or_comes_too_slowly_is_refused(monkeypatch, name):
+    monkeypatch.setattr(limits, name, 0.05)
+    app = BodyLimit(holding(asyncio.Event()), "/search", most_bytes=100, most_together=100)
+    status, body = asyncio.run(ask(app, [b"a"] * 50, delay=0.01))
+    assert (status, body[:40]) == (408, b'{"error":"the request comes too slowly; ')
 
 
-def file_of(picture, kind, **options):
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
+def test_a_body_that_comes_fast_enough_in_every_step_is_taken(monkeypatch):
+    monkeypatch.setattr(limits, "STEP_SEC", 0.2)
+    monkeypatch.setattr(limits, "STEP_BYTES", 5)
+    release = asyncio.Event()
+    release.set()
+    app = BodyLimit(holding(release), "/search", most_bytes=100, most_together=100)
+    assert asyncio.run(ask(app, [b"a"] * 40, delay=0.01)) == (200, b"40"), "0.4 s in all"
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_pictures_of_the_usual_formats_are_read(kind):
-    assert read_picture(file_of(Image.new("RGB", (20, 10), "red"), kind)).size == (20, 10)
+@pytest.mark.parametrize(
+    ("line", "kind", "status"),
+    [
+        ("POST /nowhere", "application/json", b" 404 "),
+        ("POST /healthz", "application/json", b" 405 "),
+        ("PUT /api/search", "application/json", b" 405 "),
+        ("POST /api/search", "text/plain", b" 415 "),
+        ("POST /api/search", "application/json", b" 413 "),
+    ],
+)
+def test_path_method_type_and_size_are_judged_before_the_body_comes(server, line, kind, status):
+    size = 50 * MOST if b"413" in status else 100_000
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(
+            f"{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        assert status in connection.recv(1 << 16).split(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "ICO", "TGA", "PCX", "SGI", "JPEG2000"])
-def test_other_formats_are_refused_though_pillow_reads_them(kind):
-    with pytest.raises(Refusal, match="the picture cannot be read; JPEG, PNG, WEBP, GIF, BMP, TIFF") as refusal:
-        read_picture(file_of(Image.new("RGB", (32, 32), "red"), kind))
-    assert refusal.value.status == 422
-
-
-@pytest.mark.parametrize("raw", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b"PK\3\4", b""])
-def test_pages_and_archives_are_no_pictures_and_no_sounds(raw):
-    with pytest.raises(Refusal, match="the picture cannot be read"):
-        read_picture(raw)
-    with pytest.raises(Refusal, match="the sound cannot be read"):
-        read_sound(raw)
-
-
-def test_a_picture_is_judged_by_the_size_that_it_states_before_it_is_decoded():
-    started = time.thread_time()
-    with pytest.raises(Refusal, match="the picture has 9000×9000 pixels; 64 million are the most"):
-        read_picture(with_size(png(), 9000, 9000))
-    with pytest.raises(Refusal, match="the picture cannot be read"):
-        read_picture(with_size(png(), 60_000, 60_000))
-    assert time.thread_time() - started < 1
-
-
-def test_a_damaged_picture_is_refused_with_the_reason():
-    with pytest.raises(Refusal, match="the picture cannot be read: .*truncated"):
-        read_picture(file_of(Image.effect_noise((64, 64), 50), "JPEG")[:-400])
-
-
-def sound(kind, seconds=0.5, rate=16_000, channels=1):
-    file = io.BytesIO()
-    soundfile.write(file, np.zeros((int(seconds * rate), channels), np.float32), rate, format=kind)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF"])
-def test_sounds_of_the_usual_formats_are_read(kind):
-    assert read_sound(sound(kind)).samples.size == pytest.approx(8000, abs=2000)
-
-
-@pytest.mark.parametrize("kind", ["VOC", "W64", "PAF", "MAT5", "IRCAM"])
-def test_other_sounds_are_refused_though_soundfile_reads_them(kind):
-    with pytest.raises(Refusal, match="the sound cannot be read; WAV, WAVEX") as refusal:
-        read_sound(sound(kind))
-    assert refusal.value.status == 422
-
-
-def test_a_sound_is_judged_by_the_length_that_it_states_before_it_is_decoded():
-    hours = sound("FLAC", seconds=3 * 3600, rate=100)
-    assert len(hours) < 20_000, "silence takes next to no room"
-    with pytest.raises(Refusal, match="the sound is too long; 10 minutes in stereo at 48 kHz are the most"):
-        read_sound(hours)
-    with pytest.raises(Refusal, match="the sound is too long"):
-        read_sound(sound("FLAC", seconds=100, rate=96_000, channels=8))
-
-
-def test_a_sound_that_breaks_off_is_refused_with_the_reason():
-    with pytest.raises(Refusal, match="the sound cannot be read: the sound breaks off"):
-        read_sound(sound("WAV", seconds=2)[:20_000])
+def test_eight_stalled_bodies_leave_room_for_small_requests(server):
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(8)]
+    try:
+        for connection in held:
+            connection.sendall(head(f"Content-Length: {MOST}") + b" " * (MOST - 1))
+        assert server.search({"text": "bar"}).status == 200
+    finally:
+        for connection in held:
+            connection.close()
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_loaded():

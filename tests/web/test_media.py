@@ -1,11 +1,19 @@
 import io
+import os
+import shutil
+import sys
+import threading
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from fusemix.build.searching import Searcher
+from fusemix.commands import index
 from fusemix.interfaces import Waveform
+from fusemix.web.answers import Refusal
+from fusemix.web.decoders import Decoders
 from fusemix.web.media import LOUDEST, Media, jpeg, mp3, outline_svg, rendered
 
 
@@ -67,12 +75,12 @@ def test_texts_are_sent_as_they_are_and_other_things_not_at_all():
 def test_what_was_shown_last_is_kept_up_to_a_number_of_bytes():
     asked = []
 
-    def content(position):
+    def content(position, decode):
         asked.append(position)
         return None if position == 9 else noise(64, 64)
 
     one = len(jpeg(noise(64, 64), "small"))
-    media = Media(content, most_bytes=2 * one)
+    media = Media(content, Decoders(), most_bytes=2 * one)
     for position in (0, 1, 0, 2, 0, 1):
         assert media.get(position, "small").body == jpeg(noise(64, 64), "small")
     assert asked == [0, 1, 2, 1], "1 had to go for 2, since 0 was asked for later"
@@ -80,3 +88,39 @@ def test_what_was_shown_last_is_kept_up_to_a_number_of_bytes():
     asked.clear()
     assert media.get(9, "small") is media.get(9, "small") is None
     assert asked == [9, 9], "what is out of reach may come back"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pipes among its files")
+def test_what_took_the_place_of_a_picture_keeps_nobody_waiting_and_what_lies_elsewhere_is_not_shown(tiny, tmp_path):
+    folder, out = tmp_path / "pictures", tmp_path / "index"
+    folder.mkdir()
+    for number in range(5):
+        shutil.copy(tiny.files["image"][number], folder / f"{number}.png")
+    common = ["--model", str(tiny.run), "--device", "cpu", "--num-workers", "0"]
+    index.main([*common, "--data", str(folder), "--out", str(out)])
+    for number in range(1, 5):
+        (folder / f"{number}.png").unlink()
+    os.mkfifo(folder / "1.png")
+    (folder / "2.png").symlink_to(tiny.files["image"][2])
+    (folder / "3.png").symlink_to("/dev/zero")
+    (folder / "4.png").symlink_to("0.png")
+    media = Media(Searcher(out, device="cpu").content, Decoders())
+    found = {}
+    asking = threading.Thread(target=lambda: found.update({at: media.get(at, "small") for at in range(5)}), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert [found[at] is not None for at in range(5)] == [True, False, False, False, True]
+
+
+def test_items_are_drawn_by_processes_that_can_be_ended():
+    raw = io.BytesIO()
+    noise(900, 450).save(raw, "PNG")
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros(40 * 8000), 8000, format="WAV")
+    files = {0: ("image", raw.getvalue()), 1: ("audio", sound.getvalue()), 2: ("image", b"damaged")}
+    media = Media(lambda position, decode: decode(*files[position]), Decoders())
+    assert Image.open(io.BytesIO(media.get(0, "small").body)).size == (448, 224)
+    assert soundfile.info(io.BytesIO(media.get(1, "small").body)).duration == pytest.approx(30, abs=0.2)
+    assert media.get(1, "outline").kind == "image/svg+xml"
+    with pytest.raises(Refusal):  # which a Searcher takes for an item that is out of reach
+        media.get(2, "small")

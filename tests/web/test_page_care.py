@@ -12,7 +12,7 @@ from fusemix.build.searching import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
-from fusemix.web.limits import LOCAL
+from fusemix.web.hosts import LOCAL
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 MISSING = "Failed to load resource: the server responded with a status of"
