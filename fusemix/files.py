@@ -9,7 +9,7 @@ No two writers share a temporary name (fusemix/temporary.py).
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -47,26 +47,6 @@ def write_atomic(path: Path) -> Iterator[IO[bytes]]:
         forget(part)
         raise
     sync_folder(path.parent)
-
-
-@contextmanager
-def writing(file: IO[bytes]) -> Iterator[Callable[[bytes], int]]:
-    """A `write` for libraries that hide why a file of the system's could not be written: that is what is raised."""
-    said: list[OSError] = []
-
-    def write(block: bytes) -> int:
-        try:
-            return file.write(block)
-        except OSError as error:
-            said.append(error)
-            raise
-
-    try:
-        yield write
-    except Exception:
-        if said:
-            raise said[0] from None
-        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from fusemix.files import write_atomic, write_npy, writing
+from fusemix.files import write_atomic, write_npy
 from fusemix.search.description import damaged, telling_damage
 
 FLAT_BELOW = 100_000
@@ -81,8 +81,8 @@ def build(path: Path, vectors: Float32[np.ndarray, "items dim"], sample: Float32
         write_npy(path.with_suffix(".npy"), vectors.astype(np.float16))
     index.add(vectors)
     chosen = (0, 0, 1.0) if kind == "Flat" else _chosen(index, vectors, sample)
-    with write_atomic(path) as file, writing(file) as write:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(write))  # pyright: ignore[reportAttributeAccessIssue]
+    with write_atomic(path) as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # pyright: ignore[reportAttributeAccessIssue]
     return Built(kind, *chosen)
 
 
