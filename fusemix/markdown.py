@@ -3,9 +3,11 @@
 Place in the flow: names of sets, runs, classes and items -> reports and model cards.
 """
 
+import re
 from collections.abc import Sequence
 
-SPECIAL = "\\`*_[]<>|"
+SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_])")
+"""An underline within a word is one, and begins nothing."""
 
 
 def escaped(text: object) -> str:
@@ -14,8 +16,7 @@ def escaped(text: object) -> str:
     >>> escaped("cup | mug")
     'cup \\| mug'
     """
-    plain = " ".join(str(text).split())
-    return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in plain)
+    return SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(str(text).split()))
 
 
 def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

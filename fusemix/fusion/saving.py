@@ -195,3 +195,10 @@ class Events(_OfOneRun):
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Settings are in config.yaml."""
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file: its folder may be moved now."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from fusemix.build.travel.encoder_facts import IN_FOLDER, EncoderFacts
 from fusemix.build.travel.facts import DataFacts
+from fusemix.markdown import escaped
 from fusemix.retrieval.reports.reading import Report
 from fusemix.retrieval.reports.schema import spoken
 
@@ -106,9 +107,7 @@ def _template(name: str) -> Any:
 def cell(value: object) -> str:
     """Text that stands in one cell of a markdown table, whatever it holds."""
     text = " ".join(str(value).split())
-    for letter in "\\|`<>[]":
-        text = text.replace(letter, f"\\{letter}")
-    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
+    return escaped(text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…")
 
 
 def listed(words: Iterable[str]) -> str:
