@@ -203,7 +203,7 @@ def clear_png(mode):
     return file.getvalue()
 
 
-@pytest.mark.parametrize("raw", [deep_with_key(), clear_png("RGBA"), clear_png("LA"), clear_png("PA")])
+@pytest.mark.parametrize("raw", [deep_with_key(), clear_png("RGBA"), clear_png("LA")])
 def test_a_picture_that_is_computed_in_strips_is_the_same(monkeypatch, raw):
     whole = np.asarray(decode_image(raw))
     monkeypatch.setattr("fusemix.encoders.pictures.STRIP_PIXELS", 24)
