@@ -33,12 +33,9 @@ def bert(tiny, tmp_path):
     (tmp_path / "secrets" / "config.json").write_text("{}")
     (folder / "processor_config.json").symlink_to(tmp_path / "secret.json")
     (folder / "1_Pooling").symlink_to(tmp_path / "secrets")
-    config = json.loads((folder / "config.json").read_text())
-    config |= {
-        "_name_or_path": "/home/me/models/bert",
-        "text_config": {"_name_or_path": "x", "vocab_file": "/home/me/v.txt"},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    for name, place in (("config.json", "_name_or_path"), ("tokenizer_config.json", "name_or_path")):
+        config = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(config | {place: "/home/me/models/bert"}))
     return folder
 
 
@@ -51,11 +48,9 @@ def test_an_export_holds_what_its_encoder_is_built_from_and_nothing_else(tiny, b
     out = export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", moved])
     said = " ".join(capsys.readouterr().out.split())
     found = {path.name for path in (out / "encoders" / "bert").rglob("*")}
-    assert found == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert found == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}
     assert "left out of encoders/bert, since nothing is built from it: .env (4 bytes)" in said
     assert "optimizer.pt (4 bytes)" in said and "processor_config.json (a link out of the folder)" in said
-    config = json.loads((out / "encoders" / "bert" / "config.json").read_text())
-    assert "_name_or_path" not in config and config["text_config"] == {}
     written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert not [word for word in (b"/home/me", b"password", b"mine", str(tmp_path).encode()) if word in written]
     assert fusemix.load(out, device="cpu").encode(texts="a red bar").shape == (16,)
