@@ -165,12 +165,13 @@ def _caption_ids(table: pa.Table, captions: Sequence[str]) -> list[str | None]:
     return [id_of.get(text.strip()) if spelling[text.strip()] == text else None for text in captions]
 
 
-def clip_retrieval(*, folder: str, dataset: str, split: str) -> PairSet:
+def clip_retrieval(*, split: str, folder: str, dataset: str) -> PairSet:
     """The same as a data set: what `set.json` names as its source, so that its pictures can be shown.
 
     Args:
+        split: what the user calls it.
         folder: in clip-retrieval's layout.
-        dataset, split: what the user calls it.
+        dataset: its name.
     """
     return paired_rows(EmbeddingsFolder(Path(folder)), dataset, split).pairs
 
