@@ -115,7 +115,7 @@ def _load(kind: str, name: str, module_name: str, attribute: str, *, is_own: boo
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"{kind} {name!r}: {module_name!r} is no name of a module. Write package.module:factory.")
     try:
-        module = imported(module_name, is_own=is_own)
+        module = imported(f"{module_name}:{attribute}", is_own=is_own)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{kind} {name!r}: {_how_to_install(error.name or module_name)}") from error
     except (Exception, SystemExit) as error:  # a module of the user's own may raise anything

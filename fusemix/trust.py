@@ -2,7 +2,8 @@
 
 Place in the flow: an export, index, run or latent set names a part -> `require_trust` -> Registry, in `named_by_data`.
 Not here: which names are our own (Registry.is_own, build/sources.py), and code within a model's files
-(encoders/looked_over.py). Names that a user writes into the settings of a command are free.
+(encoders/looked_over.py). Names that a user writes into the settings of a command are free, and are remembered
+(own_code.py).
 """
 
 import os
@@ -15,6 +16,7 @@ from threading import Lock
 from types import ModuleType
 
 from fusemix.errors import UntrustedCodeError
+from fusemix.own_code import is_known, remember
 
 _named_by_data: ContextVar[bool] = ContextVar("named_by_data", default=False)
 _path_changes = Lock()
@@ -31,11 +33,17 @@ def require_trust(where: str, runs: Sequence[str], trust_code: bool) -> None:
     Raises:
         UntrustedCodeError: something would run, and the user has not said so.
     """
+    runs = [name for name in runs if not is_known(_code_in(name))]
     if runs and not trust_code:
         raise UntrustedCodeError(
             f"{where} names {'; '.join(runs)}, which runs code that is not fusemix's own. Nothing of it was run. Look "
             "at that code first; if you trust it, say trust_code=true"
         )
+
+
+def _code_in(words: str) -> str:
+    """`package.module:callable`, out of what would run in words."""
+    return words.removeprefix("model=")
 
 
 @contextmanager
@@ -53,22 +61,26 @@ def is_named_by_data() -> bool:
     return _named_by_data.get()
 
 
-def imported(module: str, *, is_own: bool) -> ModuleType:
-    """A module by its name; a user may also mean one in the folder that the command was started in.
+def imported(name: str, *, is_own: bool) -> ModuleType:
+    """The module of `module:callable`; a user may also mean one in the folder that the command was started in.
 
     Args:
-        module: its name.
+        name: of the part.
         is_own: whether fusemix knows it by itself.
 
     Raises:
         Exception: whatever importing it raises.
     """
-    if is_named_by_data():
+    module = name.partition(":")[0]
+    if is_named_by_data() and not is_known(name):
         with _path_changes, _without_working_folder():
             return import_module(module)
     if not is_own and "" not in sys.path:  # a console script does not see that folder; `python x.py` does
         sys.path.append("")
-    return import_module(module)
+    found = import_module(module)
+    if not is_own:
+        remember(name)
+    return found
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """For all tests: no network, one thread, and small real latent sets."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fusemix-tests-")  # nothing of the user's is read or written
 
 # The models here are tiny: threads would only wait for one another. Inherited by processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -16,6 +16,7 @@ from fusemix.build.sources import pairs_of
 from fusemix.datasets import DATASETS
 from fusemix.files import lies_within
 from fusemix.interfaces import Content, Items, Raw
+from fusemix.own_code import is_known
 from fusemix.regular import read_below
 
 Decode = Callable[[str, Raw], Content]
@@ -28,7 +29,8 @@ def why_unseen(source: Mapping[str, Any]) -> str | None:
     Args:
         source: out of index.json.
     """
-    if source["kind"] == "folder" or DATASETS.is_own(source["data"]["name"]):
+    name = None if source["kind"] == "folder" else source["data"]["name"]
+    if name is None or DATASETS.is_own(name) or is_known(str(name)):
         return None
     return (
         f"items of {source['path']} are not shown: the index reads them by {source['data']['name']}, which runs code "

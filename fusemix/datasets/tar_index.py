@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from fusemix.datasets.tars import MEDIA_ENDINGS, SCHEMA, scan_tar
 from fusemix.files import sha256_of_json, write_atomic
+from fusemix.own_code import user_cache
 from fusemix.regular import open_regular
 from fusemix.temporary import forget_leftovers_of
 
@@ -26,16 +27,11 @@ VERSION = 3
 FILES_KEPT_OPEN = 8
 
 
-def cache_folder() -> Path:
-    """Where fusemix keeps what it can make again: `fusemix/` in XDG_CACHE_HOME or in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fusemix"
-
-
 def tar_table(path: Path, modality: str) -> pa.Table:
     """What `scan_tar` gives, from the cache where the tar has not changed since."""
     state = path.stat()
     key = [str(path.absolute()), state.st_size, state.st_mtime_ns, modality, MEDIA_ENDINGS[modality], VERSION]
-    cached = cache_folder() / "tars" / f"{sha256_of_json(key)[:32]}.parquet"
+    cached = user_cache() / "tars" / f"{sha256_of_json(key)[:32]}.parquet"
     # Anything may have happened to a cache; it is only a shortcut.
     with contextlib.suppress(OSError, pa.ArrowException):
         table = pq.read_table(cached)

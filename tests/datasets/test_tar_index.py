@@ -9,8 +9,9 @@ from dataset_samples import picture, sound
 from published_samples import TAR_SAMPLES, write_samples, write_tar
 
 from fusemix.datasets import tar_index
-from fusemix.datasets.tar_index import cache_folder, tar_reader, tar_table
+from fusemix.datasets.tar_index import tar_reader, tar_table
 from fusemix.datasets.webdataset import webdataset
+from fusemix.own_code import user_cache
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def _empty_cache(tmp_path, monkeypatch):
 def test_the_second_time_a_tar_s_headers_come_from_the_cache(tmp_path):
     path = write_samples(tmp_path / "t.tar")
     first = tar_table(path, "image")
-    (entry,) = (cache_folder() / "tars").iterdir()
+    (entry,) = (user_cache() / "tars").iterdir()
     state, content = path.stat(), path.read_bytes()
     path.write_bytes(bytes(len(content)))  # as large and as old as before, but unreadable
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
@@ -51,7 +52,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 def test_the_cache_is_in_the_home_where_no_other_place_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "fusemix"
+    assert user_cache() == tmp_path / ".cache" / "fusemix"
 
 
 @pytest.fixture

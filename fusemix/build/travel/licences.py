@@ -34,7 +34,7 @@ def licence_of_package(carrier: str) -> str:
     """
     module, _, attribute = carrier.partition(":")
     try:
-        of_weights = licence_of_folder(Path(str(getattr(imported(module, is_own=carrier in CARRIERS), attribute))))
+        of_weights = licence_of_folder(Path(str(getattr(imported(carrier, is_own=carrier in CARRIERS), attribute))))
         about = dict(metadata(distribution_of(module)).json)
     except (ImportError, AttributeError, PackageNotFoundError):
         return UNKNOWN
