@@ -78,7 +78,7 @@ def build(folder: Path) -> dict[str, float]:
 
     figures = {"PyTorch imported": peak()}
     from fusemix.datasets.captioned_files import image_captions
-    from fusemix.latents.sets import write_set
+    from fusemix.latents.set_writer import write_set
 
     figures["imports"] = peak()
     start = time.perf_counter()

@@ -21,7 +21,7 @@ from fusemix.fusion.runs import RunState
 from fusemix.interfaces import Items, LatentBatch, PairSet, TrainBatch
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.loader import LatentData
-from fusemix.latents.sets import write_set
+from fusemix.latents.set_writer import write_set
 from fusemix.latents.writer import StoreWriter
 from train import WARMUP, Peak, Sizes, Timer, here, product_rate
 

@@ -7,18 +7,18 @@ fusemix names. It is moved aside whole and deleted there, so that it is there wh
 take its place, that is made beside it first and swapped in at the end. A symbolic link is never followed.
 """
 
-import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from fusemix.errors import FusemixError, OutputError
 from fusemix.files import read_json, sync_folder
+from fusemix.proven_names import is_ours, new_name
 from fusemix.system_names import SYSTEM_NAMES
 from fusemix.temporary import LEFTOVER
 
@@ -129,8 +129,9 @@ def require_free(folder: Path, kind: Owned) -> None:
     """
     if not folder.is_dir() or kind.is_sealed(folder):
         return
-    below = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
-    taken = sorted(str(path) for path in below if is_named(PurePosixPath(path.as_posix()), kind.names))
+    # Not all that lies below: whoever writes into a folder of millions of files is not made to wait for them.
+    found = chain.from_iterable(map(folder.glob, kind.names))
+    taken = sorted(str(path.relative_to(folder)) for path in found if not path.is_dir())
     if taken:
         raise OutputError(
             f"{folder} does not say that it is {kind.what} of fusemix, and holds {', '.join(taken[:SHOWN])}, which "
@@ -152,6 +153,12 @@ def discard(folder: Path, kind: Owned) -> None:
 def beside(folder: Path) -> Path:
     """Where what is going to take a folder's place is made: the same in each process, and when a command goes on."""
     return folder.with_name(f".{folder.name}{NEW}")
+
+
+def goal_of(place: Path) -> Path:
+    """The folder that what is written here belongs to: another one where this lies beside it."""
+    is_beside = place.name.startswith(".") and place.name.endswith(NEW)
+    return place.with_name(place.name[1 : -len(NEW)]) if is_beside else place
 
 
 def take_place(new: Path, folder: Path, kind: Owned) -> None:
@@ -182,7 +189,7 @@ def take_place(new: Path, folder: Path, kind: Owned) -> None:
 
 def _moved_aside(folder: Path, kind: Owned) -> Path:
     """The folder aside; what was put into the folder at the last moment brings it back."""
-    aside = folder.with_name(_discarded_name(secrets.token_hex(8)))
+    aside = folder.with_name(f"{DISCARDED}{new_name()}")
     try:
         (aside / KEPT).mkdir(parents=True)
         folder.rename(aside / KEPT / folder.name)
@@ -220,16 +227,10 @@ def clear_discarded(folder: Path) -> None:
     To be called by who holds the folder's lock. Nothing else bears such names.
     """
     for aside in folder.parent.glob(f"{DISCARDED}*"):
-        token = aside.name.removeprefix(DISCARDED).partition("-")[0]
-        if aside.name != _discarded_name(token) or aside.is_symlink() or not aside.is_dir():
+        if not is_ours(aside.name.removeprefix(DISCARDED)) or aside.is_symlink() or not aside.is_dir():
             continue
         kept = list((aside / KEPT).glob("*"))
         if not kept:
             shutil.rmtree(aside, ignore_errors=True)
         elif [path.name for path in kept] == [folder.name]:  # others may be in use by another command
             _delete(aside) if os.path.lexists(folder) else _bring_back(aside, folder.parent)
-
-
-def _discarded_name(token: str) -> str:
-    """The name proves itself: its second part is a hash of the first."""
-    return f"{DISCARDED}{token}-{hashlib.sha256(f'fusemix {token}'.encode()).hexdigest()[:16]}"

@@ -1,11 +1,11 @@
 """Which code users have named themselves: what ran at their own word needs no question when their runs name it again.
 
 Place in the flow: a part that a user's settings name is imported -> remembered here -> trust.py asks no more for it.
-Files are known by their place, for this user of this machine. A package that is installed is known by name: what else
-lies in it, nobody has asked for. Losing the list costs a question.
+For this user of this machine: the very names, and what else the same file of theirs defines. Of what it only imports,
+and of packages that are installed, nothing is known but the names. Losing the list costs a question.
 """
 
-import json
+import ast
 import os
 import sys
 import sysconfig
@@ -14,7 +14,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from fusemix.temporary import temporary
+from fusemix.errors import FusemixError
+from fusemix.files import read_json, write_json
 
 FORMAT, VERSION = "fusemix.own_code", 1
 INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
@@ -27,45 +28,43 @@ def user_cache() -> Path:
 
 def remember(name: str) -> None:
     """Note that the user's own settings have named `module:callable`, and that it was imported."""
-    key = _key(name)
-    known = _known()
-    if key is None or key in known:
+    place, known = _place(name), _known()
+    if place is None or [*place] in known:
         return
     path = user_cache() / "own_code.json"
     with suppress(OSError):  # then it is asked for
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = temporary(path)
-        part.write_text(json.dumps({"format": FORMAT, "version": VERSION, "known": sorted({*known, key})}))
-        part.replace(path)
+        write_json(path, {"format": FORMAT, "version": VERSION, "known": sorted([*known, [*place]])})
 
 
 def is_known(name: str) -> bool:
     """Whether `module:callable` is code that the user's own settings have named before. Nothing is run to find out."""
-    key = _key(name)
-    return key is not None and key in _known()
+    place = _place(name)
+    if place is None:
+        return False
+    file, attribute = place
+    names = [known for path, known in _known() if path == file]
+    return attribute in names or (bool(names) and not _is_installed(file) and attribute in _defined_in(file))
 
 
-def _known() -> set[str]:
+def _known() -> list[list[str]]:
+    """Pairs of a file and a name in it."""
     try:
-        about: Any = json.loads((user_cache() / "own_code.json").read_text(encoding="utf-8"))
+        about: Any = read_json(user_cache() / "own_code.json")
         if (about["format"], about["version"]) != (FORMAT, VERSION):
-            return set()
-        return {str(key) for key in about["known"]}
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
-        return set()
+            return []
+        return [[str(file), str(name)] for file, name in about["known"]]
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, FusemixError):
+        return []
 
 
-def _key(name: str) -> str | None:
-    """The file behind a name; with the name itself where that is installed; None where there is none."""
+def _place(name: str) -> tuple[str, str] | None:
+    """The file behind a name, and what is named in it; None where there is none."""
     module, _, attribute = name.partition(":")
     if not attribute or not all(part.isidentifier() for part in module.split(".")):
         return None
-    path = _file_of(module)
-    if path is None:
-        return None
-    folders = [os.path.realpath(sysconfig.get_paths()[kind]) for kind in INSTALLED]
-    is_installed = any(path.startswith(folder + os.sep) for folder in folders)
-    return f"{path} {name}" if is_installed else path
+    file = _file_of(module)
+    return (file, attribute) if file else None
 
 
 def _file_of(module: str) -> str | None:
@@ -80,3 +79,17 @@ def _file_of(module: str) -> str | None:
         where = spec.submodule_search_locations or []
     origin = spec.origin if spec else None
     return os.path.realpath(origin) if origin and spec and spec.has_location else None
+
+
+def _is_installed(file: str) -> bool:
+    folders = (os.path.realpath(sysconfig.get_paths()[kind]) for kind in INSTALLED)
+    return any(file.startswith(folder + os.sep) for folder in folders)
+
+
+def _defined_in(file: str) -> set[str]:
+    """Functions and classes that a file defines itself."""
+    try:
+        body = ast.parse(Path(file).read_bytes()).body
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return set()
+    return {one.name for one in body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}

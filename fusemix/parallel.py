@@ -261,4 +261,5 @@ def end_group() -> None:
     A thread of the group's that lets go of a tensor while the interpreter is being taken down would abort it.
     """
     if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+        with suppress(RuntimeError):  # others are gone; why this command ends is told elsewhere
+            torch.distributed.destroy_process_group()

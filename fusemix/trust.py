@@ -33,7 +33,7 @@ def require_trust(where: str, runs: Sequence[str], trust_code: bool) -> None:
     Raises:
         UntrustedCodeError: something would run, and the user has not said so.
     """
-    runs = [name for name in runs if not is_known(_code_in(name))]
+    runs = unknown(runs)
     if runs and not trust_code:
         raise UntrustedCodeError(
             f"{where} names {'; '.join(runs)}, which runs code that is not fusemix's own. Nothing of it was run. Look "
@@ -41,9 +41,9 @@ def require_trust(where: str, runs: Sequence[str], trust_code: bool) -> None:
         )
 
 
-def _code_in(words: str) -> str:
-    """`package.module:callable`, out of what would run in words."""
-    return words.removeprefix("model=")
+def unknown(runs: Sequence[str]) -> list[str]:
+    """What of it the user's own settings have never named; in words, as for `require_trust`."""
+    return [words for words in runs if not is_known(words.removeprefix("model="))]
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def imported(name: str, *, is_own: bool) -> ModuleType:
     if not is_own and "" not in sys.path:  # a console script does not see that folder; `python x.py` does
         sys.path.append("")
     found = import_module(module)
-    if not is_own:
+    if not is_own and not is_named_by_data():
         remember(name)
     return found
 

@@ -10,7 +10,7 @@ from latent_samples import pair_set, write_store
 
 from fusemix.commands import eval_retrieval, train
 from fusemix.interfaces import Rejected
-from fusemix.latents.sets import write_set
+from fusemix.latents.set_writer import write_set
 
 MIXING = np.random.default_rng(99).standard_normal((12, 8)).astype(np.float32)
 CAPTIONS = 3

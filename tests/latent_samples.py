@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from fusemix.interfaces import Items, PairSet, Rejected
 from fusemix.latents.item_tables import items_sha256
-from fusemix.latents.sets import write_set
+from fusemix.latents.set_writer import write_set
 from fusemix.latents.writer import StoreWriter
 
 

@@ -14,6 +14,8 @@ from travel.exports import train_on_made_up_latents
 from fusemix import cli, config
 from fusemix.commands import cache_features, export
 from fusemix.errors import FusemixError
+from fusemix.latents.verify import stores_of
+from fusemix.latents.writer import StoreWriter
 
 
 class Case(NamedTuple):
@@ -139,6 +141,14 @@ def test_every_command_with_overwrite_is_here():
     assert with_overwrite - {"check"} == CASES.keys(), "check takes the settings of another command, and writes nothing"
 
 
+def refused(case: Case, out: Path, changes: list[str], match: str = "", where: Path | None = None) -> None:
+    """Overwriting ends in one message, and everything is as it was."""
+    before = content(where or out)
+    with pytest.raises(FusemixError, match=match):
+        overwriting(case, out, *changes)
+    assert content(where or out) == before
+
+
 def test_what_was_there_makes_room_whole(case, tmp_path):
     out = tmp_path / "out"
     case.make(out)
@@ -147,19 +157,14 @@ def test_what_was_there_makes_room_whole(case, tmp_path):
         case.make(out, *case.change)
     assert content(out) == before, "without overwrite"
     overwriting(case, out, *case.change)
-    once = content(out)
-    assert once != before
+    assert content(out) != before
     assert [path.name for path in out.rglob(".*") if path.is_dir()] == [], "nothing is left aside"
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
 def test_what_goes_wrong_later_leaves_all_as_it_was(case, tmp_path):
-    out = tmp_path / "out"
-    case.make(out)
-    before = content(out)
-    with pytest.raises(FusemixError):
-        overwriting(case, out, *case.wrong)
-    assert content(out) == before
+    case.make(tmp_path / "out")
+    refused(case, tmp_path / "out", case.wrong)
 
 
 def test_a_file_of_the_users_beside_ours_is_a_reason_to_refuse(case, tmp_path):
@@ -167,10 +172,7 @@ def test_a_file_of_the_users_beside_ours_is_a_reason_to_refuse(case, tmp_path):
     case.make(out)
     (out / case.discarded / "notes").mkdir()
     (out / case.discarded / "notes" / "diary.txt").write_text("mine")
-    before = content(out)
-    with pytest.raises(FusemixError, match=r"diary\.txt"):
-        overwriting(case, out, *case.change)
-    assert content(out) == before
+    refused(case, out, case.change, r"diary\.txt")
 
 
 def test_files_that_only_bear_our_names_stay(case, tmp_path):
@@ -179,10 +181,7 @@ def test_files_that_only_bear_our_names_stay(case, tmp_path):
     for name in content(tmp_path / "ours"):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text('{"mine": true}')
-    before = content(out)
-    with pytest.raises(FusemixError):
-        overwriting(case, out, *case.change)
-    assert content(out) == before
+    refused(case, out, case.change)
 
 
 def test_nothing_goes_through_a_link(case, tmp_path):
@@ -191,10 +190,26 @@ def test_nothing_goes_through_a_link(case, tmp_path):
     place = out / case.discarded
     place.rename(tmp_path / "real")
     place.symlink_to(tmp_path / "real")
-    before = content(tmp_path / "real")
-    with pytest.raises(FusemixError, match="symbolic link"):
-        overwriting(case, out, *case.change)
-    assert content(tmp_path / "real") == before
+    refused(case, out, case.change, "symbolic link", tmp_path / "real")
+
+
+@pytest.mark.parametrize("make_case", [caching, caching_another_set])
+def test_latents_that_are_to_be_replaced_stay_until_the_new_ones_are_whole(
+    make_case, tiny, make_set, tmp_path, monkeypatch
+):
+    case, out = make_case(tiny, make_set, tmp_path), tmp_path / "out"
+    case.make(out)
+    before = content(out / "all" / "image" / "hog")
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreWriter, "seal", lambda writer: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            overwriting(case, out, *case.change)
+    assert content(out / "all" / "image" / "hog") == before
+    assert len(stores_of(out / "all")) == 1, "what is half done is nobody's store"
+    overwriting(case, out, *case.change)
+    case.make(tmp_path / "fresh", *case.change)
+    assert content(out).keys() == content(tmp_path / "fresh").keys()
+    assert content(out / "all" / "image" / "hog") == content(tmp_path / "fresh" / "all" / "image" / "hog")
 
 
 def test_settings_that_a_run_reads_are_never_written_over(make_set, tmp_path):

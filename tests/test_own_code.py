@@ -8,7 +8,7 @@ import pytest
 from fusemix.errors import ConfigError, UntrustedCodeError
 from fusemix.own_code import is_known, user_cache
 from fusemix.registry import Registry
-from fusemix.trust import named_by_data, require_trust
+from fusemix.trust import imported, named_by_data, require_trust
 
 PARTS = Registry("part", {})
 
@@ -19,7 +19,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "here"
     folder.mkdir()
-    (folder / "own_part.py").write_text("def one(): return 1\ndef two(): return 2\n")
+    (folder / "own_part.py").write_text(
+        "from math import sqrt\ndef one(): return 1\ndef two(): return 2\nclass Three: pass\nFOLDER = '/'\n"
+    )
     monkeypatch.chdir(folder)
     monkeypatch.delitem(sys.modules, "own_part", raising=False)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
@@ -31,10 +33,19 @@ def test_what_settings_have_named_is_not_asked_for_when_a_run_names_it(here):
     with pytest.raises(UntrustedCodeError, match="own_part:one"):
         require_trust("the run", ["own_part:one"], trust_code=False)
     assert PARTS.build("own_part:one", {}) == 1
-    require_trust("the run", ["own_part:two", "model=own_part:FOLDER"], trust_code=False)
+    require_trust("the run", ["own_part:two", "own_part:Three"], trust_code=False)
     del sys.modules["own_part"]
     with named_by_data():
         assert PARTS.build("own_part:two", {}) == 2
+
+
+@pytest.mark.parametrize("name", ["own_part:sqrt", "model=own_part:FOLDER", "own_part:four"])
+def test_what_ones_file_only_imports_or_holds_is_asked_for_until_it_is_named_itself(here, name):
+    PARTS.build("own_part:one", {})
+    with pytest.raises(UntrustedCodeError, match=name):
+        require_trust("the run", [name], trust_code=False)
+    imported(name.removeprefix("model="), is_own=False)
+    require_trust("the run", [name], trust_code=False)
 
 
 def test_another_file_of_the_same_name_is_asked_for(here, tmp_path, monkeypatch):
@@ -72,7 +83,7 @@ def test_a_list_that_cannot_be_read_costs_a_question(here, text):
     assert not is_known("own_part:one")
     del sys.modules["own_part"]
     PARTS.build("own_part:one", {})
-    assert json.loads((user_cache() / "own_code.json").read_text())["known"] == [str(here / "own_part.py")]
+    assert json.loads((user_cache() / "own_code.json").read_text())["known"] == [[str(here / "own_part.py"), "one"]]
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,9 @@ def test_an_encoder_outside_its_export_is_refused_by_whatever_road(tiny, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["torch.hub:load", f"{MODULE}:part"])
-def test_the_data_set_of_an_index_is_asked_for_and_searching_goes_on(tiny, picture_index, marker, tmp_path, name):
+def test_the_data_set_of_an_index_is_asked_for_and_searching_goes_on(
+    tiny, picture_index, marker, tmp_path, capsys, name
+):
     theirs = shutil.copytree(picture_index, tmp_path / "theirs")
     data = {"name": name, "options": {"repo_or_dir": ".", "model": "x", "source": "local"}}
     change = {"kind": "latent_set", "split": "all", "data": data}
@@ -188,10 +190,13 @@ def test_the_data_set_of_an_index_is_asked_for_and_searching_goes_on(tiny, pictu
     searcher = Searcher(theirs, tiny.run, "cpu")
     assert len(searcher.search(searcher.index.vectors([0]), 3)[0]) == 3
     assert f"the index reads them by {name}, which runs code" in searcher.unseen[0]
-    with pytest.warns(UserWarning, match=rf"names {name}, which runs code .* trust_code=true"):
-        assert searcher.content(0) is None
-    with pytest.warns(UserWarning, match="cannot be shown"):  # trusted, and yet not out of this folder
-        assert reader_of(searcher.index.description.sources[0], trust_code=True)({"row": 0}, decode) is None
+    assert searcher.content(0) is None
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"names {name}, which runs code" in said
+    assert "say trust_code=true" in said
+    # Trusted, and yet not out of this folder.
+    assert reader_of(searcher.index.description.sources[0], trust_code=True)({"row": 0}, decode) is None
+    assert "cannot be shown" in capsys.readouterr().out
     assert not marker.exists()
 
 

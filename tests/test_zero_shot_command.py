@@ -13,7 +13,8 @@ from fusemix.build import zero_shot as build
 from fusemix.commands import cache_features, eval_zero_shot, train
 from fusemix.errors import ConfigError, LatentStoreError, OutputError, RunError
 from fusemix.interfaces import Rejected
-from fusemix.latents.sets import LatentSet, write_set
+from fusemix.latents.set_writer import write_set
+from fusemix.latents.sets import LatentSet
 from fusemix.retrieval.zero_shot import DEFINITIONS
 
 COLOURS = {

@@ -91,7 +91,7 @@ def collections_of(
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {data}.")
-    sets = [folder] if (folder / SET).is_file() else sorted(path.parent for path in folder.glob(f"*/{SET}"))
+    sets = [folder] if (folder / SET).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{SET}"))
     if sets:
         return [_of_set(path, modality, trained) for path in sets]
     return [_of_folder(folder, modality, trained, follow_links)]

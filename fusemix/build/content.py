@@ -33,7 +33,7 @@ def forget_replaced(folder: Path, items: Items, writers: dict[str, StoreWriter],
     """
     shards = {(slug, index): shard for slug, writer in writers.items() for index, shard in writer.shards().items()}
     found = {
-        (slug, i): doubtful(writers[slug].folder, i, shard, writers[slug].times_in(i), everything=everything)
+        (slug, i): doubtful(writers[slug].folder, i, shard, writers[slug].rows.times_in(i), everything=everything)
         for (slug, i), shard in shards.items()
     }
     doubts = {key: mask for key, mask in found.items() if mask.any()}
@@ -72,7 +72,7 @@ def _digests(items: Items, rows: Int64[np.ndarray, " rows"]) -> Iterator[int]:
 
 def _changed(writer: StoreWriter, index: int, shard: Shard, digests: np.ndarray) -> Int64[np.ndarray, " rows"]:
     span = writer.spans[index]
-    now = Content(digests[span.start : span.stop], writer.times_in(index))
+    now = Content(digests[span.start : span.stop], writer.rows.times_in(index))
     places = changed_places(writer.folder, index, shard, now, now.digests != UNKNOWN)
     return places + span.start
 

@@ -25,7 +25,7 @@ from jaxtyping import Int64
 from fusemix.build.embedding import Embedded
 from fusemix.files import sha256_of_json, write_atomic
 from fusemix.interfaces import Rejected
-from fusemix.search.names import is_ours, name_of, new_name
+from fusemix.proven_names import is_ours, name_of, new_name
 from fusemix.search.writer import require_own_place
 
 STATE = ("num_bytes", "mtime_ns", "ctime_ns")

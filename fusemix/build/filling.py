@@ -18,6 +18,7 @@ from lightning.fabric import Fabric
 
 from fusemix.build.cache import num_workers
 from fusemix.config import CacheConfig
+from fusemix.discarding import goal_of
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.content import Digests, noting_digests
 from fusemix.encoders.extract import Extracted, extract
@@ -114,7 +115,7 @@ class _Tally:
     def add(self, num_rows: int, rejected: Sequence[Rejected]) -> None:
         self.num_rows += num_rows
         self.rejected |= {item.id: item for item in rejected}
-        where, total = self.side.folder / self.side.items.modality, len(self.side.items)
+        where, total = goal_of(self.side.folder) / self.side.items.modality, len(self.side.items)
         counts = (len(self.rejected), self.num_rows, total)
         refuse_mostly_bad(where, self.rejected.values(), *counts, self.config.max_bad_fraction)
 
@@ -150,7 +151,7 @@ def encode(
     workers = num_workers(config, fabric)
     if workers:
         give_back_freed_memory()
-    label = f"{side.folder.name} {side.items.modality} {' '.join(sizes)}"
+    label = f"{goal_of(side.folder).name} {side.items.modality} {' '.join(sizes)}"
     with counting(label, num_rows) as advance, noting_digests(side.items) as (items, digests):
 
         def progress(count: int, rejected: Sequence[Rejected]) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from fusemix.config import ImportConfig
 from fusemix.datasets.given_values import id_text, is_missing
 from fusemix.datasets.pairs import file_reader, pair_captions
+from fusemix.discarding import goal_of
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
@@ -41,6 +42,16 @@ class Import(NamedTuple):
     item_ids: list[str]
     vectors: NpyVectors
     matched: Matched
+
+    @property
+    def set_folder(self) -> Path:
+        """Of its latent set, which may lie beside the one that it is to replace."""
+        return self.writer.goal.parent.parent
+
+    @property
+    def goal(self) -> Path:
+        """Where the store is going to lie."""
+        return goal_of(self.set_folder) / self.writer.goal.relative_to(self.set_folder)
 
 
 def import_into_set(config: ImportConfig) -> Import:

@@ -5,19 +5,18 @@ An index may come from somebody else: it names data sets of fusemix's own, and f
 read.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from fusemix.build.sources import pairs_of
-from fusemix.datasets import DATASETS
+from fusemix.build.sources import foreign_data, pairs_of
 from fusemix.files import lies_within
 from fusemix.interfaces import Content, Items, Raw
-from fusemix.own_code import is_known
+from fusemix.progress import console
 from fusemix.regular import read_below
+from fusemix.trust import unknown
 
 Decode = Callable[[str, Raw], Content]
 """What decodes an item of a modality, such as `encoders.decoding.decode`."""
@@ -29,8 +28,7 @@ def why_unseen(source: Mapping[str, Any]) -> str | None:
     Args:
         source: out of index.json.
     """
-    name = None if source["kind"] == "folder" else source["data"]["name"]
-    if name is None or DATASETS.is_own(name) or is_known(str(name)):
+    if source["kind"] == "folder" or not unknown(foreign_data(source["data"])):
         return None
     return (
         f"items of {source['path']} are not shown: the index reads them by {source['data']['name']}, which runs code "
@@ -59,7 +57,7 @@ def reader_of(
             pairs = pairs_of(source["data"], source["split"], str(source["path"]), trust_code)
             return next(side for side in pairs.sides if side.modality == modality)
         except Exception as error:  # any data set, also a user's own, may fail in any way
-            warnings.warn(f"items of {source['path']} cannot be shown: {error}", stacklevel=2)
+            console.print(f"items of {source['path']} cannot be shown: {error}", style="yellow")
             return None
 
     def of_set(item: Mapping[str, Any]) -> Raw | None:

@@ -27,6 +27,7 @@ from fusemix.discarding import Owned, require_ours
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
 from fusemix.files import read_jsonl, sha256_of_file, write_jsonl
 from fusemix.interfaces import Rejected
+from fusemix.proven_names import ANY_NAME
 from fusemix.search.description import (
     INDEX,
     QUARANTINE,
@@ -38,7 +39,6 @@ from fusemix.search.description import (
     write_description,
 )
 from fusemix.search.folder import Index
-from fusemix.search.names import ANY_NAME
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
 from fusemix.system_names import is_system_name

@@ -13,9 +13,10 @@ from fusemix.build.sources import pairs_of
 from fusemix.encoders.decoding import decode
 from fusemix.errors import UntrustedCodeError
 from fusemix.interfaces import Content, Items
+from fusemix.latents.description import SET
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.item_tables import LABELS
-from fusemix.latents.sets import SET, LatentSet, Side
+from fusemix.latents.sets import LatentSet, Side
 from fusemix.progress import console
 from fusemix.retrieval.reports.page.choice import chosen_queries
 from fusemix.retrieval.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown

@@ -47,6 +47,11 @@ def code_of(source: Source | None) -> list[str]:
     return runs
 
 
+def foreign_data(source: Source) -> list[str]:
+    """What making a data set would run that is not fusemix's own, as its source has it."""
+    return [] if DATASETS.is_own(source["name"]) else [str(source["name"])]
+
+
 def pairs_of(source: Source, split: str, where: str, trust_code: bool) -> PairSet:
     """The data set that a latent set or an index was made from, as that says itself.
 
@@ -59,6 +64,6 @@ def pairs_of(source: Source, split: str, where: str, trust_code: bool) -> PairSe
     Raises:
         UntrustedCodeError: it may not.
     """
-    require_trust(where, [] if DATASETS.is_own(source["name"]) else [str(source["name"])], trust_code)
+    require_trust(where, foreign_data(source), trust_code)
     with named_by_data():
         return DATASETS.build(source["name"], source["options"], split=split)

@@ -6,7 +6,7 @@ Reads the data set; writes one latent set a split, in <out>/<split>/. A run that
 where it stopped when the same command is given again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from fusemix.build.filling import Side, fill
 from fusemix.build.parts import PARTS
 from fusemix.build.retry import retry_rejected
 from fusemix.config import CacheConfig, load_config, to_plain
+from fusemix.discarding import goal_of
 from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.manifest import Manifest
-from fusemix.latents.sets import write_set
-from fusemix.parallel import failing_together, first_alone, started_by_others
+from fusemix.latents.set_writer import replace_set, write_set
+from fusemix.parallel import failing_together, first_alone, gathered, started_by_others
 from fusemix.progress import console
 from fusemix.visible import shown
 
@@ -44,11 +45,15 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     with failing_together(fabric), first_alone(fabric):
         splits = {split: build.pair_set(config, split) for split in config.splits}
         encoders = build.encoders(config, next(iter(splits.values())))
-        sides = _open(config, splits, encoders) if fabric.is_global_zero else []  # it may fail: before others start
+        places: dict[str, Path] = {}
+        sides: list[Side] = []
+        if fabric.is_global_zero:  # it may fail: before others start
+            places = {split: _write_set(config, split, pairs) for split, pairs in splits.items()}
+            sides = _open(config, splits, encoders, places)
     if not started_by_others(fabric):
         fabric.launch()
-    fabric.barrier()
-    sides = sides or _open(config, splits, encoders, is_first=False)
+    places = gathered(places)[0]
+    sides = sides or _open(config, splits, encoders, places, is_first=False)
     for encoder in encoders.values():
         encoder.to(str(fabric.device))
     if fabric.device.type == "cpu":
@@ -56,24 +61,40 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     if fabric.world_size > 1:
         console.print(f"{fabric.world_size} processes share the work")
     for side in sides:
-        if config.retry_rejected:
-            retry_rejected(side, fabric, config)
-        were_there = {slug for slug, writer in side.writers.items() if writer.is_sealed}
-        for manifest in fill(side, fabric, config):
-            _tell_store(manifest, side.folder, was_there=manifest.encoder in were_there)
+        _fill(side, fabric, config)
+    if fabric.is_global_zero:
+        for place in places.values():
+            replace_set(place)
     console.print(f"cached {', '.join(config.encoders)} over {', '.join(splits)} in {config.out}")
-    return [Path(config.out) / split for split in splits]
+    return [goal_of(place) for place in places.values()]
+
+
+def _fill(side: Side, fabric: Fabric, config: CacheConfig) -> None:
+    if config.retry_rejected:
+        retry_rejected(side, fabric, config)
+    were_there = {slug for slug, writer in side.writers.items() if writer.is_sealed}
+    for manifest in fill(side, fabric, config):
+        _tell_store(manifest, goal_of(side.folder), was_there=manifest.encoder in were_there)
+
+
+def _write_set(config: CacheConfig, split: str, pairs: PairSet) -> Path:
+    how = {"overwrite": config.overwrite, "verify": config.verify}
+    place = write_set(Path(config.out) / split, pairs, to_plain(config.dataset), **how)
+    tell_pairs(pairs, goal_of(place))
+    return place
 
 
 def _open(
-    config: CacheConfig, splits: dict[str, PairSet], encoders: dict[str, Encoder], *, is_first: bool = True
+    config: CacheConfig,
+    splits: dict[str, PairSet],
+    encoders: dict[str, Encoder],
+    places: Mapping[str, Path],
+    *,
+    is_first: bool = True,
 ) -> list[Side]:
     sides = []
     for split, pairs in splits.items():
-        folder = Path(config.out) / split
-        if is_first:
-            write_set(folder, pairs, to_plain(config.dataset), overwrite=config.overwrite, verify=config.verify)
-            tell_pairs(pairs, folder)
+        folder = places[split]
         for items in pairs.sides:
             of = {slug: encoder for slug, encoder in encoders.items() if encoder.modality == items.modality}
             sha256 = items_sha256(items.table)

@@ -17,7 +17,7 @@ from fusemix.interfaces import PairSet
 from fusemix.latents.embeddings_folder import EmbeddingsFolder
 from fusemix.latents.foreign import fill_store
 from fusemix.latents.records import read_quarantine
-from fusemix.latents.sets import write_set
+from fusemix.latents.set_writer import replace_set, write_set
 from fusemix.locks import one_writer
 from fusemix.progress import console, progress_bar
 from fusemix.visible import shown
@@ -34,24 +34,24 @@ def main(argv: Sequence[str]) -> list[Path]:
 
 
 def _import(config: ImportConfig) -> list[Path]:
-    if config.clip_retrieval:
-        imports = _whole_set(config, Path(config.clip_retrieval))
-    else:
-        imports = [build.import_into_set(config)]
+    imports = (
+        _whole_set(config, Path(config.clip_retrieval)) if config.clip_retrieval else [build.import_into_set(config)]
+    )
     for one in imports:
         _fill(one)
+    replace_set(imports[0].set_folder)
     if config.made_by is None:
         text = "made_by is not set: only the width tells these latents from those of another encoder"
         console.print(text, style="yellow")
-    return [one.writer.folder for one in imports]
+    return [one.goal for one in imports]
 
 
 def _whole_set(config: ImportConfig, source: Path) -> list[build.Import]:
     found = EmbeddingsFolder(source)
     made = build.paired_rows(found, str(config.dataset), str(config.split))
-    folder = Path(str(config.out)) / str(config.split)
-    write_set(folder, made.pairs, build.source_of(config), overwrite=config.overwrite)
-    _tell_set(made.pairs, len(found.metadata), folder)
+    out = Path(str(config.out)) / str(config.split)
+    folder = write_set(out, made.pairs, build.source_of(config), overwrite=config.overwrite)
+    _tell_set(made.pairs, len(found.metadata), out)
     return build.imports_of_layout(config, found, made, folder)
 
 
@@ -59,7 +59,7 @@ def _fill(one: build.Import) -> None:
     total = sum(len(one.writer.spans[index]) for index in one.writer.missing())
     started = time.monotonic()
     with progress_bar() as bar:
-        task = bar.add_task(f"import {one.writer.folder.name}", total=total, note="")
+        task = bar.add_task(f"import {one.goal.name}", total=total, note="")
         rows = one.matched.rows
         fill_store(one.writer, one.item_ids, one.vectors, rows, advance=lambda count: bar.advance(task, count))
     manifest = one.writer.seal()
@@ -70,7 +70,7 @@ def _fill(one: build.Import) -> None:
     seconds = time.monotonic() - started
     console.print(
         f"  {manifest.modality}/{manifest.encoder}: {manifest.num_rows:,} × {manifest.dim} {manifest.dtype} "
-        f"({f'{total:,} new in {seconds:.1f} s' if total else 'no new'}): {one.writer.folder}"
+        f"({f'{total:,} new in {seconds:.1f} s' if total else 'no new'}): {one.goal}"
     )
     if one.matched.unknown:
         some = ", ".join(map(shown, one.matched.unknown[:SHOWN]))
@@ -82,7 +82,7 @@ def _fill(one: build.Import) -> None:
         first = read_quarantine(one.writer.folder)[0]
         console.print(
             f"  {manifest.num_rejected:,} items set aside, such as {shown(first.id)}: {shown(first.reason)} "
-            f"(all in {one.writer.folder / 'quarantine.jsonl'})",
+            f"(all in {one.goal / 'quarantine.jsonl'})",
             style="yellow",
         )
 

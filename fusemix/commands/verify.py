@@ -14,11 +14,9 @@ from fusemix.progress import console, counting
 from fusemix.search.description import INDEX, Description, problems_of, read_description
 from fusemix.search.folder import Index
 
-MENDED_BY = {
-    False: "Run cache_features.py with the config that made it and verify=true: it writes just these files anew.",
-    True: "Make the index anew with --overwrite, or bring these files back from a copy.",
-}
-"""Of latents, and of an index."""
+LATENTS = "Run cache_features.py with the config that made it and verify=true: it writes just these files anew."
+AN_INDEX = "Make the index anew with --overwrite, or bring these files back from a copy."
+"""How damage is mended."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -30,20 +28,22 @@ def main(argv: Sequence[str]) -> None:
     folders = [Path(argument) for argument in argv]
     if not folders:
         raise ConfigError("verify needs the folder of a latent set, of a latent store or of an index.")
-    damaged: dict[bool, list[Damage]] = {False: [], True: []}
+    latents: list[Damage] = []
+    indexes: list[Damage] = []
     for folder in folders:
         description = None if (folder / SET).is_file() else read_description(folder)
         if description is None:
-            damaged[False] += _verify(folder)
+            latents += _verify(folder)
         else:
-            damaged[True] += _verify_index(folder, description)
-    if any(damaged.values()):
-        count = sum(map(len, damaged.values()))
-        told = [
-            "\n".join([*(f"  {one}" for one in found), MENDED_BY[kind]]) for kind, found in damaged.items() if found
-        ]
-        kind = LatentStoreError if damaged[False] else IndexFolderError
-        raise kind("\n".join([f"{count} damaged:", *told]))
+            indexes += _verify_index(folder, description)
+    if latents or indexes:
+        told = [*_told(latents, LATENTS), *_told(indexes, AN_INDEX)]
+        kind = LatentStoreError if latents else IndexFolderError
+        raise kind("\n".join([f"{len(latents) + len(indexes)} damaged:", *told]))
+
+
+def _told(found: Sequence[Damage], mended_by: str) -> list[str]:
+    return [*(f"  {one}" for one in found), mended_by] if found else []
 
 
 def _verify_index(folder: Path, description: Description) -> list[Damage]:

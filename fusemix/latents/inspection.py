@@ -172,7 +172,7 @@ def set_facts(folder: Path) -> SetFacts:
     """Look at a latent set, without opening its stores."""
     description = read_description(folder / SET)
     modalities = [description[which]["modality"] for which in ("left", "right")]
-    stores = [path for m in modalities for path in sorted((folder / m).glob("*")) if is_store(path)]
+    stores = [path for m in modalities for path in sorted((folder / m).glob("[!.]*")) if is_store(path)]
     counts = [description[which]["num_items"] for which in ("left", "right")]
     named = zip(modalities, counts, strict=True)
     items = {m: read_sealed_table(folder / f"items-{m}.parquet", count) for m, count in named}
@@ -196,7 +196,7 @@ def is_set(folder: Path) -> bool:
         return False
     if not folder.is_dir():
         raise LatentStoreError(f"there is no folder {folder}.")
-    below = sorted(str(path.parent.relative_to(folder)) for path in folder.glob(f"*/{SET}"))
+    below = sorted(str(path.parent.relative_to(folder)) for path in folder.glob(f"[!.]*/{SET}"))
     hint = f"Latent sets in it: {', '.join(below)}." if below else "Name a folder that cache_features.py wrote."
     raise LatentStoreError(
         f"{folder} has neither {SET} nor {MANIFEST}: it is no latent set and no latent store. {hint}"

@@ -153,7 +153,7 @@ def _why_missing(folder: Path) -> str:
         )
     if folder.is_dir():
         return f"{folder} has no {MANIFEST}, so it is no latent store."
-    beside = sorted(path.parent.name for path in folder.parent.glob(f"*/{MANIFEST}"))
+    beside = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{MANIFEST}"))
     known = f"There are: {', '.join(beside)}." if beside else "Run cache_features.py first."
     return f"there is no latent store {folder}. {known}"
 

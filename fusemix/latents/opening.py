@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fusemix.discarding import clear_discarded, discard, require_free
+from fusemix.discarding import beside, clear_discarded, discard, require_free, require_ours
 from fusemix.errors import LatentStoreError
 from fusemix.latents.manifest import (
     MANIFEST,
@@ -25,25 +25,49 @@ from fusemix.latents.records import STORE, Started, is_ours, read_started, unsea
 from fusemix.latents.verify import damaged_shards
 
 
+def place_for(
+    folder: Path, fingerprint: dict[str, Any], *, overwrite: bool, accept: Sequence[str] | None, joins: bool
+) -> Path:
+    """Where a store is written: in its folder, or beside a store of another fingerprint that it is to replace.
+
+    Arguments and errors as those of StoreWriter.
+    """
+    if not joins:
+        clear_discarded(folder)
+    try:
+        recorded = _recorded(folder)
+        if recorded is not None:
+            require_same_origin(folder, recorded, fingerprint, accept)
+    except LatentStoreError:
+        if not overwrite or not is_ours(folder):
+            raise
+        require_ours(folder, STORE)
+        return beside(folder)
+    return folder
+
+
 def open_folder(
     folder: Path,
     ids: pa.ChunkedArray,
     fingerprint: dict[str, Any],
     source: dict[str, Any] | None,
     *,
-    overwrite: bool,
+    replaces: bool,
     verify: bool,
     accept: Sequence[str] | None,
 ) -> None:
-    """Make a folder ready for a store of some fingerprint; arguments and errors as those of StoreWriter."""
-    clear_discarded(folder)
+    """Make a folder ready for a store of some fingerprint; arguments and errors as those of StoreWriter.
+
+    Args:
+        replaces: it lies beside a store that is to be replaced; what another command began there does not count.
+    """
     accepted: list[Accepted] = []
     try:
         recorded = _recorded(folder)
         if recorded is not None:
             accepted = require_same_origin(folder, recorded, fingerprint, accept)
     except LatentStoreError:
-        if not overwrite or not is_ours(folder):
+        if not replaces:
             raise
         discard(folder, STORE)
     require_free(folder, STORE)

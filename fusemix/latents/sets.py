@@ -1,6 +1,6 @@
 """A latent set: item tables, links and latent stores of one pair set.
 
-Place in the flow: PairSet -> write_set -> a folder that encoders fill; LatentSet reads it.
+Place in the flow: a folder that set_writer.py has written and encoders have filled -> LatentSet.
 
 Files of a set:
     set.json                 sealed last
@@ -21,120 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int64
 
-from fusemix.discarding import clear_discarded, discard, require_free
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.files import remove_file, write_json, write_jsonl
-from fusemix.interfaces import PairSet
 from fusemix.latents import links as link_file
-from fusemix.latents.description import FORMAT, LATENT_SET, SET, SET_STARTED, VERSION, read_description, read_ours
+from fusemix.latents.description import SET, read_description
 from fusemix.latents.item_tables import (
-    items_sha256,
     read_sealed_table,
-    table_problem,
-    write_table,
 )
-from fusemix.latents.links import COUNTED, LINKS, LinkTable
-from fusemix.latents.manifest import QUARANTINE, Accepted, refuse_difference
-from fusemix.latents.quarantine import quarantine_problem, quarantine_sha256, read_quarantine
+from fusemix.latents.links import LINKS, LinkTable
+from fusemix.latents.manifest import Accepted
+from fusemix.latents.quarantine import read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
-
-NOT_IDENTITY = {"source", "quarantine_sha256"}
-"""What may differ without the set being another one."""
-
-
-def write_set(
-    folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwrite: bool = False, verify: bool = False
-) -> None:
-    """Write tables, links and `set.json`; where the same set is there already, only what it has lost or never had.
-
-    Args:
-        folder: of the set.
-        pairs: what is written.
-        source: plain data that loads the pair set again: name and options of the data set.
-        overwrite: discard another set, with its latents.
-        verify: read the tables back, so that one whose content has changed counts as lost.
-
-    Raises:
-        LatentStoreError: the folder holds another set.
-        OutputError: it holds files of somebody else.
-    """
-    if pairs.left.modality == pairs.right.modality:
-        raise ConfigError(f"{pairs.dataset}: both sides are {pairs.left.modality}; fusemix aligns two modalities.")
-    wanted = _describe(pairs, source)
-    clear_discarded(folder)
-    path = folder / SET
-    if path.is_file():
-        recorded = read_ours(path)
-        lacking = {key: wanted[key] for key in COUNTED if key in wanted and COUNTED[0] not in recorded}
-        try:
-            refuse_difference(folder, _identity(recorded | lacking), _identity(wanted))
-        except LatentStoreError:
-            if not overwrite:
-                raise
-            discard(folder, LATENT_SET)
-        else:
-            damaged = damaged_files(folder, recorded, read_back=verify) | dict.fromkeys([LINKS] if lacking else [], "")
-            _write_again(folder, pairs, recorded | lacking, damaged)
-            return
-    require_free(folder, LATENT_SET)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / SET_STARTED, {"format": FORMAT, "version": VERSION})
-    tables = [f"items-{items.modality}.parquet" for items in pairs.sides]
-    _write_again(folder, pairs, wanted, dict.fromkeys([*tables, LINKS, QUARANTINE], ""))
-    remove_file(folder / SET_STARTED)
-
-
-def _write_again(folder: Path, pairs: PairSet, description: dict[str, Any], names: Mapping[str, str]) -> None:
-    """Write some files of a set, and `set.json` after them."""
-    for items in pairs.sides:
-        if f"items-{items.modality}.parquet" in names:
-            write_table(folder / f"items-{items.modality}.parquet", items.table)
-    if LINKS in names:
-        link_file.write_links(folder / LINKS, LinkTable(pairs.links, pairs.times))
-    if QUARANTINE in names:
-        write_jsonl(folder / QUARANTINE, (rejected._asdict() for rejected in pairs.excluded))
-    if names:
-        write_json(folder / SET, {**description, "quarantine_sha256": quarantine_sha256(folder)})
-
-
-def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in description.items() if key not in NOT_IDENTITY}
-
-
-def damaged_files(folder: Path, description: Mapping[str, Any], *, read_back: bool) -> dict[str, str]:
-    """Files of a set that are not what was sealed, each with what is wrong with it.
-
-    Args:
-        folder: of the set.
-        description: content of `set.json`.
-        read_back: compare their content; otherwise only what takes no longer for millions of items.
-    """
-    found: dict[str, str | None] = {}
-    for about in (description["left"], description["right"]):
-        name = f"items-{about['modality']}.parquet"
-        found[name] = table_problem(folder / name, about["num_items"], about["sha256"] if read_back else None)
-    found[LINKS] = link_file.links_problem(folder / LINKS, description, read_back=read_back)
-    sha256 = description.get("quarantine_sha256")
-    found[QUARANTINE] = quarantine_problem(folder, description["num_excluded"], sha256)
-    return {name: problem for name, problem in found.items() if problem}
-
-
-def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
-    def side(items: Any) -> dict[str, Any]:
-        return {"modality": items.modality, "num_items": len(items), "sha256": items_sha256(items.table)}
-
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "dataset": pairs.dataset,
-        "revision": pairs.revision,
-        "split": pairs.split,
-        "left": side(pairs.left),
-        "right": side(pairs.right),
-        **link_file.described_links(LinkTable(pairs.links, pairs.times)),
-        "num_excluded": len(pairs.excluded),
-        "source": dict(source),
-    }
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from fusemix.latents.content import content_name, read_content
 from fusemix.latents.description import SET, read_description
 from fusemix.latents.manifest import MANIFEST, QUARANTINE, Manifest, read_manifest, size_problem
 from fusemix.latents.quarantine import quarantine_problem
-from fusemix.latents.sets import damaged_files
+from fusemix.latents.set_writer import damaged_files
 
 
 class Damage(NamedTuple):
@@ -73,7 +73,7 @@ def stores_of(folder: Path) -> list[Path]:
         LatentStoreError: the folder is neither.
     """
     if (folder / SET).is_file():
-        return sorted(path.parent for path in folder.glob(f"*/*/{MANIFEST}"))
+        return sorted(path.parent for path in folder.glob(f"*/[!.]*/{MANIFEST}"))
     read_manifest(folder)
     return [folder]
 

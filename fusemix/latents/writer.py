@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int64, UInt64
+from jaxtyping import Float, Int64
 
+from fusemix.discarding import take_place
 from fusemix.errors import LatentStoreError
 from fusemix.files import remove_file, sha256_of_json, write_atomic, write_jsonl
 from fusemix.interfaces import Rejected
@@ -31,9 +32,10 @@ from fusemix.latents.manifest import (
     shard_name,
     write_manifest,
 )
-from fusemix.latents.opening import open_folder
+from fusemix.latents.opening import open_folder, place_for
 from fusemix.latents.quarantine import quarantine_sha256, refuse_mostly_bad
-from fusemix.latents.records import Record, Started, read_started, record_path, unseal, write_started
+from fusemix.latents.records import STORE, Record, Started, read_started, record_path, unseal, write_started
+from fusemix.latents.shard_rows import ShardRows
 from fusemix.latents.storable import storable
 
 
@@ -53,7 +55,7 @@ class StoreWriter:
         source: `name` and `options` that build the encoder again; None where nothing can.
         times: when the file of each item was last changed, in nanoseconds; None where items are no files.
         max_bad_fraction: share of rejected items, in [0, 1], above which writing and sealing stop.
-        overwrite: discard a store of another fingerprint.
+        overwrite: replace a store of another fingerprint, once this one is sealed; until then it is written beside.
         verify: read the shards of a store back, so that a changed one counts as lost.
         accept: dotted names of fields of the fingerprint that may differ from the store's; None where the user cannot
             say so.
@@ -81,17 +83,16 @@ class StoreWriter:
         accept: Sequence[str] | None = None,
         joins: bool = False,
     ) -> None:
-        self.folder, self.dim, self._max_bad_fraction = folder, dim, max_bad_fraction
-        self._ids, self._modality, self._dtype, self._shard_size = ids, modality, dtype, shard_size
-        self._source, self._times = source, times
-        count = len(ids)
-        self.spans = [range(at, min(at + shard_size, count)) for at in range(0, count, shard_size)]
+        self.goal, self.dim, self._max_bad_fraction = folder, dim, max_bad_fraction
+        self.rows = ShardRows(ids, times, shard_size)
+        self._modality, self._dtype, self._source = modality, dtype, source
+        wanted = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
+        self.folder = place_for(folder, wanted, overwrite=overwrite, accept=accept, joins=joins)
         if not joins:
-            wanted = {**fingerprint, "dim": dim, "dtype": dtype, "shard_size": shard_size}
-            open_folder(folder, ids, wanted, source, overwrite=overwrite, verify=verify, accept=accept)
+            open_folder(self.folder, ids, wanted, source, replaces=self.folder != folder, verify=verify, accept=accept)
         # What was accepted as equal stays as it stands on disk, so that records of earlier runs count.
         self._started = self._read_started()
-        self._finished = Finished(folder, len(self.spans), sha256_of_json(self._started.fingerprint))
+        self._finished = Finished(self.folder, len(self.spans), sha256_of_json(self._started.fingerprint))
         if not self.is_sealed:
             self._finished.read(read_back=verify and not joins)
             if verify and not joins:
@@ -105,6 +106,11 @@ class StoreWriter:
         if started is None:
             raise LatentStoreError(f"{self.folder} was taken away while it was being written. Give the command again.")
         return started
+
+    @property
+    def spans(self) -> list[range]:
+        """Rows of each shard."""
+        return self.rows.spans
 
     @property
     def batch_size(self) -> int | None:
@@ -128,7 +134,7 @@ class StoreWriter:
 
     def index_of(self, rows: range) -> int:
         """Index of the shard that starts where `rows` do."""
-        return rows.start // self._shard_size
+        return rows.start // self.rows.shard_size
 
     def begin(self, batch_size: int) -> None:
         """Note the batch size, so that a run that goes on, or makes a damaged shard anew, gives the same bytes."""
@@ -147,7 +153,7 @@ class StoreWriter:
         if not indices:
             return
         if self.is_sealed:
-            unseal(self.folder, read_manifest(self.folder), self._ids, indices)
+            unseal(self.folder, read_manifest(self.folder), self.rows.ids, indices)
         for index in indices:
             remove_file(record_path(self.folder, index))
         self._finished.read()
@@ -155,10 +161,10 @@ class StoreWriter:
     def set_aside(self) -> dict[int, Int64[np.ndarray, " rows"]]:
         """Rows without latent of each finished shard that has some; a sealed store is opened again for them."""
         if self.is_sealed and read_manifest(self.folder).num_rejected:
-            unseal(self.folder, read_manifest(self.folder), self._ids)
+            unseal(self.folder, read_manifest(self.folder), self.rows.ids)
         self.look_again()
         return {
-            index: np.sort(self.spans[index].start + self._places_in(index, record.rejected))
+            index: np.sort(self.spans[index].start + self.rows.places_in(index, record.rejected))
             for index, record in self._finished.records.items()
             if record.rejected
         }
@@ -184,10 +190,10 @@ class StoreWriter:
         span = self.spans[index]
         if latents.shape != (len(span), self.dim):
             raise ValueError(f"shard {index} takes {(len(span), self.dim)}, not {latents.shape}")
-        stored, rejected = storable(self._ids_in(index), latents, rejected, self._dtype)
+        stored, rejected = storable(self.rows.ids_in(index), latents, rejected, self._dtype)
         content = None
-        if self._times is not None or (digests is not None and any(digests)):
-            content = Content(np.array(digests or [0] * len(span), dtype=np.uint64), self.times_in(index))
+        if self.rows.times is not None or (digests is not None and any(digests)):
+            content = Content(np.array(digests or [0] * len(span), dtype=np.uint64), self.rows.times_in(index))
         self._put(index, stored, rejected, content)
         self._stop_if_mostly_bad()
 
@@ -210,9 +216,9 @@ class StoreWriter:
             rejected: those of their items that have no latent now either.
             digests: of what was read of each item.
         """
-        before, ids = self._finished.records[index], self._ids_in(index)
+        before, ids = self._finished.records[index], self.rows.ids_in(index)
         places = rows - self.spans[index].start
-        is_open = np.isin(places, self._places_in(index, before.rejected))
+        is_open = np.isin(places, self.rows.places_in(index, before.rejected))
         places, tried = places[is_open], {ids[place] for place in places[is_open].tolist()}
         stored, found = storable([ids[place] for place in places.tolist()], latents[is_open], rejected, self._dtype)
         shard = np.load(self.folder / before.shard.file, allow_pickle=False)
@@ -222,7 +228,7 @@ class StoreWriter:
         content = read_content(self.folder, index, sha256) if sha256 else None
         if content is not None:
             content.digests[places] = np.array(digests, dtype=np.uint64)[is_open]
-            content.times[places] = self.times_in(index)[places]
+            content.times[places] = self.rows.times_in(index)[places]
         self._put(index, shard, left, content)
 
     def _put(
@@ -233,7 +239,7 @@ class StoreWriter:
         sha256 = hashlib.sha256(buffer.getbuffer()).hexdigest()
         of_content = content_sha256(content.digests) if content else None
         shard = Shard(shard_name(index), len(stored), buffer.getbuffer().nbytes, sha256, of_content)
-        in_order = np.argsort(self._places_in(index, rejected), kind="stable").tolist()
+        in_order = np.argsort(self.rows.places_in(index, rejected), kind="stable").tolist()
         record = Record(shard, [rejected[i] for i in in_order])
         if index in self._finished.records:
             self._finished.announce(index, record)
@@ -244,7 +250,7 @@ class StoreWriter:
         self._finished.add(index, record)
 
     def seal(self) -> Manifest:
-        """Write quarantine and manifest, and clear what was only needed on the way.
+        """Write quarantine and manifest, clear what was only needed on the way, and replace what was to be replaced.
 
         Raises:
             LatentStoreError: shards are missing, or too many items were rejected.
@@ -255,6 +261,9 @@ class StoreWriter:
             self._seal()
         for leftover in [self.folder / STARTED, *(record_path(self.folder, i) for i in range(len(self.spans)))]:
             leftover.unlink(missing_ok=True)
+        if self.folder != self.goal:
+            take_place(self.folder, self.goal, STORE)
+            self.folder = self._finished.folder = self.goal
         return read_manifest(self.folder)
 
     def _seal(self) -> None:
@@ -262,12 +271,12 @@ class StoreWriter:
         rejected = list(self._finished.rejected())
         write_jsonl(self.folder / QUARANTINE, (item._asdict() for item in rejected))
         manifest = Manifest(
-            encoder=self.folder.name,
+            encoder=self.goal.name,
             modality=self._modality,
-            num_rows=len(self._ids),
+            num_rows=len(self.rows.ids),
             dim=self.dim,
             dtype=self._dtype,
-            shard_size=self._shard_size,
+            shard_size=self.rows.shard_size,
             num_rejected=len(rejected),
             fingerprint=self._started.fingerprint,
             shards=tuple(self._finished.records[index].shard for index in range(len(self.spans))),
@@ -278,22 +287,7 @@ class StoreWriter:
         )
         write_manifest(self.folder, manifest)
 
-    def _ids_in(self, index: int) -> list[str]:
-        span = self.spans[index]
-        return self._ids.slice(span.start, len(span)).to_pylist()
-
-    def times_in(self, index: int) -> UInt64[np.ndarray, " rows"]:
-        """When the file of each item of a shard was last changed; 0 where there is none."""
-        span = self.spans[index]
-        if self._times is None:
-            return np.zeros(len(span), dtype=np.uint64)
-        return self._times.slice(span.start, len(span)).to_numpy().astype(np.uint64)
-
-    def _places_in(self, index: int, rejected: Sequence[Rejected]) -> Int64[np.ndarray, " some"]:
-        place_of = {item: place for place, item in enumerate(self._ids_in(index))}
-        return np.array([place_of[item.id] for item in rejected], dtype=np.int64)
-
     def _stop_if_mostly_bad(self) -> None:
         there = self._finished
-        counts = (there.num_rejected, there.num_rows, len(self._ids))
+        counts = (there.num_rejected, there.num_rows, len(self.rows.ids))
         refuse_mostly_bad(self.folder, there.rejected(), *counts, self._max_bad_fraction)

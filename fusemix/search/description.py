@@ -25,7 +25,7 @@ from fusemix.discarding import says
 from fusemix.errors import IndexFolderError
 from fusemix.files import read_json, sha256_of_json, write_json
 from fusemix.kinds import record_of
-from fusemix.search.names import is_ours
+from fusemix.proven_names import is_ours
 from fusemix.search.seals import Seal, problem_of
 
 INDEX = "index.json"

@@ -19,6 +19,7 @@ import pyarrow as pa
 from jaxtyping import Float32
 
 from fusemix.errors import IndexFolderError
+from fusemix.proven_names import is_ours, new_name
 from fusemix.search.description import (
     INDEX,
     SEGMENTS,
@@ -31,7 +32,6 @@ from fusemix.search.description import (
 )
 from fusemix.search.folder import Index
 from fusemix.search.items import SCHEMA, bulk_of_items, write_items
-from fusemix.search.names import is_ours, new_name
 from fusemix.search.seals import seal_of
 from fusemix.search.vectors import FLAT_BELOW, build, bulk_of_vectors
 

@@ -22,7 +22,7 @@ from fusemix.contents import Content, Waveform
 from fusemix.encoders.decoding import decode_beginning, decode_image
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import Load, refuse_beyond
-from fusemix.web.uploads import picture_load, read_picture, read_sound, sound_load
+from fusemix.web.uploads import picture_load, read_picture, read_sound, reason, sound_load
 
 CPU_SEC = 15
 """Seconds of computing that the files of one request may take."""
@@ -118,7 +118,7 @@ def content_of(file: File) -> Content:
             return decode_image(file.raw, file.most)
         return decode_beginning(file.raw, file.most)
     except Exception as error:
-        raise Refusal(422, str(error)) from error
+        raise Refusal(422, reason(error)) from error
 
 
 def _send(connection: Connection, content: Content) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fusemix.contents import Waveform
 from fusemix.encoders.decoding import decode_audio, decode_image, sounds_of
+from fusemix.errors import first_line
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST, MOST_MEGAPIXELS, MOST_MINUTES, Load
 
@@ -96,6 +97,5 @@ def read_sound(raw: bytes) -> Waveform:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what a decoder said, and no more of it than a person reads."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    """What a decoder said first, and no more of it than a person reads."""
+    return first_line(error)[:200]

@@ -153,3 +153,15 @@ def excluded_of(pairs):
 
 PICTURES = [picture(0, "JPEG"), picture(1, "PNG"), picture(2, "PNG")]
 COLUMNS = {"image": "jpg", "text": "txt"}
+
+
+def write_embeddings(folder: Path, names: list[str]) -> None:
+    """Pictures, and embeddings of them and of a caption each, in clip-retrieval's layout."""
+    write_files(folder / "pictures", names)
+    for name in ("img_emb", "text_emb"):
+        (folder / name).mkdir()
+        np.save(folder / name / f"{name}_0.npy", np.eye(len(names), dtype=np.float32))
+    (folder / "metadata").mkdir()
+    paths = [str(folder / "pictures" / name) for name in names]
+    columns = {"image_path": paths, "caption": [f"picture {name}" for name in names]}
+    write_parquet(folder / "metadata" / "metadata_0.parquet", columns)

@@ -11,6 +11,7 @@ from dataset_samples import (
     encoded_column,
     picture,
     sound,
+    write_embeddings,
     write_files,
     write_json_lines,
     write_karpathy,
@@ -156,15 +157,7 @@ def imagenet(folder):
 
 def clip_retrieval(folder):
     for split in SPLITS:
-        for name in ("img_emb", "text_emb", "metadata"):
-            (folder / split / name).mkdir(parents=True)
-        names = [f"{split}-{number}.png" for number in range(3)]
-        write_files(folder / "pictures", names)
-        paths = [str(folder / "pictures" / name) for name in names]
-        for name in ("img_emb", "text_emb"):
-            np.save(folder / split / name / f"{name}_0.npy", np.eye(3, dtype=np.float32))
-        columns = {"image_path": paths, "caption": [f"picture {name}" for name in names]}
-        write_parquet(folder / split / "metadata" / "metadata_0.parquet", columns)
+        write_embeddings(folder / split, [f"{split}-{number}.png" for number in range(3)])
     return {split: {"folder": str(folder / split), "dataset": "clip_retrieval"} for split in SPLITS}
 
 

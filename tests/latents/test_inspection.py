@@ -8,7 +8,8 @@ from fusemix.commands import info
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.inspection import SAMPLE_ROWS, norms_of, reasons, store_facts
-from fusemix.latents.sets import items_sha256, write_set
+from fusemix.latents.item_tables import items_sha256
+from fusemix.latents.set_writer import write_set
 from fusemix.latents.writer import StoreWriter
 
 LINKS = np.column_stack([np.arange(40), np.arange(40)])

@@ -17,7 +17,8 @@ from fusemix.encoders.content import digest_of
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, Rejected
 from fusemix.latents.embeddings_writer import EmbeddingsWriter
-from fusemix.latents.sets import LatentSet, write_set
+from fusemix.latents.set_writer import replace_set, write_set
+from fusemix.latents.sets import LatentSet
 from fusemix.latents.store import LatentStore
 from fusemix.latents.verify import damaged_notes, damaged_shards, damaged_tables
 from fusemix.latents.writer import StoreWriter
@@ -96,15 +97,15 @@ def test_a_record_of_another_fingerprint_or_of_none_does_not_count(tmp_path, is_
     folder = tmp_path / "image" / "dino"
     old = write(opened(folder, "cls"), 1)
     records = {path: path.read_bytes() for path in folder.glob("latents-*.json")}
-    opened(folder, "mean", overwrite=True)
+    place = opened(folder, "mean", overwrite=True).folder
     for path, content in records.items():
         record = json.loads(content)
         if is_of_before:
             del record["fingerprint_sha256"]
-        path.write_text(json.dumps(record))
-        path.with_suffix(".npy").write_bytes(b"x" * old.shards()[0].num_bytes)
-    assert opened(folder, "mean").missing() == [0, 1, 2]
-    write(opened(folder, "mean"), 2).seal()
+        (place / path.name).write_text(json.dumps(record))
+        (place / path.name).with_suffix(".npy").write_bytes(b"x" * old.shards()[0].num_bytes)
+    assert opened(folder, "mean", overwrite=True).missing() == [0, 1, 2]
+    write(opened(folder, "mean", overwrite=True), 2).seal()
     require_all(folder, 2)
 
 
@@ -120,19 +121,18 @@ def test_a_finished_shard_that_was_lost_since_is_made_anew_before_the_store_is_s
 def test_killed_anywhere_while_a_set_is_overwritten_the_next_command_makes_the_whole_new_one(tmp_path):
     links = np.array([[0, 0], [0, 1], [1, 2], [2, 3]])
 
-    def make(folder: Path, links: np.ndarray, value: float, with_stores: bool = True) -> None:
+    def make(folder: Path, links: np.ndarray, value: float) -> None:
         pairs = pair_set(links)
-        write_set(folder, pairs, {"name": "a:b"}, overwrite=True)
-        if not with_stores:
-            return
+        place = write_set(folder, pairs, {"name": "a:b"}, overwrite=True)
         for items, slug in ((pairs.left, "eyes"), (pairs.right, "words")):
-            write_store(folder, items, slug, np.full((len(items), 2), value, np.float32))
+            write_store(place, items, slug, np.full((len(items), 2), value, np.float32))
+        replace_set(place)
 
     make(tmp_path / "old", links, 1)
     for step in itertools.count():
         folder = tmp_path / f"{step}" / "train"
         shutil.copytree(tmp_path / "old", folder)
-        was_killed = killed_before(step, lambda folder=folder: make(folder, links[:-1], 2, with_stores=False))
+        was_killed = killed_before(step, lambda folder=folder: make(folder, links[:-1], 2))
         make(folder, links[:-1], 2)
         found = LatentSet(folder, {"image": ["eyes"], "text": ["words"]})
         assert (found.links == links[:-1]).all()

@@ -10,7 +10,8 @@ from fusemix.errors import ConfigError
 from fusemix.latents import batches
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.loader import LatentData, own_share
-from fusemix.latents.sets import LatentSet, write_set
+from fusemix.latents.set_writer import write_set
+from fusemix.latents.sets import LatentSet
 from fusemix.latents.sources import Source
 
 ENCODERS = {"image": ["eyes"], "text": ["words"]}

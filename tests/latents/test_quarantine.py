@@ -12,7 +12,8 @@ from fusemix.commands import verify
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import read_manifest
-from fusemix.latents.sets import LatentSet, write_set
+from fusemix.latents.set_writer import write_set
+from fusemix.latents.sets import LatentSet
 from fusemix.latents.store import LatentStore
 
 LINKS = np.array([[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]])

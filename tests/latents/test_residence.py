@@ -8,7 +8,8 @@ from latent_samples import pair_set, write_store
 from fusemix.errors import ConfigError
 from fusemix.latents import residence
 from fusemix.latents.residence import choose, reside
-from fusemix.latents.sets import LatentSet, write_set
+from fusemix.latents.set_writer import write_set
+from fusemix.latents.sets import LatentSet
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,10 @@ from latent_samples import pair_set, write_store
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import read_json
 from fusemix.interfaces import Items, Rejected
+from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.links import LinkTable, read_links, write_links
-from fusemix.latents.sets import LatentSet, damaged_files, items_sha256, write_set
+from fusemix.latents.set_writer import damaged_files, replace_set, write_set
+from fusemix.latents.sets import LatentSet
 
 ENCODERS = {"image": ["eyes"], "text": ["words"]}
 LINKS = np.array([[0, 0], [0, 1], [1, 2], [2, 3], [2, 1]])
@@ -102,7 +104,9 @@ def test_another_set_is_refused_field_by_field_unless_it_may_be_overwritten(fold
     with pytest.raises(LatentStoreError, match="num_links: on disk 5, now 4"):
         write_set(folder, other, SOURCE)
     assert (LatentSet(folder, ENCODERS).links == LINKS).all()
-    write_set(folder, other, SOURCE, overwrite=True)
+    place = write_set(folder, other, SOURCE, overwrite=True)
+    assert (LatentSet(folder, ENCODERS).links == LINKS).all(), "until the other one is whole"
+    assert replace_set(place) == folder
     assert json.loads((folder / "set.json").read_text())["num_links"] == 4
     assert not (folder / "image").exists()
 

@@ -254,6 +254,24 @@ def test_a_process_that_joins_another_neither_reopens_nor_discards_what_is_there
     assert open_writer(tmp_path / "store").missing() == [1], "the first process does"
 
 
+def test_processes_that_replace_a_store_write_beside_it_together_until_it_is_sealed(tmp_path):
+    old = open_writer(tmp_path / "store")
+    write(old)
+    old.seal()
+    before = contents(tmp_path / "store")
+    first = open_writer(tmp_path / "store", shard_size=4, overwrite=True)
+    joining = open_writer(tmp_path / "store", shard_size=4, overwrite=True, joins=True)
+    assert first.folder == joining.folder == tmp_path / ".store.new"
+    latents = np.ones((ROWS, joining.dim), np.float32)
+    for writer, indices in ((first, range(0, len(first.spans), 2)), (joining, range(1, len(first.spans), 2))):
+        for index in indices:
+            writer.write(index, latents[: len(writer.spans[index])], [])
+    assert contents(tmp_path / "store") == before
+    assert first.seal().shard_size == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert LatentStore(tmp_path / "store").manifest.encoder == "store"
+
+
 def test_a_rejected_item_of_a_sound_shard_stays_set_aside_when_another_shard_is_made_anew(tmp_path):
     bad = (Rejected("item-3", "decode", "no picture"), Rejected("item-21", "decode", "no sound"))
     write(open_writer(tmp_path / "store"), rejected=bad)

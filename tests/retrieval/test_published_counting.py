@@ -15,7 +15,7 @@ from retrieval_samples import lattice, problems
 
 from fusemix.errors import RunError
 from fusemix.latents.galleries import Gallery, each_caption
-from fusemix.latents.sets import write_set
+from fusemix.latents.set_writer import write_set
 from fusemix.retrieval.metrics import measure
 from fusemix.retrieval.reports.reading import read_queries, read_report
 from fusemix.retrieval.reports.side_by_side import compare_runs, reasons_against

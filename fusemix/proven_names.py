@@ -1,6 +1,6 @@
-"""Names that an index gives to its files: no two writers draw the same, and each proves that it is ours.
+"""Names that prove themselves: no two writers draw the same, and whoever tidies up sees that one is ours.
 
-Place in the flow: writer.py and build/done_so_far.py name what they write; whoever tidies up asks here first.
+Place in the flow: what may be deleted later is given such a name -> whoever deletes asks here first.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ def new_name() -> str:
 
 def name_of(token: str) -> str:
     """The name with a token of sixteen hexadecimal digits; what follows is a hash of it."""
-    return f"{token}-{hashlib.sha256(f'fusemix index {token}'.encode()).hexdigest()[:8]}"
+    return f"{token}-{hashlib.sha256(f'fusemix {token}'.encode()).hexdigest()[:8]}"
 
 
 def is_ours(name: str) -> bool:
