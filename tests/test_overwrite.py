@@ -141,7 +141,7 @@ def test_every_command_with_overwrite_is_here():
     assert with_overwrite - {"check"} == CASES.keys(), "check takes the settings of another command, and writes nothing"
 
 
-def refused(case: Case, out: Path, changes: list[str], match: str = "", where: Path | None = None) -> None:
+def refused(case: Case, out: Path, changes: list[str], match: str | None = None, where: Path | None = None) -> None:
     """Overwriting ends in one message, and everything is as it was."""
     before = content(where or out)
     with pytest.raises(FusemixError, match=match):

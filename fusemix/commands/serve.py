@@ -29,10 +29,11 @@ def main(argv: Sequence[str]) -> None:
 
 def warning(host: str) -> str:
     """What nobody who opens a server to others may overlook."""
-    line = "!" * 100
+    line = "!" * 78
     return f"""{line}
-WARNING: host is {host}, so EVERYBODY who reaches this machine over a network can search this index and see
-all of its items, with their paths and captions. THERE IS NO PASSWORD. For this machine alone, leave --host out.
+WARNING: host is {host}. EVERYBODY who reaches this machine over a network
+can search this index and see all of its items, with paths and captions.
+THERE IS NO PASSWORD. For this machine alone, leave --host out.
 {line}"""
 
 
