@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset
 
 from fusemix.build import train as build
+from fusemix.build.pace import Pace
 from fusemix.build.processes import processes_of
 from fusemix.build.training_data import latent_data
 from fusemix.commands.train import quiet_lightning
@@ -104,17 +105,17 @@ class Same(L.LightningDataModule):
         return DataLoader(self.data, batch_size=None)
 
 
-def trainer_for(config: TrainConfig, record: dict[str, Any]) -> L.Trainer:
-    return build.trainer(config, Path(config.out), record, RunState(), processes_of(config))
+def trainer_for(config: TrainConfig, pace: Pace, record: dict[str, Any]) -> L.Trainer:
+    return build.trainer(config, pace, Path(config.out), record, RunState(), processes_of(config))
 
 
 def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwatch:
     """Fit on one batch, or on all of them."""
     augmentation = build.augmentation(config)
-    data = latent_data(config, augmentation.parts)
+    data, pace = latent_data(config, augmentation.parts, 1)
     record = build.run_record(config, data)
-    module = build.fusion_module(config, data, record, augmentation)
-    stopwatch, trainer = Stopwatch(sizes.steps), trainer_for(config, record)
+    module = build.fusion_module(config, data, record, augmentation, range(pace.max_epochs))
+    stopwatch, trainer = Stopwatch(sizes.steps), trainer_for(config, pace, record)
     trainer.callbacks = [stopwatch]  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
     trainer.loggers = []
     trainer.fit(module, Same(batch, WARMUP + sizes.steps) if batch else data)
@@ -137,10 +138,10 @@ def figures(folder: Path) -> dict[str, Any]:
     device, sizes = here()
     with tempfile.TemporaryDirectory() as out:
         config = config_for(folder, sizes, out)
-        data = latent_data(config, 2)
+        data, pace = latent_data(config, 2, 1)
         seconds, batch = data_seconds(data, sizes, device)
         step, loop = timed(config, sizes, batch), timed(config, sizes, None)
-        precision = str(trainer_for(config, build.run_record(config, data)).precision)
+        precision = str(trainer_for(config, pace, build.run_record(config, data)).precision)
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
     return {
         "data": seconds,

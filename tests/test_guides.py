@@ -7,6 +7,7 @@ A block whose first line is `# name.yaml` or `# name.py` is that file.
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,12 +45,13 @@ OTHER_PROGRAMS = {
 SMALL_DEMO = """
 python cache_features.py configs/cache/glyphs.yaml splits=[validation] num_workers=0 \
     encoders.minilm.options.model=models/bert encoders.minilm_words.options.model=models/bert
-python train.py configs/train/glyphs.yaml train=latents/glyphs/validation validation=null holdout=0.2
+python train.py configs/train/glyphs.yaml train=latents/glyphs/validation validation=null holdout=0.2 \
+    optim.batch_size=16 optim.max_epochs=2
 fusemix index --model runs/glyphs --data latents/glyphs --out indexes/glyphs
 """
 """What `make demo` does, with fewer characters and a tiny text encoder."""
-SMALL = {"batch_size": 16, "max_epochs": 2, "warmup_steps": 2, "validate_every": 1}
-"""How training goes over small material."""
+FEW_STEPS = {"epochs": 2, "steps": 4}
+"""How long a recipe trains. Batch and validations are its own: they must fit what the guide has."""
 PROMISED = {
     "search_my_photos": ["indexes/glyphs/index.json", "indexes/photos/index.json", "reports/captioned/report.html"],
     "align_two_encoders": ["reports/own/report.html", "reports/comparison/compare.md", "table.tex"],
@@ -168,18 +170,18 @@ def models(tmp_path_factory):
 
 
 def furnish(folder: Path, models: Path) -> None:
-    """Small material under the names that the guides use: captioned pictures, tiny models, recipes with few steps."""
+    """Small material under the names that the guides use: captioned pictures, tiny models. Recipes take few steps."""
     (folder / "models").symlink_to(models)
     for hub_name, model in {"facebook/dinov2-base": "vit", "BAAI/bge-base-en-v1.5": "bert"}.items():
         (folder / hub_name).parent.mkdir()
         (folder / hub_name).symlink_to(models / model)  # a folder works in place of a hub name
     (folder / "configs").unlink()
-    for path in ROOT.glob("configs/*/*.yaml"):
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    for path in (folder / "configs" / "train").glob("*.yaml"):
         settings = yaml.safe_load(path.read_text())
-        settings |= {"optim": {**settings.get("optim", {}), **SMALL}} if path.parent.name == "train" else {}
-        copy = folder / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(yaml.safe_dump(settings))
+        if auto := settings.get("optim", {}).get("auto"):
+            auto.update(FEW_STEPS)
+            path.write_text(yaml.safe_dump(settings))
     (folder / "data" / "photos").mkdir(parents=True)
     generator, lines = np.random.default_rng(0), ["file,caption"]
     for number in range(240):

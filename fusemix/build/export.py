@@ -10,8 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fusemix import __version__
 from fusemix.build.embedding import Embedder
 from fusemix.build.sources import NamedSource, code_of
@@ -212,12 +210,6 @@ def _check_copies(export: Export, folder: Path) -> None:
                     require_same(modality, number, source, export.trained.record["encoders"][modality][number - 1])
 
 
-def _dim(trained: Trained) -> int:
-    modality, widths = next(iter(trained.record["dims"].items()))
-    with torch.inference_mode():
-        return trained.model.embed(modality, torch.zeros(1, sum(widths))).shape[1]
-
-
 def write_card(export: Export, folder: Path) -> None:
     """Write README.md; licences are looked up on the hub where it can be reached."""
     config, record = export.config, export.trained.record
@@ -227,7 +219,7 @@ def write_card(export: Export, folder: Path) -> None:
     facts = [fact for modality in export.sources for fact in _facts(export, folder, modality)]
     card = Card(
         name=export.name,
-        dim=_dim(export.trained),
+        dim=export.trained.model.width,
         parameters=export.trained.model.num_parameters(),
         adapters=kinds,
         encoders=facts,

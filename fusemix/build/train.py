@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fusemix.build.pace import Pace
 from fusemix.build.processes import devices_of, to_be_had
 from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
@@ -18,7 +19,7 @@ from fusemix.config import TrainConfig, to_plain
 from fusemix.environment import installed, multiplies_bfloat16
 from fusemix.errors import ConfigError, first_line
 from fusemix.files import sha256_of_file, sha256_of_json
-from fusemix.fusion.callbacks import RunProgress, Together, checkpoints, early_stopping
+from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS, Augmentation
@@ -53,7 +54,7 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     init_from = checkpoint_of(Path(config.init_from)) if config.init_from else None
     return {
         "version": VERSION,
-        "config": {key: value for key, value in to_plain(config).items() if key not in MAY_CHANGE},
+        "config": _settings(config),
         "dims": {modality: side.dims for modality, side in sides.items()},
         "encoders": {modality: side.fingerprints for modality, side in sides.items()},
         "accepted": {m: [[list(one) for one in of] for of in side.accepted] for m, side in sides.items()},
@@ -72,6 +73,12 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     }
 
 
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    settings = {key: value for key, value in to_plain(config).items() if key not in MAY_CHANGE}
+    del settings["optim"]["auto"]  # what it came to stands beside it
+    return settings
+
+
 def encoder_sources(data: LatentData) -> dict[str, list[dict[str, Any]]]:
     """Modality -> for each encoder, in order, the name of its latent store and what builds it again, or None."""
     return {
@@ -87,9 +94,17 @@ def _data_record(latent_set: LatentSet) -> dict[str, Any]:
 
 
 def fusion_module(
-    config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation
+    config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation, epochs: range
 ) -> FusionModule:
-    """Model, loss, optimiser and scorers, ready to be fitted."""
+    """Model, loss, optimiser and scorers, ready to be fitted.
+
+    Args:
+        config: of the run.
+        data: its sets.
+        record: see `run_record`.
+        augmented: what is done to latents.
+        epochs: that its schedule spans.
+    """
     optim, structure = config.optim, config.structure
     model = _model(record)
     if config.compile:
@@ -105,7 +120,12 @@ def fusion_module(
         augmentation=augmented,
         structure=Structure(structure.weight, structure.temperature, structure.warmup_steps),
         schedule=Schedule(
-            optim.lr, optim.min_lr, optim.weight_decay, optim.warmup_steps, data.num_batches * optim.max_epochs
+            optim.lr,
+            optim.min_lr,
+            optim.weight_decay,
+            optim.warmup_steps,
+            total_steps=data.num_batches * len(epochs),
+            first_step=data.num_batches * epochs.start,
         ),
         seed=config.seed,
         checkpoint=record,
@@ -145,12 +165,13 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Sc
 
 
 def trainer(
-    config: TrainConfig, place: Path, record: dict[str, Any], state: RunState, processes: Processes
+    config: TrainConfig, pace: Pace, place: Path, record: dict[str, Any], state: RunState, processes: Processes
 ) -> L.Trainer:
     """Lightning's Trainer, writing into the run folder; notes in the record what it decides.
 
     Args:
         config: of the run.
+        pace: its epochs.
         place: folder that the run is written in.
         record: see `run_record`.
         state: of what is there; a run that goes on keeps to what it decided when it was begun.
@@ -160,11 +181,11 @@ def trainer(
         ConfigError: accelerator, devices or precision are unknown, or not to be had here.
     """
     with to_be_had(config):
-        return _trainer(config, place, record, state, processes)
+        return _trainer(config, pace, place, record, state, processes)
 
 
 def _trainer(
-    config: TrainConfig, place: Path, record: dict[str, Any], state: RunState, processes: Processes
+    config: TrainConfig, pace: Pace, place: Path, record: dict[str, Any], state: RunState, processes: Processes
 ) -> L.Trainer:
     settings: dict[str, Any] = {
         **devices_of(config),
@@ -175,20 +196,22 @@ def _trainer(
         # The statistics of preprocessing never change, and a step of one set leaves the adapters of the others unused.
         settings["strategy"] = SavedTogether(broadcast_buffers=False, find_unused_parameters=bool(config.also))
     progress = [RunProgress()] if processes.is_global_zero else []  # one bar, whatever the number of processes
-    record["decided"] = {"precision": _precision(config, processes.strategy.root_device, state)}
+    since = {"schedule_from": state.schedule_from} if state.schedule_from else {}
+    record["decided"] = {"precision": _precision(config, processes.strategy.root_device, state), **since}
     metrics = Metrics(place)
     metrics.keep_rows_before(state.epoch)
     return L.Trainer(
         **settings,
         precision=record["decided"]["precision"],
-        max_epochs=config.optim.max_epochs,
-        check_val_every_n_epoch=config.optim.validate_every,
+        max_epochs=pace.max_epochs,
+        check_val_every_n_epoch=pace.validate_every,
         logger=[metrics, Events(place / "tensorboard")],
         plugins=[WholeCheckpoints()],
         callbacks=[
             Together(_must_agree(record, state)),
             *progress,
             *early_stopping(config.optim.patience),
+            *([NewSchedule()] if state.is_longer else []),
             *checkpoints(place / CHECKPOINTS),
         ],
         num_sanity_val_steps=0,

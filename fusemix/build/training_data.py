@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fusemix.build.fitting import require_same_encoders
+from fusemix.build.pace import Pace, batch_of, pace_of, require_divisible
 from fusemix.config import SetConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.loader import LatentData
@@ -17,12 +18,13 @@ from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.sources import Source
 
 
-def latent_data(config: TrainConfig, parts: int) -> LatentData:
-    """All sets of a run.
+def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[LatentData, Pace]:
+    """All sets of a run, and how training is paced over them.
 
     Args:
         config: of the run.
         parts: loaded pairs that become one pair of a step; see `mixup.Augmentation`.
+        num_processes: that share each batch.
 
     Raises:
         ConfigError: modalities without latents, a batch larger than the data, or a test split or a set that is trained
@@ -30,7 +32,7 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
         RunError: two sets were not made by the same encoders.
     """
     first = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
-    sources = [_source(config, name, about, parts) for name, about in {"": first, **config.also}.items()]
+    sources = [_source(config, name, about) for name, about in {"": first, **config.also}.items()]
     made: dict[str, Side] = {}
     for source in sources:
         for latent_set in (source.train, source.validation):
@@ -38,10 +40,16 @@ def latent_data(config: TrainConfig, parts: int) -> LatentData:
                 wanted = made.setdefault(side.modality, side)
                 require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side, wanted.accepted)
     _require_other_sets(sources)
-    return LatentData(sources, parts=parts, latents_on=config.latents_on, seed=config.seed)
+    batch_size = batch_of(config.optim, sources, parts, num_processes)
+    if config.method == "contrastive":
+        require_divisible(batch_size, num_processes)
+        for source in sources:
+            source.deal(batch_size * parts)
+    data = LatentData(sources, parts=parts, latents_on=config.latents_on, seed=config.seed)
+    return data, pace_of(config.optim, batch_size, data.num_batches)
 
 
-def _source(config: TrainConfig, name: str, about: SetConfig, parts: int) -> Source:
+def _source(config: TrainConfig, name: str, about: SetConfig) -> Source:
     train = LatentSet(Path(about.train), config.encoders)
     validation = LatentSet(Path(about.validation), config.encoders) if about.validation else None
     pairs = [{side.modality for side in latent_set.sides} for latent_set in (train, validation) if latent_set]
@@ -54,7 +62,6 @@ def _source(config: TrainConfig, name: str, about: SetConfig, parts: int) -> Sou
         holdout=about.holdout,
         weight=about.weight,
         links_per_item=config.links_per_item,
-        pairs_per_step=config.optim.batch_size * parts if config.method == "contrastive" else 1,
         seed=config.seed,
     )
 
@@ -111,17 +118,3 @@ def sides_by_modality(data: LatentData) -> dict[str, Side]:
         for side in source.train.sides:
             sides.setdefault(side.modality, side)
     return sides
-
-
-def require_divisible(batch_size: int, num_processes: int) -> None:
-    """Refuse a batch that processes cannot share evenly.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    if batch_size % num_processes:
-        nearest = max(1, round(batch_size / num_processes)) * num_processes
-        raise ConfigError(
-            f"optim.batch_size={batch_size:,} pairs cannot be shared by {num_processes} devices. "
-            f"Set it to a multiple of {num_processes}, such as {nearest:,}."
-        )

@@ -19,10 +19,12 @@ import yaml
 from fusemix.alone import alone_in
 from fusemix.build import starts
 from fusemix.build import train as build
+from fusemix.build.pace import fitted, paced
 from fusemix.build.parts import PARTS
 from fusemix.build.processes import processes_of
 from fusemix.build.sources import SOURCES
-from fusemix.build.training_data import latent_data, require_divisible, shared_with_training
+from fusemix.build.telling import about_run
+from fusemix.build.training_data import latent_data, shared_with_training
 from fusemix.config import TrainConfig, files_among, load_config, to_plain
 from fusemix.discarding import discard, take_place
 from fusemix.environment import describe_environment
@@ -48,9 +50,6 @@ from fusemix.latents.loader import LatentData
 from fusemix.parallel import Processes, decided_by_the_first
 from fusemix.progress import console
 
-FEW_PAIRS = 100_000
-"""Below, keeping the structure of the latents is worth a try (arXiv:2506.16895 and 2602.23353)."""
-
 
 def main(argv: Sequence[str]) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint."""
@@ -68,22 +67,21 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
     if place != out:
         _require_not_read(out / SETTINGS, read)
     augmentation = build.augmentation(config)
-    data = latent_data(config, augmentation.parts)
+    data, pace = latent_data(config, augmentation.parts, processes.world_size)
+    asked, config = config, paced(config, pace)
     record = build.run_record(config, data)
-    state = decided_by_the_first(processes, lambda: _state(config, place, record))
+    state = decided_by_the_first(processes, lambda: _state(config, place, record, pace.max_epochs))
     L.seed_everything(config.seed, verbose=False)
-    trainer = build.trainer(config, place, record, state, processes)
-    module = build.fusion_module(config, data, record, augmentation)
-    if config.method == "contrastive":
-        require_divisible(config.optim.batch_size, trainer.world_size)
+    trainer = build.trainer(config, pace, place, record, state, processes)
+    module = build.fusion_module(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
     best = out / CHECKPOINTS / BEST
     end = f"{out} is trained already, with these settings on these data; overwrite=true trains it again"
     if not state.is_finished:
         told = _going_on(state) if state.last else _start(module, config, data)
         if trainer.is_global_zero:  # after all that can fail
             _begin(place, config, data, trainer, state, read)
-            _tell(config, data, module, trainer.world_size)
-            for line in told:
+            about = about_run(config, data, module.model, trainer.world_size, fitted(asked.optim, pace))
+            for line in (*about, *told):
                 console.print(line)
         fit = _solve if config.method == "csa" else _fit
         recall = fit(trainer, module, data, place, state.last)
@@ -103,8 +101,8 @@ def _require_not_read(settings: Path, read: Collection[Path]) -> None:
         )
 
 
-def _state(config: TrainConfig, place: Path, record: dict[str, Any]) -> RunState:
-    max_epochs = 1 if config.method == "csa" else config.optim.max_epochs
+def _state(config: TrainConfig, place: Path, record: dict[str, Any], max_epochs: int) -> RunState:
+    max_epochs = 1 if config.method == "csa" else max_epochs
     if place != Path(config.out):
         return state_beside(place, record, max_epochs=max_epochs)
     return state_of_run(place, record, max_epochs=max_epochs, resume=config.resume)
@@ -126,6 +124,11 @@ def _begin(
 
 def _going_on(state: RunState) -> list[str]:
     told = [f"going on from {state.last}"]
+    if state.is_longer:
+        told.append(
+            f"it is trained, and is given more epochs after its {state.epoch:,}: with a new schedule, from its weights "
+            "and its optimiser"
+        )
     if state.is_best_lost:
         told.append(f"{BEST} is missing or damaged: the best of the epochs from here on takes its place")
     return told
@@ -167,27 +170,6 @@ def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, place: Pa
     for name in (BEST, LAST):
         trainer.save_checkpoint(place / CHECKPOINTS / name)
     return float(figures[0][MONITOR])
-
-
-def _tell(config: TrainConfig, data: LatentData, module: FusionModule, num_processes: int) -> None:
-    for source in data.sources:
-        held_out = "nothing held out"
-        if source.gallery:
-            held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, source.gallery.rows))
-        links = len(source.links.links)
-        console.print(f"{f'{source.name}: ' if source.name else ''}{links:,} pairs of {source.train.name}; {held_out}")
-    sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in module.model.num_parameters().items())
-    console.print(f"adapters of {sizes} parameters")
-    if config.method == "csa":
-        return
-    batch, positives, loaded = config.optim.batch_size, config.links_per_item or 1, data.sources[0].pairs_per_step
-    shared = f", over {num_processes} processes" if num_processes > 1 else ""
-    console.print(
-        f"{batch:,} pairs a step{shared}, {f'mixed from {loaded:,}' if loaded > batch else 'not mixed'}: "
-        f"{positives * (batch - 1):,} negatives for each left item"
-    )
-    if config.structure.weight == 0 and len(data.sources[0].links.links) < FEW_PAIRS:
-        console.print(f"below {FEW_PAIRS:,} pairs structure.weight is worth a try; see configs/train/few_pairs.yaml")
 
 
 def quiet_lightning() -> None:

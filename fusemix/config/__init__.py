@@ -7,7 +7,7 @@ yaml as a Python object.
 """
 
 from fusemix.config.export import ModelExportConfig
-from fusemix.config.fusion import ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
+from fusemix.config.fusion import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import files_among, load_config, to_plain
 from fusemix.config.retrieval import BaselineConfig, EvalConfig
@@ -15,6 +15,7 @@ from fusemix.config.search import IndexConfig, SearchConfig, ServeConfig
 from fusemix.config.zero_shot import ZeroShotConfig
 
 __all__ = [
+    "AutoConfig",
     "BaselineConfig",
     "CacheConfig",
     "ClosedFormConfig",

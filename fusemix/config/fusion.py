@@ -6,7 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT
+from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, or_auto
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
 from fusemix.ranges import positive, within
@@ -14,6 +14,20 @@ from fusemix.registry import nearest
 
 MOST_DIMS = 1 << 20
 MOST_PASSES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoConfig:
+    """What `auto` goes by in optim.batch_size, optim.max_epochs and optim.validate_every."""
+
+    batch_size: int = 1024
+    """Pairs a step; fewer where an epoch would have less than two steps."""
+    epochs: int = 20
+    """Passes over the training set at least."""
+    steps: int = 280
+    """Steps at least: of a smaller set, more passes."""
+    validations: int = 20
+    """In the whole run, about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +42,15 @@ class OptimConfig:
     """On weight matrices only, never on biases, norms or the temperature."""
     warmup_steps: int = 100
     """Steps of linear warm-up."""
-    batch_size: int = 4096
-    """Pairs that the loss sees in a step, over all devices. Where halves are mixed twice as many are loaded."""
-    max_epochs: int = 100
-    """Passes over the training set; with several sets, over the first one."""
-    validate_every: int = 1
-    """Epochs from one validation to the next."""
+    batch_size: int | str = 4096
+    """Pairs that the loss sees in a step, over all devices; auto fits it to the set. Where halves are mixed twice as
+    many are loaded."""
+    max_epochs: int | str = 100
+    """Passes over the training set, or auto; with several sets, over the first one."""
+    validate_every: int | str = 1
+    """Epochs from one validation to the next, or auto."""
+    auto: AutoConfig = field(default_factory=AutoConfig)
+    """What auto goes by."""
     patience: int | None = None
     """Stop early after as many validations in a row without a better one; never, where it is not given."""
 
@@ -171,9 +188,13 @@ class TrainConfig:
         within("optim.min_lr", optim.min_lr, 0.0, optim.lr)
         within("optim.weight_decay", optim.weight_decay, 0.0, MOST_FACTOR)
         within("optim.warmup_steps", optim.warmup_steps, 0, MOST_ITEMS)
-        within("optim.batch_size", optim.batch_size, 2, MOST_ITEMS)
-        within("optim.max_epochs", optim.max_epochs, 1, MOST_ITEMS)
-        within("optim.validate_every", optim.validate_every, 1, optim.max_epochs)
+        or_auto("optim.batch_size", optim.batch_size, 2, MOST_ITEMS)
+        or_auto("optim.max_epochs", optim.max_epochs, 1, MOST_ITEMS)
+        most = optim.max_epochs if isinstance(optim.max_epochs, int) else MOST_ITEMS
+        or_auto("optim.validate_every", optim.validate_every, 1, most)
+        within("optim.auto.batch_size", optim.auto.batch_size, 2, MOST_ITEMS)
+        for name in ("epochs", "steps", "validations"):
+            within(f"optim.auto.{name}", getattr(optim.auto, name), 1, MOST_ITEMS)
         if optim.patience is not None:
             within("optim.patience", optim.patience, 1, MOST_ITEMS)
 

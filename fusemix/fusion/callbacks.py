@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.optim.lr_scheduler import LambdaLR
 
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import read_checkpoint
@@ -123,6 +124,28 @@ def differing(found: Sequence[Mapping[str, str]]) -> str | None:
     )
 
 
+class NewSchedule(Callback):
+    """More epochs for a run that is trained: rates begin anew, over the weights and the optimiser that it has."""
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Leave out of the checkpoint what the old schedule had come to, and that it had stopped."""
+        for state in checkpoint["lr_schedulers"]:
+            state["lr_lambdas"] = [None] * len(state["lr_lambdas"])
+            del state["base_lrs"]
+        for name in [name for name in checkpoint["callbacks"] if _is_early_stopping(name)]:
+            del checkpoint["callbacks"][name]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the first step at the rate of the new schedule."""
+        for configured in trainer.lr_scheduler_configs:
+            scheduler = configured.scheduler
+            assert isinstance(scheduler, LambdaLR), "the module makes no other"
+            for group, peak, factor in zip(
+                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = peak * factor(scheduler.last_epoch)
+
+
 def early_stopping(patience: int | None) -> list[Callback]:
     """End the run after some validations in a row without a better one."""
     if patience is None:
@@ -136,8 +159,12 @@ def stopped_early(callbacks: Mapping[str, Any]) -> bool:
     Args:
         callbacks: what a checkpoint holds of them.
     """
-    states = [state for name, state in callbacks.items() if name.startswith(EarlyStopping.__name__)]
+    states = [state for name, state in callbacks.items() if _is_early_stopping(name)]
     return any(state["wait_count"] >= state["patience"] for state in states)
+
+
+def _is_early_stopping(name: str) -> bool:
+    return name.startswith(EarlyStopping.__name__)
 
 
 def knows_a_best(callbacks: Mapping[str, Any]) -> bool:

@@ -31,6 +31,10 @@ class FusionModel(nn.Module):
         preprocess: steps before the adapters; see `preprocessing.STEPS`.
         temperature: where it starts, in [0.001, 0.5].
         closed_form: share of each cosine that a fixed linear map beside each adapter gives, in [0, 1).
+
+    Attributes:
+        dims: of latents, as given.
+        width: of embeddings: `embedding_dim`, and that of the closed form where it has a share.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class FusionModel(nn.Module):
     ) -> None:
         super().__init__()
         self.dims = {modality: list(widths) for modality, widths in dims.items()}
+        self.width = embedding_dim
         built = {
             modality: _adapter(*adapters[modality], sum(widths), embedding_dim) for modality, widths in dims.items()
         }
@@ -54,6 +59,7 @@ class FusionModel(nn.Module):
         self.beside = nn.ModuleDict()
         if closed_form:
             narrowest = min(embedding_dim, *(sum(widths) for widths in dims.values()))
+            self.width += narrowest
             fixed = {m: Linear(input_dim=sum(widths), output_dim=narrowest) for m, widths in dims.items()}
             self.beside = nn.ModuleDict(fixed).requires_grad_(False)
         self.log_logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)))

@@ -32,6 +32,8 @@ MAY_CHANGE = (
 """Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
 SAYS_NOTHING = ("decided", "accepted")
 """Of what a run notes: what it decided for itself, and what users hold to be equal to its encoders."""
+OF_SCHEDULE = ("max_epochs", "validate_every", "patience", "warmup_steps", "lr", "min_lr")
+"""Settings of `optim` that a trained run may be given anew, with more epochs."""
 NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """Of Lightning's, to go on from a checkpoint."""
 PROBE = "can_be_written"
@@ -80,6 +82,8 @@ class RunState(NamedTuple):
         last: the checkpoint to go on from, or None to start.
         epoch: how many are done.
         decided: what the run decided when it was begun, by name; see `build.train.trainer`.
+        schedule_from: epochs that were done when its schedule began: more than 0 where a trained run was given more.
+        is_longer: it is given more now.
         is_finished: nothing is left to do.
         is_best_lost: there was a best checkpoint, and it cannot be read.
     """
@@ -87,11 +91,15 @@ class RunState(NamedTuple):
     last: Path | None = None
     epoch: int = 0
     decided: Mapping[str, Any] = {}
+    schedule_from: int = 0
+    is_longer: bool = False
     is_finished: bool = False
     is_best_lost: bool = False
 
 
-def state_of_run(folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool) -> RunState:
+def state_of_run(
+    folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, resume: bool = False, may_be_longer: bool = True
+) -> RunState:
     """Find out how to go on in a run folder; nothing is changed.
 
     Args:
@@ -99,6 +107,7 @@ def state_of_run(folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, re
         wanted: what the run is going to be: settings and data, as it will stand in its checkpoints.
         max_epochs: length of the run.
         resume: there must be something to continue.
+        may_be_longer: a trained run may be given more epochs.
 
     Raises:
         RunError: another run is in the way, its checkpoints are damaged, or there is nothing to continue.
@@ -111,21 +120,27 @@ def state_of_run(folder: Path, wanted: Mapping[str, Any], *, max_epochs: int, re
             raise RunError(f"resume=true, but {last} does not exist, so there is nothing to continue in {folder}.")
         return RunState()
     checkpoint = _whole(there, best)
-    _require_same_run(folder, about(checkpoint), wanted)
-    epoch = checkpoint["epoch"] + 1
-    is_finished = epoch >= max_epochs or stopped_early(checkpoint.get("callbacks", {}))
+    recorded, epoch = about(checkpoint), checkpoint["epoch"] + 1
+    has_stopped = stopped_early(checkpoint.get("callbacks", {}))
+    is_trained = there == last and (has_stopped or epoch >= recorded["config"]["optim"]["max_epochs"])
+    is_longer = may_be_longer and is_trained and epoch < max_epochs and _differs_in_schedule(recorded, wanted)
+    if not is_longer:
+        _require_same_run(folder, recorded, wanted, is_trained=is_trained)
+    is_finished = not is_longer and (epoch >= max_epochs or has_stopped)
     if is_finished:
         if there == best:
             return RunState()  # killed between its two checkpoints; they are made again
         _require_best(best, last)
     is_best_lost = knows_a_best(checkpoint["callbacks"]) and not _reads(best)
-    return RunState(there, epoch, about(checkpoint).get("decided", {}), is_finished, is_best_lost)
+    decided = recorded.get("decided", {})
+    since = epoch if is_longer else decided.get("schedule_from", 0)
+    return RunState(there, epoch, decided, since, is_longer, is_finished, is_best_lost)
 
 
 def state_beside(folder: Path, wanted: Mapping[str, Any], *, max_epochs: int) -> RunState:
     """The same of a run that is to replace another one; where that is not the run wanted, it does not count."""
     try:
-        return state_of_run(folder, wanted, max_epochs=max_epochs, resume=False)
+        return state_of_run(folder, wanted, max_epochs=max_epochs, may_be_longer=False)
     except RunError:
         return RunState()
 
@@ -155,15 +170,34 @@ def _reads(path: Path) -> bool:
         return False
 
 
-def _require_same_run(folder: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _differing(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     recorded, wanted = ({key: of[key] for key in of if key not in SAYS_NOTHING} for of in (recorded, wanted))
     settings = {key: value for key, value in recorded["config"].items() if key not in MAY_CHANGE}
-    found = differences({**recorded, "config": settings}, wanted)
+    return differences({**recorded, "config": settings}, wanted)
+
+
+def _differs_in_schedule(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether two runs differ, and in nothing but their schedule."""
+
+    def without(record: Mapping[str, Any]) -> dict[str, Any]:
+        config = record["config"]
+        optim = {key: value for key, value in config["optim"].items() if key not in OF_SCHEDULE}
+        return {**record, "config": {**config, "optim": optim}}
+
+    return bool(_differing(recorded, wanted)) and not _differing(without(recorded), without(wanted))
+
+
+def _require_same_run(
+    folder: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any], *, is_trained: bool
+) -> None:
+    found = _differing(recorded, wanted)
     if found:
         lines = "\n  ".join(found)
+        only_longer = not is_trained and _differs_in_schedule(recorded, wanted)
+        later = " A run is given more epochs when it is trained: finish it first." if only_longer else ""
         raise RunError(
             f"{folder} holds a run that differs from this one:\n  {lines}\n"
-            "Choose another out, or discard that run with overwrite=true."
+            f"Choose another out, or discard that run with overwrite=true.{later}"
         )
 
 

@@ -10,13 +10,19 @@ from torch import nn
 
 
 class Schedule(NamedTuple):
-    """AdamW with linear warm-up and cosine; see `config.OptimConfig`."""
+    """AdamW with linear warm-up and cosine; see `config.OptimConfig`.
+
+    Attributes:
+        total_steps: from its first one to its last.
+        first_step: of the run, where this schedule begins: one that is given more epochs gets a new one.
+    """
 
     lr: float
     min_lr: float
     weight_decay: float
     warmup_steps: int
     total_steps: int
+    first_step: int = 0
 
 
 class LearningRate:
@@ -28,11 +34,12 @@ class LearningRate:
 
     def __init__(self, schedule: Schedule) -> None:
         self.floor = schedule.min_lr / schedule.lr
-        self.total = schedule.total_steps
+        self.first, self.total = schedule.first_step, schedule.total_steps
         self.warmup = min(schedule.warmup_steps, schedule.total_steps // 2)
 
     def __call__(self, step: int) -> float:
-        """Factor at a step, from 0."""
+        """Factor at a step of the run, from 0."""
+        step = max(0, step - self.first)  # a scheduler asks once before it knows where it is
         if step < self.warmup:
             return self.floor + (1 - self.floor) * step / self.warmup
         done = min(1.0, (step - self.warmup) / max(1, self.total - self.warmup))

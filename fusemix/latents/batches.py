@@ -82,9 +82,15 @@ class Links:
         return len(self.links) if self.per_item is None else len(self._starts)
 
     @property
+    def num_items(self) -> tuple[int, int]:
+        """Distinct items of the left and of the right."""
+        return len(self._starts), len(np.unique(self.links[:, 1]))
+
+    @property
     def largest_batch(self) -> int:
         """No batch can be larger: the number of distinct items on the smaller side."""
-        return min(len(self._starts), len(np.unique(self.links[:, 1])) // (self.per_item or 1))
+        left, right = self.num_items
+        return min(left, right // (self.per_item or 1))
 
     def batches(self, batch_size: int, generator: np.random.Generator) -> Iterator[Int64[np.ndarray, "batch items"]]:
         """Batches of one epoch: every group at most once, and no item twice in a batch.

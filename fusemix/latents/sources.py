@@ -28,17 +28,17 @@ class Source:
         holdout: that share, in (0, 1); 0 with neither leaves nothing to choose on.
         weight: passes over the set in an epoch.
         links_per_item: see `batches.Links`.
-        pairs_per_step: groups in a batch, before mixing.
         seed: of order and holdout.
 
     Attributes:
         gallery: items to choose on, or None.
         validation: the set that these are of.
         is_validated_apart: whether that is a set of its own, and no part of `train`.
+        pairs_per_step: groups in a batch, before mixing; see `deal`.
         num_batches: in an epoch.
 
     Raises:
-        ConfigError: a batch would be larger than the distinct items there are, or the validation set is a test split.
+        ConfigError: items have not so many links, or the validation set is a test split.
     """
 
     def __init__(
@@ -50,16 +50,15 @@ class Source:
         holdout: float,
         weight: float,
         links_per_item: int | None,
-        pairs_per_step: int,
         seed: int,
     ) -> None:
         self.name, self.train, self.validation = name, train, validation or train
         self.is_validated_apart = validation is not None
-        self.pairs_per_step, self._seed = pairs_per_step, seed
+        self._weight, self._seed = weight, seed
         links, self.gallery = _divided(train, validation, holdout, seed)
         self.links = Links(links, links_per_item)
-        _require_a_batch(self)
-        self.num_batches = max(1, round(weight * (len(self.links) // pairs_per_step)))
+        _require_links_of_each(self)
+        self.pairs_per_step, self.num_batches = 1, len(self.links)
         self._sides: tuple[Residence, Residence] | None = None
 
     @property
@@ -72,6 +71,27 @@ class Source:
         """Of all its latents."""
         stores = [store.manifest for side in self.train.sides for store in side.stores]
         return sum(manifest.num_rows * manifest.dim * np.dtype(manifest.dtype).itemsize for manifest in stores)
+
+    def most_pairs(self) -> int:
+        """About the most groups that a batch can have, since no item may occur twice in it."""
+        most = self.links.largest_batch
+        while most > 1 and not _fills_a_batch(self, most):  # items that share links leave fewer than the smaller side
+            most = most * 9 // 10
+        return most
+
+    def deal(self, pairs_per_step: int) -> None:
+        """Fix the size of batches.
+
+        Args:
+            pairs_per_step: groups in a batch, before mixing.
+
+        Raises:
+            ConfigError: a batch would be larger than the distinct items there are.
+        """
+        if not _fills_a_batch(self, pairs_per_step):
+            raise _too_large(self, pairs_per_step)
+        self.pairs_per_step = pairs_per_step
+        self.num_batches = max(1, round(self._weight * (len(self.links) // pairs_per_step)))
 
     def reside(self, where: Where, device: torch.device, advance: Advance = lambda count: None) -> None:
         """Bring its latents to where they are going to live; `advance` is told of rows as they are read."""
@@ -121,22 +141,21 @@ def _not_test(validation: LatentSet) -> LatentSet:
     return validation
 
 
-def _require_a_batch(source: Source) -> None:
-    per_item = source.links.per_item or 1
+def _require_links_of_each(source: Source) -> None:
     if source.links.largest_batch == 0:
         raise ConfigError(
-            f"links_per_item={per_item:,} cannot be had: the links of {source.train.name} have fewer "
+            f"links_per_item={source.links.per_item or 1:,} cannot be had: the links of {source.train.name} have fewer "
             f"{source.modalities[1]} items. Give a smaller number, or leave it out."
         )
-    if _fills_a_batch(source, source.pairs_per_step):
-        return
-    most = source.links.largest_batch
-    while most > 1 and not _fills_a_batch(source, most):  # items that share links leave fewer than the smaller side has
-        most = most * 9 // 10
-    raise ConfigError(
-        f"a step needs {source.pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
+
+
+def _too_large(source: Source, pairs_per_step: int) -> ConfigError:
+    most = source.most_pairs()
+    return ConfigError(
+        f"a step needs {pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
         f"may occur twice, but the links of {source.train.name} give only about {most:,} such pairs at a time, so no "
-        f"batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none)."
+        f"batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none), or to "
+        "auto."
     )
 
 

@@ -17,10 +17,11 @@ from fusemix.latents.sources import Source
 ENCODERS = {"image": ["eyes"], "text": ["words"]}
 
 
-def source_of(train: Path, validation: Path | None = None, **changes: object) -> Source:
-    settings = {"holdout": 0.0, "weight": 1.0, "links_per_item": None, "pairs_per_step": 16, "seed": 0, **changes}
+def source_of(train: Path, validation: Path | None = None, pairs_per_step: int = 16, **changes: object) -> Source:
+    settings = {"holdout": 0.0, "weight": 1.0, "links_per_item": None, "seed": 0, **changes}
     opened = LatentSet(validation, ENCODERS) if validation else None
     source = Source("", LatentSet(train, ENCODERS), validation=opened, **settings)
+    source.deal(pairs_per_step)
     source.reside("device", torch.device("cpu"))
     return source
 

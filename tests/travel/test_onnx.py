@@ -100,7 +100,7 @@ def test_an_adapter_that_torch_cannot_write_is_named(tmp_path):
 
 def test_a_missing_package_is_named_before_anything_is_written(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    wanted = r"onnx=true needs the package onnxscript. Install it with: pip install 'fusemix\[onnx\]'"
+    wanted = r"needs the package onnxscript. Install it with: pip install 'onnx>=.*' 'onnxruntime>=.*' 'onnxscript>=.*'"
     with pytest.raises(ConfigError, match=wanted):
         require_packages()
     with pytest.raises(ConfigError, match=wanted):

@@ -7,6 +7,7 @@ Not here: words and layout (card.md.j2), and where the facts are from (facts.py,
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -14,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 
 from fusemix.build.travel.encoder_facts import IN_FOLDER, EncoderFacts
 from fusemix.build.travel.facts import DataFacts
+from fusemix.extras import install, packages_of
 from fusemix.markdown import escaped
 from fusemix.retrieval.reports.reading import Report
 from fusemix.retrieval.reports.schema import spoken
@@ -25,7 +27,7 @@ EXAMPLES = {
     "text": ("texts", '["a dog leaping into water", "two people on a bench"]'),
     "audio": ("audio", '["rain.wav", "bell.wav"]'),
 }
-NEEDED_BY = {"onnx": "onnxruntime", "sentence_transformers": "'fusemix[sentence-transformers]'"}
+NEEDED_BY = {"onnx": ["onnxruntime"], "sentence_transformers": packages_of("sentence-transformers")}
 """What the card's examples of an extra run with."""
 MOST_LETTERS = 60
 """Of a name in a table."""
@@ -78,9 +80,9 @@ class Card:
 
     @property
     def packages(self) -> list[str]:
-        """What pip must install."""
-        own = [one.package for one in self.encoders if one.package]
-        return list(dict.fromkeys([*own, *(NEEDED_BY[extra] for extra in self.extras if extra in NEEDED_BY)]))
+        """What pip must install beside fusemix."""
+        needed = [*(one.packages for one in self.encoders), *(NEEDED_BY.get(extra, []) for extra in self.extras)]
+        return list(dict.fromkeys(chain.from_iterable(needed)))
 
 
 def render(card: Card) -> str:
@@ -89,6 +91,7 @@ def render(card: Card) -> str:
     examples = [EXAMPLES[of] for of in card.parameters if of in EXAMPLES and of not in card.unknown]
     return template.render(
         card=card,
+        install=install(card.packages),
         front_matter=front_matter(card).to_yaml(),
         examples=examples,
         metrics=[(report, metric_rows(report), use_of(report, card.data)) for report in card.reports],

@@ -18,9 +18,10 @@ from fusemix.build.travel.licences import (
     licence_of_package,
 )
 from fusemix.encoders import HUB_PREFIXES
+from fusemix.extras import packages_of
 
 IN_FOLDER = "in this folder"
-EXTRAS_OF = {"hog": "'fusemix[demo]'", "sentence_transformers": "'fusemix[sentence-transformers]'"}
+EXTRAS_OF = {"hog": "demo", "sentence_transformers": "sentence-transformers"}
 """Families that need more than fusemix by itself installs."""
 
 
@@ -39,7 +40,7 @@ class EncoderFacts:
         latents: width, and the dtype that they were rounded to.
         licence: of its weights.
         hub_name: on the hub, where it has one.
-        package: what must be installed for it beside fusemix, as pip takes it.
+        packages: what must be installed for it beside fusemix, as pip takes it.
     """
 
     modality: str
@@ -52,7 +53,7 @@ class EncoderFacts:
     latents: str
     licence: str
     hub_name: str | None = None
-    package: str | None = None
+    packages: tuple[str, ...] = ()
 
     @property
     def asks_first(self) -> bool:
@@ -80,9 +81,15 @@ def encoder_facts(modality: str, one: Travelling, recorded: Mapping[str, Any], f
     }
     if one.source:
         family = one.source["name"]
-        known["package"] = distribution_of(family) if ":" in family else EXTRAS_OF.get(family)
+        known["packages"] = tuple(_packages_of(family))
     source = one.source and {"name": one.source["name"], "options": {**one.source["options"], **one.inside}}
     return EncoderFacts(modality, one.name, source, **(known | _whence(one, made_by, folder)))
+
+
+def _packages_of(family: str) -> list[str]:
+    if ":" in family:
+        return [distribution_of(family)]
+    return packages_of(EXTRAS_OF[family]) if family in EXTRAS_OF else []
 
 
 def _whence(one: Travelling, made_by: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -93,7 +100,7 @@ def _whence(one: Travelling, made_by: Mapping[str, Any], folder: Path) -> dict[s
         return {}
     model, revision = str(one.source["options"].get("model", "")), one.source["options"].get("revision")
     if ":" in model and not model.startswith(HUB_PREFIXES):
-        return {"revision": "as installed", "licence": licence_of_package(model), "package": distribution_of(model)}
+        return {"revision": "as installed", "licence": licence_of_package(model), "packages": (distribution_of(model),)}
     on_hub = hub_name_of(str(made_by.get("revision"))) if made_by.get("family") == "timm" else hub_name_of(model)
     if on_hub is None:
         return {}

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from fusemix import __version__
 from fusemix.errors import ConfigError, RunError, first_line
+from fusemix.extras import install, packages_of
 from fusemix.fusion.model import FusionModel
 
 FOLDER = "onnx"
@@ -61,7 +62,7 @@ def require_packages() -> None:
             import_module(package)
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"onnx=true needs the package {error.name}. Install it with: pip install 'fusemix[onnx]'"
+                f"onnx=true needs the package {error.name}. Install it with: {install(packages_of('onnx'))}"
             ) from error
 
 

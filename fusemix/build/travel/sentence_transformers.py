@@ -17,6 +17,7 @@ from fusemix.build.sources import code_of
 from fusemix.build.trained import Trained
 from fusemix.environment import installed
 from fusemix.errors import ConfigError, RunError
+from fusemix.extras import install, packages_of
 from fusemix.files import write_json
 
 MODULE = "fusemix.integrations.sentence_transformers.FusemixModule"
@@ -41,7 +42,7 @@ def require_possible(trained: Trained) -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"sentence_transformers=true needs the package {error.name}. Install it with: "
-            "pip install 'fusemix[sentence-transformers]'"
+            f"{install(packages_of('sentence-transformers'))}"
         ) from error
     why = ""
     if "text" not in trained.modalities:
