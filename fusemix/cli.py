@@ -7,62 +7,32 @@ in one message without a traceback; 130: interrupted; 143: ended by
 SIGTERM, as SLURM sends it.
 """
 
-import ast
-import dataclasses
 import errno
-import inspect
 import io
 import os
 import re
 import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, NamedTuple, get_args
+from itertools import dropwhile, takewhile
+from typing import Any
 
-from fusemix import __version__
+from fusemix import __version__, config
+from fusemix.build.parts import PARTS
+from fusemix.commands import COMMANDS
+from fusemix.config import load_config
 from fusemix.errors import FULL, ConfigError, FusemixError, sentence_of
+from fusemix.help import help_text, overview
 from fusemix.registry import nearest
 from fusemix.visible import visible
 
 GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
 """Commands that keep what is finished, and go on from there."""
-MODULES = re.compile(r"\b(?:\w+\.)+")
-"""What stands before a type's own name."""
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What SLURM sends, and a terminal that is closed."""
-SETTINGS = "[config.yaml …] [key=value …]"
-
-
-class Command(NamedTuple):
-    """What a command does, how it is called, and the name of its settings in `fusemix.config`."""
-
-    about: str
-    schema: str | None = None
-    usage: str = SETTINGS
-
-
-COMMANDS = {
-    "cache_features": Command("run frozen encoders once over a data set", "CacheConfig"),
-    "train": Command("train adapters on cached latents", "TrainConfig"),
-    "eval_retrieval": Command("measure retrieval with a trained run", "EvalConfig"),
-    "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
-    "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
-    "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
-    "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
-    "compare": Command("put runs side by side, with p-values", usage="REPORT REPORT … [out=FOLDER]"),
-    "report": Command("print reports as one table for a paper", usage="[--format latex|markdown] REPORT …"),
-    "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
-    "verify": Command("read latents or an index back and compare every file with its hash", usage="FOLDER …"),
-    "info": Command("say what made a latent set or store, and what is in it", usage="FOLDER …"),
-    "export": Command("write a trained model as a folder that travels", "ModelExportConfig"),
-    "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
-    "import": Command("take latents that you already have into a sealed store", "ImportConfig"),
-    "doctor": Command("say which packages, devices and back ends are usable here", usage=""),
-}
 
 
 def run(command: str | None = None) -> None:
@@ -78,8 +48,9 @@ def run(command: str | None = None) -> None:
             command, arguments = _named_command(arguments)
         if command is None:
             return
-        if {"-h", "--help"} & set(arguments):
-            print(help_text(command))  # noqa: T201
+        options = list(takewhile(lambda argument: argument != "--", arguments))
+        if {"-h", "--help"} & set(options):
+            print(help_text(command, _behind_help(options)))  # noqa: T201
             return
         with _ending_in_order(command):
             _main_of(command)(arguments)
@@ -170,72 +141,29 @@ def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         return None, []
     command = arguments[0].replace("-", "_")
     if command not in COMMANDS:
-        near = nearest(command, list(COMMANDS))
-        raise ConfigError(f"there is no command {arguments[0]!r}.{near} Commands: {', '.join(COMMANDS)}.")
+        raise ConfigError(f"there is no command {arguments[0]!r}.{_meant(command)} Commands: {', '.join(COMMANDS)}.")
     return command, list(arguments[1:])
 
 
+def _meant(command: str) -> str:
+    """A sentence that names the commands that begin so, or have such a word in them; or else the nearest."""
+    words = set(command.split("_"))
+    begun = [name for name in COMMANDS if command and name.startswith(command)]
+    found = begun or [name for name in COMMANDS if words <= set(name.split("_"))]
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else nearest(command, list(COMMANDS))
+
+
+def _behind_help(arguments: Sequence[str]) -> list[str]:
+    """Words behind `--help`, which say what is asked about."""
+    behind = list(dropwhile(lambda argument: argument not in ("-h", "--help"), arguments))[1:]
+    return [word for word in behind if re.fullmatch(r"\w+", word)]
+
+
 def _main_of(command: str) -> Callable[[Sequence[str]], Any]:
-    module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
-    return import_module(f"fusemix.commands.{module}").main
+    def main(arguments: Sequence[str]) -> Any:
+        # What a command imports takes seconds; what is wrong with its settings is said before.
+        load_config(getattr(config, COMMANDS[command].schema), arguments, parts=PARTS)
+        module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
+        return import_module(f"fusemix.commands.{module}").main(arguments)
 
-
-def overview() -> str:
-    """What `fusemix --help` prints."""
-    lines = [f"  {name:<19}{command.about}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"fusemix {__version__}: align frozen encoders in one space",
-            "",
-            f"fusemix <command> {SETTINGS}",
-            "",
-            *lines,
-            "",
-            "fusemix <command> --help lists all settings of a command.",
-        ]
-    )
-
-
-def help_text(command: str) -> str:
-    """What `fusemix <command> --help` prints: every setting, its type, default and meaning."""
-    about, schema, usage = COMMANDS[command]
-    lines = [f"fusemix {' '.join(filter(None, [command, usage]))}: {about}", ""]
-    if schema:
-        config = import_module("fusemix.config")
-        lines += _settings(getattr(config, schema), "")
-    return "\n".join(lines)
-
-
-def _settings(schema: type, prefix: str, given: object = None) -> list[str]:
-    texts = field_texts(schema)
-    lines = []
-    for field in dataclasses.fields(schema):
-        name = f"{prefix}{field.name}"
-        default = getattr(given, field.name) if given is not None else _default(field)
-        if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
-            instance = None if default is dataclasses.MISSING else default
-            lines += [f"  {name}.*: {texts[field.name]}", *_settings(field.type, f"{name}.", instance)]
-            continue
-        kind = field.type.__name__ if type(field.type) is type else MODULES.sub("", str(field.type))
-        lines.append(f"  {name}: {kind}{' (required)' if default is dataclasses.MISSING else f' = {default}'}")
-        lines += textwrap.wrap(texts[field.name], 100, initial_indent="      ", subsequent_indent="      ")
-        of_each = next((kind for kind in get_args(field.type) if dataclasses.is_dataclass(kind)), None)
-        if isinstance(of_each, type):
-            lines += _settings(of_each, f"{name}.NAME.")
-    return lines
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def field_texts(schema: type) -> dict[str, str]:
-    """The text under each field of a dataclass, out of its source."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(schema))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    texts = {}
-    for statement, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            value = following.value if isinstance(following, ast.Expr) else None
-            texts[statement.target.id] = " ".join(str(value.value).split()) if isinstance(value, ast.Constant) else ""
-    return texts
+    return main

@@ -5,16 +5,22 @@ A kind that is none of these takes anything.
 """
 
 import collections.abc
+import dataclasses
 import inspect
+import re
 import types
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable)
 MAPPINGS = (dict, collections.abc.Mapping)
+PATH = "path"
+Location = Annotated[str, PATH]
+"""Kind of a text that is a path, in which `~` is the home folder; or a name elsewhere, such as that of a model."""
 NAMES = {
     str: "a text",
+    Path: "a path",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -22,10 +28,16 @@ NAMES = {
     list: "a list",
     dict: "a mapping",
 }
+COUNTED = ("a text", "a number", "a whole number")
+"""Of which a list may be; what else is in one is not named."""
+MODULES = re.compile(r"\b(?:\w+\.)+")
+"""What stands before a type's own name."""
 
 
 def members(kind: Any) -> tuple[Any, ...]:
-    """The members of a union; of any other kind, itself."""
+    """The members of a union; of any other kind, itself. What is noted beside a kind is left out."""
+    if get_origin(kind) is Annotated:
+        return members(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         return tuple(inner for one in get_args(kind) for inner in members(one))
     return (kind,)
@@ -34,8 +46,17 @@ def members(kind: Any) -> tuple[Any, ...]:
 def is_text(kind: Any) -> bool:
     """Whether a kind is text, perhaps one of some words, perhaps null or something nested; and no number."""
     kinds = members(kind)
-    has_text = any(one is str or get_origin(one) is Literal for one in kinds)
+    has_text = any(one in (str, Path) or get_origin(one) is Literal for one in kinds)
     return has_text and not any(one in kinds for one in (int, float, bool, Any))
+
+
+def is_location(kind: Any) -> bool:
+    """Whether a kind is a path, perhaps among others."""
+    if get_origin(kind) is Annotated:
+        return PATH in get_args(kind)[1:]
+    if get_origin(kind) in (Union, types.UnionType):
+        return any(map(is_location, get_args(kind)))
+    return kind is Path
 
 
 def inside(kind: Any, containers: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -43,18 +64,35 @@ def inside(kind: Any, containers: tuple[Any, ...]) -> tuple[Any, ...]:
     return next((get_args(one) for one in members(kind) if get_origin(one) in containers), ())
 
 
-def option_kinds(factory: Callable[..., Any]) -> dict[str, Any]:
-    """Parameter -> its kind, by annotation or else by default; none where annotations cannot be read."""
-    with suppress(NameError, TypeError, ValueError):
-        parameters = inspect.signature(factory, eval_str=True).parameters.values()
-        return {parameter.name: _kind_of(parameter) for parameter in parameters}
-    return {}
+def settings_of(kind: Any) -> Any:
+    """The member of a kind that is a dataclass of settings; None where none is."""
+    return next((one for one in members(kind) if dataclasses.is_dataclass(one)), None)
 
 
-def _kind_of(parameter: inspect.Parameter) -> Any:
+def kind_of(parameter: inspect.Parameter) -> Any:
+    """What a parameter takes, by its annotation or else by its default."""
     if parameter.annotation is not parameter.empty:
         return parameter.annotation
     return type(parameter.default) if isinstance(parameter.default, str) else Any
+
+
+def written(kind: Any) -> str:
+    """A kind as `--help` writes it.
+
+    >>> written(dict[str, Location] | None)
+    'dict[str, path] | None'
+    """
+    if get_origin(kind) is Annotated:
+        return PATH if is_location(kind) else written(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return " | ".join(map(written, get_args(kind)))
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    if get_args(kind):
+        return f"{get_origin(kind).__name__}[{', '.join(map(written, get_args(kind)))}]"
+    if kind is type(None):
+        return "None"
+    return kind.__name__ if isinstance(kind, type) else MODULES.sub("", str(kind))
 
 
 def misfit(value: Any, kind: Any) -> str | None:
@@ -83,6 +121,10 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind is Path:
+        return isinstance(value, (str, Path))
+    if dataclasses.is_dataclass(kind):
+        return isinstance(value, dict)
     return isinstance(value, kind) if kind in NAMES else True
 
 
@@ -91,8 +133,10 @@ def _name(kind: Any) -> str:
         return " or ".join(map(str, get_args(kind)))
     for containers, name in ((LISTS, "a list"), (MAPPINGS, "a mapping")):
         if get_origin(kind) in containers:
-            inner = NAMES.get(get_args(kind)[-1])
-            return f"{name} of {inner.removeprefix('a ')}s" if inner in ("a text", "a number") else name
+            inner = NAMES.get(members(get_args(kind)[-1])[0])
+            return f"{name} of {inner.removeprefix('a ')}s" if inner in COUNTED else name
+    if dataclasses.is_dataclass(kind):
+        return f"a mapping of {', '.join(field.name for field in dataclasses.fields(kind))}"
     return NAMES.get(kind, str(kind))
 
 

@@ -66,8 +66,16 @@ def test_values_may_hold_equal_signs_and_plus_signs():
 @pytest.mark.parametrize(
     ("schema", "arguments", "message"),
     [
-        (TrainConfig, [*TRAIN, "optim.lrr=1"], r"optim\.lrr=1: Key 'lrr' not in 'OptimConfig'\. Did you mean: 'lr'"),
-        (TrainConfig, [*TRAIN, "optim.batch_size=many"], "'many' of type 'str' could not be converted to Integer"),
+        (
+            TrainConfig,
+            [*TRAIN, "optim.lrr=1"],
+            r"1: there is no setting 'optim\.lrr'\. Did you mean 'optim\.lr'",
+        ),
+        (
+            TrainConfig,
+            [*TRAIN, "optim.batch_size=many"],
+            "optim.batch_size is 'many', but must be a whole",
+        ),
         (
             TrainConfig,
             [*TRAIN, "adapters.imgae.name=linear"],
@@ -108,7 +116,7 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         (TrainConfig, [*TRAIN, "resume=true", "overwrite=true"], "give only one of them"),
         (TrainConfig, [*TRAIN[:2], "encoders.image=[x]", "out=o"], "encoders needs two modalities"),
         (TrainConfig, TRAIN[1:], "the setting 'train' has no value"),
-        (CacheConfig, [*CACHE, "dtype=float8"], r"Invalid value 'float8', expected one of \['float16', 'float32'\]"),
+        (CacheConfig, [*CACHE, "dtype=float8"], "dtype is 'float8', but must be float16 or float32"),
         (CacheConfig, [*CACHE, "splits=[]"], "splits is empty"),
         (CacheConfig, [*CACHE, "batch_size=0"], "batch_size is 0, but must lie between 1 and"),
         (CacheConfig, [*CACHE, "shard_size=0"], "shard_size is 0, but must lie between 1 and"),
@@ -126,7 +134,11 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         (ZeroShotConfig, ["latents=l", "out=o"], "give either run=FOLDER, .* or run=null with encoders"),
         (ZeroShotConfig, ["run=r", "encoders.image=[x]", "latents=l", "out=o"], "give either run=FOLDER"),
         (EvalConfig, ["run=r", "latents=l", "out=o", "num_examples=-1"], "num_examples is -1"),
-        (EvalConfig, ["run=r", "latents=l", "out=o", "checkpoint=newest"], r"expected one of \['best', 'last'\]"),
+        (
+            EvalConfig,
+            ["run=r", "latents=l", "out=o", "checkpoint=newest"],
+            "is 'newest', but must be best or last",
+        ),
     ],
 )
 def test_each_mistake_has_its_message(schema, arguments, message):

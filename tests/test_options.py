@@ -6,7 +6,9 @@ from typing import Literal
 import pytest
 
 from fusemix.config import IndexConfig, SearchConfig, TrainConfig, load_config
+from fusemix.config.options import BARE
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Settings:
     batch_size: int = 1
     exact: bool = False
     words: list[str] = field(default_factory=list)
+    ks: list[int] = field(default_factory=list)
     inner: Inner = field(default_factory=Inner)
     table: dict[str, int] = field(default_factory=dict)
 
@@ -40,6 +43,12 @@ class Settings:
         (["--mode", "slow"], ["mode=slow"]),
         (["--other", "x"], ["other=x"]),
         (["--words", "one", "--words", "two"], ["words=[one,two]"]),
+        (["--words", "[one, two]"], ["words=[one,two]"]),
+        (["--words", "[one]", "--words=[two,three]"], ["words=[one,two,three]"]),
+        (["--words", "one"], ["words=one"]),
+        (["--ks", "[1,5]"], ["ks=[1,5]"]),
+        (["--ks", "1", "--ks", "5"], ["ks=[1,5]"]),
+        (["--ks=1"], ["ks=1"]),
         (["--inner.rate", "0.25"], ["inner.rate=0.25"]),
         (["--table", "{a: 1}"], ["table={a: 1}"]),
     ],
@@ -61,11 +70,78 @@ def test_options_win_over_files_and_settings(tmp_path):
     assert (config.name, config.batch_size) == ("option", 5)
 
 
+@dataclass(frozen=True)
+class Spoken:
+    words: list[str] = field(default_factory=list, metadata=BARE)
+    index: str = "i"
+    k: int = 10
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Paths:
+    reports: list[Location] = field(default_factory=list, metadata=BARE)
+    out: Location = "o"
+
+
 def test_words_may_be_anything_and_after_two_hyphens_even_look_like_options():
-    config = load_config(Settings, ["a dog: x=y", "--exact", "--", "--name", "null"], "words")
-    assert config.words == ["a dog: x=y", "--name", "null"]
-    assert config.name == "a"
+    config = load_config(Spoken, ["a dog: x=y", "--exact", "--", "--index", "null"])
+    assert config.words == ["a dog: x=y", "--index", "null"]
+    assert config.index == "i"
     assert config.exact
+
+
+@pytest.mark.parametrize("k", [["-k", "3"], ["-k=3"], ["-k3"], ["--k", "3"], ["--k=3"], ["k=3"]])
+def test_an_option_of_one_letter_is_no_word(k):
+    assert load_config(Spoken, ["dog", *k]) == load_config(Spoken, [*k, "dog"]) == Spoken(["dog"], k=3)
+
+
+@pytest.mark.parametrize(
+    ("bare", "texts"),
+    [
+        (["dog"], ["dog"]),
+        (["a", "dog", "leaping", "high"], ["a dog leaping high"]),
+        (["a", "dog", "--k", "10", "leaping"], ["a dog leaping"]),
+        (["a dog"], ["a dog"]),
+        (["a dog", "at night"], ["a dog", "at night"]),
+        (["a dog", "night"], ["a dog", "night"]),
+        (["--words", "dog", "--words", "night"], ["dog", "night"]),
+        (["--words", "[dog, night]"], ["[dog, night]"]),
+        (["x=y"], ["x=y"]),
+        (["--", "k=3", "-5"], ["k=3 -5"]),
+        (["-"], ["-"]),
+    ],
+)
+def test_single_words_are_one_text_and_quoted_ones_each_their_own(bare, texts):
+    assert load_config(Spoken, bare) == Spoken(texts)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["dog", "-q", "3"],
+            r"^there is no option '-q'\..* What begins with a hyphen and is no option goes b",
+        ),
+        (["dog", "-index", "x"], r"^there is no option '-index'\. Did you mean 'index'\?"),
+        (["dog", "--idx", "x"], r"^there is no option '--idx'\. Did you mean 'index'\?"),
+        (["dog", "-k"], r"^-k has no value"),
+        (["-5"], r"^there is no option '-5'"),
+        (["dog", "-kk"], r"^k is 'k', but must be a whole number"),
+    ],
+)
+def test_a_flag_is_never_taken_for_a_word(options, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(Spoken, options)
+
+
+def test_paths_stand_each_for_itself_and_settings_among_them_are_settings(tmp_path, monkeypatch):
+    assert load_config(Paths, ["a", "b", "out=c"]) == Paths(["a", "b"], "c")
+    with pytest.raises(ConfigError, match=r"^there is no setting 'oot'\. Did you mean 'out'\?"):
+        load_config(Paths, ["a", "oot=c"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr=3").mkdir()
+    assert load_config(Paths, ["lr=3", "runs/lr=3"]) == Paths(["lr=3", "runs/lr=3"])
 
 
 @pytest.mark.parametrize(
@@ -77,9 +153,13 @@ def test_words_may_be_anything_and_after_two_hyphens_even_look_like_options():
         ),
         (["--name"], r"^--name has no value. Write --name VALUE."),
         (["--name", "--exact"], r"^--name has no value"),
-        (["--batch-size", "many"], r"batch_size=many: Value 'many' .* could not be converted to Integer"),
-        (["--mode", "never"], r"never"),
-        (["--exact=perhaps"], r"exact=perhaps"),
+        (["--batch-size", "many"], r"^batch_size is 'many', but must be a whole number\.$"),
+        (["--mode", "never"], r"^mode is 'never', but must be fast or slow\.$"),
+        (["--exact=perhaps"], r"^exact is 'perhaps', but must be true or false\.$"),
+        (["--ks", "[1, two]"], r"^ks is \[1, 'two'\], but must be a list of whole numbers\.$"),
+        (["--rate", "2"], r"^there is no option '--rate'\. Did you mean 'inner\.rate'\?"),
+        (["rate=2"], r"^rate=2: there is no setting 'rate'\. Did you mean 'inner\.rate'\?"),
+        (["--size", "2"], r"Did you mean 'batch_size'\?"),
     ],
 )
 def test_a_wrong_option_is_a_message(options, message):
@@ -107,4 +187,4 @@ def test_commands_of_before_take_options_too(tmp_path):
 )
 def test_a_search_needs_an_index_and_something_to_search_for(options, message):
     with pytest.raises(ConfigError, match=message):
-        load_config(SearchConfig, options, "text")
+        load_config(SearchConfig, options)

@@ -1,6 +1,7 @@
 """Every number among the settings has a range, and what lies outside is refused by name before anything starts."""
 
 import dataclasses
+import re
 from typing import get_args, get_type_hints
 
 import pytest
@@ -19,6 +20,7 @@ from fusemix.config import (
     load_config,
 )
 from fusemix.errors import ConfigError
+from fusemix.kinds import members
 
 GIVEN = {
     CacheConfig: ["dataset.name=glyphs", "splits=[train]", "encoders.hog.name=hog", "out=o"],
@@ -59,14 +61,13 @@ def test_no_number_takes_just_anything(schema, name):
 @pytest.mark.parametrize("schema", GIVEN, ids=lambda schema: schema.__name__)
 def test_a_text_that_is_needed_is_not_empty_and_words_are_known(schema):
     for field in dataclasses.fields(schema):
-        if field.type is str and field.default is dataclasses.MISSING:
+        if members(field.type) == (str,) and field.default is dataclasses.MISSING:
             for value in ("", "''", "' '", "null"):
                 with pytest.raises(ConfigError, match=field.name):
                     load_config(schema, [*GIVEN[schema], f"{field.name}={value}"])
-    with pytest.raises(ConfigError, match=r"nope=1: Key 'nope' not in"):
-        load_config(schema, [*GIVEN[schema], "nope=1"])
-    with pytest.raises(ConfigError, match=r"\+out=1: Key '\+out' not in"):
-        load_config(schema, [*GIVEN[schema], "+out=1"])
+    for argument in ("nope=1", "+out=1") if schema is not SearchConfig else ():  # where it would be a text
+        with pytest.raises(ConfigError, match=re.escape(f"{argument}: there is no setting '{argument[:-2]}'")):
+            load_config(schema, [*GIVEN[schema], argument])
 
 
 @pytest.mark.parametrize(

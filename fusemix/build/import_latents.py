@@ -18,6 +18,7 @@ from fusemix.discarding import goal_of
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.kinds import Location
 from fusemix.latents.description import SET, read_description
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
@@ -176,7 +177,7 @@ def _caption_ids(table: pa.Table, captions: Sequence[str]) -> list[str | None]:
     return [id_of.get(text.strip()) if spelling[text.strip()] == text else None for text in captions]
 
 
-def clip_retrieval(*, split: str, folder: str, dataset: str) -> PairSet:
+def clip_retrieval(*, split: str, folder: Location, dataset: str) -> PairSet:
     """The same as a data set: what `set.json` names as its source, so that its pictures can be shown.
 
     Args:

@@ -22,7 +22,8 @@ from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.losses import LOSSES
-from fusemix.fusion.mixup import MIXUPS, Augmentation
+from fusemix.fusion.mixup import MIXUPS
+from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
 from fusemix.fusion.runs import MAY_CHANGE, RunState

@@ -1,1 +1,36 @@
-"""What people run: one file a command, each a table of contents of what it does."""
+"""What the console and the scripts run: each command a module with `main(argv)`, and a line in the table below.
+
+Place in the flow: settings -> build/ -> the work, told step by step.
+"""
+
+from typing import NamedTuple
+
+SETTINGS = "[config.yaml …] [key=value …]"
+
+
+class Command(NamedTuple):
+    """What a command does, the name of its settings in `fusemix.config`, and how it is called."""
+
+    about: str
+    schema: str
+    usage: str = SETTINGS
+
+
+COMMANDS = {
+    "cache_features": Command("run frozen encoders once over a data set", "CacheConfig"),
+    "train": Command("train adapters on cached latents", "TrainConfig"),
+    "eval_retrieval": Command("measure retrieval with a trained run", "EvalConfig"),
+    "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
+    "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
+    "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
+    "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
+    "compare": Command("put runs side by side, with p-values", "CompareConfig", "REPORT REPORT … [out=FOLDER]"),
+    "report": Command("print reports as one table for a paper", "ReportConfig", "[--format latex|markdown] REPORT …"),
+    "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
+    "verify": Command("read latents or an index back and compare every file with its hash", "VerifyConfig", "FOLDER …"),
+    "info": Command("say what made a latent set or store, and what is in it", "InfoConfig", "FOLDER …"),
+    "export": Command("write a trained model as a folder that travels", "ModelExportConfig"),
+    "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
+    "import": Command("take latents that you already have into a sealed store", "ImportConfig"),
+    "doctor": Command("say which packages, devices and back ends are usable here", "DoctorConfig", ""),
+}

@@ -8,28 +8,25 @@ Reads report.json and queries.jsonl of each report; writes compare.md, compare.j
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.config.checks import MOST_WAIT
+from fusemix.config import CompareConfig, load_config
 from fusemix.discarding import require_free
-from fusemix.errors import ConfigError
 from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
-from fusemix.ranges import within
 from fusemix.retrieval.reports.comparison_picture import draw_comparison
 from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
 from fusemix.retrieval.reports.reading import read_queries, read_reports, run_names
 from fusemix.retrieval.reports.side_by_side import COMPARISON, compare_runs, comparison_data
 
-OUT = "reports/comparison"
 WIDTH = 100
 """Columns that need not be exceeded; 80 will do."""
 
 
 def main(argv: Sequence[str]) -> Path:
     """Compare every run with the first; returns compare.json."""
-    paths, out, wait_sec = _arguments(argv)
-    with one_writer(out, doing="compare", wait_sec=wait_sec):
-        return _compare(paths, out)
+    config = load_config(CompareConfig, argv)
+    with one_writer(config.out, doing="compare", wait_sec=config.wait_sec):
+        return _compare(config.reports, Path(config.out))
 
 
 def _compare(paths: Sequence[str], out: Path) -> Path:
@@ -47,34 +44,3 @@ def _compare(paths: Sequence[str], out: Path) -> Path:
     write_text(out / "compare.md", comparison_markdown(reports, names, comparisons, "compare.png"))
     console.print(f"comparison: {out / 'compare.md'}, {out / 'compare.json'} and {out / 'compare.png'}")
     return out / "compare.json"
-
-
-def _arguments(argv: Sequence[str]) -> tuple[list[str], Path, float]:
-    """Reports, `out`, and how long to wait for another process that writes there, in seconds."""
-    paths, out, wait_sec = [], OUT, 0.0
-    for argument in argv:
-        key, equals, value = argument.partition("=")
-        if key == "out" and equals:
-            if not value:
-                raise ConfigError("out= names no folder. Write out=FOLDER, or leave it out.")
-            out = value
-        elif key == "wait_sec" and equals:
-            wait_sec = _seconds(value)
-        elif argument.startswith("-") or (equals and not Path(argument).exists()):
-            raise ConfigError(
-                f"compare has no setting {argument!r}. It takes paths of reports, and out=FOLDER or wait_sec=SECONDS."
-            )
-        else:
-            paths.append(argument)
-    if len(paths) < 2:
-        raise ConfigError("compare needs at least two reports: fusemix compare reports/first reports/second")
-    return paths, Path(out), wait_sec
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError as error:
-        raise ConfigError(f"wait_sec is {text!r}, but must be a number of seconds.") from error
-    within("wait_sec", seconds, 0.0, MOST_WAIT)
-    return seconds

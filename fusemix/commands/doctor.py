@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
+from fusemix.config import DoctorConfig, load_config
 from fusemix.environment import PACKAGES, installed
-from fusemix.errors import ConfigError, first_line
+from fusemix.errors import first_line
 from fusemix.progress import console
 from fusemix.retrieval.index import gpu_problem
 
@@ -23,8 +24,7 @@ IMPORTED = {"soundfile": "soundfile", "torchcodec": "torchcodec.decoders", "scik
 
 def main(argv: Sequence[str]) -> dict[str, str]:
     """Print a table of packages, devices and back ends; returns it as name -> finding."""
-    if argv:
-        raise ConfigError(f"doctor takes no settings, but was given: {' '.join(argv)}")
+    load_config(DoctorConfig, argv)
     findings = {**_packages(), **_devices(), **_faiss(), **_surroundings()}
     table = Table(title="fusemix doctor", title_justify="left", show_header=False)
     for name, finding in findings.items():

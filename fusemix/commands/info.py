@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from fusemix.errors import ConfigError
+from fusemix.config import InfoConfig, load_config
 from fusemix.latents.inspection import is_set, set_facts, store_facts
 from fusemix.latents.tables import show_set, show_store
 from fusemix.progress import console
@@ -21,9 +21,7 @@ WIDTH = 80
 
 def main(argv: Sequence[str]) -> None:
     """Print tables of each folder."""
-    if not argv:
-        raise ConfigError("info needs at least one folder: fusemix info latents/glyphs/train")
-    for folder in argv:
+    for folder in load_config(InfoConfig, argv).folders:
         for part in _parts(Path(folder)):
             console.print(part, width=min(WIDTH, console.width), soft_wrap=False)
 

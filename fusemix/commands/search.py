@@ -25,7 +25,7 @@ BAR = 12
 
 def main(argv: Sequence[str]) -> list[Hit]:
     """Embed the queries, search, and print; returns what was found."""
-    config = load_config(SearchConfig, argv, words="text")
+    config = load_config(SearchConfig, argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     searcher = Searcher(config.index, config.model, config.device, trust_code=config.trust_code)
     queries = queries_of(config)

@@ -6,7 +6,8 @@ fusemix verify FOLDER …      of latent sets, latent stores or indexes
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.errors import ConfigError, FusemixError, IndexFolderError, LatentStoreError
+from fusemix.config import VerifyConfig, load_config
+from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError
 from fusemix.latents.description import SET
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
@@ -25,9 +26,7 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         LatentStoreError, IndexFolderError: something is damaged; the message names every file.
     """
-    folders = [Path(argument) for argument in argv]
-    if not folders:
-        raise ConfigError("verify needs the folder of a latent set, of a latent store or of an index.")
+    folders = [Path(folder) for folder in load_config(VerifyConfig, argv).folders]
     latents: list[Damage] = []
     indexes: list[Damage] = []
     for folder in folders:

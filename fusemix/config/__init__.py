@@ -7,6 +7,7 @@ yaml as a Python object.
 """
 
 from fusemix.config.export import ModelExportConfig
+from fusemix.config.folders import CompareConfig, DoctorConfig, InfoConfig, ReportConfig, VerifyConfig
 from fusemix.config.fusion import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import files_among, load_config, to_plain
@@ -19,18 +20,23 @@ __all__ = [
     "BaselineConfig",
     "CacheConfig",
     "ClosedFormConfig",
+    "CompareConfig",
+    "DoctorConfig",
     "EvalConfig",
     "ExportConfig",
     "ImportConfig",
     "IndexConfig",
+    "InfoConfig",
     "ModelExportConfig",
     "OptimConfig",
     "PartConfig",
+    "ReportConfig",
     "SearchConfig",
     "ServeConfig",
     "SetConfig",
     "StructureConfig",
     "TrainConfig",
+    "VerifyConfig",
     "ZeroShotConfig",
     "files_among",
     "load_config",

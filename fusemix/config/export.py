@@ -10,6 +10,7 @@ from typing import Literal
 from fusemix.config.checks import MOST_WAIT
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 from fusemix.ranges import within
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -20,15 +21,15 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 class ModelExportConfig:
     """Write a trained model as a folder that loads on any machine, by path or by its name on the hub."""
 
-    model: str
+    model: Location
     """Folder of the run."""
     checkpoint: Literal["best", "last"] = "best"
     """Best on validation, or the last epoch."""
-    out: str
+    out: Location
     """Folder that receives the model."""
     encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
     """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved."""
-    reports: list[str] = field(default_factory=list)
+    reports: list[Location] = field(default_factory=list)
     """Report folders (or report.json files) of this model, whose figures go on the card."""
     onnx: bool = False
     """Also write each modality's adapter for onnxruntime, as onnx/<modality>.onnx."""

@@ -9,6 +9,7 @@ from typing import Literal
 from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, or_auto
 from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 from fusemix.ranges import positive, within
 from fusemix.registry import nearest
 
@@ -59,9 +60,9 @@ class OptimConfig:
 class SetConfig:
     """One more latent set that is trained on."""
 
-    train: str
+    train: Location
     """Folder of the latent set."""
-    validation: str | None = None
+    validation: Location | None = None
     """Folder of the latent set that it is validated on; its mean recall counts as much as that of the others."""
     holdout: float = 0.0
     """Share of train's links to validate on instead; with neither, this set is not validated."""
@@ -99,9 +100,9 @@ class ClosedFormConfig:
 class TrainConfig:
     """Stage 2: train small adapters on cached latents."""
 
-    train: str
+    train: Location
     """Folder of the latent set to train on."""
-    validation: str | None = None
+    validation: Location | None = None
     """Folder of the latent set on which the best epoch is chosen; never a test split."""
     holdout: float = 0.0
     """Share of train's links to choose on instead, when there is no validation set."""
@@ -150,9 +151,9 @@ class TrainConfig:
     """Compile adapters with torch.compile; the first step takes a minute longer."""
     seed: int = 0
     """Fixes weights, order of pairs, mixing and dropout."""
-    out: str
+    out: Location
     """Run folder: config, environment, metrics, checkpoints."""
-    init_from: str | None = None
+    init_from: Location | None = None
     """A new run that starts from another's weights: its folder or a checkpoint. Modalities it lacks start anew."""
     resume: bool = False
     """Insist on continuing the same run: an error where `out` holds no unfinished one."""

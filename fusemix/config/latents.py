@@ -17,6 +17,7 @@ from fusemix.config.checks import (
 )
 from fusemix.config.typed import Noted
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 from fusemix.ranges import within
 
 
@@ -40,7 +41,7 @@ class CacheConfig:
     """Splits to cache; each becomes a latent set in the folder <out>/<split>."""
     encoders: dict[str, PartConfig]
     """Encoders by a name of your own, which becomes the folder of their latents."""
-    out: str
+    out: Location
     """Folder that receives one latent set a split."""
     accelerator: str = "auto"
     """auto (GPUs where there are any), cpu, gpu or mps, as Lightning names them."""
@@ -92,13 +93,13 @@ class CacheConfig:
 class ExportConfig:
     """Write a latent set in clip-retrieval's layout, for other tools."""
 
-    latents: str
+    latents: Location
     """Folder of the latent set."""
     encoders: dict[str, list[str]] = field(default_factory=dict)
     """For each modality the latents to write; several are concatenated. Not together with run."""
-    run: str | None = None
+    run: Location | None = None
     """Folder of a trained run: writes the embeddings of its best adapters, which share one space."""
-    out: str
+    out: Location
     """Folder that receives img_emb/ (or audio_emb/), text_emb/ and metadata/."""
     rows_per_file: int = 100_000
     """Links in one file; no more than one file is held in memory."""
@@ -121,17 +122,17 @@ class ExportConfig:
 class ImportConfig:
     """Take latents that exist already: one side into a latent set, or clip-retrieval's layout as a new set."""
 
-    set: str | None = None
+    set: Location | None = None
     """Folder of the latent set that receives the latents of one modality."""
     modality: str | None = None
     """Side of the set that they belong to."""
-    latents: str | None = None
+    latents: Location | None = None
     """One .npy file (rows, dim), or a folder of them, read in the order of the numbers in their names."""
-    ids: str | None = None
+    ids: Location | None = None
     """Item of each row: .txt (one id a line), .json (a list), .csv or .parquet (column id)."""
-    clip_retrieval: str | None = None
+    clip_retrieval: Location | None = None
     """Instead: a folder in clip-retrieval's layout, which becomes a whole latent set."""
-    out: str | None = None
+    out: Location | None = None
     """Folder that receives that set as <out>/<split>."""
     dataset: str | None = None
     """Name of its data set."""

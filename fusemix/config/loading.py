@@ -13,9 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fusemix.config.misfits import misfits, unknown
+from fusemix.config.names import hint
 from fusemix.config.options import split_options
-from fusemix.config.typed import Tree, kind_at, merged, plain, tree_of_value, tree_of_yaml
+from fusemix.config.parts import read_options
+from fusemix.config.shapes import shaped
+from fusemix.config.typed import Tree, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml
 from fusemix.errors import ConfigError, first_line
+from fusemix.kinds import members, settings_of
 from fusemix.registry import Registry
 
 Config = TypeVar("Config")
@@ -24,7 +29,6 @@ Config = TypeVar("Config")
 def load_config(
     schema: type[Config],
     arguments: Sequence[str],
-    words: str | None = None,
     parts: Mapping[str, Registry] | None = None,
 ) -> Config:
     """Merge yaml files, `key=value` and options over a schema's defaults.
@@ -32,21 +36,26 @@ def load_config(
     Args:
         schema: one of the dataclasses of this package.
         arguments: yaml files, `key=value` and `--key value`, in any order; later files win over earlier ones,
-            `key=value` wins over files, and options over all.
-        words: a setting that takes the arguments that are no options, as they stand; there are no files then.
-        parts: setting -> registry of the parts that it names; their options are read as their factories state.
+            `key=value` wins over files, and options over all. Where a setting takes bare words, there are no files.
+        parts: setting -> registry of the parts that it names; their options are read and checked as their
+            factories state.
 
     Raises:
         ConfigError: a file is missing or not yaml, a key is unknown, a value has the wrong type.
     """
-    settings, said = split_options(schema, arguments, words)
+    if arguments and not dataclasses.fields(cast(Any, schema)):
+        raise ConfigError(f"this command takes no settings, but was given: {' '.join(arguments)}")
+    settings, said = split_options(schema, arguments)
     empty = OmegaConf.structured(schema)
     told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
         told = merged(told, _told(schema, empty, argument))
-    told = merged(told, said)
+    told = merged(told, shaped(said, schema))
+    values = plain(told, schema)
+    _require_kinds("", values, schema)
+    read_options(told, values, schema, parts or {})
     try:
-        config = OmegaConf.merge(empty, plain(told, schema, parts))
+        config = OmegaConf.merge(empty, values)
         made = cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
@@ -72,10 +81,27 @@ def _told(schema: type, empty: DictConfig, argument: str) -> Tree:
             raise ConfigError(f"there is no config file {argument}. Settings are given as key=value.")
         if not isinstance(told, dict):
             raise ConfigError(f"{argument}: settings are a mapping, `name: value`.")
-        OmegaConf.merge(empty, plain(told, schema))
+        told = shaped(told, schema)
+        values = plain(told, schema)
+        if names := list(unknown(values, schema)):
+            raise ConfigError(f"{argument}: {_no_setting(names[0], schema)}")
+        _require_kinds("" if "=" in argument else f"{argument}: ", values, schema)
+        OmegaConf.merge(empty, values)
         return told
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error
+
+
+def _no_setting(name: str, schema: type) -> str:
+    above, _, _ = name.rpartition(".")
+    settings = settings_of(kind_at(schema, above.split("."))) if above else schema
+    known = ", ".join(kinds_of_fields(settings))
+    return f"there is no setting {name!r}.{hint(name, schema)} Settings{f' of {above}' if above else ''}: {known}."
+
+
+def _require_kinds(where: str, values: Any, schema: type) -> None:
+    if wrong := list(misfits(values, schema)):
+        raise ConfigError(where + " ".join(wrong))
 
 
 def _nested(schema: type, argument: str) -> Tree:
@@ -93,9 +119,10 @@ def _nested(schema: type, argument: str) -> Tree:
 
 def _require_texts(config: Any) -> None:
     """Refuse nothing in place of a text that has no default: an empty `out` would be the folder one stands in."""
+    kinds = kinds_of_fields(type(config))
     for field in dataclasses.fields(config):
         has_default = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
-        if field.type is str and not has_default and not getattr(config, field.name).strip():
+        if members(kinds[field.name]) == (str,) and not has_default and not getattr(config, field.name).strip():
             raise ConfigError(f"{field.name} is empty. Give it a value, as in {field.name}=FOLDER.")
         if "\0" in str(getattr(config, field.name)):
             raise ConfigError(f"{field.name} holds a null character, which no path and no name can.")

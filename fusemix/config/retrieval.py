@@ -8,6 +8,7 @@ from typing import Literal
 
 from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, MOST_WAIT, distinct
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 from fusemix.ranges import within
 
 MOST_EXAMPLES = 1000
@@ -18,7 +19,7 @@ MOST_EXAMPLES = 1000
 class BaselineConfig:
     """What the model is compared with, on the same items by the same code."""
 
-    train: str | None = None
+    train: Location | None = None
     """Latent set that a linear map (regularised CCA) is fitted on. Without one, latents are compared as they are, which
     is for encoders that share a space already, such as the two of a CLIP."""
     encoders: dict[str, list[str]] = field(default_factory=dict)
@@ -29,13 +30,13 @@ class BaselineConfig:
 class EvalConfig:
     """Stage 3: measure retrieval with a trained run on a latent set."""
 
-    run: str
+    run: Location
     """Folder of the training run."""
     checkpoint: Literal["best", "last"] = "best"
     """Best on validation, or the last epoch."""
-    latents: str
+    latents: Location
     """Folder of the latent set to measure on."""
-    out: str
+    out: Location
     """Report folder."""
     protocol: str = "auto"
     """flickr30k_1k, coco_5k, coco_1k (five folds), audiocaps, audiocaps_2, clotho, or plain (any set); auto goes by the
@@ -46,7 +47,7 @@ class EvalConfig:
     """How deep recall looks."""
     baselines: dict[str, BaselineConfig] = field(default_factory=dict)
     """What stands beside the model in the table, by a name of your own."""
-    bank: str | None = None
+    bank: Location | None = None
     """Latent set of training queries for the query-bank correction of hubs; never the set that is measured."""
     indexes: dict[str, str] = field(default_factory=dict)
     """FAISS factory -> search parameters, such as {"IVF256,Flat": nprobe=16}: what such an index loses and gains."""

@@ -6,7 +6,9 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 
 from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
+from fusemix.config.options import BARE
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 from fusemix.ranges import within
 
 MOST_RESULTS = 1000
@@ -16,18 +18,18 @@ MOST_RESULTS = 1000
 class IndexConfig:
     """Embed a folder or a latent set, and keep what was embedded so that it can be searched."""
 
-    model: str
+    model: Location
     """Run folder, exported model, or name on the hub."""
     checkpoint: str = "best"
     """Of a run: best or last."""
-    data: str
+    data: Location
     """A folder of pictures or sounds, or a latent set (a folder with set.json)."""
     modality: str | None = None
     """What to index: of a folder, image or audio, where it holds both; of a latent set, one of its sides (by default
     the one that is not text)."""
     follow_links: bool = False
     """Of a folder, index what links lead to outside of it, too, instead of setting them aside."""
-    out: str
+    out: Location
     """Index folder. What is there already is added to; items that it holds are passed over."""
     batch_size: int = 64
     """Items in one pass of an encoder; halved where memory does not suffice."""
@@ -54,13 +56,13 @@ class IndexConfig:
 class SearchConfig:
     """Search an index by texts, pictures and sounds; several are added up."""
 
-    index: str
+    index: Location
     """Index folder."""
-    text: list[str] = field(default_factory=list)
-    """Texts to search by."""
-    image: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list, metadata=BARE)
+    """Texts to search by; bare words are one: single words together, or each that stands in quotes."""
+    image: list[Location] = field(default_factory=list)
     """Files of pictures to search by."""
-    audio: list[str] = field(default_factory=list)
+    audio: list[Location] = field(default_factory=list)
     """Files of sounds to search by."""
     like: list[str] = field(default_factory=list)
     """Ids of items in the index to search by."""
@@ -68,7 +70,7 @@ class SearchConfig:
     """How many items to list."""
     json: bool = False
     """Print JSON instead of a table."""
-    model: str | None = None
+    model: Location | None = None
     """Where the model lies, when it is not where it was when the index was made."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
@@ -86,7 +88,7 @@ class SearchConfig:
 class ServeConfig:
     """Serve a page, and an interface for programs, that search an index."""
 
-    index: str
+    index: Location
     """Index folder."""
     host: str = "127.0.0.1"
     """Address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 the whole network."""
@@ -96,7 +98,7 @@ class ServeConfig:
     """Port to listen at; 0 takes a free one."""
     max_upload_mb: int = 20
     """Largest picture or sound that may be sent, in MB."""
-    model: str | None = None
+    model: Location | None = None
     """Where the model lies, when it is not where it was when the index was made."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""

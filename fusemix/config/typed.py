@@ -6,21 +6,21 @@ YAML alone would make 202401 of the folder `2024_01`, 7 of `007`, False of `no` 
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple, get_origin, get_type_hints
 
 import yaml
 
-from fusemix.errors import ConfigError
-from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, members, option_kinds
-from fusemix.registry import Registry
+from fusemix.kinds import LISTS, MAPPINGS, inside, is_location, is_text, members, settings_of
 
 NULLS = ("", "~", "null", "Null", "NULL")
 TRUTHS = {"true": True, "false": False}
 """As YAML 1.2 knows them."""
 OLD_TRUTHS = {"yes": True, "on": True, "no": False, "off": False}
 """As YAML 1.1 knows them besides: words, unless something true or false is wanted."""
+SWITCHES = {"1": True, "0": False}
+"""Where nothing but true or false is taken."""
 SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 """How YAML writes what is no number, and how Python does."""
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -118,104 +118,82 @@ def merged(first: Any, second: Any) -> Any:
     return {**one, **{key: merged(one[key], value) if key in one else value for key, value in other.items()}}
 
 
+def bare(tree: Any) -> Any:
+    """What yaml reads in a word, where that is no single value; anything else as it is."""
+    return tree.tree if isinstance(tree, Word) and tree.tree is not None else tree
+
+
 def _mapping(tree: Any) -> dict[str, Any] | None:
-    tree = tree.tree if isinstance(tree, Word) else tree
+    tree = bare(tree)
     return tree if isinstance(tree, dict) else None
 
 
-def plain(tree: Any, kind: Any, parts: Mapping[str, Registry] | None = None) -> Any:
+def plain(tree: Any, kind: Any) -> Any:
     """A tree as plain data of a kind; what does not fit stays as it is, for whoever checks.
 
     Args:
         tree: see Tree.
         kind: a type, as annotations give it.
-        parts: setting -> registry of the parts that it names, whose options are read by their factories' types.
     """
     if isinstance(tree, Word):
         if tree.tree is None or (
             is_text(kind) and not inside(kind, LISTS if isinstance(tree.tree, list) else MAPPINGS)
         ):
             value = value_of(tree, kind)
+            if isinstance(value, str) and is_location(kind):
+                value = _from_home(value)
             return _escaped(value) if isinstance(value, str) else value
         tree = tree.tree
     if isinstance(tree, list):
-        inner = kind if kind is Noted else (*inside(kind, LISTS)[:1], Any)[0]
-        return [plain(one, inner) for one in tree]
-    schema = next((one for one in members(kind) if dataclasses.is_dataclass(one)), None)
-    if schema is not None:
-        return _plain_settings(tree, schema, parts or {})
-    inner = kind if kind is Noted else (*inside(kind, MAPPINGS)[1:], Any)[0]
-    return {key: plain(one, inner) for key, one in tree.items()}
+        return [plain(one, inner_kind(kind, LISTS)) for one in tree]
+    if (settings := settings_of(kind)) is not None:
+        kinds = kinds_of_fields(settings)
+        return {key: plain(value, kinds.get(key, Any)) for key, value in tree.items()}
+    return {key: plain(one, inner_kind(kind, MAPPINGS)) for key, one in tree.items()}
 
 
-def _plain_settings(tree: dict[str, Any], schema: Any, parts: Mapping[str, Registry]) -> dict[str, Any]:
-    kinds = _kinds_of_fields(schema)
-    made = {key: plain(value, kinds.get(key, Any)) for key, value in tree.items()}
-    for key in made.keys() & parts.keys():
-        default = getattr(_default(schema, key), "name", None)
-        _read_options(tree[key], made[key], default, parts[key])
-    return made
+def _from_home(path: str) -> str:
+    """A path that begins with `~` from the home folder; one of nobody's home, and any other text, as it is."""
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:
+        return path
 
 
-def _kinds_of_fields(schema: Any) -> dict[str, Any]:
+def inner_kind(kind: Any, containers: tuple[Any, ...]) -> Any:
+    """The kind of what a list or a mapping of a kind holds; anything, where that is not said."""
+    if kind is Noted:
+        return Noted
+    found = inside(kind, containers) or (Any,)
+    return found[-1] if containers is MAPPINGS else found[0]
+
+
+def kinds_of_fields(schema: Any) -> dict[str, Any]:
+    """Setting -> its kind."""
     told = {field.name: field.metadata["kind"] for field in dataclasses.fields(schema) if "kind" in field.metadata}
-    return get_type_hints(schema) | told
-
-
-def _default(schema: Any, key: str) -> Any:
-    factory = next(field.default_factory for field in dataclasses.fields(schema) if field.name == key)
-    return None if factory is dataclasses.MISSING else factory()
-
-
-def _read_options(tree: Any, made: Any, default: str | None, registry: Registry) -> None:
-    """Read the options of all parts in a setting once more, in place, by the types that their factories state."""
-    tree = tree.tree if isinstance(tree, Word) else tree
-    if isinstance(tree, list):
-        for one, read in zip(tree, made, strict=True):
-            _read_options(one, read, None, registry)
-    elif isinstance(tree, dict) and tree.keys() <= {"name", "options"}:
-        name, options = made.get("name", default), _mapping(tree.get("options"))
-        if isinstance(name, str) and options and any(map(_depends, options.values())):
-            kinds = _kinds_of_options(registry, name)
-            made["options"] = {key: plain(value, kinds.get(key, Any)) for key, value in options.items()}
-    elif isinstance(tree, dict):
-        for key, one in tree.items():
-            _read_options(one, made[key], None, registry)
-
-
-def _kinds_of_options(registry: Registry, name: str) -> dict[str, Any]:
-    with suppress(ConfigError):  # whoever builds the part says so
-        return option_kinds(registry.factory(name))
-    return {}
-
-
-def _depends(tree: Any) -> bool:
-    """Whether what was typed would mean something else as a text."""
-    if isinstance(tree, Word):
-        return tree.tree is not None or value_of(tree, Any) != tree.text
-    return any(map(_depends, tree.values() if isinstance(tree, dict) else tree))
+    return get_type_hints(schema, include_extras=True) | told
 
 
 def kind_at(schema: Any, path: list[str]) -> Any:
     """The kind of a setting inside others, such as that of `optim.lr`; Any where it is not known."""
     kind = schema
     for key in path:
-        settings = next((one for one in members(kind) if dataclasses.is_dataclass(one)), None)
-        kind = _kinds_of_fields(settings).get(key, Any) if settings else (*inside(kind, MAPPINGS)[1:], Any)[0]
+        settings = settings_of(kind)
+        kind = kinds_of_fields(settings).get(key, Any) if settings else inner_kind(kind, MAPPINGS)
     return kind
 
 
 def value_of(word: Word, kind: Any) -> Any:
     """A word as a kind; the text itself where it is no such thing, for whoever checks."""
     kinds = members(kind)
-    if word.is_quoted:
+    if word.is_quoted and (is_text(kind) or {str, Any, Noted} & {one for one in kinds if get_origin(one) is None}):
         return word.text
     if word.text in NULLS and (word.text or type(None) in kinds or not is_text(kind)):
         return None
     if is_text(kind):
         return word.text
     anything = not {int, float, bool} & {one for one in kinds if get_origin(one) is None}
-    truths = TRUTHS | (OLD_TRUTHS if bool in kinds else {})
+    truths = TRUTHS | (OLD_TRUTHS if bool in kinds else {}) | (SWITCHES if {*kinds} <= {bool, type(None)} else {})
     if (anything or bool in kinds) and word.text.lower() in truths:
         return truths[word.text.lower()]
     if anything:

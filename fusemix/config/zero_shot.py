@@ -8,6 +8,7 @@ from typing import Literal
 
 from fusemix.config.checks import MOST_WAIT
 from fusemix.errors import ConfigError
+from fusemix.kinds import Location
 from fusemix.ranges import within
 
 
@@ -15,15 +16,15 @@ from fusemix.ranges import within
 class ZeroShotConfig:
     """Classify the items of a labelled latent set by the prompts of its classes."""
 
-    run: str | None = None
+    run: Location | None = None
     """Folder of the training run; null compares latents that share a space already, such as CLIP's."""
     checkpoint: Literal["best", "last"] = "best"
     """Best on validation, or the last epoch."""
-    latents: str
+    latents: Location
     """Folder of the latent set: items on the left, prompts of their classes on the right."""
     encoders: dict[str, list[str]] = field(default_factory=dict)
     """Only without a run: modality -> names of latent stores, whose latents are compared as they are."""
-    out: str
+    out: Location
     """Report folder."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""

@@ -28,5 +28,6 @@ DATASETS = Registry(
         "wavcaps": "fusemix.datasets.wavcaps:wavcaps",
         "webdataset": "fusemix.datasets.webdataset:webdataset",
     },
+    given=["split"],
     earlier={"fusemix.build.import_latents:clip_retrieval_pairs": "clip_retrieval"},
 )

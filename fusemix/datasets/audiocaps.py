@@ -31,6 +31,7 @@ from fusemix.datasets.tables import table_rows
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
+from fusemix.kinds import Location
 from fusemix.system_names import is_system_name
 
 SPLIT_FILES = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
@@ -58,9 +59,9 @@ ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".webm")
 def audiocaps(
     *,
     split: str,
-    clips: str | None = None,
-    annotations: str | None = None,
-    parquet: str | None = None,
+    clips: Location | None = None,
+    annotations: Location | None = None,
+    parquet: Location | None = None,
     revision: str | None = None,
 ) -> PairSet:
     """AudioCaps, from files (`clips` and `annotations`) or from a hub copy (`parquet`).

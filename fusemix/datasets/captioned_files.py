@@ -20,6 +20,7 @@ from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.kinds import Location
 
 LINES = pa.schema([("file", pa.string()), ("caption", pa.string())])
 LISTED = pa.schema([("file", pa.string())])
@@ -29,9 +30,9 @@ FOUND = pa.schema([("path", pa.string()), ("num_bytes", pa.int64()), ("mtime_ns"
 def image_captions(
     *,
     split: str,
-    folder: str,
-    captions: str,
-    splits: dict[str, str] | None = None,
+    folder: Location,
+    captions: Location,
+    splits: dict[str, Location] | None = None,
     fractions: dict[str, float] | None = None,
     file_column: str | None = None,
     caption_column: str | None = None,
@@ -62,9 +63,9 @@ def image_captions(
 def audio_captions(
     *,
     split: str,
-    folder: str,
-    captions: str,
-    splits: dict[str, str] | None = None,
+    folder: Location,
+    captions: Location,
+    splits: dict[str, Location] | None = None,
     fractions: dict[str, float] | None = None,
     file_column: str | None = None,
     caption_column: str | None = None,

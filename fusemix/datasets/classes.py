@@ -23,6 +23,7 @@ from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import Items, PairSet, Rejected
+from fusemix.kinds import Location
 from fusemix.regular import NOT_REGULAR
 from fusemix.system_names import is_system_name
 
@@ -36,9 +37,9 @@ ENDINGS = {
 def image_classes(
     *,
     split: str,
-    folder: str,
+    folder: Location,
     templates: list[str] | str | None = None,
-    class_names: dict[str, str] | str | None = None,
+    class_names: dict[str, str] | Location | None = None,
     fractions: dict[str, float] | None = None,
 ) -> PairSet:
     """A folder of pictures in one subfolder a class: `<folder>/<class>/<file>` or `<folder>/<split>/<class>/<file>`.
@@ -59,9 +60,9 @@ def image_classes(
 def audio_classes(
     *,
     split: str,
-    folder: str,
+    folder: Location,
     templates: list[str] | str | None = None,
-    class_names: dict[str, str] | str | None = None,
+    class_names: dict[str, str] | Location | None = None,
     fractions: dict[str, float] | None = None,
 ) -> PairSet:
     """A folder of sounds in one subfolder a class; as `image_classes`, with "This is a sound of {}."."""

@@ -17,6 +17,7 @@ from fusemix.datasets.counted import TalliedLines
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
+from fusemix.kinds import Location
 
 COUNTS = {"train": (3_839, 19_195), "validation": (1_045, 5_225), "test": (1_045, 5_225)}
 """Clips and captions of each split of version 2.1."""
@@ -25,7 +26,7 @@ UNSAFE = re.compile(r'\s*[:*?"<>|\\/_]\s*')
 """What file systems refuse, and what version 2.1 has in its place, with the spaces beside it."""
 
 
-def clotho(*, split: str, clips: str, annotations: str, check_counts: bool = True) -> PairSet:
+def clotho(*, split: str, clips: Location, annotations: Location, check_counts: bool = True) -> PairSet:
     """Clotho: about 20 seconds of everyday sound, each with five captions.
 
     Args:

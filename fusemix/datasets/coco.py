@@ -16,6 +16,7 @@ from fusemix.datasets.counted import TalliedLines
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
+from fusemix.kinds import Location
 
 COUNTS = {
     "train": (82_783, 414_113),
@@ -34,7 +35,7 @@ KARPATHY_SPLITS = {
 }
 
 
-def coco(*, split: str, images: str, annotations: str, check_counts: bool = True) -> PairSet:
+def coco(*, split: str, images: Location, annotations: Location, check_counts: bool = True) -> PairSet:
     """COCO Captions of 2014.
 
     Args:

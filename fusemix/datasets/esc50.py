@@ -16,6 +16,7 @@ from fusemix.datasets.prompts import chosen_templates, require_different_words, 
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
+from fusemix.kinds import Location
 
 NUM_CLASSES = 50
 COUNTS = {"test": 2_000, **{f"fold{number}": 400 for number in range(1, 6)}}
@@ -25,10 +26,10 @@ COUNTS = {"test": 2_000, **{f"fold{number}": 400 for number in range(1, 6)}}
 def esc50(
     *,
     split: str,
-    clips: str,
-    annotations: str,
+    clips: Location,
+    annotations: Location,
     templates: list[str] | str | None = None,
-    class_names: dict[str, str] | str | None = None,
+    class_names: dict[str, str] | Location | None = None,
     check_counts: bool = True,
 ) -> PairSet:
     """ESC-50 with prompts for its classes.

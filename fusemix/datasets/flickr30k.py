@@ -22,6 +22,7 @@ from fusemix.datasets.pairs import require_counts
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.kinds import Location
 
 COUNTS = {"train": (29_000, 145_000), "validation": (1_014, 5_070), "test": (1_000, 5_000)}
 """Images and captions of each split."""
@@ -31,9 +32,9 @@ KARPATHY_SPLIT = {"train": "train", "validation": "val", "test": "test"}
 def flickr30k(
     *,
     split: str,
-    images: str | None = None,
-    annotations: str | None = None,
-    parquet: str | None = None,
+    images: Location | None = None,
+    annotations: Location | None = None,
+    parquet: Location | None = None,
     revision: str | None = None,
     check_counts: bool = True,
 ) -> PairSet:

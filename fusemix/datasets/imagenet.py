@@ -13,6 +13,7 @@ from fusemix.datasets.classes import pair_folders, require_published, subfolders
 from fusemix.datasets.prompts import chosen_templates, classes_of_equal_words, given_names
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
+from fusemix.kinds import Location
 from fusemix.progress import console
 
 NUM_CLASSES = 1_000
@@ -25,9 +26,9 @@ WORDNET_ID = re.compile(r"n\d{8}")
 def imagenet(
     *,
     split: str,
-    folder: str,
+    folder: Location,
     templates: list[str] | str | None = None,
-    class_names: dict[str, str] | str | None = None,
+    class_names: dict[str, str] | Location | None = None,
     check_counts: bool = True,
 ) -> PairSet:
     """ImageNet with prompts for its classes.

@@ -24,6 +24,7 @@ from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.kinds import Location
 from fusemix.regular import open_regular, read_regular
 
 FOLDERS = ("VG_100K", "VG_100K_2")
@@ -48,8 +49,8 @@ REGION_SCHEMA = pa.schema(
 def visual_genome(
     *,
     split: str,
-    images: str,
-    annotations: str,
+    images: Location,
+    annotations: Location,
     crops: bool = False,
     fractions: dict[str, float] | None = None,
 ) -> PairSet:

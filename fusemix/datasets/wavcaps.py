@@ -22,6 +22,7 @@ from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.kinds import Location
 from fusemix.system_names import is_system_name
 
 
@@ -33,6 +34,7 @@ class Source(NamedTuple):
     num_clips: int
 
 
+ALL = ("FreeSound", "BBC_Sound_Effects", "SoundBible", "AudioSet_SL")
 SOURCES = {
     "FreeSound": Source("fsd_final.json", "FreeSound", 262_300),
     "BBC_Sound_Effects": Source("bbc_final.json", "BBC_Sound_Effects", 31_201),
@@ -44,10 +46,10 @@ SOURCES = {
 def wavcaps(
     *,
     split: str,
-    clips: str,
-    annotations: str,
-    sources: Sequence[str] = tuple(SOURCES),
-    blacklist: str | None = None,
+    clips: Location,
+    annotations: Location,
+    sources: Sequence[str] = ALL,
+    blacklist: Location | None = None,
     fractions: dict[str, float] | None = None,
 ) -> PairSet:
     """WavCaps, or some of its sources.

@@ -25,6 +25,7 @@ from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
+from fusemix.kinds import Location
 from fusemix.progress import console, progress_bar
 
 PUBLISHED = {
@@ -43,10 +44,10 @@ NAMES = pa.dictionary(pa.int32(), pa.string())
 def webdataset(
     *,
     split: str,
-    folder: str,
+    folder: Location,
     modality: str = "image",
     fractions: dict[str, float] | None = None,
-    captions: str | None = None,
+    captions: Location | None = None,
 ) -> PairSet:
     """Pictures or sounds with captions in tars.
 
@@ -70,7 +71,7 @@ def webdataset(
     return _pairs("webdataset", split, Path(folder), modality, fractions, captions)
 
 
-def cc3m(*, split: str, folder: str) -> PairSet:
+def cc3m(*, split: str, folder: Location) -> PairSet:
     """Conceptual Captions, as img2dataset downloads it. Links have rotted, so copies are smaller than published.
 
     Args:
@@ -84,7 +85,7 @@ def cc3m(*, split: str, folder: str) -> PairSet:
     return _published("cc3m", split, Path(folder))
 
 
-def sbu(*, split: str, folder: str) -> PairSet:
+def sbu(*, split: str, folder: Location) -> PairSet:
     """SBU Captioned Photos, as img2dataset downloads it. Links have rotted, so copies are smaller than published.
 
     Args:

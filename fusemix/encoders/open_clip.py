@@ -17,9 +17,10 @@ from fusemix.encoders.loading import explained, freeze, model_name, package_vers
 from fusemix.encoders.looked_over import look_over, nobody_is_asked
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
+from fusemix.kinds import Location
 
 
-def open_clip_image(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipImage":
+def open_clip_image(*, model: Location, pretrained: Location | None = None, dtype: str = "float32") -> "OpenClipImage":
     """The image tower of an open_clip model.
 
     Args:
@@ -34,7 +35,7 @@ def open_clip_image(*, model: str, pretrained: str | None = None, dtype: str = "
     return OpenClipImage(network, transform, _fingerprint(network, model, pretrained, dtype, repr(transform)))
 
 
-def open_clip_text(*, model: str, pretrained: str | None = None, dtype: str = "float32") -> "OpenClipText":
+def open_clip_text(*, model: Location, pretrained: Location | None = None, dtype: str = "float32") -> "OpenClipText":
     """The text tower of an open_clip model; arguments and errors as for `open_clip_image`."""
     network, _ = _load(model, pretrained, dtype)
     with explained(model) as folder, nobody_is_asked():

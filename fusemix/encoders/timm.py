@@ -31,12 +31,13 @@ from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_timm
 from fusemix.encoders.trial import first_latents
 from fusemix.errors import EncoderError
+from fusemix.kinds import Location
 
 MEAN_RULES = {"VOLO": 2, "CoaT": 2, "PoolingVisionTransformer": 2}
 """Numbers of the rules for a mean by class, 1 where not named; raised whenever latents of a class change."""
 
 
-def timm(*, model: str, pooling: str = "pooler", dtype: str = "float32") -> "TimmImage":
+def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") -> "TimmImage":
     """Load a timm model with its pretrained weights.
 
     Args:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fusemix.fusion.gathering import own_rank, stop_together
 from fusemix.fusion.losses.structure import structure_divergence
-from fusemix.fusion.mixup import Augmentation
+from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.schedule import LearningRate, Schedule, parameter_groups
 from fusemix.interfaces import LatentBatch, PairLoss, Scorer, TrainBatch

@@ -1,7 +1,7 @@
 """Batches of latents for Lightning, gathered whole; never a Python loop over samples.
 
 Place in the flow: Source(s) -> LatentData (a LightningDataModule) -> TrainBatch, ValidationRows.
-Not here: which pairs make a batch (batches.py), where latents live (residence.py), mixing (fusion/mixup.py).
+Not here: which pairs make a batch (batches.py), where latents live (residence.py), mixing (fusion/mixup/).
 """
 
 import hashlib

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from fusemix.errors import ConfigError
-from fusemix.fusion.mixup import MIXUPS, draw_weight, halves, mix_pairs
+from fusemix.fusion.mixup import MIXUPS
+from fusemix.fusion.mixup.variants import draw_weight, halves, mix_pairs
 from fusemix.interfaces import LatentBatch
 
 BATCH = LatentBatch(torch.randn(12, 4), torch.randn(12, 7))

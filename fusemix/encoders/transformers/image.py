@@ -23,6 +23,7 @@ from fusemix.encoders.transformers.scaling import UNSCALED, can_scale_later, sca
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
+from fusemix.kinds import Location
 
 Pixels = dict[str, np.ndarray]
 MEAN_RULES = {"timm_wrapper": 2, "dinov3_convnext": 2, "pvt": 2, "yolos": 2}
@@ -31,7 +32,7 @@ MEAN_RULES = {"timm_wrapper": 2, "dinov3_convnext": 2, "pvt": 2, "yolos": 2}
 
 def transformers_image(
     *,
-    model: str,
+    model: Location,
     revision: str | None = None,
     pooling: str = "cls",
     layer: int | None = None,

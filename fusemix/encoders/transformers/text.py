@@ -21,6 +21,7 @@ from fusemix.encoders.transformers.repository import Settings, read_stated, sett
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
+from fusemix.kinds import Location
 
 Tokens = dict[str, list[int]]
 
@@ -41,7 +42,7 @@ FIXED_LENGTH = ("siglip", "siglip2")
 
 def transformers_text(
     *,
-    model: str,
+    model: Location,
     revision: str | None = None,
     pooling: str | None = None,
     layer: int | None = None,

@@ -18,4 +18,5 @@ ADAPTERS = Registry(
         "linear": "fusemix.fusion.adapters.linear:Linear",
         "low_rank_residual": "fusemix.fusion.adapters.low_rank_residual:LowRankResidual",
     },
+    given=["input_dim", "output_dim"],
 )

@@ -1,4 +1,4 @@
-"""Latent augmentation: blend two pairs into a third that is still a pair, and what the paper compares it with.
+"""Latent mixup: blend two pairs into a third that is still a pair, and what the paper compares it with.
 
 Place in the flow: LatentBatch of 2B pairs -> LatentBatch of B mixed pairs -> adapters.
 Not here: drawing from disk (latents/), or anything with parameters (adapters/).
@@ -22,7 +22,6 @@ from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import num_processes, own_rank
 from fusemix.interfaces import LatentBatch
 from fusemix.ranges import within
-from fusemix.registry import Registry
 
 MOST_STD = 1000.0
 Weight = float | Float[Tensor, "pairs 1"]
@@ -40,26 +39,20 @@ class Augmentation(NamedTuple):
     apply: Callable[[LatentBatch, np.random.Generator], LatentBatch]
 
 
-MIXUPS = Registry(
-    "mixup",
-    {
-        "none": "fusemix.fusion.mixup:none",
-        "per_batch": "fusemix.fusion.mixup:per_batch",
-        "per_pair": "fusemix.fusion.mixup:per_pair",
-        "separate": "fusemix.fusion.mixup:separate",
-        "one_sided": "fusemix.fusion.mixup:one_sided",
-        "noise": "fusemix.fusion.mixup:noise",
-    },
-)
-
-
 def none() -> Augmentation:
     """Pairs as they are."""
     return Augmentation(1, lambda batch, generator: batch)
 
 
 def per_batch(*, alpha: float = 1.0) -> Augmentation:
-    """FuseMix: one weight for the whole batch and both sides, from Beta(alpha, alpha); the paper's alpha is 1."""
+    """FuseMix: one weight for the whole batch and both sides, from Beta(alpha, alpha); the paper's alpha is 1.
+
+    Args:
+        alpha: of the weights' Beta(alpha, alpha) distribution, above 0; at 1 all weights are equally likely.
+
+    Raises:
+        ConfigError: alpha is not above 0.
+    """
     _require_positive(alpha)
 
     def apply(batch: LatentBatch, generator: np.random.Generator) -> LatentBatch:
@@ -69,7 +62,14 @@ def per_batch(*, alpha: float = 1.0) -> Augmentation:
 
 
 def per_pair(*, alpha: float = 1.0) -> Augmentation:
-    """A weight of its own for each pair, the same on both sides."""
+    """A weight of its own for each pair, the same on both sides.
+
+    Args:
+        alpha: of the weights' Beta(alpha, alpha) distribution, above 0; at 1 all weights are equally likely.
+
+    Raises:
+        ConfigError: alpha is not above 0.
+    """
     _require_positive(alpha)
 
     def apply(batch: LatentBatch, generator: np.random.Generator) -> LatentBatch:
@@ -80,7 +80,14 @@ def per_pair(*, alpha: float = 1.0) -> Augmentation:
 
 
 def separate(*, alpha: float = 1.0) -> Augmentation:
-    """A weight for each side, which breaks the pairing: the control of the ablation."""
+    """A weight for each side, which breaks the pairing: the control of the ablation.
+
+    Args:
+        alpha: of the weights' Beta(alpha, alpha) distribution, above 0; at 1 all weights are equally likely.
+
+    Raises:
+        ConfigError: alpha is not above 0.
+    """
     _require_positive(alpha)
 
     def apply(batch: LatentBatch, generator: np.random.Generator) -> LatentBatch:
@@ -94,8 +101,12 @@ def separate(*, alpha: float = 1.0) -> Augmentation:
 def one_sided(*, side: str = "left", alpha: float = 1.0) -> Augmentation:
     """Mix one side and keep the first half of the other.
 
+    Args:
+        side: left or right.
+        alpha: of the weights' Beta(alpha, alpha) distribution, above 0; at 1 all weights are equally likely.
+
     Raises:
-        ConfigError: there is no such side.
+        ConfigError: there is no such side, or alpha is not above 0.
     """
     if side not in ("left", "right"):
         raise ConfigError(f"mixup.options.side is {side!r}, but a pair has a left and a right side.")
@@ -111,6 +122,9 @@ def one_sided(*, side: str = "left", alpha: float = 1.0) -> Augmentation:
 
 def noise(*, std: float = 0.1) -> Augmentation:
     """Gaussian noise on both sides, of `std` times the standard deviation of a side's numbers in the batch.
+
+    Args:
+        std: from 0, which leaves pairs as they are.
 
     Raises:
         ConfigError: it is negative, or out of all proportion.

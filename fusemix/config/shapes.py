@@ -1,0 +1,44 @@
+"""What may be left out, since it can mean only one thing: a list's brackets, and the `name` of a part.
+
+Place in the flow: a tree of words -> the same, written out by the types of its settings. `splits: all` is [all], and
+`adapter=linear` is {name: linear}.
+"""
+
+import dataclasses
+from typing import Any
+
+from fusemix.config.typed import NULLS, Word, inner_kind, kinds_of_fields
+from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
+
+
+def is_part(settings: Any) -> bool:
+    """Whether a dataclass names a part and its options."""
+    return settings is not None and {field.name for field in dataclasses.fields(settings)} == {"name", "options"}
+
+
+def shaped(tree: Any, kind: Any) -> Any:
+    """A tree with all that was left out.
+
+    Args:
+        tree: see Tree.
+        kind: a type, as annotations give it.
+    """
+    if isinstance(tree, Word) and tree.tree is not None:
+        whole = is_text(kind) and not inside(kind, LISTS if isinstance(tree.tree, list) else MAPPINGS)
+        return tree if whole else tree._replace(tree=shaped(tree.tree, kind))
+    if isinstance(tree, list):
+        return [shaped(one, inner_kind(kind, LISTS)) for one in tree]
+    settings = settings_of(kind)
+    is_word = isinstance(tree, Word) and (tree.is_quoted or tree.text not in NULLS)
+    if is_word and is_part(settings):
+        return {"name": tree}
+    if inside(kind, LISTS) and not is_text(kind) and (is_word or (isinstance(tree, dict) and not _takes_mapping(kind))):
+        return [shaped(tree, inner_kind(kind, LISTS))]
+    if not isinstance(tree, dict):
+        return tree
+    kinds = kinds_of_fields(settings) if settings else dict.fromkeys(tree, inner_kind(kind, MAPPINGS))
+    return {key: shaped(one, kinds.get(key, Any)) for key, one in tree.items()}
+
+
+def _takes_mapping(kind: Any) -> bool:
+    return settings_of(kind) is not None or bool(inside(kind, MAPPINGS))
