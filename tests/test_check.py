@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusemix.commands import check
+from fusemix.commands import cache_features, check
 from fusemix.errors import ConfigError, DatasetError, LatentStoreError
 
 
@@ -41,6 +41,14 @@ def test_five_rows_are_shown_as_they_are_understood_and_nothing_is_written(setti
     assert estimate.num_bytes == 6 * estimate.dim * 2
     assert estimate.seconds == pytest.approx(6 / estimate.rate)
     assert estimate.memory_bytes > 2**20
+
+
+def test_a_dry_run_of_caching_is_the_same(settings, tmp_path, capsys):
+    assert cache_features.main([*settings, "dry_run=true"]) == []
+    printed = capsys.readouterr().out
+    assert "image_captions/all: 6 image items and 6 text items, 6 links" in printed
+    assert "what caching takes" in printed
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_batch_size_is_the_one_asked_for_or_measured(settings):

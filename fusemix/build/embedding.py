@@ -92,8 +92,7 @@ class Embedder:
     @property
     def dim(self) -> int:
         """Width of the embeddings."""
-        modality, widths = next(iter(self.trained.record["dims"].items()))
-        return self.adapted(modality, np.zeros((1, sum(widths)), np.float32)).shape[1]
+        return self.trained.model.width
 
     def encoders(self, modality: str) -> Mapping[str, Encoder]:
         """The encoders of a modality, by the names of their latent stores where these are known, in order of training.

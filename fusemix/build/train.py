@@ -198,7 +198,7 @@ def _trainer(
         settings["strategy"] = SavedTogether(broadcast_buffers=False, find_unused_parameters=bool(config.also))
     progress = [RunProgress()] if processes.is_global_zero else []  # one bar, whatever the number of processes
     since = {"schedule_from": state.schedule_from} if state.schedule_from else {}
-    record["decided"] = {"precision": _precision(config, processes.strategy.root_device, state), **since}
+    record["decided"] = {"precision": precision_of(config, processes.strategy.root_device, state), **since}
     metrics = Metrics(place)
     metrics.keep_rows_before(state.epoch)
     return L.Trainer(
@@ -236,7 +236,8 @@ def _must_agree(record: dict[str, Any], state: RunState) -> dict[str, str]:
     }
 
 
-def _precision(config: TrainConfig, device: torch.device, state: RunState) -> Any:
+def precision_of(config: TrainConfig, device: torch.device, state: RunState) -> Any:
+    """What a run computes in, as Lightning names it; `auto` is decided once, when a run is begun."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32, for what bfloat16 does not do
     if config.precision != "auto":

@@ -18,6 +18,8 @@ from fusemix.build.content import forget_replaced
 from fusemix.build.filling import Side, fill
 from fusemix.build.parts import PARTS
 from fusemix.build.retry import retry_rejected
+from fusemix.build.telling import tell_pairs
+from fusemix.commands import check
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.discarding import goal_of
 from fusemix.environment import keep_freed_memory
@@ -27,12 +29,14 @@ from fusemix.latents.manifest import Manifest
 from fusemix.latents.set_writer import replace_set, write_set
 from fusemix.parallel import failing_together, first_alone, gathered, started_by_others
 from fusemix.progress import console
-from fusemix.visible import shown
 
 
 def main(argv: Sequence[str]) -> list[Path]:
-    """Cache all splits with all encoders; returns the folders of the latent sets."""
+    """Cache all splits with all encoders; returns the folders of the latent sets, of which a dry run makes none."""
     config = load_config(CacheConfig, argv, parts=PARTS)
+    if config.dry_run:
+        check.main(argv)
+        return []
     fabric = build.fabric(config)
     console.quiet = not fabric.is_global_zero
     sets = [Path(config.out) / split for split in config.splits]
@@ -107,20 +111,6 @@ def _open(
             if of:
                 sides.append(Side(folder, items, of, writers))
     return sides
-
-
-def tell_pairs(pairs: PairSet, folder: Path | None) -> None:
-    """Say what a split holds, and what was left out of it."""
-    counts = " and ".join(f"{len(items):,} {items.modality} items" for items in pairs.sides)
-    published = f" (published: {pairs.published[0]:,} and {pairs.published[1]:,})" if pairs.published else ""
-    console.print(f"{pairs.dataset}/{pairs.split}: {counts}, {len(pairs.links):,} links{published}")
-    if pairs.excluded:
-        first = pairs.excluded[0]
-        where = f" (all in {folder / 'quarantine.jsonl'})" if folder else ""
-        console.print(
-            f"  left out {len(pairs.excluded):,} entries, such as {shown(first.id)}: {shown(first.reason)}{where}",
-            style="yellow",
-        )
 
 
 def _tell_store(manifest: Manifest, folder: Path, *, was_there: bool) -> None:

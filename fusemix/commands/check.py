@@ -17,7 +17,7 @@ from rich.text import Text
 from fusemix.build import cache as build
 from fusemix.build.estimate import Estimate, estimate
 from fusemix.build.parts import PARTS
-from fusemix.commands.cache_features import tell_pairs
+from fusemix.build.telling import duration, tell_pairs
 from fusemix.config import CacheConfig, load_config
 from fusemix.encoders.decoding import decode
 from fusemix.environment import keep_freed_memory
@@ -53,7 +53,8 @@ def main(argv: Sequence[str]) -> list[Estimate]:
         found.append(estimate(slug, encoder, sides, config, fabric))
     _show_estimates(found, fabric.world_size, fabric.device)
     _require_room(Path(config.out), sum(e.num_bytes for e in found))
-    console.print(f"ready: python cache_features.py {shlex.join(argv)}")
+    typed = f"python cache_features.py {shlex.join(argv)}"
+    console.print(f"ready: {'the same command without dry_run' if config.dry_run else typed}")
     return found
 
 
@@ -93,17 +94,10 @@ def _show_estimates(found: Sequence[Estimate], num_processes: int, device: torch
             str(one.batch_size),
             f"{one.num_bytes / 1e6:,.1f} MB",
             f"{one.rate * num_processes:,.1f}/s",
-            _duration(one.seconds / num_processes),
+            duration(one.seconds / num_processes),
             f"{one.memory_bytes / 2**30:.2f} GiB",
         )
     console.print(table)
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _require_room(out: Path, num_bytes: int) -> None:

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusemix.build.indexing import Indexing, indexing_of, run_indexing, settle
+from fusemix.build.rehearsal import seconds_of_indexing
+from fusemix.build.telling import duration
 from fusemix.config import IndexConfig, load_config
 from fusemix.interfaces import Rejected
 from fusemix.locks import one_writer
+from fusemix.out_folder import require_writable
 from fusemix.progress import console, counting
 from fusemix.search.description import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
@@ -23,8 +26,24 @@ from fusemix.visible import shown
 def main(argv: Sequence[str]) -> Path:
     """Embed what is new, and add it; returns the index folder."""
     config = load_config(IndexConfig, argv)
+    if config.dry_run:
+        return _rehearse(config)
     with one_writer(config.out, doing="index", wait_sec=config.wait_sec):
         return _index(config, Path(config.out))
+
+
+def _rehearse(config: IndexConfig) -> Path:
+    """Say what would be embedded and how long it takes; nothing is written."""
+    out = Path(config.out)
+    for path in require_writable(out.resolve()):
+        path.rmdir()
+    indexing = indexing_of(config)
+    _say_what_comes(indexing)
+    if indexing.num_new:
+        time = duration(seconds_of_indexing(indexing))
+        console.print(f"{indexing.num_new:,} items to embed on {indexing.embedder.device}: about {time}")
+    console.print(f"dry run: nothing was written to {out}")
+    return out
 
 
 def _index(config: IndexConfig, out: Path) -> Path:

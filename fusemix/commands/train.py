@@ -22,6 +22,7 @@ from fusemix.build import train as build
 from fusemix.build.pace import fitted, paced
 from fusemix.build.parts import PARTS
 from fusemix.build.processes import processes_of
+from fusemix.build.rehearsal import rehearsed
 from fusemix.build.sources import SOURCES
 from fusemix.build.telling import about_run
 from fusemix.build.training_data import latent_data, shared_with_training
@@ -42,21 +43,25 @@ from fusemix.fusion.runs import (
     RunState,
     begin,
     place_for,
+    place_of,
     state_beside,
     state_of_run,
 )
 from fusemix.fusion.saving import Metrics
 from fusemix.latents.loader import LatentData
+from fusemix.out_folder import require_writable
 from fusemix.parallel import Processes, decided_by_the_first
 from fusemix.progress import console
 
 
 def main(argv: Sequence[str]) -> Path:
-    """Train, choosing the best epoch on validation; returns the best checkpoint."""
+    """Train, choosing the best epoch on validation; returns the best checkpoint, which a dry run does not make."""
     config = load_config(TrainConfig, argv, parts=PARTS)
     quiet_lightning()
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
     processes = processes_of(config)
+    if config.dry_run:
+        return _rehearse(config, processes)
     with alone_in([Path(config.out)], processes, doing="train", **how):
         return _train(config, processes, files_among(argv))
 
@@ -90,6 +95,33 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         if place != out:
             take_place(place, out, RUN)
         console.print(end)
+    return best
+
+
+def _rehearse(config: TrainConfig, processes: Processes) -> Path:
+    """Say what would be trained and how long it takes; nothing is written."""
+    out = Path(config.out)
+    best = out / CHECKPOINTS / BEST
+    if not processes.is_global_zero:
+        return best
+    for path in require_writable(out.resolve()):
+        path.rmdir()
+    augmentation = build.augmentation(config)
+    data, pace = latent_data(config, augmentation.parts, processes.world_size)
+    asked, config = config, paced(config, pace)
+    record = build.run_record(config, data)
+    state = _state(config, place_of(out, config.overwrite), record, pace.max_epochs)
+    module = build.fusion_module(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
+    starts.fit_preprocessing(module.model, data, config.seed)
+    told = [*about_run(config, data, module.model, processes.world_size, fitted(asked.optim, pace))]
+    told += _going_on(state) if state.last else shared_with_training(data)
+    if config.method == "contrastive":
+        device = processes.strategy.root_device
+        told.append(
+            rehearsed(module, data, device, build.precision_of(config, device, state), pace.max_epochs - state.epoch)
+        )
+    for line in (*told, f"dry run: nothing was written to {out}"):
+        console.print(line)
     return best
 
 

@@ -159,6 +159,8 @@ class TrainConfig:
     """Insist on continuing the same run: an error where `out` holds no unfinished one."""
     overwrite: bool = False
     """Discard the run that is in `out`."""
+    dry_run: bool = False
+    """Open the sets, say what would be trained, and time a step; nothing is written."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -67,6 +67,8 @@ class CacheConfig:
     """Give items that finished shards have set aside another chance; everything else stays as it is."""
     accept: list[str] = field(default_factory=list)
     """Fields of a store's fingerprint that may differ, since you know that the latents do not: [encoder.model]."""
+    dry_run: bool = False
+    """Load everything, show the data and estimate what it takes, as `fusemix check` does; nothing is written."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -41,6 +41,8 @@ class IndexConfig:
     """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which."""
     overwrite: bool = False
     """Begin anew; the index in out is discarded when the new one is whole."""
+    dry_run: bool = False
+    """Say what is new, and how long a sample of it takes; nothing is written."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

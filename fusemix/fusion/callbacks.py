@@ -128,12 +128,17 @@ class NewSchedule(Callback):
     """More epochs for a run that is trained: rates begin anew, over the weights and the optimiser that it has."""
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Leave out of the checkpoint what the old schedule had come to, and that it had stopped."""
+        """Leave out of the checkpoint what the old schedule had come to, and how long it waited for a better one."""
         for state in checkpoint["lr_schedulers"]:
             state["lr_lambdas"] = [None] * len(state["lr_lambdas"])
             del state["base_lrs"]
-        for name in [name for name in checkpoint["callbacks"] if _is_early_stopping(name)]:
-            del checkpoint["callbacks"][name]
+        waited = {
+            name: checkpoint["callbacks"].pop(name) for name in [*checkpoint["callbacks"]] if _is_early_stopping(name)
+        }
+        for callback in trainer.callbacks:
+            if isinstance(callback, EarlyStopping) and callback.state_key in waited:
+                anew = {"wait_count": 0, "stopped_epoch": 0, "patience": callback.patience}
+                checkpoint["callbacks"][callback.state_key] = {**waited[callback.state_key], **anew}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the first step at the rate of the new schedule."""

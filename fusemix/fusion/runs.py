@@ -19,6 +19,7 @@ MAY_CHANGE = (
     "wait_sec",
     "resume",
     "overwrite",
+    "dry_run",
     "accelerator",
     "devices",
     "num_nodes",
@@ -68,6 +69,11 @@ def place_for(out: Path, overwrite: bool) -> Path:
         OutputError: what is there is not a run, or not one alone.
     """
     clear_discarded(out)
+    return place_of(out, overwrite)
+
+
+def place_of(out: Path, overwrite: bool) -> Path:
+    """The same, by what is there as it is; see `place_for`."""
     if overwrite and RUN.is_sealed(out):
         require_ours(out, RUN)
         return beside(out)
