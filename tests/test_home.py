@@ -10,7 +10,21 @@ from fusemix.config.names import full_names
 from fusemix.config.typed import kind_at
 from fusemix.kinds import is_location
 
-NO_PATHS = {"also", "adapters", "baselines", "text", "modality", "name", "protocol", "host", "device", "accelerator", "devices", "precision", "license"}
+NO_PATHS = {
+    "also",
+    "adapters",
+    "baselines",
+    "text",
+    "modality",
+    "name",
+    "protocol",
+    "host",
+    "device",
+    "accelerator",
+    "devices",
+    "precision",
+    "license",
+}
 NO_PATHS |= {
     "push_to",
     "dataset",

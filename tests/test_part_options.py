@@ -89,7 +89,9 @@ def test_an_option_that_is_a_text_is_what_was_typed(schema, key, where, name, op
     for text in TEXTS if ":" in name else TEXTS[:2]:
         given = dict.fromkeys(options, text)
         part = {"name": name, "options": more | given}
-        file.write_text(yaml.safe_dump(nested(where, [part] if schema is ModelExportConfig else part), default_style='"'))
+        file.write_text(
+            yaml.safe_dump(nested(where, [part] if schema is ModelExportConfig else part), default_style='"')
+        )
         ways = [[str(file)]]
         if schema is not ModelExportConfig:  # a list has no names to write behind its own
             ways += [[begun, *(f"{where}.options.{option}={text}" for option in options)]]
