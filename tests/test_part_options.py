@@ -6,11 +6,10 @@ import pytest
 import yaml
 
 from fusemix import config
-from fusemix.build.parts import PARTS
+from fusemix.build.parts import PARTS, parts_of
 from fusemix.commands import COMMANDS
 from fusemix.config import CacheConfig, ModelExportConfig, TrainConfig, load_config
 from fusemix.errors import ConfigError
-from fusemix.help import parts_of
 from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, written
 
 GIVEN = {
