@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from fusemix import __version__, config
-from fusemix.build.parts import PARTS
+from fusemix.build.parts import parts_of
 from fusemix.commands import COMMANDS, SETTINGS
 from fusemix.config.names import NAME
-from fusemix.config.shapes import is_part
 from fusemix.config.typed import kinds_of_fields
 from fusemix.errors import ConfigError
 from fusemix.kinds import kind_of, members, settings_of, written
@@ -64,16 +63,6 @@ def help_text(command: str, words: Sequence[str] = ()) -> str:
             raise ConfigError(f"{command} has no setting or part {word!r}.{nearest(word, known)}")
     head = _wrapped(f"fusemix {' '.join(filter(None, [command, usage]))}: {about}", 4)
     return "\n".join([*head, "", *(line for name, of in sections if not words or name in words for line in of)])
-
-
-def parts_of(schema: Any) -> dict[str, Registry]:
-    """Setting -> registry of the parts that it names, of the settings of one command."""
-    kinds = kinds_of_fields(schema)
-    return {key: registry for key, registry in PARTS.items() if key in kinds and _names_parts(kinds[key])}
-
-
-def _names_parts(kind: Any) -> bool:
-    return is_part(settings_of(kind)) or any(_names_parts(one) for of in members(kind) for one in get_args(of))
 
 
 def options_of(registry: Registry, name: str) -> Iterator[tuple[str, inspect.Parameter, str]]:

@@ -152,13 +152,11 @@ def test_report_prints_the_table_alone_and_errors_elsewhere(tmp_path, capsys, mo
 
 def test_report_answers_an_unknown_format_with_the_known_ones(tmp_path):
     a = str(sample_report(tmp_path / "a"))
-    with pytest.raises(
-        ConfigError, match=r"there is no format 'latx'\. Did you mean 'latex'\? Known: markdown, latex\."
-    ):
+    with pytest.raises(ConfigError, match=r"^format is 'latx', but must be markdown or latex\.$"):
         report.main(["--format", "latx", a])
-    with pytest.raises(ConfigError, match=r"there is no format ''\. Known: markdown, latex"):
+    with pytest.raises(ConfigError, match="--format has no value"):
         report.main([a, "--format"])
-    with pytest.raises(ConfigError, match=r"report has no option '--fromat'\. Did you mean '--format'\?"):
+    with pytest.raises(ConfigError, match=r"no option '--fromat=latex'\. Did you mean 'format'\?"):
         report.main(["--fromat=latex", a])
     with pytest.raises(ConfigError, match="report needs at least one report: fusemix report --format latex reports/"):
         report.main(["--format=latex"])

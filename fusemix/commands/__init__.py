@@ -33,4 +33,5 @@ COMMANDS = {
     "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
     "import": Command("take latents that you already have into a sealed store", "ImportConfig"),
     "doctor": Command("say which packages, devices and back ends are usable here", "DoctorConfig", ""),
+    "completion": Command("print what completes words in a shell", "CompletionConfig", "bash|zsh|fish"),
 }

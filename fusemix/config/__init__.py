@@ -7,7 +7,7 @@ yaml as a Python object.
 """
 
 from fusemix.config.export import ModelExportConfig
-from fusemix.config.folders import CompareConfig, DoctorConfig, InfoConfig, ReportConfig, VerifyConfig
+from fusemix.config.folders import CompareConfig, CompletionConfig, DoctorConfig, InfoConfig, ReportConfig, VerifyConfig
 from fusemix.config.fusion import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.latents import CacheConfig, ExportConfig, ImportConfig, PartConfig
 from fusemix.config.loading import files_among, load_config, to_plain
@@ -21,6 +21,7 @@ __all__ = [
     "CacheConfig",
     "ClosedFormConfig",
     "CompareConfig",
+    "CompletionConfig",
     "DoctorConfig",
     "EvalConfig",
     "ExportConfig",

@@ -1,4 +1,4 @@
-"""Settings of commands that take paths of what other commands have written.
+"""Settings of commands that take bare words: paths of what other commands have written, or a shell.
 
 Place in the flow: see fusemix/config/__init__.py.
 """
@@ -11,6 +11,8 @@ from fusemix.config.options import BARE
 from fusemix.errors import ConfigError
 from fusemix.kinds import Location
 from fusemix.ranges import within
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +79,16 @@ class InfoConfig:
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig:
     """Say which packages, devices and back ends are usable here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionConfig:
+    """Print what completes commands, settings and names of parts in a shell."""
+
+    shell: list[str] = field(default_factory=list, metadata=BARE)
+    """One of bash, zsh and fish."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        if len(self.shell) != 1 or self.shell[0] not in SHELLS:
+            raise ConfigError(f"name a shell, as in: fusemix completion bash. Known: {', '.join(SHELLS)}.")

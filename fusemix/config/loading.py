@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -46,16 +46,15 @@ def load_config(
     if arguments and not dataclasses.fields(cast(Any, schema)):
         raise ConfigError(f"this command takes no settings, but was given: {' '.join(arguments)}")
     settings, said = split_options(schema, arguments)
-    empty = OmegaConf.structured(schema)
     told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
-        told = merged(told, _told(schema, empty, argument))
+        told = merged(told, _told(schema, argument))
     told = merged(told, shaped(said, schema))
     values = plain(told, schema)
     _require_kinds("", values, schema)
     read_options(told, values, schema, parts or {})
     try:
-        config = OmegaConf.merge(empty, values)
+        config = OmegaConf.merge(OmegaConf.structured(schema), values)
         made = cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
@@ -70,7 +69,7 @@ def files_among(arguments: Sequence[str]) -> set[Path]:
     return {Path(argument).resolve() for argument in arguments if "=" not in argument and Path(argument).is_file()}
 
 
-def _told(schema: type, empty: DictConfig, argument: str) -> Tree:
+def _told(schema: type, argument: str) -> Tree:
     """What one argument says; refused by its name where it does not fit."""
     try:
         if "=" in argument:
@@ -86,7 +85,6 @@ def _told(schema: type, empty: DictConfig, argument: str) -> Tree:
         if names := list(unknown(values, schema)):
             raise ConfigError(f"{argument}: {_no_setting(names[0], schema)}")
         _require_kinds("" if "=" in argument else f"{argument}: ", values, schema)
-        OmegaConf.merge(empty, values)
         return told
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error

@@ -31,7 +31,7 @@ class Named(NamedTuple):
     name: Any
 
 
-def read_options(tree: dict[str, Any], made: dict[str, Any], schema: Any, parts: Mapping[str, Registry]) -> None:
+def read_options(tree: Any, made: dict[str, Any], schema: Any, parts: Mapping[str, Registry]) -> None:
     """Read the options of all parts by the types that their factories state, in place, and check them.
 
     Args:

@@ -7,7 +7,7 @@ Place in the flow: a tree of words -> the same, written out by the types of its 
 import dataclasses
 from typing import Any
 
-from fusemix.config.typed import NULLS, Word, inner_kind, kinds_of_fields
+from fusemix.config.typed import NULLS, Whole, Word, inner_kind, kinds_of_fields
 from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
 
 
@@ -31,7 +31,7 @@ def shaped(tree: Any, kind: Any) -> Any:
     settings = settings_of(kind)
     is_word = isinstance(tree, Word) and (tree.is_quoted or tree.text not in NULLS)
     if is_word and is_part(settings):
-        return {"name": tree}
+        return Whole(name=tree)
     if inside(kind, LISTS) and not is_text(kind) and (is_word or (isinstance(tree, dict) and not _takes_mapping(kind))):
         return [shaped(tree, inner_kind(kind, LISTS))]
     if not isinstance(tree, dict):

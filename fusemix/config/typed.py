@@ -7,6 +7,7 @@ YAML alone would make 202401 of the folder `2024_01`, 7 of `007`, False of `no` 
 import dataclasses
 import re
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin, get_type_hints
 
@@ -46,6 +47,10 @@ class Word(NamedTuple):
     text: str
     is_quoted: bool = False
     tree: Any = None
+
+
+class Whole(dict[str, Any]):
+    """A mapping that was typed as one word; it takes the place of what was there, and is not merged into it."""
 
 
 Tree = dict[str, Any] | list[Any] | Word
@@ -113,7 +118,7 @@ def tree_of_value(text: str, kind: Any) -> Tree:
 def merged(first: Any, second: Any) -> Any:
     """Two trees in one: the second wins, and mappings are merged key by key."""
     one, other = map(_mapping, (first, second))
-    if one is None or other is None:
+    if one is None or other is None or isinstance(second, Whole):
         return second
     return {**one, **{key: merged(one[key], value) if key in one else value for key, value in other.items()}}
 
@@ -168,6 +173,7 @@ def inner_kind(kind: Any, containers: tuple[Any, ...]) -> Any:
     return found[-1] if containers is MAPPINGS else found[0]
 
 
+@cache
 def kinds_of_fields(schema: Any) -> dict[str, Any]:
     """Setting -> its kind."""
     told = {field.name: field.metadata["kind"] for field in dataclasses.fields(schema) if "kind" in field.metadata}
