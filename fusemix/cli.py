@@ -14,26 +14,21 @@ import inspect
 import io
 import os
 import re
-import signal
 import sys
 import textwrap
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, NoReturn, get_args
 
 from fusemix import __version__
+from fusemix.ending import GOES_ON, Interrupts, ended_by, ending_in_order, heeding_ctrl_c, told
 from fusemix.errors import FULL, ConfigError, FusemixError, sentence_of
-from fusemix.registry import nearest
 from fusemix.visible import visible
 
 GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
 """Commands that keep what is finished, and go on from there."""
 MODULES = re.compile(r"\b(?:\w+\.)+")
 """What stands before a type's own name."""
-ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""What SLURM sends, and a terminal that is closed."""
 SETTINGS = "[config.yaml …] [key=value …]"
 
 
@@ -71,9 +66,14 @@ def run(command: str | None = None) -> None:
     Args:
         command: name in COMMANDS; None takes it from the first argument.
     """
+    with heeding_ctrl_c(command or next(iter(sys.argv[1:]), None)) as interrupts:
+        _run(command, interrupts)
+
+
+def _run(command: str | None, interrupts: Interrupts) -> None:
     arguments = sys.argv[1:]
-    _write_whatever_is_said()
     try:
+        _write_whatever_is_said()
         if command is None:
             command, arguments = _named_command(arguments)
         if command is None:
@@ -81,8 +81,10 @@ def run(command: str | None = None) -> None:
         if {"-h", "--help"} & set(arguments):
             print(help_text(command))  # noqa: T201
             return
-        with _ending_in_order(command):
+        with ending_in_order(command):
             _main_of(command)(arguments)
+    except interrupts.anything() as error:
+        _end(error, interrupts, command)
     except FusemixError as error:
         _say(str(error), error)
         raise SystemExit(2) from None
@@ -95,47 +97,14 @@ def run(command: str | None = None) -> None:
         _say(_of_system(error, command), error)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as error:
-        how, code = _ended_by(error)
-        if how:
-            print(f"fusemix: {how}{GOES_ON if command in GO_ON else ''}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(code) from None
+        _end(error, interrupts, command)
 
 
-class Terminated(SystemExit):
-    """A signal ends this process; as after Ctrl-C, what is open is closed, and locks are given back."""
-
-
-def _ended_by(error: KeyboardInterrupt | SystemExit) -> tuple[str, Any]:
-    """What to say, where a signal was it, and the exit code."""
-    if isinstance(error, Terminated):
-        return f"ended by {signal.Signals(int(str(error.code)) - 128).name}", error.code
-    # Lightning makes an exit of Ctrl-C.
-    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
-        return "interrupted", 130
-    return "", error.code
-
-
-@contextmanager
-def _ending_in_order(command: str) -> Iterator[None]:
-    """Let the first signal that is to end a command do so like Ctrl-C; the second ends it at once."""
-    process, taken = os.getpid(), []
-
-    def end(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        if os.getpid() == process:
-            raise Terminated(128 + number)
-        os.kill(os.getpid(), number)  # a child that was forked
-
-    # A server has its own way; and what somebody else has chosen, such as nohup, stays as it is.
-    if command != "serve" and threading.current_thread() is threading.main_thread():
-        taken = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+def _end(error: BaseException, interrupts: Interrupts, command: str | None) -> NoReturn:
+    how, code = ended_by(error, interrupts)
+    if how:
+        print(f"fusemix: {told(how, command)}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(code) from None
 
 
 def _write_whatever_is_said() -> None:
@@ -145,14 +114,11 @@ def _write_whatever_is_said() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-GOES_ON = "; the same command goes on where it stopped"
-
-
 def _of_system(error: OSError, command: str | None) -> str:
     text = sentence_of(error)
     if error.errno not in FULL:
         return text
-    return f"{text.removesuffix('.')}{GOES_ON}" if command in GO_ON else f"{text} Then give the same command again."
+    return f"{text.removesuffix('.')}; {GOES_ON}" if command in GO_ON else f"{text} Then give the same command again."
 
 
 def _say(text: str, error: Exception) -> None:
@@ -170,7 +136,7 @@ def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         return None, []
     command = arguments[0].replace("-", "_")
     if command not in COMMANDS:
-        near = nearest(command, list(COMMANDS))
+        near = import_module("fusemix.registry").nearest(command, list(COMMANDS))
         raise ConfigError(f"there is no command {arguments[0]!r}.{near} Commands: {', '.join(COMMANDS)}.")
     return command, list(arguments[1:])
 
