@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, NoReturn, get_args
 from fusemix import __version__
 from fusemix.ending import GOES_ON, Interrupts, ended_by, ending_in_order, heeding_ctrl_c, told
 from fusemix.errors import FULL, ConfigError, FusemixError, sentence_of
+from fusemix.openmp import wait_without_spinning
 from fusemix.visible import visible
 
 GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
@@ -74,6 +75,7 @@ def _run(command: str | None, interrupts: Interrupts) -> None:
     arguments = sys.argv[1:]
     try:
         _write_whatever_is_said()
+        wait_without_spinning()
         if command is None:
             command, arguments = _named_command(arguments)
         if command is None:

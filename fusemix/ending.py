@@ -117,13 +117,18 @@ def ending_in_order(command: str) -> Iterator[None]:
 
 
 def ended_by(error: BaseException, interrupts: Interrupts) -> tuple[str, Any]:
-    """What to say, where a signal was it, and the exit code; nothing is said by a process that another one started."""
+    """What to say, where a signal was it, and the exit code; of several processes the first one speaks."""
     how, code = "", getattr(error, "code", None)
     if isinstance(error, Terminated):
         how = f"ended by {signal.Signals(int(str(error.code)) - 128).name}"
     elif interrupts.heard or isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         how, code = "interrupted", 130  # Lightning makes an exit of Ctrl-C
-    return ("" if os.environ.get("LOCAL_RANK", "0") != "0" else how), code
+    if how == "interrupted" and os.environ.get("LOCAL_RANK", "0") != "0":
+        return (
+            "",
+            0,
+        )  # Lightning's first process kills itself, without a word, where another one ends with any other code
+    return how, code
 
 
 def told(how: str, command: str | None) -> str:

@@ -25,7 +25,6 @@ from fusemix.encoders.content import Digests, noting_digests
 from fusemix.encoders.extract import Given, extract
 from fusemix.encoders.preparing import prepared_sample
 from fusemix.encoders.reading import Done, Task
-from fusemix.environment import give_back_freed_memory
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.parts import Part
@@ -181,8 +180,6 @@ def encode(
         return
     seconds, started = defaultdict[str, float](float), time.monotonic()
     workers = num_workers(config, fabric)
-    if workers:
-        give_back_freed_memory()
     slugs = dict.fromkeys(slug for task in tasks for slug in task.encoders)
     label = f"{goal_of(side.folder).name} {side.items.modality} {' '.join(slugs)}"
     with counting(label, num_rows) as advance, noting_digests(side.items) as (items, digests):

@@ -20,7 +20,6 @@ from fusemix.build.parts import PARTS
 from fusemix.build.retry import retry_rejected
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.discarding import goal_of
-from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.manifest import Manifest
@@ -56,8 +55,6 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     sides = sides or _open(config, splits, encoders, places, is_first=False)
     for encoder in encoders.values():
         encoder.to(str(fabric.device))
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
     if fabric.world_size > 1:
         console.print(f"{fabric.world_size} processes share the work")
     for side in sides:

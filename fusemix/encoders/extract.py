@@ -23,8 +23,9 @@ from torch import Tensor
 
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.preparing import Window, read_whole
-from fusemix.encoders.reading import Task, cut_windows, windows_ahead
+from fusemix.encoders.reading import Piece, Task, cut_windows, windows_ahead
 from fusemix.encoders.trouble import is_out_of_memory, is_passing, one_line, patiently, stopped
+from fusemix.environment import give_back_freed_memory, prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
 
@@ -85,6 +86,9 @@ def extract(
         EncoderError: not even one item fits into the device's memory, or a worker was ended or could not be started.
         MachineError: a disk, a network or a limit fails.
     """
+    prepare_device(device)
+    if num_workers:
+        give_back_freed_memory()
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
     run, pieces = _Run(items, encoders, sizes, device), cut_windows(items.modality, tasks, sizes)
     windows = windows_ahead(items, encoders, pieces, sizes, num_workers=num_workers, device=device)
@@ -110,15 +114,11 @@ def extract(
             for stage, duration in window.seconds.items():
                 seconds[stage] += duration
             left[piece.task] -= len(piece.rows)
-            task, of, begun = tasks[piece.task], parts[piece.task], _Begun(len(piece.rows), advance)
-            for name in piece.encoders:
-                batches = run.add(of[name], name, window, piece.rows, task)
-                for count in _timed(batches, seconds):
-                    begun.encoded(count if name == piece.encoders[-1] else 0)
-                    if items.modality == "text" and time.monotonic() - given_at >= part_sec:
-                        yield given(number, is_last=False)
-            begun.ended(run.set_aside())
-            if time.monotonic() - given_at >= part_sec and left[number]:
+            batches = run.add_all(parts[piece.task], window, piece, tasks[piece.task], advance)
+            for _ in _timed(batches, seconds):
+                if items.modality == "text" and time.monotonic() - given_at >= part_sec:
+                    yield given(number, is_last=False)
+            if left[number] and time.monotonic() - given_at >= part_sec:
                 yield given(number, is_last=False)
         yield given(number, is_last=True)
 
@@ -133,14 +133,13 @@ def _tell_what_is_done(
 
 
 def _timed(batches: Iterator[int], seconds: defaultdict[str, float]) -> Iterator[int]:
-    """The same, and what it took to make them."""
-    while True:
-        began = time.perf_counter()
-        count = next(batches, None)
+    """The same, and what it takes to make them."""
+    began = time.perf_counter()
+    for count in batches:
         seconds["encode"] += time.perf_counter() - began
-        if count is None:
-            return
         yield count
+        began = time.perf_counter()
+    seconds["encode"] += time.perf_counter() - began
 
 
 class _Begun:
@@ -193,6 +192,22 @@ class _Run:
     sizes: Mapping[str, Tensor]
     device: torch.device
     fresh: list[Rejected] = field(default_factory=list)
+
+    def add_all(
+        self,
+        parts: Mapping[str, _Part],
+        window: Window,
+        piece: Piece,
+        task: Task,
+        advance: Callable[[int, Sequence[Rejected]], None],
+    ) -> Iterator[int]:
+        """Encode a window for all of its encoders; `advance` is told of rows when the last of these has them."""
+        begun = _Begun(len(piece.rows), advance)
+        for name in piece.encoders:
+            for count in self.add(parts[name], name, window, piece.rows, task):
+                begun.encoded(count if name == piece.encoders[-1] else 0)
+                yield count
+        begun.ended(self.set_aside())
 
     def add(
         self, part: _Part, name: str, window: Window, rows: Sequence[int], task: Task | None = None

@@ -44,6 +44,11 @@ class Part(NamedTuple):
     digests: UInt64[np.ndarray, " some"]
 
 
+def shard_of_part(path: Path) -> int:
+    """Index of the shard that a file of PARTS is of."""
+    return int(path.stem.split("-")[1])
+
+
 class Parts:
     """The parts of one store.
 
@@ -87,7 +92,7 @@ class Parts:
 
     def indices(self) -> set[int]:
         """Shards that have parts."""
-        return {int(path.stem.split("-")[1]) for path in self._folder.glob(PARTS)}
+        return {shard_of_part(path) for path in self._folder.glob(PARTS)}
 
     def clear(self, index: int) -> None:
         """Delete the parts of a shard, the last one first: what is left of them is as if the run had ended earlier."""

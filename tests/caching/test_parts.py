@@ -18,6 +18,7 @@ from fusemix.commands import cache_features
 from fusemix.encoders import reading
 from fusemix.errors import LatentStoreError
 from fusemix.latents import parts
+from fusemix.latents.inspection import store_facts
 
 ROOT = Path(__file__).parents[2]
 ONE_SHARD = "shard_size=60"
@@ -149,6 +150,13 @@ def test_a_part_of_another_fingerprint_a_damaged_one_and_a_row_of_a_changed_file
     assert {name: data for name, data in content(out).items() if name not in digests} == {
         name: data for name, data in whole.items() if name not in digests
     }, "only the noted time of one file is another"
+
+
+def test_info_says_that_parts_are_there(world, tmp_path, parts_at_once):
+    out = tmp_path / "out"
+    assert killed_after(3, world, out)
+    facts = store_facts(out / "all/image/small")
+    assert "It is unfinished: 0 of 1 shards and parts of 1 more are there" in facts.problem
 
 
 def test_verify_trusts_no_part(world, whole, tmp_path, parts_at_once, capsys):
