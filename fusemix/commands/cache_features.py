@@ -18,6 +18,7 @@ from fusemix.build.content import forget_replaced
 from fusemix.build.filling import Side, fill
 from fusemix.build.parts import PARTS
 from fusemix.build.retry import retry_rejected
+from fusemix.commands.next_step import after_caching
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.discarding import goal_of
 from fusemix.interfaces import Encoder, PairSet
@@ -63,6 +64,9 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
         for place in places.values():
             replace_set(place)
     console.print(f"cached {', '.join(config.encoders)} over {', '.join(splits)} in {config.out}")
+    following = after_caching(config.out, {slug: encoder.modality for slug, encoder in encoders.items()})
+    if fabric.is_global_zero and following:
+        console.print(following)
     return [goal_of(place) for place in places.values()]
 
 
