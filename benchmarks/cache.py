@@ -30,7 +30,7 @@ from fusemix.datasets.pairs import TextReader, file_reader
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.preparing import prepared_sample
-from fusemix.encoders.reading import Task, windows_ahead
+from fusemix.encoders.reading import Task, cut_windows, windows_ahead
 from fusemix.environment import device_name, keep_freed_memory
 from fusemix.interfaces import Encoder, Items
 from fusemix.progress import console
@@ -139,7 +139,8 @@ def side_by_side(
 
 def ready_made(items: Items, encoder: Encoder, size: int) -> list[object]:
     tasks, sizes = [Task(range(len(items)), ("it",))], {"it": torch.tensor(size)}
-    windows = windows_ahead(items, {"it": encoder}, tasks, sizes, num_workers=0, device=torch.device("cpu"))
+    pieces = cut_windows(items.modality, tasks, sizes)
+    windows = windows_ahead(items, {"it": encoder}, pieces, sizes, num_workers=0, device=torch.device("cpu"))
     return [batch for _, window in windows for batch in window.of["it"].batches]
 
 

@@ -5,9 +5,11 @@ Place in the flow: written beside every run and report.
 
 import contextlib
 import ctypes
+import math
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -114,6 +116,28 @@ def _number_in(path: Path, key: str) -> int:
     """The number behind a key in a file of the system's, or nought."""
     lines = path.read_text().splitlines() if path.is_file() else []
     return next((int(line.split()[1]) for line in lines if line.startswith(key)), 0)
+
+
+def prepare_device(device: torch.device) -> None:
+    """What a device needs before anything is encoded; costs next to nothing when it was called before."""
+    if device.type == "cpu":
+        _prepare_cpu()
+
+
+@cache
+def _prepare_cpu() -> None:
+    """Memory that stays, and no more threads than may run at once: one that a container halts holds up all others."""
+    keep_freed_memory()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), usable_cores())))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: what the system allows it, and at most what a container may take."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    quota, _, period = limit.read_text().partition(" ") if limit.is_file() else ("max", "", "")
+    return max(1, min(cores, math.ceil(int(quota) / int(period)))) if quota.isdigit() else cores
 
 
 def keep_freed_memory() -> None:

@@ -1,8 +1,8 @@
-"""Progress of long work: done, rate and time left; and the one console that everything prints on.
+"""Progress of long work: done, rate, time so far and time left; and the one console that everything prints on.
 
-Place in the flow: commands and callbacks -> the terminal. On a terminal a live bar; in a log file a line a minute.
-What is printed is text, never markup, and a control character that somebody put into a caption, an id or a path is
-shown, not obeyed.
+Place in the flow: commands and callbacks -> the terminal. On a terminal a live bar, and lines that break between words;
+in a notebook or a log file a line after 5 seconds, then rarer, at last one a minute. What is printed is text, never
+markup, and a control character that somebody put into a caption, an id or a path is shown, not obeyed.
 """
 
 import time
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
@@ -18,8 +19,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.segment import Segment
 from rich.text import Text
@@ -28,7 +27,12 @@ from fusemix.visible import UNSEEN, visible
 
 
 class _Console(Console):
-    """Takes all that it is given for text."""
+    """Takes all that it is given for text, and breaks lines of it between words where they are for a terminal."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        if self.is_terminal and how.get("soft_wrap") is None:
+            objects = tuple(wrapped(one, self.width) if isinstance(one, str) else one for one in objects)
+        super().print(*objects, **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(visible(text), **how)
@@ -39,30 +43,102 @@ class _Console(Console):
         return super().render(renderable, options)
 
 
+def wrapped(text: str, width: int) -> str:
+    """Lines of at most `width` columns, broken between words; what a line goes on with stands as far in as it does.
+
+    A word that is longer, such as a path, stays whole.
+    """
+    if width < NARROW:
+        return text
+    return "\n".join(_wrapped_line(line, width) if cell_len(line) > width else line for line in text.split("\n"))
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    words = line.split(" ")
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    lines = [words[0]]
+    for word in words[1:]:
+        if cell_len(lines[-1]) + 1 + cell_len(word) > width and lines[-1].strip():
+            lines.append(f"{indent}{word}")
+        else:
+            lines[-1] += f" {word}"
+    return "\n".join(lines)
+
+
 console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
-
+NARROW = 30
+"""Where a terminal has fewer columns, it breaks lines itself."""
+LINES_AFTER_SEC = (5.0, 15.0, 30.0, 60.0)
 LINE_EVERY_SEC = 60.0
+"""When there is a line where there is no terminal: after so many seconds, and then every so many."""
+
+
+class LineTimes:
+    """When to print a line where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._started, self._told = time.monotonic(), 0.0
+
+    def is_due(self) -> bool:
+        """Whether one is due; it is taken to be printed."""
+        if console.is_terminal:
+            return False
+        passed = time.monotonic() - self._started
+        following = next((sec for sec in LINES_AFTER_SEC if sec > self._told), self._told + LINE_EVERY_SEC)
+        if passed < following:
+            return False
+        self._told = passed
+        return True
+
+
+def rate_text(speed: float | None, thing: str = "") -> str:
+    """How fast things are done: so many a second, or where they are slow, so many seconds each.
+
+    Args:
+        speed: things a second; None where it is not known.
+        thing: what they are; empty where the line says so.
+    """
+    if not speed:
+        return ""
+    if speed < 1:
+        return f"{1 / speed:,.1f} s{f'/{thing}' if thing else ' each'}"
+    return f"{speed:,.1f}{f' {thing}s' if thing else ''}/s"
+
+
+def time_text(seconds: float | int | None) -> str:
+    """Hours, minutes and seconds, or minutes and seconds.
+
+    >>> time_text(99), time_text(7205)
+    ('1:39', '2:00:05')
+    """
+    if seconds is None:
+        return "-:--"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f}/s" if speed else "")
+        return Text(rate_text(task.finished_speed or task.speed, task.fields.get("thing", "")))
+
+
+class _Times(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{time_text(task.elapsed)} elapsed, {time_text(task.time_remaining)} left")
 
 
 def progress_bar() -> Progress:
     """A bar that shows what is done, how fast, since when and for how long still."""
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         _Rate(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Times(),
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
+        expand=True,
         transient=True,
         disable=not console.is_terminal,
     )
@@ -86,18 +162,21 @@ class _Log:
     """Progress where there is no terminal: now and then a line."""
 
     def __init__(self, label: str, total: int) -> None:
-        self._label, self._total, self._done = label, total, 0
-        self._started = self._told = time.monotonic()
+        self._label, self._total, self._done, self._before = label, total, 0, 0
+        self._started = self._began = time.monotonic()
+        self._times = LineTimes()
 
     def advance(self, count: int) -> None:
+        if not self._done and count:  # what was there before, or was prepared while nobody saw, is no measure
+            self._before, self._began = count, time.monotonic()
         self._done += count
-        now = time.monotonic()
-        if console.is_terminal or now - self._told < LINE_EVERY_SEC:
+        if not self._done or not self._times.is_due():
             return
-        self._told = now
-        rate = self._done / (now - self._started)
-        left = (self._total - self._done) / rate / 60 if rate else float("inf")
-        share = self._done / self._total
+        now = time.monotonic()
+        began, before = (self._began, self._before) if self._done > self._before else (self._started, 0)
+        rate = (self._done - before) / max(now - began, 1e-9)
+        left = time_text((self._total - self._done) / rate)
         console.print(
-            f"  {self._label}: {self._done:,} of {self._total:,} ({share:.0%}), {rate:,.1f}/s, {left:,.0f} min left"
+            f"  {self._label}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}), {rate_text(rate)}, "
+            f"{time_text(now - self._started)} elapsed, {left} left"
         )

@@ -123,8 +123,8 @@ def check(words: list[str]) -> None:
 
 
 def check_settings(command: str, arguments: list[str]) -> None:
-    assert command in cli.COMMANDS, f"fusemix has no command {command}"
-    schema = cli.COMMANDS[command].schema
+    assert command in COMMANDS, f"fusemix has no command {command}"
+    schema = COMMANDS[command].schema
     if "--help" in arguments:
         return
     settings = load_config(getattr(config, schema), arguments)

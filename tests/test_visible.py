@@ -126,6 +126,7 @@ def test_a_refusal_and_an_output_without_unicode_are_no_traceback(tmp_path):
 
 
 def test_labels_of_progress_in_a_log_are_text(capsys, monkeypatch):
+    monkeypatch.setattr("fusemix.progress.LINES_AFTER_SEC", ())
     monkeypatch.setattr("fusemix.progress.LINE_EVERY_SEC", 0.0)
     with counting("reading [/x] \x1b[2J", 2) as advance:
         advance(1)

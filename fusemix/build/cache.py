@@ -3,7 +3,6 @@
 Place in the flow: CacheConfig -> PairSet, Encoder, Fabric, StoreWriter.
 """
 
-import os
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -12,6 +11,7 @@ from fusemix.config import CacheConfig, to_plain
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
+from fusemix.environment import usable_cores
 from fusemix.errors import ConfigError
 from fusemix.interfaces import Encoder, Items, PairSet
 from fusemix.latents.item_tables import TIMES
@@ -72,8 +72,7 @@ def num_workers(config: CacheConfig, fabric: Fabric) -> int:
     """
     if not isinstance(config.num_workers, str):
         return config.num_workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = cores // max(1, fabric.world_size // config.num_nodes)
+    share = usable_cores() // max(1, fabric.world_size // config.num_nodes)
     return max(1, min(share - 1, MOST_WORKERS) if fabric.device.type != "cpu" else min(share, 2))
 
 

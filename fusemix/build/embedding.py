@@ -7,8 +7,9 @@ Contents take the same road as in caching (encoders/extract.py), and their laten
 have rounded them, so that an item gets the embedding that it has in evaluation.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -16,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from fusemix.build.matching import matching_encoders
 from fusemix.build.sources import Source
 from fusemix.build.trained import open_trained
 from fusemix.encoders.extract import Extracted, extract
-from fusemix.encoders.reading import Task
+from fusemix.encoders.reading import Done, Task
 from fusemix.environment import resolve_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Content, Encoder, Items, Rejected
@@ -173,7 +174,7 @@ class Embedder:
         numbers = pa.table({"id": [str(index) for index in range(len(contents))]})
         items = Items(modality, numbers, contents.__getitem__)
         settings = {"batch_size": batch_size, "num_workers": num_workers}
-        (found,) = self.embed_items(items, [range(len(contents))], **settings, advance=count)
+        ((_, found),) = self.embed_items(items, [range(len(contents))], **settings, advance=count)
         _refuse(modality, found.rejected)
         return found.embeddings
 
@@ -185,7 +186,9 @@ class Embedder:
         batch_size: int,
         num_workers: int,
         advance: Callable[[int, Sequence[Rejected]], None],
-    ) -> Iterator[Embedded]:
+        is_done: Bool[np.ndarray, " items"] | None = None,
+        part_sec: float = math.inf,
+    ) -> Iterator[tuple[Int64[np.ndarray, " some"], Embedded]]:
         """Embeddings of some items, part by part; what cannot be embedded is set aside, with its reason.
 
         Other threads wait for their turn with this modality until all parts were asked for.
@@ -195,9 +198,12 @@ class Embedder:
             parts: rows, none empty.
             batch_size, num_workers: as for `embed`.
             advance: called with the number of items just encoded, and what was set aside among them.
+            is_done: which items an earlier command has embedded; they are passed over, and all others are in the
+                batches that they would have been in.
+            part_sec: what was embedded of a part is given after so many seconds; not of texts, which are given whole.
 
         Yields:
-            What the rows of a part gave, in float32.
+            Rows, and what they gave, in float32.
 
         Raises:
             RunError: as `encoders`.
@@ -208,24 +214,27 @@ class Embedder:
             found = extract(
                 items,
                 encoders,
-                [Task(part, tuple(encoders)) for part in parts],
+                [Task(part, tuple(encoders), _done(encoders, is_done, part)) for part in parts],
                 batch_sizes=dict.fromkeys(encoders, batch_size),
                 num_workers=num_workers,
                 device=torch.device(self.device),
                 advance=advance,
                 seconds=defaultdict(float),
+                part_sec=math.inf if modality == "text" else part_sec,
             )
-            for part, of_encoder in zip(parts, found, strict=True):
-                yield self._embedded(items, part, of_encoder)
+            for given in found:
+                rows = next(iter(given.of.values())).rows
+                if len(rows):
+                    yield rows, self._embedded(items, rows, given.of)
 
-    def _embedded(self, items: Items, part: range, found: Mapping[str, Extracted]) -> Embedded:
+    def _embedded(self, items: Items, rows: Int64[np.ndarray, " some"], found: Mapping[str, Extracted]) -> Embedded:
         """Latents as stores hold them, through the adapter."""
         fingerprints, columns = self.trained.record["encoders"][items.modality], []
         rejected = {item.id: item for extracted in found.values() for item in extracted.rejected}
         for (name, extracted), fingerprint in zip(found.items(), fingerprints, strict=True):
             columns.append(rounded(extracted.latents, fingerprint["dtype"]))
             for row in np.flatnonzero(np.isnan(columns[-1]).any(axis=1)).tolist():
-                item = items.table["id"][part[row]].as_py()
+                item = items.table["id"][int(rows[row])].as_py()
                 reason = f"{name} gave values that are not finite in {fingerprint['dtype']}"
                 rejected.setdefault(item, Rejected(item, "encode", reason))
         return Embedded(self.adapted(items.modality, np.concatenate(columns, axis=1)), tuple(rejected.values()))
@@ -246,6 +255,10 @@ def rounded(latents: Float[np.ndarray, "items latent_dim"], dtype: str) -> Float
         stored = latents.astype(dtype)
     stored[~np.isfinite(stored).all(axis=1)] = np.nan
     return stored
+
+
+def _done(names: Iterable[str], is_done: Bool[np.ndarray, " items"] | None, part: range) -> dict[str, Done]:
+    return {} if is_done is None else dict.fromkeys(names, Done(is_done[part.start : part.stop]))
 
 
 def _refuse(modality: str, rejected: Sequence[Rejected]) -> None:

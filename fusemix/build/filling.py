@@ -5,6 +5,7 @@ Place in the flow: Items + Encoders + StoreWriters -> sealed stores. Reading and
 that the result does not depend on how many there are; the first one seals.
 """
 
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,21 +22,23 @@ from fusemix.config import CacheConfig
 from fusemix.discarding import goal_of
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.content import Digests, noting_digests
-from fusemix.encoders.extract import Extracted, extract
+from fusemix.encoders.extract import Given, extract
 from fusemix.encoders.preparing import prepared_sample
-from fusemix.encoders.reading import Task
-from fusemix.environment import give_back_freed_memory
+from fusemix.encoders.reading import Done, Task
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
+from fusemix.latents.parts import Part
 from fusemix.latents.quarantine import refuse_mostly_bad
 from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
 
+PART_SEC = 30.0
+"""What was encoded of a shard that is not whole is kept so often; a killed run loses that, and what is in work."""
 SAMPLE_ROWS = 64
 """Items that the batch size is tried on."""
 MOST_UNWRITTEN = 2
-"""Finished shards that may wait to be written."""
+"""Finished shards and parts that may wait to be written."""
 
 
 class Side(NamedTuple):
@@ -57,8 +60,8 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
 
     def begun() -> dict[str, int]:
         sizes = batch_sizes(side, tasks, fabric, config)
-        for slug, size in sizes.items():
-            side.writers[slug].begin(size)
+        for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
+            side.writers[slug].begin(sizes[slug])
         return sizes
 
     sizes = decided_by_the_first(fabric, begun)
@@ -66,13 +69,15 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
         writer.look_again()
     tally = _Tally(side, config)
 
-    def put(task: Task, of: dict[str, Extracted], digests: Sequence[int]) -> None:
-        for slug, part in of.items():
-            index = side.writers[slug].index_of(task.rows)
-            side.writers[slug].write(index, part.latents, part.rejected, digests)
+    def put(task: Task, given: Given, digests: Sequence[int]) -> None:
+        for slug, found in given.of.items():
+            writer, places = side.writers[slug], found.rows - task.rows.start
+            part = Part(found.rows, found.latents, found.rejected, np.array(digests, dtype=np.uint64)[places])
+            (writer.finish if given.is_last else writer.parts.keep)(writer.index_of(task.rows), part)
 
     with failing_together(fabric):
-        encode(side, tasks[fabric.global_rank :: fabric.world_size], sizes, fabric, config, tally.add, put)
+        mine = [_with_parts(side, task, config) for task in tasks[fabric.global_rank :: fabric.world_size]]
+        encode(side, mine, sizes, fabric, config, tally.add, put, PART_SEC)
     with failing_together(fabric):
         return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
 
@@ -87,15 +92,39 @@ def missing_tasks(writers: dict[str, StoreWriter]) -> list[Task]:
     return [Task(spans[index], tuple(slugs)) for index, slugs in sorted(wanted.items())]
 
 
+def _with_parts(side: Side, task: Task, config: CacheConfig) -> Task:
+    """The same, with what is done of it; items that were set aside may be tried again."""
+    done = {}
+    for slug in task.encoders:
+        is_done, rejected = side.writers[slug].parts.done(side.writers[slug].index_of(task.rows))
+        if rejected and config.retry_rejected:
+            ids = side.items.table["id"].slice(task.rows.start, len(task.rows)).to_pylist()
+            aside = {item.id for item in rejected}
+            is_done[[item in aside for item in ids]] = False
+            rejected = ()
+        if is_done.any():
+            done[slug] = Done(is_done, tuple(rejected))
+    if done:
+        most = max(int(one.is_done.sum()) for one in done.values())
+        console.print(
+            f"  {goal_of(side.folder).name} {side.items.modality} {' '.join(done)}: going on with rows "
+            f"{task.rows.start:,} to {task.rows[-1]:,}, of which {most:,} were encoded before"
+        )
+    return task._replace(done=done)
+
+
 def batch_sizes(side: Side, tasks: Sequence[Task], fabric: Fabric, config: CacheConfig) -> dict[str, int]:
-    """Of each encoder that has work: as set, as the store was begun with, or measured."""
-    sizes = {}
-    for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
+    """Of each encoder: as set, as the store was begun with, or measured where it has work.
+
+    Those without work count, too, where texts are sorted together: a run that goes on is to cut them as before.
+    """
+    sizes, at_work = {}, {slug for task in tasks for slug in task.encoders}
+    for slug in side.encoders:
         if not isinstance(config.batch_size, str):
             sizes[slug] = config.batch_size
         elif begun := side.writers[slug].batch_size:
             sizes[slug] = begun
-        else:
+        elif slug in at_work:
             rows = np.unique(np.linspace(0, len(side.items) - 1, SAMPLE_ROWS).astype(int)).tolist()
             sample = prepared_sample(side.items, side.encoders[slug], rows)
             sizes[slug] = find_batch_size(side.encoders[slug], sample, fabric.device) if sample else 1
@@ -120,8 +149,8 @@ class _Tally:
         refuse_mostly_bad(where, self.rejected.values(), *counts, self.config.max_bad_fraction)
 
 
-Put = Callable[[Task, dict[str, Extracted], Sequence[int]], None]
-"""Keeps what encoders gave for a task, and the digests of what was read for it."""
+Put = Callable[[Task, Given, Sequence[int]], None]
+"""Keeps what encoders gave for a task or a part of it, with the digests of what was read of its rows."""
 
 
 def encode(
@@ -132,6 +161,7 @@ def encode(
     config: CacheConfig,
     note: Callable[[int, Sequence[Rejected]], None],
     put: Put,
+    part_sec: float = math.inf,
 ) -> None:
     """Encode this process's tasks, and keep what they give, in a thread.
 
@@ -142,16 +172,16 @@ def encode(
         fabric: the processes.
         config: the settings.
         note: told of rows that were read, and of what was set aside among them.
-        put: called in a thread, task by task.
+        put: called in a thread, task by task, or part by part.
+        part_sec: seconds that a part takes; tasks are given whole by default.
     """
     num_rows = sum(len(task.rows) for task in tasks)
     if num_rows == 0:
         return
     seconds, started = defaultdict[str, float](float), time.monotonic()
     workers = num_workers(config, fabric)
-    if workers:
-        give_back_freed_memory()
-    label = f"{goal_of(side.folder).name} {side.items.modality} {' '.join(sizes)}"
+    slugs = dict.fromkeys(slug for task in tasks for slug in task.encoders)
+    label = f"{goal_of(side.folder).name} {side.items.modality} {' '.join(slugs)}"
     with counting(label, num_rows) as advance, noting_digests(side.items) as (items, digests):
 
         def progress(count: int, rejected: Sequence[Rejected]) -> None:
@@ -168,28 +198,30 @@ def encode(
             device=fabric.device,
             advance=progress,
             seconds=seconds,
+            part_sec=part_sec,
         )
-        write_behind(put, digests, zip(tasks, extracted, strict=True), seconds)
+        write_behind(put, digests, tasks, extracted, seconds)
     _tell_time(label, num_rows, time.monotonic() - started, seconds, workers)
 
 
 def write_behind(
     put: Put,
     digests: Digests,
-    shards: Iterator[tuple[Task, dict[str, Extracted]]],
+    tasks: Sequence[Task],
+    parts: Iterator[Given],
     seconds: defaultdict[str, float],
 ) -> None:
-    """Write shards in a thread while the next ones are encoded; all of them are written when this returns or raises."""
+    """Write shards and parts in a thread while the next are encoded; all are written when this returns or raises."""
 
-    def write(task: Task, of: dict[str, Extracted]) -> None:
+    def write(task: Task, given: Given) -> None:
         started = time.perf_counter()
-        put(task, of, digests.of(task.rows))
+        put(task, given, digests.of(task.rows))
         seconds["write"] += time.perf_counter() - started
 
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
-        for task, of in shards:
-            waiting.append(thread.submit(write, task, of))
+        for given in parts:
+            waiting.append(thread.submit(write, tasks[given.task], given))
             while len(waiting) > MOST_UNWRITTEN or (waiting and waiting[0].done()):
                 waiting.popleft().result()
         for future in waiting:

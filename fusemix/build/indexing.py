@@ -9,14 +9,14 @@ goes on where it stopped. With `overwrite`, the index that is there stays until 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from fusemix.build.collections import Collection, collections_of
 from fusemix.build.done_so_far import DoneSoFar, forget_all, states_of
@@ -44,7 +44,8 @@ from fusemix.search.writer import SAMPLE, IndexWriter
 from fusemix.system_names import is_system_name
 
 PARTS = "parts"
-PART_ROWS = 2048
+PART_ROWS, PART_SEC = 2048, 30.0
+"""A part is kept when so many items are embedded, or so many seconds have gone by."""
 OWNED = Owned(
     "an index",
     is_index,
@@ -266,21 +267,39 @@ def _done_so_far(indexing: Indexing, task: Task) -> DoneSoFar:
 
 def _from_files(indexing: Indexing, task: Task, done: DoneSoFar, advance: Callable[[int], None]) -> Iterator[Part]:
     """First what is missing is embedded and kept, then all is handed on in order."""
-    config, missing = indexing.config, done.missing
-    advance(len(task.new) - len(missing))
-    parts = [range(at, min(at + PART_ROWS, len(missing))) for at in range(0, len(missing), PART_ROWS)]
+    config, is_done = indexing.config, np.ones(len(task.new), dtype=bool)
+    is_done[done.missing] = False
+    spans = [range(at, min(at + PART_ROWS, len(task.new))) for at in range(0, len(task.new), PART_ROWS)]
+    wanted = [rows for span in spans if len(rows := _to_read(span, is_done, config.batch_size))]
+    rows = np.concatenate([np.zeros(0, np.int64), *wanted])
+    ends = np.cumsum([0, *map(len, wanted)]).tolist()
+    advance(len(task.new) - len(rows))
     fresh = indexing.embedder.embed_items(
-        task.collection.items.take(task.new[missing]),
-        parts,
+        task.collection.items.take(task.new[rows]),
+        [range(*ends_of_one) for ends_of_one in pairwise(ends)],
         batch_size=config.batch_size,
         num_workers=max(0, (os.cpu_count() or 1) - 1) if config.num_workers is None else config.num_workers,
         advance=lambda count, rejected: advance(count),
+        is_done=is_done[rows],
+        part_sec=PART_SEC,
     )
-    for part, embedded in zip(parts, fresh if parts else (), strict=True):
-        done.keep(missing[part.start : part.stop], embedded)
-    for at in range(0, len(task.new), PART_ROWS):
-        rows = np.arange(at, min(at + PART_ROWS, len(task.new)))
+    for some, embedded in fresh if wanted else ():
+        done.keep(rows[some], embedded)
+    for span in spans:
+        rows = np.arange(span.start, span.stop)
         yield task.new[rows], done.take(rows)
+
+
+def _to_read(span: range, is_done: Bool[np.ndarray, " new"], batch_size: int) -> Int64[np.ndarray, " some"]:
+    """Rows of a part that are still to be embedded.
+
+    Where an earlier command was ended between two batches of it, all of its rows, so that the others are cut as they
+    would have been.
+    """
+    rows = np.arange(span.start, span.stop)
+    left = rows[~is_done[span.start : span.stop]]
+    goes_on = len(left) and (len(rows) - len(left)) % batch_size == 0 and left[0] == span.stop - len(left)
+    return rows if goes_on else left
 
 
 def _forget_parts(indexing: Indexing, done: Sequence[DoneSoFar]) -> None:

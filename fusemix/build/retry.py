@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 
 from fusemix.build.filling import Side, batch_sizes, encode
 from fusemix.config import CacheConfig
-from fusemix.encoders.extract import Extracted
+from fusemix.encoders.extract import Given
 from fusemix.encoders.reading import Task
 from fusemix.parallel import decided_by_the_first, failing_together
 from fusemix.progress import console
@@ -46,9 +46,9 @@ def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
         for writer in side.writers.values():
             writer.look_again()
 
-        def put(task: Task, of: dict[str, Extracted], digests: Sequence[int]) -> None:
+        def put(task: Task, given: Given, digests: Sequence[int]) -> None:
             rows = plan.rows[task.rows.start : task.rows.stop]
-            for slug, found in of.items():
+            for slug, found in given.of.items():
                 writer = side.writers[slug]
                 index = writer.index_of(range(int(rows[0]), int(rows[-1]) + 1))
                 writer.fill(index, rows, found.latents, found.rejected, digests)

@@ -20,9 +20,9 @@ from fusemix.build.parts import PARTS
 from fusemix.build.retry import retry_rejected
 from fusemix.build.telling import tell_pairs
 from fusemix.commands import check
+from fusemix.commands.next_step import after_caching
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.discarding import goal_of
-from fusemix.environment import keep_freed_memory
 from fusemix.interfaces import Encoder, PairSet
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.manifest import Manifest
@@ -60,8 +60,6 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
     sides = sides or _open(config, splits, encoders, places, is_first=False)
     for encoder in encoders.values():
         encoder.to(str(fabric.device))
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
     if fabric.world_size > 1:
         console.print(f"{fabric.world_size} processes share the work")
     for side in sides:
@@ -70,6 +68,9 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
         for place in places.values():
             replace_set(place)
     console.print(f"cached {', '.join(config.encoders)} over {', '.join(splits)} in {config.out}")
+    following = after_caching(config.out, {slug: encoder.modality for slug, encoder in encoders.items()})
+    if fabric.is_global_zero and following:
+        console.print(following)
     return [goal_of(place) for place in places.values()]
 
 

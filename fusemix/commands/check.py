@@ -20,7 +20,6 @@ from fusemix.build.parts import PARTS
 from fusemix.build.telling import duration, tell_pairs
 from fusemix.config import CacheConfig, load_config
 from fusemix.encoders.decoding import decode
-from fusemix.environment import keep_freed_memory
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
 from fusemix.out_folder import require_writable
@@ -45,8 +44,6 @@ def main(argv: Sequence[str]) -> list[Estimate]:
         _show(pairs)
     encoders = build.encoders(config, next(iter(splits.values())))
     found = []
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
     for slug, encoder in encoders.items():
         encoder.to(str(fabric.device))
         sides = [items for pairs in splits.values() for items in pairs.sides if items.modality == encoder.modality]

@@ -17,6 +17,7 @@ from fusemix.alone import alone_in
 from fusemix.build import beside
 from fusemix.build import evaluate as build
 from fusemix.build.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
+from fusemix.commands.next_step import after_evaluating
 from fusemix.config import EvalConfig, load_config
 from fusemix.discarding import require_free
 from fusemix.environment import describe_environment
@@ -146,6 +147,7 @@ def _write(
         draw_examples(out / "examples.png", cards, f"{latent_set.name}: queries and what they found (green: linked)")
     write_text(out / "report.md", markdown(report, "examples.png" if cards else None))
     console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
+    console.print(after_evaluating(config.run, config.latents))
 
 
 def _first_of_each_kind(pages: Sequence[DirectionPage]) -> list[Card]:

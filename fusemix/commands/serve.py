@@ -6,7 +6,6 @@ Reads an index and the model that made it; writes nothing. Ends with Ctrl-C.
 """
 
 import logging
-import os
 import socket
 from collections.abc import Sequence
 
@@ -20,9 +19,6 @@ def main(argv: Sequence[str]) -> None:
     """Load everything, say where, and serve until interrupted."""
     config = load_config(ServeConfig, argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    # OpenMP's threads spin while they wait for one another. Where clients or other programs want the cores, a query
-    # then takes 800 ms instead of 20. Read when torch is first imported, which is below.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with server.bound(config.host, config.port) as listening:
         _serve(config, listening)
 

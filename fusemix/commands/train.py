@@ -8,6 +8,7 @@ to <out>. A run that was interrupted goes on when the same command is given agai
 
 import logging
 import signal
+import time
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -26,13 +27,14 @@ from fusemix.build.rehearsal import rehearsed
 from fusemix.build.sources import SOURCES
 from fusemix.build.telling import about_run
 from fusemix.build.training_data import latent_data, shared_with_training
+from fusemix.commands.next_step import after_training
 from fusemix.config import TrainConfig, files_among, load_config, to_plain
 from fusemix.discarding import discard, take_place
 from fusemix.environment import describe_environment
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.files import write_json, write_text
 from fusemix.fusion.callbacks import MONITOR, best_score
-from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, read_checkpoint
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import (
     FORMAT,
@@ -51,7 +53,7 @@ from fusemix.fusion.saving import Metrics
 from fusemix.latents.loader import LatentData
 from fusemix.out_folder import require_writable
 from fusemix.parallel import Processes, decided_by_the_first
-from fusemix.progress import console
+from fusemix.progress import console, time_text
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -88,13 +90,15 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
             about = about_run(config, data, module.model, trainer.world_size, fitted(asked.optim, pace))
             for line in (*about, *told):
                 console.print(line)
-        fit = _solve if config.method == "csa" else _fit
+        fit, began = _solve if config.method == "csa" else _fit, time.monotonic()
         recall = fit(trainer, module, data, place, state.last)
-        end = f"trained {out}: best {MONITOR} {recall:.4f}, checkpoint {best}"
+        took = time_text(time.monotonic() - began)
+        end = f"trained {out} in {took}: {_best(place, trainer, recall)}, checkpoint {best}"
     if trainer.is_global_zero:
         if place != out:
             take_place(place, out, RUN)
         console.print(end)
+        console.print(after_training(config.out, [source.train.folder for source in data.sources]))
     return best
 
 
@@ -123,6 +127,15 @@ def _rehearse(config: TrainConfig, processes: Processes) -> Path:
     for line in (*told, f"dry run: nothing was written to {out}"):
         console.print(line)
     return best
+
+
+def _best(place: Path, trainer: L.Trainer, recall: float) -> str:
+    """Which epoch is the best one, as people count them, and its score."""
+    score = f"best {MONITOR} {recall:.4f}"
+    if not trainer.is_global_zero or not (place / CHECKPOINTS / BEST).is_file():
+        return score
+    epoch = read_checkpoint(place / CHECKPOINTS / BEST)["epoch"] + 1
+    return f"{score} after epoch {epoch} of {trainer.current_epoch}" if trainer.max_epochs else score
 
 
 def _require_not_read(settings: Path, read: Collection[Path]) -> None:

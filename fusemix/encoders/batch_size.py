@@ -4,13 +4,14 @@ Place in the flow: an encoder and some of its items -> items in one pass. Too ma
 speed, since what does not fit into its caches is slow; too few leave a GPU idle.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 
 import torch
 
+from fusemix.encoders.priority import Stopwatch
 from fusemix.encoders.trouble import is_out_of_memory, one_line
+from fusemix.environment import prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Encoder, Prepared
 
@@ -48,7 +49,7 @@ def best_batch_size(seconds_of: Callable[[int], float | None]) -> int:
 
 
 def seconds_of_a_pass(encoder: Encoder, batch: object, device: torch.device) -> float | None:
-    """What one pass takes; None where it does not fit into memory.
+    """What one pass takes, beside nobody; None where it does not fit into memory.
 
     Args:
         encoder: on its device.
@@ -58,13 +59,14 @@ def seconds_of_a_pass(encoder: Encoder, batch: object, device: torch.device) -> 
     Raises:
         EncoderError: the encoder cannot take it, for another reason.
     """
-    started = time.perf_counter()
+    prepare_device(device)
+    clock = Stopwatch(device)
     try:
         with torch.inference_mode():
             encoder.encode(batch)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return time.perf_counter() - started
+        return clock.seconds()
     except torch.AcceleratorError:  # the device's fault, and no item is to blame
         raise
     except Exception as error:

@@ -17,7 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,7 +29,7 @@ from fusemix.encoders.trouble import one_line
 from fusemix.encoders.weightless import without_weights
 from fusemix.encoders.workers import LOOK_SEC, allow_open_files, begin, begin_behind_the_encoder, received
 from fusemix.errors import EncoderError, FusemixError, MachineError
-from fusemix.interfaces import Encoder, Items
+from fusemix.interfaces import Encoder, Items, Rejected
 
 TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER = 4096, 16
 """A window of texts is at least so many, and so many batches, so that those of a batch are of like length."""
@@ -41,11 +43,25 @@ AHEAD = 2
 """Windows that each worker reads ahead."""
 
 
+class Done(NamedTuple):
+    """What an earlier run has done of a task for one encoder: which of its rows, and what was set aside of these."""
+
+    is_done: Bool[np.ndarray, " rows"]
+    rejected: tuple[Rejected, ...] = ()
+
+
 class Task(NamedTuple):
-    """Consecutive rows, and the names of the encoders that they are read for."""
+    """Consecutive rows, the names of the encoders that they are read for, and what of it is done, by encoder."""
 
     rows: range
     encoders: tuple[str, ...]
+    done: Mapping[str, Done] = {}  # never changed
+
+    def is_done(self, name: str, rows: Sequence[int]) -> bool:
+        """Whether an earlier run has done all of some rows for an encoder."""
+        if name not in self.done:
+            return False
+        return bool(self.done[name].is_done[np.asarray(rows) - self.rows.start].all())
 
 
 class Piece(NamedTuple):
@@ -65,7 +81,7 @@ class Piece(NamedTuple):
 def windows_ahead(
     items: Items,
     encoders: Mapping[str, Encoder],
-    tasks: Sequence[Task],
+    pieces: Sequence[Piece],
     sizes: Mapping[str, Tensor],
     *,
     num_workers: int,
@@ -79,7 +95,7 @@ def windows_ahead(
     Args:
         items: one side of a pair set.
         encoders: by name.
-        tasks: what to read.
+        pieces: what to read, as `cut_windows` cuts it.
         sizes: items in one batch of each encoder, in shared memory: a smaller size set while this runs counts
             for windows that are not read yet.
         num_workers: processes that read ahead; 0 reads in this one.
@@ -91,7 +107,7 @@ def windows_ahead(
         MachineError: a disk, a network or a limit fails.
         EncoderError: a worker was ended from outside or could not be started, or what it had read was lost.
     """
-    queue, steps_back = _Queue(cut_windows(items.modality, tasks, sizes)), device.type == "cpu"
+    queue, steps_back = _Queue(pieces), device.type == "cpu"
     if num_workers == 0:
         for _, piece in queue:
             window = read_window(items, piece.rows, {name: encoders[name] for name in piece.encoders}, sizes)
@@ -122,14 +138,24 @@ def windows_ahead(
 
 
 def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | Tensor]) -> list[Piece]:
-    """Each task in windows of one batch, then two, four and more, so that the encoder can begin soon."""
-    pieces = []
-    for number, (rows, names) in enumerate(tasks):
-        size, at = max(int(sizes[name]) for name in names), 0
-        most = max(TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER * size) if modality == "text" else FEW
-        step = size
+    """Each task in windows of one batch, then two, four and more, so that the encoder can begin soon.
+
+    Where they are cut depends on nothing but the task's rows and the largest size, whichever encoders want the task; a
+    window is left out where all of it is done.
+
+    Args:
+        modality: of the items.
+        tasks: what to read.
+        sizes: items in one batch of each encoder of the side, also of those that have nothing to do.
+    """
+    pieces, size = [], max(map(int, sizes.values()))
+    most = max(TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER * size) if modality == "text" else FEW
+    for number, task in enumerate(tasks):
+        rows, step, at = task.rows, size, 0
         while at < len(rows):
-            pieces.append(Piece(number, rows[at : at + step], names))
+            window = rows[at : at + step]
+            if not all(task.is_done(name, window) for name in task.encoders):
+                pieces.append(Piece(number, window, task.encoders))
             at += step
             step = step * 2 if step * 2 <= most else step
     return pieces

@@ -16,11 +16,11 @@ from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import read_checkpoint
 from fusemix.fusion.gathering import num_processes, stop_together, take_from_first
 from fusemix.parallel import gathered
-from fusemix.progress import console, progress_bar
+from fusemix.progress import LineTimes, console, progress_bar, rate_text, time_text
 
 MONITOR = "validation/mean_recall"
-LOG_EVERY_SEC = 10.0
-"""How often a line is printed where there is no terminal for a live bar."""
+LOOK_SEC = 1.0
+"""How often the loss of a step is looked at for the bar."""
 
 
 def checkpoints(folder: Path) -> list[Callback]:
@@ -184,35 +184,49 @@ def best_score(trainer: L.Trainer) -> float:
 
 
 class RunProgress(Callback):
-    """One bar over all epochs, with loss, recall, rate and time left."""
+    """One bar over all epochs, with loss, recall, rate and time left; without a terminal, now and then a line."""
 
     def __init__(self) -> None:
-        self._bar = progress_bar()
-        self._printed = 0.0
+        self._bar, self._times = progress_bar(), LineTimes()
+        self._loss, self._recall, self._looked = "", "", 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
-        self._task = self._bar.add_task("training", total=trainer.max_epochs, completed=trainer.current_epoch, note="")
+        begun = {"total": trainer.max_epochs, "completed": trainer.current_epoch}
+        self._task = self._bar.add_task("epoch", **begun, note="", thing="epoch")
         self._bar.start()
-        self._printed = time.monotonic()
+        self._started, self._first = time.monotonic(), trainer.current_epoch
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Advance within the epoch."""
         done = trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches
-        self._bar.update(self._task, completed=done)
+        if time.monotonic() - self._looked > LOOK_SEC:  # reading the loss waits for the device
+            self._looked = time.monotonic()
+            loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+            self._loss = "" if loss is None else f"loss {float(loss):.3f}"
+        self._show(trainer, done)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Advance by one epoch."""
+        """Advance by one epoch, and take over its figures."""
         figures = trainer.callback_metrics
         loss, recall = figures.get("train/loss"), figures.get(MONITOR)
-        note = "" if loss is None or recall is None else f"loss {float(loss):.3f}, mean recall {float(recall):.1%}"
-        epoch = trainer.current_epoch + 1
-        self._bar.update(self._task, completed=epoch, note=note)
-        if not console.is_terminal and time.monotonic() - self._printed > LOG_EVERY_SEC:
-            self._printed = time.monotonic()
-            console.print(f"epoch {epoch}/{trainer.max_epochs}: {note}")
+        if loss is not None:
+            self._loss = f"loss {float(loss):.3f}"
+        if recall is not None:
+            self._recall = f", mean recall {float(recall):.1%}"
+        self._show(trainer, trainer.current_epoch + 1)
+
+    def _show(self, trainer: L.Trainer, done: float) -> None:
+        note = f"{self._loss}{self._recall}"
+        self._bar.update(self._task, completed=int(done * 100) / 100, note=note)
+        if trainer.is_global_zero and self._times.is_due():
+            passed, total = time.monotonic() - self._started, trainer.max_epochs or 0
+            rate = (done - self._first) / max(passed, 1e-9)
+            steps = rate_text(rate * float(trainer.num_training_batches), "step")
+            times = f"{time_text(passed)} elapsed, {time_text((total - done) / rate)} left"
+            console.print(f"epoch {int(done)}/{total}: {note}; {rate_text(rate, 'epoch')}, {steps}, {times}")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remove the bar."""

@@ -19,7 +19,8 @@ from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.description import SET, read_description
 from fusemix.latents.item_tables import read_sealed_table, read_table
-from fusemix.latents.manifest import MANIFEST, STARTED, Manifest
+from fusemix.latents.manifest import MANIFEST, STARTED, Manifest, shard_name
+from fusemix.latents.parts import PARTS, shard_of_part
 from fusemix.latents.records import read_quarantine, read_started
 from fusemix.latents.store import LatentStore
 
@@ -134,8 +135,11 @@ def _unfinished(folder: Path, items: pa.Table | None, files: int) -> StoreFacts:
     size = fingerprint.get("shard_size")
     wanted = -(-items.num_rows // size) if items is not None and size else None
     of = f" of {wanted:,}" if wanted is not None else ""
+    begun = {shard_of_part(path) for path in folder.glob(PARTS)}
+    begun = sum(not (folder / shard_name(index)).is_file() for index in begun)
+    parts = f" and parts of {begun:,} more" if begun else ""
     problem = (
-        f"It is unfinished: {files:,}{of} shards are there, and no {MANIFEST}, so nothing reads it. "
+        f"It is unfinished: {files:,}{of} shards{parts} are there, and no {MANIFEST}, so nothing reads it. "
         "Give the command that began it again: it goes on where it stopped."
     )
     return StoreFacts(folder, None, fingerprint, files, wanted, (), None, items, problem=problem)

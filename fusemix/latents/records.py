@@ -6,6 +6,7 @@ Files:
     started.json         the fingerprint of what is being written, and the batch size it was begun with
     latents-00000.json … hash and rejected items of a finished shard, written after it, and the hash of the fingerprint
                          that it was made under: a record of another one does not count, wherever it came from
+    part-00003-00000.parquet …   some rows of a shard that is not finished (parts.py)
 """
 
 from collections.abc import Container, Sequence
@@ -33,6 +34,7 @@ from fusemix.latents.manifest import (
     shard_name,
     size_problem,
 )
+from fusemix.latents.parts import PARTS
 from fusemix.latents.quarantine import quarantine_problem, read_quarantine
 
 
@@ -156,7 +158,7 @@ def is_ours(folder: Path) -> bool:
 STORE = Owned(
     "a latent store",
     is_ours,
-    (MANIFEST, STARTED, QUARANTINE, "latents-[0-9]*.npy", "latents-[0-9]*.json", "content-[0-9]*.bin"),
+    (MANIFEST, STARTED, QUARANTINE, "latents-[0-9]*.npy", "latents-[0-9]*.json", "content-[0-9]*.bin", PARTS),
 )
 
 

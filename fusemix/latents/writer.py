@@ -1,6 +1,6 @@
-"""Write a latent store, shard by shard, so that a killed run loses at most the shard it was in.
+"""Write a latent store, shard by shard, and a shard that takes long part by part, so that a killed run loses little.
 
-Place in the flow: latents of some rows -> StoreWriter -> shards -> manifest, last.
+Place in the flow: latents of some rows -> StoreWriter -> parts (parts.py) -> shards -> manifest, last.
 
 Shard i holds the same rows whatever happened in between, and what is written depends only on the
 latents: a run that was killed and went on leaves the same bytes as one that was not.
@@ -33,6 +33,7 @@ from fusemix.latents.manifest import (
     write_manifest,
 )
 from fusemix.latents.opening import open_folder, place_for
+from fusemix.latents.parts import Part, Parts
 from fusemix.latents.quarantine import quarantine_sha256, refuse_mostly_bad
 from fusemix.latents.records import STORE, Record, Started, read_started, record_path, unseal, write_started
 from fusemix.latents.shard_rows import ShardRows
@@ -60,6 +61,9 @@ class StoreWriter:
         accept: dotted names of fields of the fingerprint that may differ from the store's; None where the user cannot
             say so.
         joins: another process has opened the store already; this one only writes shards.
+
+    Attributes:
+        parts: of shards that are not whole.
 
     Raises:
         LatentStoreError: the folder holds something else.
@@ -92,7 +96,9 @@ class StoreWriter:
             open_folder(self.folder, ids, wanted, source, replaces=self.folder != folder, verify=verify, accept=accept)
         # What was accepted as equal stays as it stands on disk, so that records of earlier runs count.
         self._started = self._read_started()
-        self._finished = Finished(self.folder, len(self.spans), sha256_of_json(self._started.fingerprint))
+        sha256 = sha256_of_json(self._started.fingerprint)
+        self._finished = Finished(self.folder, len(self.spans), sha256)
+        self.parts = Parts(self.folder, self.rows, dim, sha256)
         if not self.is_sealed:
             self._finished.read(read_back=verify and not joins)
             if verify and not joins:
@@ -156,6 +162,7 @@ class StoreWriter:
             unseal(self.folder, read_manifest(self.folder), self.rows.ids, indices)
         for index in indices:
             remove_file(record_path(self.folder, index))
+            self.parts.clear(index)
         self._finished.read()
 
     def set_aside(self) -> dict[int, Int64[np.ndarray, " rows"]]:
@@ -195,7 +202,18 @@ class StoreWriter:
         if self.rows.times is not None or (digests is not None and any(digests)):
             content = Content(np.array(digests or [0] * len(span), dtype=np.uint64), self.rows.times_in(index))
         self._put(index, stored, rejected, content)
+        self.parts.clear(index)
         self._stop_if_mostly_bad()
+
+    def finish(self, index: int, last: Part) -> None:
+        """Write one shard whose other rows are in parts; errors as those of `write`."""
+        whole = self.parts.joined(index, last)
+        if len(whole.rows) != len(self.spans[index]):
+            raise LatentStoreError(
+                f"{self.folder}: parts of shard {index} were taken away, or their files changed, while it was being "
+                "made. Give the command again."
+            )
+        self.write(index, whole.latents, whole.rejected, whole.digests.tolist())
 
     def fill(
         self,
@@ -261,6 +279,8 @@ class StoreWriter:
             self._seal()
         for leftover in [self.folder / STARTED, *(record_path(self.folder, i) for i in range(len(self.spans)))]:
             leftover.unlink(missing_ok=True)
+        for index in self.parts.indices():  # of a run that was killed when the shard was whole
+            self.parts.clear(index)
         if self.folder != self.goal:
             take_place(self.folder, self.goal, STORE)
             self.folder = self._finished.folder = self.goal

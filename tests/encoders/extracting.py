@@ -74,7 +74,7 @@ def run_all(items, encoders, spans=None, *, batch_size=4, num_workers=0, wanted=
     counted = []
     spans = spans or [range(len(items))]
     tasks = [Task(span, names) for span, names in zip(spans, wanted or [tuple(encoders)] * len(spans), strict=True)]
-    extracted = list(
+    given = list(
         extract(
             items,
             encoders,
@@ -86,6 +86,8 @@ def run_all(items, encoders, spans=None, *, batch_size=4, num_workers=0, wanted=
             seconds=defaultdict(float) if seconds is None else seconds,
         )
     )
+    assert [(one.task, one.is_last) for one in given] == [(number, True) for number in range(len(spans))]
+    extracted = [one.of for one in given]
     assert [part.latents.shape[0] for of in extracted for part in list(of.values())[:1]] == [len(s) for s in spans]
     assert sum(count for count, _ in counted) == sum(len(span) for span in spans)
     assert sum(bad for _, bad in counted) == sum(len(part.rejected) for of in extracted for part in of.values())

@@ -1,0 +1,45 @@
+"""What to type next, at the end of a command: the same folders, as a line that can be copied.
+
+Place in the flow: settings of a command that is done -> the next command.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fusemix.latents.description import SET
+
+
+def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
+    """The training command on the sets of a folder; None until there is one to train on.
+
+    Args:
+        out: folder of the sets.
+        modalities: of the encoders that were just cached.
+    """
+    train, held_out = Path(out) / "train", Path(out) / "validation"
+    of: dict[str, list[str]] = {}
+    for slug, modality in modalities.items():
+        of.setdefault(modality, []).append(slug)
+    if not (train / SET).is_file() or len(of) < 2:
+        return None
+    encoders = ", ".join(f"{modality}: [{', '.join(slugs)}]" for modality, slugs in of.items())
+    chosen = f"validation={held_out}" if (held_out / SET).is_file() else "holdout=0.05"
+    return _line("train", f"train={train}", chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
+
+
+def after_training(out: str, sets: Sequence[Path]) -> str:
+    """The command that evaluates a run: on the set `test` beside one that it was trained on, where there is one."""
+    there = next((one.parent / "test" for one in sets if (one.parent / "test" / SET).is_file()), None)
+    return _line(
+        "eval_retrieval", f"run={out}", f"latents={there or 'A_SET_NOT_TRAINED_ON'}", f"out=reports/{Path(out).name}"
+    )
+
+
+def after_evaluating(run: str, latents: str) -> str:
+    """The command that makes an index of what was evaluated, to be searched."""
+    return _line("index", "--model", run, "--data", latents, "--out", f"indexes/{Path(run).name}")
+
+
+def _line(command: str, *arguments: str) -> str:
+    return f"next: {shlex.join(['fusemix', command, *arguments])}"

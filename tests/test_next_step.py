@@ -1,0 +1,41 @@
+"""The line that says what to type next names folders that are there, and settings that the command has."""
+
+import shlex
+
+from fusemix.commands.next_step import after_caching, after_evaluating, after_training
+from fusemix.config import EvalConfig, IndexConfig, TrainConfig, load_config
+
+
+def typed(line, command):
+    assert line.startswith(f"next: fusemix {command} ")
+    return shlex.split(line)[3:]
+
+
+def test_after_caching_comes_training_where_there_is_something_to_train_on(tmp_path):
+    modalities = {"dino": "image", "e5": "text", "minilm": "text"}
+    out = tmp_path / "my photos"
+    assert after_caching(str(out), modalities) is None
+    for split in ("train", "validation"):
+        config = None
+        (out / split).mkdir(parents=True)
+        (out / split / "set.json").touch()
+        config = load_config(TrainConfig, typed(after_caching(str(out), modalities), "train"))
+        assert (config.train, config.out) == (str(out / "train"), "runs/my photos")
+        assert config.encoders == {"image": ["dino"], "text": ["e5", "minilm"]}
+        assert (config.validation, config.holdout) == (
+            (None, 0.05) if split == "train" else (str(out / "validation"), 0.0)
+        )
+    assert after_caching(str(out), {"dino": "image"}) is None, "there is nothing to align with"
+
+
+def test_after_training_comes_evaluation_on_the_test_set_beside_it(tmp_path):
+    assert "latents=A_SET_NOT_TRAINED_ON" in after_training("runs/a", [tmp_path / "train"])
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/set.json").touch()
+    config = load_config(EvalConfig, typed(after_training("runs/a", [tmp_path / "train"]), "eval_retrieval"))
+    assert (config.run, config.latents, config.out) == ("runs/a", str(tmp_path / "test"), "reports/a")
+
+
+def test_after_evaluation_comes_an_index_to_search():
+    config = load_config(IndexConfig, typed(after_evaluating("runs/a", "latents/a/test"), "index"))
+    assert (config.model, config.data, config.out) == ("runs/a", "latents/a/test", "indexes/a")
