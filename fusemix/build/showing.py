@@ -68,19 +68,17 @@ def _shower(side: Side, rows: Int64[np.ndarray, " rows"], read: Callable[[int], 
 
 def num_out_of_reach(pages: Sequence[DirectionPage]) -> int:
     """How many of the items shown have only their id left, since their data set cannot be read any more."""
-    shown = [item for page in pages for card in page.cards for item in (card.query, *(f.item for f in card.found))]
+    shown = [item for page in pages for card in page.cards for item in card.items]
     return len({item.id for item in shown if isinstance(item.content, str) and item.content == item.id})
 
 
 def _card(kind: str, place: int, results: Results, query: Callable[[int], Shown], item: Callable[[int], Shown]) -> Card:
     ranks = results.direction.ranks
-    found = zip(*(field[place, :SHOWN].tolist() for field in (*results.top[::-1], results.is_linked)), strict=True)
-    return Card(
-        kind,
-        query(int(ranks.queries[place])),
-        int(ranks.ranks[place]),
-        [FoundItem(item(position), score, linked) for position, score, linked in found],
-    )
+    top = zip(*(field[place, :SHOWN].tolist() for field in (*results.top[::-1], results.is_linked)), strict=True)
+    found = [FoundItem(item(position), score, linked) for position, score, linked in top]
+    is_seen = any(each.is_linked for each in found)
+    first = None if is_seen else FoundItem(item(int(ranks.first[place])), float(ranks.best[place]), is_linked=True)
+    return Card(kind, query(int(ranks.queries[place])), int(ranks.ranks[place]), found, first)
 
 
 def sampled_scores(embeddings: Sequence[Tensor], links: Int64[np.ndarray, "links 2"], seed: int) -> PairScores:

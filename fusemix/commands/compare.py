@@ -43,7 +43,8 @@ def _compare(paths: Sequence[str], out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "compare.json", comparison_data(reports, names, comparisons))
     comparable = [True, *(not made.reasons for made in comparisons)]
-    draw_comparison([out / "compare.png", out / "compare.svg"], reports, names, comparable)
+    if lost := draw_comparison([out / "compare.png", out / "compare.svg"], reports, names, comparable):
+        console.print(lost)
     write_text(out / "compare.md", comparison_markdown(reports, names, comparisons, "compare.png"))
     console.print(f"comparison: {out / 'compare.md'}, {out / 'compare.json'} and {out / 'compare.png'}")
     return out / "compare.json"

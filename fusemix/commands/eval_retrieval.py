@@ -143,7 +143,9 @@ def _write(
     page = render_page(report, pages, sampled_scores(embeddings, gallery.links, seed), points)
     write_text(out / "report.html", page)
     if cards := _first_of_each_kind(pages):
-        draw_examples(out / "examples.png", cards, f"{latent_set.name}: queries and what they found (green: linked)")
+        title = f"{latent_set.name}: queries and what they found (green: linked)"
+        if lost := draw_examples(out / "examples.png", cards, title):
+            console.print(lost)
     write_text(out / "report.md", markdown(report, "examples.png" if cards else None))
     console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
 

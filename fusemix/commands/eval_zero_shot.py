@@ -54,9 +54,9 @@ def _evaluate(config: ZeroShotConfig) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "report.json", report)
     picture = out / "classes.png"
-    draw_classes(
-        picture, labels.words, found.accuracy, found.num_items, f"{latent_set.name}: each class, with its items"
-    )
+    title = f"{latent_set.name}: each class, with its items"
+    if lost := draw_classes(picture, labels.words, found.accuracy, found.num_items, title):
+        console.print(lost)
     write_text(out / "report.md", markdown(report, picture.name))
     console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
     return out / "report.json"

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fusemix.files import write_atomic
+from fusemix.retrieval.reports.fonts import drawable
 from fusemix.retrieval.reports.paper_tables import DAGGER
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
 from fusemix.retrieval.reports.schema import spoken
@@ -34,14 +35,29 @@ def look(place: int) -> tuple[str, str]:
 
 def draw_comparison(
     paths: Sequence[Path], reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]
-) -> None:
+) -> str:
     """Draw all runs into one figure.
 
     Args:
         paths: to write, each in the format of its suffix.
         reports, names: of the runs.
         comparable: whether each measured the items of the first; the others are drawn hollow.
+
+    Returns:
+        One sentence on characters that could not be drawn, or nothing.
     """
+    with drawable(names) as fonts:
+        figure = comparison_figure(reports, [fonts.text(name) for name in names], comparable)
+        for path in paths:
+            kind = path.suffix.removeprefix(".")
+            # Without a date and with a fixed salt for ids, equal reports give equal bytes.
+            with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
+                figure.savefig(file, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+    return fonts.told(paths[0].name)
+
+
+def comparison_figure(reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]) -> Figure:
+    """The figure, for a file or a page; see `draw_comparison`."""
     figure = Figure(figsize=(9.5, 4.4 + 0.22 * -(-len(reports) // 2)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, sharey=True)
@@ -56,11 +72,7 @@ def draw_comparison(
     legend = figure.legend(drawn[0], labels, loc="outside lower center", ncols=2, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a name may hold dollar signs
-    for path in paths:
-        kind = path.suffix.removeprefix(".")
-        # Without a date and with a fixed salt for ids, equal reports give equal bytes.
-        with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
-            figure.savefig(file, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+    return figure
 
 
 def _draw_direction(
