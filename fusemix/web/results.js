@@ -6,6 +6,7 @@ const list = document.getElementById("results");
 const player = new Audio();
 let hits = [];
 let playing = null; // the card whose sound plays
+let fetching = 0; // counts what was shown
 let wanted = {}; // what a person may want of a hit: like, also, look
 
 export function make(tag, attributes = {}, ...children) {
@@ -30,6 +31,7 @@ export function show(found, { keep = false } = {}) {
   }
   hits = found;
   list.append(...hits.slice(there).map((hit, place) => card(hit, there + place)));
+  fetchOn(++fetching);
   if (!there) moveTo(0);
 }
 
@@ -74,6 +76,21 @@ function box(hit) {
   }
   return made;
 }
+
+// Paper does not scroll: pictures below are fetched, too, one after another, besides those that are in sight.
+function fetchOn(mine) {
+  if (mine !== fetching) return;
+  for (const picture of list.querySelectorAll("img[loading=lazy]")) {
+    picture.loading = "eager";
+    if (picture.complete) continue;
+    for (const end of ["load", "error"]) picture.addEventListener(end, () => fetchOn(mine), { once: true });
+    return;
+  }
+}
+
+addEventListener("beforeprint", () => {
+  for (const picture of list.querySelectorAll("img[loading=lazy]")) picture.loading = "eager";
+});
 
 export function outline(hit) {
   const made = make("span", { class: "outline" });
