@@ -179,6 +179,12 @@ def test_the_report_shows_classes_by_their_words(latents, tmp_path):
     assert "## Most confused" in text
     assert "model: none; the encoders' latents were compared as they are" in text
     assert Image.open(tmp_path / "report" / "classes.png").width > 400
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<title>no run on image_classes/test · zero-shot</title>" in page
+    assert f">{100 * report['metrics']['top_1']:.1f}<" in page
+    assert "<img data-medium" in page, "items are shown"
+    for found in report["per_class"]:
+        assert (f">{found['words']}</th>" in page) == bool(found["items"])
 
 
 def test_a_trained_run_classifies_far_above_chance(latents, run, tmp_path):

@@ -111,8 +111,10 @@ def _ranks_together(
     linked = [np.pad(p.linked, ((0, 0), (0, width - p.linked.shape[1])), constant_values=NOWHERE) for p in parts]
     queries = [place[part.queries] for part, place in zip(parts, asked, strict=True)]
     first = [place[part.first] for part, place in zip(parts, given, strict=True)]
-    rest = [np.concatenate(field) for field in zip(*((p.tied, p.num_links, p.best) for p in parts), strict=True)]
-    return Ranks(np.concatenate(queries), np.concatenate(linked), *rest, np.concatenate(first))
+    tied, num_links, best = (
+        np.concatenate(field) for field in zip(*((p.tied, p.num_links, p.best) for p in parts), strict=True)
+    )
+    return Ranks(np.concatenate(queries), np.concatenate(linked), tied, num_links, best, np.concatenate(first))
 
 
 def _means(figures: Sequence[dict[str, float]]) -> dict[str, float]:

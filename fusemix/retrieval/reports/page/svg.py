@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree
 
@@ -26,7 +27,7 @@ def svg_settings(name: str) -> Iterator[None]:
 
     The browser has the fonts, so those that matplotlib measures by may lack a character.
     """
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False, "font.size": 11}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False, "font.size": 11}
     with rc_context(settings), catch_warnings():
         filterwarnings("ignore", "Glyph .* missing from font")
         yield

@@ -45,7 +45,7 @@ class Confusion(NamedTuple):
     rows: list[ConfusionRow]
 
 
-def confusion_table(found: ZeroShot, words: Sequence[str]) -> Confusion:
+def confusion_table(found: ZeroShot, words: list[str]) -> Confusion:
     """What the worst classes are taken for; the classes themselves and those they are taken for most are the columns.
 
     Args:
@@ -53,7 +53,7 @@ def confusion_table(found: ZeroShot, words: Sequence[str]) -> Confusion:
         words: names of the classes.
     """
     order = np.argsort(found.accuracy, kind="stable")  # NaN, for classes without items, come last
-    worst = [place for place in order.tolist() if found.accuracy[place] < 1][:WORST]
+    worst: list[int] = [place for place in order.tolist() if found.accuracy[place] < 1][:WORST]
     pairs = {(own, other): count for own, other, count in found.confusions if own in worst}
     others = dict.fromkeys(other for _, other in sorted(pairs, key=lambda pair: -pairs[pair]) if other not in worst)
     columns = [*worst, *others][:MOST_COLUMNS]
