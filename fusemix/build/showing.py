@@ -106,9 +106,8 @@ def classified_cards(
     return [card(kind, place) for kind, places in chosen.items() for place in places.tolist()]
 
 
-def num_out_of_reach(cards: Iterable[Card]) -> int:
+def num_out_of_reach(shown: Iterable[Shown]) -> int:
     """How many of the items shown have only their id left, since their data set cannot be read any more."""
-    shown = [item for card in cards for item in card.items]
     return len({item.id for item in shown if isinstance(item.content, str) and item.content == item.id})
 
 

@@ -135,7 +135,7 @@ def _write(
     write_jsonl(out / "queries.jsonl", lines)
     config = evaluation.config
     pages = directions_shown(results, latent_set, gallery, config.num_examples, trust_code=config.trust_code)
-    if gone := num_out_of_reach(card for page in pages for card in page.cards):
+    if gone := num_out_of_reach(item for page in pages for card in page.cards for item in card.items):
         console.print(
             f"{gone} items can only be shown by their ids: what they were cached from cannot be read any more"
         )

@@ -65,7 +65,7 @@ def _evaluate(config: ZeroShotConfig) -> Path:
     write_text(out / "report.md", markdown(report, picture.name))
     how = {"count": NUM_EXAMPLES, "trust_code": config.trust_code}
     cards = classified_cards(found, (items, classes), latent_set, labels, **how)
-    if gone := num_out_of_reach(cards):
+    if gone := num_out_of_reach(card.query for card in cards):
         console.print(
             f"{gone} items can only be shown by their ids: what they were cached from cannot be read any more"
         )

@@ -89,6 +89,7 @@ def differences_figure(comparisons: Sequence[Comparison], names: Sequence[str]) 
     keys = list(dict.fromkeys(key for made in drawn for key in made.differences))
     figure = Figure(figsize=(9.5, 1.4 + (0.18 + 0.16 * len(drawn)) * len(keys)), layout="constrained")
     axis = figure.subplots()
+    handles, points = [], []
     for number, made in enumerate(drawn):
         colour, marker = look(names.index(made.run))
         shift = SPREAD * ((number + 0.5) / len(drawn) - 0.5)
@@ -96,15 +97,15 @@ def differences_figure(comparisons: Sequence[Comparison], names: Sequence[str]) 
             found = made.differences[key]
             ends = [100 * found.low, 100 * found.high]
             axis.plot(ends, [place + shift] * 2, color=colour, linewidth=1.8, solid_capstyle="butt")
-            label = made.run if place == 0 else None
-            axis.plot(100 * found.difference, place + shift, marker, color=colour, markersize=5.5, label=label)
+            points = axis.plot(100 * found.difference, place + shift, marker, color=colour, markersize=5.5)
+        handles += points
     axis.axvline(0, color=ZERO, linewidth=1.2)
     axis.set_yticks(range(len(keys)), [_figure_label(key) for key in keys])
     axis.set(ylim=(len(keys) - 0.5, -0.5), xlabel=f"percentage points more than {names[0]} (lines: 95 % intervals)")
     axis.grid(axis="x", color="#e6e6e6", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles, [made.run for made in drawn], loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
