@@ -1,5 +1,5 @@
 // Gives the pictures and sounds of the page their data, says which tables are wider than they seem, and opens what is
-// folded for the time of printing.
+// folded for the time of printing, but for what is long and in part shown already.
 "use strict";
 (() => {
   const media = JSON.parse(document.getElementById("media").textContent);
@@ -21,7 +21,7 @@
 
   const folded = [];
   addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details:not([open])")) {
+    for (const part of document.querySelectorAll("details:not([open], .long)")) {
       part.open = true;
       folded.push(part);
     }

@@ -18,7 +18,7 @@ from fusemix.retrieval.zero_shot import ZeroShot
 WORST = 12
 """Classes whose confusions are shown."""
 MOST_COLUMNS = 20
-ENDS = 20
+ENDS = 30
 """Of many classes, those that are shown at either end before one unfolds all."""
 
 
