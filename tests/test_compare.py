@@ -145,6 +145,9 @@ def test_the_best_comparable_figure_is_bold(tmp_path):
         name: next(row for row in rows if row.startswith(f"| {name} ")) for name in ("plain", "better", "elsewhere")
     }
     assert shown["better"].count("**") == 14, "all six recalls and their sum"
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert page.count('class="number best"') == 8, "all six recalls and both MRRs, of the best that can be compared"
+    assert "elsewhere cannot be compared with plain" in page
     assert "**" not in shown["plain"]
     assert "**" not in shown["elsewhere"]
     assert shown["elsewhere"].count(" 100.0 ") == 6
@@ -166,7 +169,7 @@ def test_the_plot_shows_every_run_in_a_colour_or_sign_of_its_own(tmp_path, count
 
 def test_equal_reports_give_equal_bytes(tmp_path):
     a, b, out = sample_report(tmp_path / "a"), sample_report(tmp_path / "b", seed=1), tmp_path / "out"
-    names = ("compare.svg", "compare.png", "compare.json", "compare.md")
+    names = ("compare.svg", "compare.png", "compare.json", "compare.md", "compare.html")
     run_compare(a, b, f"out={out}")
     once = [(out / name).read_bytes() for name in names]
     run_compare(a, b, f"out={out}")
@@ -182,6 +185,7 @@ def test_reports_without_intervals_or_mrr_are_compared_all_the_same(tmp_path, ca
         (folder / "report.json").write_text(json.dumps(content))
     found = run_compare(*folders, f"out={tmp_path / 'out'}")["comparisons"][0]
     assert "text_to_image/mrr" in found["differences"]
+    assert ">MRR</td>" in (tmp_path / "out" / "compare.html").read_text()
     assert "–" in capsys.readouterr().out
 
 

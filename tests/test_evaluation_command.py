@@ -95,10 +95,11 @@ def test_queries_say_what_is_linked_and_whom_they_belong_to(lines):
         place = int(line["query"].removeprefix("picture-"))
         own = {f"text-{CAPTIONS * place + number}" for number in range(CAPTIONS)}
         assert line["is_linked"] == [found in own for found in line["found"]]
+        assert line["first_linked"] in own
         assert line["left_item"] == line["query"]
     for line in lines["text_to_image"]:
         picture = f"picture-{int(line['query'].removeprefix('text-')) // CAPTIONS}"
-        assert line["left_item"] == picture
+        assert line["left_item"] == line["first_linked"] == picture
         assert line["is_linked"] == [found == picture for found in line["found"]]
 
 
@@ -116,6 +117,17 @@ def test_markdown_and_page_show_the_figures_of_the_report(folder, report):
     assert "PQ4x4" in text
     assert "PQ4x4" in page
     assert "picture-" in page, "what cannot be shown any more is shown by its id"
+
+
+def test_a_query_that_found_nothing_right_is_shown_what_it_should_have_found_with_its_rank(folder, lines):
+    page = (folder / "report.html").read_text()
+    missed = [line for name in NAMES for line in lines[name] if not any(line["is_linked"][:5])]
+    for block in (shown := re.findall(r'beyond">.*?</li>', page, re.S)):
+        (rank,) = re.findall(r'"place">rank ([\d,]+)<', block)
+        assert any(f">{line['first_linked']}<" in block and f"{line['rank']:,}" == rank for line in missed)
+    assert shown
+    cards = re.findall(r'<article class="card".*?</article>', page, re.S)
+    assert all("✓ linked" in card for card in cards), "each card shows something that is right"
 
 
 def test_the_report_is_read_back_by_what_compares_and_prints(folder, report):

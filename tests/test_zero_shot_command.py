@@ -170,7 +170,7 @@ def test_figures_are_those_of_a_classifier_written_out_by_hand(latents, tmp_path
     assert sum(found["items"] for found in report["confusions"]) == (~right).sum()
 
 
-def test_the_report_shows_classes_by_their_words(latents, tmp_path):
+def test_the_report_shows_classes_by_their_words(latents, tmp_path, capsys):
     eval_zero_shot.main(without_run(latents, tmp_path / "report"))
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert {found["class"]: found["words"] for found in report["per_class"]}["unseen"] == "dark red"
@@ -179,6 +179,15 @@ def test_the_report_shows_classes_by_their_words(latents, tmp_path):
     assert "## Most confused" in text
     assert "model: none; the encoders' latents were compared as they are" in text
     assert Image.open(tmp_path / "report" / "classes.png").width > 400
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<title>no run on image_classes/test · zero-shot</title>" in page
+    assert f">{100 * report['metrics']['top_1']:.1f}<" in page
+    assert "<img data-medium" in page, "items are shown"
+    assert "can only be shown by their ids" not in capsys.readouterr().out, (
+        "a class that is called as it is written can be"
+    )
+    for found in report["per_class"]:
+        assert (f'<th scope="row">{found["words"]}</th>' in page) == bool(found["items"])
 
 
 def test_a_trained_run_classifies_far_above_chance(latents, run, tmp_path):

@@ -4,7 +4,7 @@ Place in the flow: Index + the model that made it -> Searcher: queries -> vector
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +93,11 @@ class Searcher:
     def name(self) -> str:
         """Of the index, for people."""
         return self.index.folder.resolve().name
+
+    @property
+    def model_name(self) -> str:
+        """Of the model that made the index, for people: its folder."""
+        return PurePath(self.index.description.model["name"]).name
 
     @property
     def modalities(self) -> tuple[str, ...]:

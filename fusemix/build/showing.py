@@ -3,13 +3,14 @@
 Place in the flow: Results, embeddings, LatentSet -> the tuples of retrieval/reports/page/data.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
 from fusemix.build.sources import pairs_of
+from fusemix.build.zero_shot import Labels
 from fusemix.encoders.decoding import decode
 from fusemix.errors import UntrustedCodeError
 from fusemix.interfaces import Content, Items
@@ -21,7 +22,10 @@ from fusemix.progress import console
 from fusemix.retrieval.reports.page.choice import chosen_queries
 from fusemix.retrieval.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
 from fusemix.retrieval.results import Results, belongs
+from fusemix.retrieval.zero_shot import ZeroShot
 
+SideRows = tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]
+Reader = Callable[[int], Content]
 SHOWN = 5
 """Gallery items a query."""
 MOST_SCORES = 20_000
@@ -40,7 +44,7 @@ def directions_shown(
         count: queries of each kind.
         trust_code: whether a data set that is not fusemix's own may run, to show its items.
     """
-    read = content_readers(latent_set, gallery, trust_code)
+    read = content_readers(latent_set, gallery.rows, trust_code)
     shown = [_shower(*each) for each in zip(latent_set.sides, gallery.rows, read, strict=True)]
     pages = []
     for found, (query, item) in zip(results, (shown, shown[::-1]), strict=True):
@@ -66,21 +70,54 @@ def _shower(side: Side, rows: Int64[np.ndarray, " rows"], read: Callable[[int], 
     return shown
 
 
-def num_out_of_reach(pages: Sequence[DirectionPage]) -> int:
+def classified_cards(
+    found: ZeroShot,
+    embeddings: tuple[Tensor, Tensor],
+    latent_set: LatentSet,
+    labels: Labels,
+    count: int,
+    *,
+    trust_code: bool = False,
+) -> list[Card]:
+    """The best, typical and worst items of a classification, each with the classes that are nearest to it.
+
+    Args:
+        found: what was measured.
+        embeddings: of the items, and of the classes, unit length.
+        latent_set: that was measured.
+        labels: of its items.
+        count: items of each kind.
+        trust_code: whether a data set that is not fusemix's own may run, to show its items.
+    """
+    read = content_readers(latent_set, (labels.items, labels.prompts), trust_code)[0]
+    item, (items, classes) = _shower(latent_set.left, labels.items, read), embeddings
+    names = [Shown(name, words, "") for name, words in zip(labels.classes, labels.words, strict=True)]
+
+    def card(kind: str, place: int) -> Card:
+        own, rank = int(labels.class_of_item[place]), int(found.nearest.ranks[place])
+        top = (items[place] @ classes.T).topk(min(SHOWN, len(classes)))
+        pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        nearest = [FoundItem(names[label], score, label == own) for score, label in pairs]
+        is_seen = any(each.is_linked for each in nearest)
+        missed = None if is_seen else FoundItem(names[own], float(found.nearest.scores[place]), is_linked=True)
+        return Card(kind, item(place), rank, nearest, missed)
+
+    chosen = chosen_queries(found.nearest.ranks, found.nearest.scores, count)
+    return [card(kind, place) for kind, places in chosen.items() for place in places.tolist()]
+
+
+def num_out_of_reach(shown: Iterable[Shown]) -> int:
     """How many of the items shown have only their id left, since their data set cannot be read any more."""
-    shown = [item for page in pages for card in page.cards for item in (card.query, *(f.item for f in card.found))]
     return len({item.id for item in shown if isinstance(item.content, str) and item.content == item.id})
 
 
 def _card(kind: str, place: int, results: Results, query: Callable[[int], Shown], item: Callable[[int], Shown]) -> Card:
     ranks = results.direction.ranks
-    found = zip(*(field[place, :SHOWN].tolist() for field in (*results.top[::-1], results.is_linked)), strict=True)
-    return Card(
-        kind,
-        query(int(ranks.queries[place])),
-        int(ranks.ranks[place]),
-        [FoundItem(item(position), score, linked) for position, score, linked in found],
-    )
+    top = zip(*(field[place, :SHOWN].tolist() for field in (*results.top[::-1], results.is_linked)), strict=True)
+    found = [FoundItem(item(position), score, linked) for position, score, linked in top]
+    is_seen = any(each.is_linked for each in found)
+    first = None if is_seen else FoundItem(item(int(ranks.first[place])), float(ranks.best[place]), is_linked=True)
+    return Card(kind, query(int(ranks.queries[place])), int(ranks.ranks[place]), found, first)
 
 
 def sampled_scores(embeddings: Sequence[Tensor], links: Int64[np.ndarray, "links 2"], seed: int) -> PairScores:
@@ -126,10 +163,8 @@ def _label(side: Side, row: int) -> str:
     return ""
 
 
-def content_readers(
-    latent_set: LatentSet, gallery: Gallery, trust_code: bool = False
-) -> list[Callable[[int], Content]]:
-    """For the left and the right: position in the gallery -> picture, sound or text.
+def content_readers(latent_set: LatentSet, side_rows: SideRows, trust_code: bool = False) -> list[Reader]:
+    """For the left and the right: position among the rows given -> picture, sound or text.
 
     They are read out of the data set that the latents were made from, which the set itself names; one that is not
     fusemix's own runs only where `trust_code` says so. What cannot be shown any more (the
@@ -146,7 +181,7 @@ def content_readers(
         items = (None, None)
 
     def reader(which: int) -> Callable[[int], Content]:
-        side, rows, source_items = latent_set.sides[which], gallery.rows[which], items[which]
+        side, rows, source_items = latent_set.sides[which], side_rows[which], items[which]
 
         def read(position: int) -> Content:
             row = int(rows[position])

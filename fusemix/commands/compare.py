@@ -2,7 +2,8 @@
 
 fusemix compare REPORT REPORT … [out=FOLDER] [wait_sec=SECONDS]
 
-Reads report.json and queries.jsonl of each report; writes compare.md, compare.json, compare.png and compare.svg to out.
+Reads report.json and queries.jsonl of each report; writes compare.html, compare.md, compare.json,
+compare.png and compare.svg to out.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.retrieval.reports.comparison_picture import draw_comparison
 from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
+from fusemix.retrieval.reports.page.comparison import render_comparison
 from fusemix.retrieval.reports.reading import read_queries, read_reports, run_names
 from fusemix.retrieval.reports.side_by_side import COMPARISON, compare_runs, comparison_data
 
@@ -40,7 +42,9 @@ def _compare(paths: Sequence[str], out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "compare.json", comparison_data(reports, names, comparisons))
     comparable = [True, *(not made.reasons for made in comparisons)]
-    draw_comparison([out / "compare.png", out / "compare.svg"], reports, names, comparable)
+    if lost := draw_comparison([out / "compare.png", out / "compare.svg"], reports, names, comparable):
+        console.print(lost)
     write_text(out / "compare.md", comparison_markdown(reports, names, comparisons, "compare.png"))
-    console.print(f"comparison: {out / 'compare.md'}, {out / 'compare.json'} and {out / 'compare.png'}")
+    write_text(out / "compare.html", render_comparison(reports, names, comparisons))
+    console.print(f"comparison: {out / 'compare.html'} (open it in a browser), compare.md, compare.json, compare.png")
     return out / "compare.json"

@@ -136,7 +136,7 @@ def _write(
     write_jsonl(out / "queries.jsonl", lines)
     config = evaluation.config
     pages = directions_shown(results, latent_set, gallery, config.num_examples, trust_code=config.trust_code)
-    if gone := num_out_of_reach(pages):
+    if gone := num_out_of_reach(item for page in pages for card in page.cards for item in card.items):
         console.print(
             f"{gone} items can only be shown by their ids: what they were cached from cannot be read any more"
         )
@@ -144,7 +144,9 @@ def _write(
     page = render_page(report, pages, sampled_scores(embeddings, gallery.links, seed), points)
     write_text(out / "report.html", page)
     if cards := _first_of_each_kind(pages):
-        draw_examples(out / "examples.png", cards, f"{latent_set.name}: queries and what they found (green: linked)")
+        title = f"{latent_set.name}: queries and what they found (green: linked)"
+        if lost := draw_examples(out / "examples.png", cards, title):
+            console.print(lost)
     write_text(out / "report.md", markdown(report, "examples.png" if cards else None))
     console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
     console.print(after_evaluating(config.run, config.latents))

@@ -2,8 +2,8 @@
 
     fusemix eval_zero_shot configs/eval/esc50_zero_shot.yaml [key=value …]
 
-Reads a run folder, or nothing where latents share a space already, and a labelled latent set; writes report.json,
-report.md and classes.png to <out>.
+Reads a run folder, or nothing where latents share a space already, and a labelled latent set; writes report.html,
+report.json, report.md and classes.png to <out>.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fusemix.build import zero_shot as build
 from fusemix.build.evaluate import about_set
+from fusemix.build.showing import classified_cards, num_out_of_reach
 from fusemix.config import ZeroShotConfig, load_config
 from fusemix.discarding import require_free
 from fusemix.environment import describe_environment, resolve_device
@@ -18,8 +19,12 @@ from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.retrieval.reports.class_picture import draw_classes
+from fusemix.retrieval.reports.page.zero_shot import confusion_table, render_zero_shot
 from fusemix.retrieval.reports.zero_shot_report import REPORT, counts_line, markdown, report_data, table
 from fusemix.retrieval.zero_shot import class_embeddings, measure_classes
+
+NUM_EXAMPLES = 6
+"""Items of each kind (best, typical, worst) that the page shows, with the classes nearest to them."""
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -54,9 +59,17 @@ def _evaluate(config: ZeroShotConfig) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "report.json", report)
     picture = out / "classes.png"
-    draw_classes(
-        picture, labels.words, found.accuracy, found.num_items, f"{latent_set.name}: each class, with its items"
-    )
+    title = f"{latent_set.name}: each class, with its items"
+    if lost := draw_classes(picture, labels.words, found.accuracy, found.num_items, title):
+        console.print(lost)
     write_text(out / "report.md", markdown(report, picture.name))
-    console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
+    how = {"count": NUM_EXAMPLES, "trust_code": config.trust_code}
+    cards = classified_cards(found, (items, classes), latent_set, labels, **how)
+    if gone := num_out_of_reach(card.query for card in cards):
+        console.print(
+            f"{gone} items can only be shown by their ids: what they were cached from cannot be read any more"
+        )
+    page = render_zero_shot(report, confusion_table(found, labels.words), cards, latent_set.left.modality)
+    write_text(out / "report.html", page)
+    console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json")
     return out / "report.json"

@@ -78,12 +78,15 @@ def measure_folds(
         share, advance: see `ranks.ranks_both_ways`.
     """
     parts = [measure(*fold.of(embeddings), fold.links, modalities, ks, share=share, advance=advance) for fold in folds]
-    left = _together([one for one, _ in parts], [fold.left for fold in folds])
-    right = _together([other for _, other in parts], [fold.right for fold in folds])
-    return left, right
+    left, right = ([getattr(fold, side) for fold in folds] for side in ("left", "right"))
+    return _together([one for one, _ in parts], left, right), _together([other for _, other in parts], right, left)
 
 
-def _together(parts: Sequence[Direction], positions: Sequence[Int64[np.ndarray, " _items"]]) -> Direction:
+def _together(
+    parts: Sequence[Direction],
+    asked: Sequence[Int64[np.ndarray, " _items"]],
+    given: Sequence[Int64[np.ndarray, " _items"]],
+) -> Direction:
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -97,16 +100,21 @@ def _together(parts: Sequence[Direction], positions: Sequence[Int64[np.ndarray, 
             key: sum(part.counts[key] for part in parts) // (len(parts) if key == "gallery" else 1)
             for key in first.counts
         },
-        _ranks_together([part.ranks for part in parts], positions),
+        _ranks_together([part.ranks for part in parts], asked, given),
     )
 
 
-def _ranks_together(parts: Sequence[Ranks], positions: Sequence[Int64[np.ndarray, " _items"]]) -> Ranks:
+def _ranks_together(
+    parts: Sequence[Ranks], asked: Sequence[Int64[np.ndarray, " _items"]], given: Sequence[Int64[np.ndarray, " _items"]]
+) -> Ranks:
     width = max(part.linked.shape[1] for part in parts)
     linked = [np.pad(p.linked, ((0, 0), (0, width - p.linked.shape[1])), constant_values=NOWHERE) for p in parts]
-    queries = [place[part.queries] for part, place in zip(parts, positions, strict=True)]
-    rest = [np.concatenate(field) for field in zip(*((p.tied, p.num_links, p.best) for p in parts), strict=True)]
-    return Ranks(np.concatenate(queries), np.concatenate(linked), *rest)
+    queries = [place[part.queries] for part, place in zip(parts, asked, strict=True)]
+    first = [place[part.first] for part, place in zip(parts, given, strict=True)]
+    tied, num_links, best = (
+        np.concatenate(field) for field in zip(*((p.tied, p.num_links, p.best) for p in parts), strict=True)
+    )
+    return Ranks(np.concatenate(queries), np.concatenate(linked), tied, num_links, best, np.concatenate(first))
 
 
 def _means(figures: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -34,6 +34,7 @@ class Ranks(NamedTuple):
         tied: whether an unlinked item has the same score as the best linked one.
         num_links: linked items of the query.
         best: score of the best linked item.
+        first: position of that item in the gallery; of equally good ones, the first.
     """
 
     queries: Int64[np.ndarray, " queries"]
@@ -41,6 +42,7 @@ class Ranks(NamedTuple):
     tied: Bool[np.ndarray, " queries"]
     num_links: Int64[np.ndarray, " queries"]
     best: Float32[np.ndarray, " queries"]
+    first: Int64[np.ndarray, " queries"]
 
     @property
     def ranks(self) -> Int64[np.ndarray, " queries"]:
@@ -49,11 +51,12 @@ class Ranks(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """Queries with links, and the scores of their best linked items, descending; minus infinity where there is none."""
+    """Queries with links; scores of their best linked items, descending, minus infinity where there is none."""
 
     queries: Int64[np.ndarray, " queries"]
     num_links: Int64[np.ndarray, " queries"]
     scores: Float32[np.ndarray, "queries depth"]
+    first: Int64[np.ndarray, " queries"]
 
 
 def ranks_both_ways(
@@ -80,7 +83,7 @@ def ranks_both_ways(
     """
     links = _checked(left, right, links)
     scores = _linked_scores(left, right, links)
-    ways = _scored(links[:, 0], scores), _scored(links[:, 1], scores)
+    ways = _scored(links, scores), _scored(links[:, ::-1], scores)
     sizes = len(left), len(right)
     thresholds = Thresholds(*(_thresholds(way, size) for way, size in zip(ways, sizes, strict=True)))
     counts = count_unlinked(left, right, links, thresholds, share=share, advance=advance)
@@ -103,7 +106,7 @@ def ranks_one_way(
     if shift:
         rows, columns = (torch.from_numpy(side.copy()).to(query.device) for side in links.T)
         scores += (shift.rows[rows] * shift.columns[columns]).cpu().numpy()
-    way = _scored(links[:, 0], scores)
+    way = _scored(links, scores)
     thresholds = Thresholds(_thresholds(way, len(query)), np.empty((0, len(gallery)), dtype=np.float32))
     return _ranks(way, count_unlinked(query, gallery, links, thresholds, shift=shift).rows[:, way.queries])
 
@@ -125,14 +128,16 @@ def _linked_scores(left: Tensor, right: Tensor, links: Int64[np.ndarray, "links 
     return scores.cpu().numpy()
 
 
-def _scored(asked: Int64[np.ndarray, " links"], scores: Float32[np.ndarray, " links"]) -> _Scored:
-    order = np.lexsort((-scores, asked))
+def _scored(links: Int64[np.ndarray, "links 2"], scores: Float32[np.ndarray, " links"]) -> _Scored:
+    """Args: links of (query position, gallery position), and their scores."""
+    asked, given = links.T
+    order = np.lexsort((given, -scores, asked))
     queries, starts, num_links = np.unique(asked[order], return_index=True, return_counts=True)
     place = np.arange(len(order)) - np.repeat(starts, num_links)
     kept = place < DEPTH
     table = np.full((len(queries), min(DEPTH, num_links.max())), -np.inf, dtype=np.float32)
     table[np.repeat(np.arange(len(queries)), num_links)[kept], place[kept]] = scores[order][kept]
-    return _Scored(queries, num_links, table)
+    return _Scored(queries, num_links, table, given[order][starts])
 
 
 def _thresholds(way: _Scored, size: int) -> Float32[np.ndarray, "thresholds size"]:
@@ -147,4 +152,4 @@ def _ranks(way: _Scored, counts: Int64[np.ndarray, "thresholds queries"]) -> Ran
     ahead, better = counts[:-1].T, counts[-1]
     ranks = ahead + np.arange(1, ahead.shape[1] + 1)
     linked = np.where(np.isinf(way.scores), NOWHERE, ranks)
-    return Ranks(way.queries, linked, ahead[:, 0] > better, way.num_links, way.scores[:, 0])
+    return Ranks(way.queries, linked, ahead[:, 0] > better, way.num_links, way.scores[:, 0], way.first)

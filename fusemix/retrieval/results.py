@@ -70,7 +70,7 @@ def belongs(
 def query_lines(
     results: Results, ids: tuple[Sequence[str], Sequence[str]], left_ids: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """One line a query: rank of its first linked item, what stands at the top, with scores.
+    """One line a query: rank and id of its first linked item, what stands at the top, with scores.
 
     Args:
         results: of one direction.
@@ -85,6 +85,7 @@ def query_lines(
             "query": query_ids[query],
             "left_item": left_ids[int(results.owners[place])],
             "rank": int(ranks.ranks[place]),
+            "first_linked": gallery_ids[int(ranks.first[place])],
             "found": [gallery_ids[position] for position in results.top.positions[place].tolist()],
             "scores": [round(score, 6) for score in results.top.scores[place].tolist()],
             "is_linked": results.is_linked[place].tolist(),

@@ -55,11 +55,13 @@ class Nearest(NamedTuple):
         ranks: of its own class, from 1; other classes with the same score come first.
         tied: whether another class has the same score as its own.
         rivals: the best class that is not its own.
+        scores: cosine with its own class.
     """
 
     ranks: Int64[np.ndarray, " items"]
     tied: Bool[np.ndarray, " items"]
     rivals: Int64[np.ndarray, " items"]
+    scores: Float[np.ndarray, " items"]
 
 
 class ZeroShot(NamedTuple):
@@ -74,6 +76,7 @@ class ZeroShot(NamedTuple):
         accuracy: share of each class's items that are nearest to it; NaN without items.
         precision: average precision of each class; NaN without items.
         confusions: (own class, class taken for it, items), most frequent first.
+        nearest: how each item stands to its own class.
     """
 
     figures: dict[str, float]
@@ -84,6 +87,7 @@ class ZeroShot(NamedTuple):
     accuracy: Float64[np.ndarray, " classes"]
     precision: Float64[np.ndarray, " classes"]
     confusions: list[tuple[int, int, int]]
+    nearest: Nearest
 
 
 def class_embeddings(
@@ -129,7 +133,7 @@ def nearest_classes(
         scores.scatter_(1, own_class, -torch.inf)
         ahead = (scores >= own - TIE_TOLERANCE).sum(dim=1)
         tied = ahead > (scores > own + TIE_TOLERANCE).sum(dim=1)
-        parts.append((ahead.numpy() + 1, tied.numpy(), scores.argmax(dim=1).numpy()))
+        parts.append((ahead.numpy() + 1, tied.numpy(), scores.argmax(dim=1).numpy(), own[:, 0].numpy()))
     return Nearest(*map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -175,7 +179,15 @@ def measure_classes(
     intervals = {name: _interval(figures[name], values) for name, values in draws.items()}
     pairs = confusions(labels, nearest)
     return ZeroShot(
-        figures, intervals, chance_figures(num_items), counts, num_items, found.accuracy, found.precision, pairs
+        figures,
+        intervals,
+        chance_figures(num_items),
+        counts,
+        num_items,
+        found.accuracy,
+        found.precision,
+        pairs,
+        nearest,
     )
 
 

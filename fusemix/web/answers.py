@@ -1,6 +1,7 @@
 """What goes back: JSON, bytes that a browser may keep, and refusals in one sentence.
 
-Place in the flow: anything in fusemix/web -> a response. Every refusal is `{"error": "one clear sentence"}`.
+Place in the flow: anything in fusemix/web -> a response. Every refusal is `{"error": "one clear sentence"}`;
+error_page.py shows it to people.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The routes, and what stands before them.
 
-Place in the flow: a request -> SafetyHeaders, HeadAnswers, HostCheck, BodyLimit -> a route -> Service.
+Place in the flow: a request -> SafetyHeaders, HeadAnswers, ErrorPages, HostCheck, BodyLimit -> a route -> Service.
 Not here: what a route does (service.py). No path in a request ever names a file: pictures and sounds are asked for by
 their number in the index, and the page's own files by a name in a fixed list.
 """
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from fusemix import __version__
 from fusemix.web.answers import Refusal, json_response, kept_response
 from fusemix.web.batching import Batcher
+from fusemix.web.error_page import ErrorPages
 from fusemix.web.hosts import HostCheck
 from fusemix.web.limits import BodyLimit, HeadAnswers, SafetyHeaders
 from fusemix.web.page import Page
@@ -57,7 +58,7 @@ def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str]) 
     most_body = most_bytes * 4 // 3 + REST_BYTES  # base64 makes three bytes four
     # Around FastAPI and not among its middleware, so that even its answer to a bug carries the headers.
     limited = BodyLimit(app, SEARCH, most_body, BODIES_TOGETHER * most_body)
-    return SafetyHeaders(HeadAnswers(HostCheck(limited, hosts)))
+    return SafetyHeaders(HeadAnswers(ErrorPages(HostCheck(limited, hosts))))
 
 
 def _add_interface(app: FastAPI, service: Service) -> None:

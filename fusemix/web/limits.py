@@ -12,11 +12,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fusemix.web.answers import Refusal
+from fusemix.web.error_page import STYLE_DIGEST
 
 SAFETY = {
     # Only what this server itself sends runs or is shown; blobs are the pictures and sounds that were dropped here.
-    "content-security-policy": "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": f"default-src 'self'; style-src 'self' {STYLE_DIGEST}; img-src 'self' blob:; "
+    "media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",  # addresses hold queries
     "cross-origin-resource-policy": "same-origin",  # no other site shows the pictures of the index

@@ -44,10 +44,12 @@ async function render({ focus = false } = {}) {
     showAnswer(answer, parts, k, focus);
   } catch (error) {
     if (error.name === "AbortError") return;
+    const again = error.again && (() => render({ focus }));
+    if (again && shownParts !== null) return problem(`${error.message} Below are the results of before.`, again);
     shownParts = null;
     results.show([]);
     byId("more").hidden = true;
-    problem(error.message);
+    problem(error.message, again);
   }
 }
 
@@ -96,8 +98,14 @@ function keep(address, answer) {
   if (answers.size > ANSWERS_KEPT) answers.delete(answers.keys().next().value);
 }
 
-function problem(message) {
-  byId("problem").textContent = message;
+// `again` does what failed once more.
+function problem(message, again) {
+  byId("problem").replaceChildren(message);
+  if (again) {
+    const button = make("button", { type: "button" }, "Try again");
+    button.addEventListener("click", again);
+    byId("problem").append(button);
+  }
   byId("problem").hidden = !message;
   if (message) byId("status").textContent = "";
 }
@@ -208,12 +216,12 @@ async function send(files, { add }) {
       const file = files[place];
       dropped.set(embedding, { name: file.name, url: kindOf(file) === "image" ? URL.createObjectURL(file) : null });
     });
-    const { parts: sent } = fromAddress(answer.query.link.slice(1));
+    const sent = [...parts, ...fromAddress(answer.query.link.slice(1)).parts.slice(parts.length)]; // these keep their kinds
     const address = toAddress(sent);
     keep(address.slice(1), answer);
     go(sent);
   } catch (error) {
-    if (error.name !== "AbortError") problem(error.message);
+    if (error.name !== "AbortError") problem(error.message, error.again && (() => send(files, { add })));
   }
 }
 

@@ -45,6 +45,7 @@ class Page:
         template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         html = template.from_string(_read("page.html.j2").decode()).render(
             about=about,
+            title=" · ".join(dict.fromkeys([about["name"], about["model"], "fusemix"])),
             counts=counted(about["counts"]),
             examples=examples(samples) if "text" in about["modalities"] else [],
             settings={"limits": about["limits"], "modalities": about["modalities"], "num_items": about["num_items"]},

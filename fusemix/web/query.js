@@ -32,6 +32,9 @@ export function toAddress(parts, k = FIRST) {
 
 export const more = (k, most) => Math.min(k * STEP, most);
 
+// `again` says whether the same may be asked again with hope.
+const failure = (message, again) => Object.assign(new Error(message), { again });
+
 // Throws an Error whose message is for people.
 export async function ask(parts, files, k, signal) {
   const queries = parts.map(({ kind, ...part }) =>
@@ -47,10 +50,10 @@ export async function ask(parts, files, k, signal) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The server does not answer. Is it still running?");
+    throw failure("The server does not answer. Is it still running?", true);
   }
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}.` }));
-  if (!response.ok) throw new Error(sentence(answer.error));
+  if (!response.ok) throw failure(sentence(answer.error), response.status >= 500);
   return answer;
 }
 

@@ -1,11 +1,12 @@
 // The results as a grid: cards, moving among them by arrow keys, and one sound that plays.
 "use strict";
-import { toAddress } from "./query.js";
+import { FIRST, toAddress } from "./query.js";
 
 const list = document.getElementById("results");
 const player = new Audio();
 let hits = [];
 let playing = null; // the card whose sound plays
+let fetching = 0; // counts what was shown
 let wanted = {}; // what a person may want of a hit: like, also, look
 
 export function make(tag, attributes = {}, ...children) {
@@ -30,6 +31,7 @@ export function show(found, { keep = false } = {}) {
   }
   hits = found;
   list.append(...hits.slice(there).map((hit, place) => card(hit, there + place)));
+  fetchOn(++fetching);
   if (!there) moveTo(0);
 }
 
@@ -40,7 +42,7 @@ export function focusOn(place) {
 
 function card(hit, place) {
   const seed = make("a", { class: "seed", href: toAddress([{ kind: "like", like: hit.id }]), draggable: "false", tabindex: "-1" });
-  seed.append(box(hit), make("span", { class: "words", dir: "auto" }, hit.modality === "text" ? hit.id : nameOf(hit)));
+  seed.append(box(hit, place), make("span", { class: "words", dir: "auto" }, hit.modality === "text" ? hit.id : nameOf(hit)));
   if (hit.score !== undefined) seed.append(make("span", { class: "score" }, make("b", {}, `${place + 1}`), ` ${hit.score.toFixed(3)}`));
   seed.append(make("span", { class: "hidden" }, ". More like this"));
   const item = make("li", { class: `hit of-${hit.modality}`, "data-place": place }, seed);
@@ -60,10 +62,10 @@ function button(name, label, drawing) {
   return made;
 }
 
-function box(hit) {
+function box(hit, place) {
   const made = make("span", { class: "box" });
   if (hit.modality === "image") {
-    const picture = make("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+    const picture = make("img", { alt: "", loading: place < FIRST ? "eager" : "lazy", decoding: "async", draggable: "false" });
     picture.addEventListener("error", () => made.replaceChildren(gone(hit)));
     picture.src = hit.media;
     made.append(picture);
@@ -74,6 +76,21 @@ function box(hit) {
   }
   return made;
 }
+
+// Paper does not scroll: pictures far below are fetched, too, one after another, besides those that come into sight.
+function fetchOn(mine) {
+  if (mine !== fetching) return;
+  for (const picture of list.querySelectorAll("img[loading=lazy]")) {
+    picture.loading = "eager";
+    if (picture.complete) continue;
+    for (const end of ["load", "error"]) picture.addEventListener(end, () => fetchOn(mine), { once: true });
+    return;
+  }
+}
+
+addEventListener("beforeprint", () => {
+  for (const picture of list.querySelectorAll("img[loading=lazy]")) picture.loading = "eager";
+});
 
 export function outline(hit) {
   const made = make("span", { class: "outline" });

@@ -135,6 +135,7 @@ class Service:
         index = self._searcher.index
         return {
             "name": self._searcher.name,
+            "model": self._searcher.model_name,
             "num_items": index.num_items,
             "counts": dict(index.counts),
             "modalities": list(self._searcher.modalities),

@@ -95,6 +95,7 @@ def ranks_of(linked: list[list[int]], num_links: list[int]) -> Ranks:
         np.zeros(size, dtype=bool),
         np.array(num_links),
         np.zeros(size, dtype=np.float32),
+        np.zeros(size, dtype=np.int64),
     )
 
 

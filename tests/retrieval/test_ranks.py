@@ -47,6 +47,17 @@ def test_ranks_of_unit_vectors_follow_the_definition(seed):
 
 @settings(deadline=None)
 @given(problem=problems())
+def test_the_first_linked_item_is_the_most_similar_one_and_of_equals_the_first(problem):
+    query, gallery, links = problem
+    found = ranks_one_way(query, gallery, links)
+    scores = query.numpy() @ gallery.numpy().T
+    own = [sorted(links[links[:, 0] == q, 1].tolist()) for q in found.queries.tolist()]
+    expected = [max(items, key=lambda item: scores[q, item]) for q, items in zip(found.queries, own, strict=True)]
+    assert found.first.tolist() == expected
+
+
+@settings(deadline=None)
+@given(problem=problems())
 def test_faiss_finds_linked_items_at_the_ranks_that_were_counted(problem):
     """Apart from ties: where an unlinked item has the same score, FAISS may put it behind."""
     query, gallery, links = problem

@@ -64,4 +64,11 @@ def test_a_line_says_what_a_query_found_and_agrees_with_its_rank(count):
             assert line["scores"] == sorted(line["scores"], reverse=True)
             first = next((place for place, linked in enumerate(line["is_linked"], 1) if linked), None)
             assert line["rank"] == first or (first is None and line["rank"] > len(line["found"]))
+            assert line["first_linked"] in {
+                IDS[0][a] if ids is not IDS else IDS[1][b] for a, b in LINKS if (a, b)[ids is not IDS] == query
+            }
+            cosine = float(asked[query] @ given[ids[1].index(line["first_linked"])])
+            assert cosine == pytest.approx(results.direction.ranks.best[lines.index(line)], abs=2e-6)
+            if first is not None and not results.direction.ranks.tied[lines.index(line)]:
+                assert line["first_linked"] == line["found"][first - 1]
             assert line["left_item"] == (line["query"] if ids is IDS else IDS[0][results.owners[lines.index(line)]])

@@ -58,9 +58,9 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[Server]:
+def running(app: ASGIApp, port: int = 0) -> Iterator[Server]:
     """Serve in a thread."""
-    with bound("127.0.0.1", 0) as listening:
+    with bound("127.0.0.1", port) as listening:
         server = server_for(app, "critical")
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

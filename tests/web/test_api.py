@@ -203,9 +203,10 @@ def test_another_method_is_refused(server, path, method):
     assert (answer.status, answer.error) == (405, "this address takes no such method")
 
 
-def test_what_is_searched_and_what_is_allowed_is_told(server, searcher):
+def test_what_is_searched_and_what_is_allowed_is_told(server, searcher, tiny):
     assert server.ask("/api/index").data == {
         "name": "index",
+        "model": tiny.run.name,
         "num_items": 84,
         "counts": {"audio": 24, "image": 36, "text": 24},
         "modalities": list(searcher.modalities),

@@ -5,15 +5,20 @@ import re
 
 import pytest
 from browsing import FIRST, drop, found, ids, searched, settled, type_and_search, until
+from serving import running
+
+from fusemix.web.app import create_app
+from fusemix.web.batching import Batcher
+from fusemix.web.hosts import LOCAL
 
 
-def test_words_find_what_the_interface_for_programs_finds_and_the_address_says_them(visit, server):
+def test_words_find_what_the_interface_for_programs_finds_and_the_address_says_them(visit, server, tiny):
     tab = visit()
     assert tab.evaluate("document.activeElement.id") == "words", "one can type at once"
     type_and_search(tab, "a red square")
     assert searched(tab, "/?q=a+red+square") == found(server, text="a red square")
     assert re.match(r"40 of 84 in [\d.]+ ms.*query [\d.]+ ms, search [\d.]+ ms", tab.locator("#status").inner_text())
-    assert tab.title() == "a red square · index · fusemix"
+    assert tab.title() == f"a red square · index · {tiny.run.name} · fusemix", "which index, and by which run"
     load = "async (picture) => { picture.loading = 'eager'; await picture.decode(); return picture.naturalWidth > 0; }"
     assert all(tab.locator(".hit img").evaluate_all(f"(all) => Promise.all(all.map({load}))"))
 
@@ -93,6 +98,7 @@ def test_queries_add_up_and_are_taken_away_one_by_one(visit, server, tiny):
 
 def test_files_are_chosen_by_a_button_and_pasted(visit, server, tiny):
     tab = visit()
+    assert tab.locator("#choose circle").count() == 0, "a clip, for pictures and sounds; no camera, no note"
     with tab.expect_file_chooser() as chooser:
         tab.get_by_role("button", name="Search by a picture or a sound").click()
     chooser.value.set_files(tiny.files["image"][4])
@@ -209,3 +215,66 @@ def test_the_line_for_programs_works(visit, server):
     assert address == f"{server.url}/api/search"
     name, value = header.split(": ")
     assert server.ask("/api/search", body.encode(), headers={name: value}).status == 200
+
+
+def test_a_second_dropped_picture_leaves_the_first_what_it_is(visit, tiny):
+    tab = visit()
+    drop(tab, tiny.files["image"][4], "image/png")
+    until(tab, "document.querySelectorAll('#chips li').length === 1")
+    settled(tab)
+    first = tab.evaluate("new URLSearchParams(location.search).get('e')")
+    drop(tab, tiny.files["image"][9], "image/png", mode="add")
+    until(tab, "document.querySelectorAll('#chips li').length === 2")
+    settled(tab)
+    kept = tab.evaluate("new URLSearchParams(location.search).getAll('e')")
+    assert kept[0] == first
+    assert [part.split(".")[0] for part in kept] == ["image", "image"]
+    assert tab.locator("#chips li span").all_inner_texts() == ["04.png", "09.png"]
+    assert tab.locator("#chips img").count() == 2
+    drop(tab, tiny.files["audio"][4], "audio/wav", mode="add")
+    until(tab, "document.querySelectorAll('#chips li').length === 3")
+    tab.reload()
+    settled(tab)
+    assert tab.locator("#chips li span").all_inner_texts() == ["a picture", "a picture", "a sound"]
+
+
+def test_when_the_server_has_gone_results_stay_and_the_same_is_asked_again_on_a_click(visit, searcher):
+    visit.expected += ["Failed to load resource: net::ERR_CONNECTION_REFUSED"]
+    with Batcher(searcher) as batcher:
+        with running(create_app(batcher, max_upload_mb=1, hosts=LOCAL)) as first:
+            tab = visit("/?q=bar", url=first.url)
+            settled(tab)
+            tab.wait_for_load_state("networkidle")
+            before = ids(tab)
+        type_and_search(tab, "a red square")
+        until(tab, "!document.querySelector('#problem').hidden")
+        problem = tab.locator("#problem")
+        assert problem.inner_text().startswith(
+            "The server does not answer. Is it still running? Below are the results of"
+        )
+        assert ids(tab) == before
+        assert tab.locator("#words").input_value() == "a red square"
+        again = problem.get_by_role("button", name="Try again")
+        again.click()
+        until(tab, "document.querySelector('#results').ariaBusy === null")
+        assert (ids(tab), again.is_visible()) == (before, True)
+        with running(create_app(batcher, max_upload_mb=1, hosts=LOCAL), first.port) as second:
+            again.click()
+            assert searched(tab, "/?q=a+red+square") == found(second, text="a red square")
+            assert not problem.is_visible()
+
+
+def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_path):
+    tab = visit("/?q=one+blue+circle&k=84", viewport={"width": 800, "height": 300}, color_scheme="dark")
+    settled(tab)
+    loaded = "[...document.querySelectorAll('.box img')].filter((one) => one.complete && one.naturalWidth).length"
+    until(tab, f"{loaded} === 36")
+    tab.emulate_media(media="print", color_scheme="dark")
+    hidden = ("#choose", ".go", "#more", ".hit > button", "footer", ".skip")
+    for part in hidden:
+        assert not any(tab.locator(part).evaluate_all("(all) => all.map((one) => one.checkVisibility())")), part
+    assert tab.locator("#words").is_visible(), "it says what was asked"
+    assert tab.locator(".hit").first.evaluate("hit => getComputedStyle(hit).breakInside") == "avoid"
+    assert tab.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    tab.pdf(path=tmp_path / "page.pdf", format="A4")
+    assert (tmp_path / "page.pdf").read_bytes().count(b"/Subtype /Image") >= 30

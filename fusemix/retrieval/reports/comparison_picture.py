@@ -14,13 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fusemix.files import write_atomic
+from fusemix.retrieval.reports.comparison_tables import figure_name
+from fusemix.retrieval.reports.fonts import drawable
 from fusemix.retrieval.reports.paper_tables import DAGGER
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
 from fusemix.retrieval.reports.schema import spoken
+from fusemix.retrieval.reports.side_by_side import Comparison
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
 """Told apart by colour-blind people too: seven of Okabe and Ito, "Color universal design", 2008, and a brown."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+ZERO = "#8a8f98"
 SPREAD = 0.7
 """Width that the runs of one depth share; depths are 1 apart."""
 LABEL_WIDTH = 44
@@ -34,14 +38,29 @@ def look(place: int) -> tuple[str, str]:
 
 def draw_comparison(
     paths: Sequence[Path], reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]
-) -> None:
+) -> str:
     """Draw all runs into one figure.
 
     Args:
         paths: to write, each in the format of its suffix.
         reports, names: of the runs.
         comparable: whether each measured the items of the first; the others are drawn hollow.
+
+    Returns:
+        One sentence on characters that could not be drawn, or nothing.
     """
+    with drawable(names) as fonts:
+        figure = comparison_figure(reports, [fonts.text(name) for name in names], comparable)
+        for path in paths:
+            kind = path.suffix.removeprefix(".")
+            # Without a date and with a fixed salt for ids, equal reports give equal bytes.
+            with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
+                figure.savefig(file, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+    return fonts.told(paths[0].name)
+
+
+def comparison_figure(reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]) -> Figure:
+    """The figure, for a file or a page; see `draw_comparison`."""
     figure = Figure(figsize=(9.5, 4.4 + 0.22 * -(-len(reports) // 2)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, sharey=True)
@@ -56,11 +75,43 @@ def draw_comparison(
     legend = figure.legend(drawn[0], labels, loc="outside lower center", ncols=2, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a name may hold dollar signs
-    for path in paths:
-        kind = path.suffix.removeprefix(".")
-        # Without a date and with a fixed salt for ids, equal reports give equal bytes.
-        with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
-            figure.savefig(file, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else None)
+    return figure
+
+
+def differences_figure(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figure:
+    """How much each run differs from the first in each figure, in percentage points, with 95 % intervals.
+
+    Args:
+        comparisons: of every further run with the first; those that can be compared are drawn.
+        names: of all runs, whose places give colours and markers.
+    """
+    drawn = [made for made in comparisons if made.differences]
+    keys = list(dict.fromkeys(key for made in drawn for key in made.differences))
+    figure = Figure(figsize=(9.5, 1.4 + (0.18 + 0.16 * len(drawn)) * len(keys)), layout="constrained")
+    axis = figure.subplots()
+    handles, points = [], []
+    for number, made in enumerate(drawn):
+        colour, marker = look(names.index(made.run))
+        shift = SPREAD * ((number + 0.5) / len(drawn) - 0.5)
+        for place, key in enumerate(keys):
+            found = made.differences[key]
+            ends = [100 * found.low, 100 * found.high]
+            axis.plot(ends, [place + shift] * 2, color=colour, linewidth=1.8, solid_capstyle="butt")
+            points = axis.plot(100 * found.difference, place + shift, marker, color=colour, markersize=5.5)
+        handles += points
+    axis.axvline(0, color=ZERO, linewidth=1.2)
+    axis.set_yticks(range(len(keys)), [_figure_label(key) for key in keys])
+    axis.set(ylim=(len(keys) - 0.5, -0.5), xlabel=f"percentage points more than {names[0]} (lines: 95 % intervals)")
+    axis.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(handles, [made.run for made in drawn], loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _figure_label(key: str) -> str:
+    direction, _, metric = key.partition("/")
+    return f"{spoken(direction)} {figure_name(metric)}"
 
 
 def _draw_direction(

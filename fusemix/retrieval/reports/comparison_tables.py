@@ -41,7 +41,7 @@ def comparison_parts(
     yield Text(" ".join(measured(reports[0])), style="dim")
     if any(made.differences for made in comparisons):
         yield _differences(names[0], comparisons)
-        yield Text(_about_p(comparisons), style="dim")
+        yield Text(about_p(comparisons), style="dim")
     for made in comparisons:
         if made.reasons:
             why = "; ".join(made.reasons)
@@ -53,7 +53,7 @@ def _figures(reports: Sequence[Report], names: Sequence[str], comparable: Sequen
     recalls = [f"{RECALL}{k}" for k in common_ks(reports)]
     table = _table(f"Retrieval on {reports[0].data['data']['name']} (recall and MRR in %)")
     table.add_column("run", max_width=NAME_WIDTH, overflow="fold")
-    for head in [*map(_short, recalls), "sum", "MRR", "median rank"]:
+    for head in [*map(figure_name, recalls), "sum", "MRR", "median rank"]:
         table.add_column(head, justify="right", no_wrap=True)
     labels = [f"  {name}" if is_in else f"  {name} {DAGGER}" for name, is_in in zip(names, comparable, strict=True)]
     totals = [0.0 for _ in reports]
@@ -83,7 +83,8 @@ def _texts(rows: Sequence[Sequence[float | None]], comparable: Sequence[bool]) -
     ]
 
 
-def _short(metric: str) -> str:
+def figure_name(metric: str) -> str:
+    """`recall_at_5` as people write it."""
     return "MRR" if metric == MRR else f"R@{metric.removeprefix(RECALL)}"
 
 
@@ -91,12 +92,20 @@ def _num_compared(comparisons: Sequence[Comparison]) -> int:
     return sum(bool(made.differences) for made in comparisons)
 
 
-def _heads(comparisons: Sequence[Comparison]) -> list[str]:
+def difference_heads(comparisons: Sequence[Comparison]) -> list[str]:
+    """Heads of the columns of `difference_cells`."""
     corrected = ["p (Holm)"] if _num_compared(comparisons) > 1 else []
     return ["difference", "95 % interval", "p", *corrected]
 
 
-def _cells(made: Comparison, key: str, comparisons: Sequence[Comparison]) -> list[str]:
+def difference_cells(made: Comparison, key: str, comparisons: Sequence[Comparison]) -> list[str]:
+    """A difference, its interval and its p-values as texts.
+
+    Args:
+        made: a run against the first.
+        key: `<direction>/<metric>`.
+        comparisons: all that were made.
+    """
     found = made.differences[key]
     interval = f"{_points(found.low)} to {_points(found.high)}"
     corrected = [f"{made.p_holm[key]:.4f}"] if _num_compared(comparisons) > 1 else []
@@ -111,18 +120,19 @@ def _points(difference: float) -> str:
 def _differences(first: str, comparisons: Sequence[Comparison]) -> Table:
     table = _table(f"Differences from {first} (percentage points)")
     table.add_column("run", max_width=NAME_WIDTH, overflow="fold")
-    for head in _heads(comparisons):
+    for head in difference_heads(comparisons):
         table.add_column(head, justify="right", no_wrap=True)
     for made in comparisons:
         if made.differences:
             table.add_row(Text(made.run, style="italic"))
         for key in made.differences:
             direction, _, metric = key.partition("/")
-            table.add_row(f"  {spoken(direction)} {_short(metric)}", *_cells(made, key, comparisons))
+            table.add_row(f"  {spoken(direction)} {figure_name(metric)}", *difference_cells(made, key, comparisons))
     return table
 
 
-def _about_p(comparisons: Sequence[Comparison]) -> str:
+def about_p(comparisons: Sequence[Comparison]) -> str:
+    """What the p-values are, in sentences."""
     text = "p: two-sided paired randomisation test; a left item is flipped with all its queries."
     if _num_compared(comparisons) > 1:
         return f"{text} p (Holm) is corrected for the number of runs, each figure by itself."
@@ -146,14 +156,14 @@ def comparison_markdown(
     table = paper_table(reports, names, [[], *(made.reasons for made in comparisons)])
     lines = [f"# Comparison with {escaped(names[0])}", "", markdown_table(table)]
     if any(made.differences for made in comparisons):
-        heads = [*_heads(comparisons), "left items that differ"]
+        heads = [*difference_heads(comparisons), "left items that differ"]
         lines += ["## Differences", "", f"From {escaped(names[0])}, in percentage points.", ""]
         lines += [
             "| run | direction | figure | " + " | ".join(heads) + " |",
             "|---|---|---" + "|---:" * len(heads) + "|",
         ]
         lines += [_line(made, key, comparisons) for made in comparisons for key in made.differences]
-        lines += ["", _about_p(comparisons), ""]
+        lines += ["", about_p(comparisons), ""]
     lines += ["## Recall with 95 % intervals", "", f"![recall of each run in both directions]({picture})", ""]
     lines += ["## Definitions", "", *(f"- **{name}**: {text}" for name, text in DEFINITIONS.items()), ""]
     return "\n".join(lines)
@@ -163,5 +173,11 @@ def _line(made: Comparison, key: str, comparisons: Sequence[Comparison]) -> str:
     direction, _, metric = key.partition("/")
     found = made.differences[key]
     differing = f"{found.num_differing:,} of {found.num_items:,}"
-    cells = [escaped(made.run), spoken(direction), _short(metric), *_cells(made, key, comparisons), differing]
+    cells = [
+        escaped(made.run),
+        spoken(direction),
+        figure_name(metric),
+        *difference_cells(made, key, comparisons),
+        differing,
+    ]
     return "| " + " | ".join(cells) + " |"

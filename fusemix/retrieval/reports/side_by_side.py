@@ -6,7 +6,7 @@ Place in the flow: reports and their queries -> Comparison of each run with the 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
@@ -22,9 +22,10 @@ VERSION = 1
 COMPARISON = Owned(
     "a comparison",
     lambda folder: says(folder / "compare.json", FORMAT, VERSION),
-    ("compare.json", "compare.md", "compare.png", "compare.svg"),
+    ("compare.json", "compare.html", "compare.md", "compare.png", "compare.svg"),
 )
 MRR = "mrr"
+MOST_CHANGES = 6
 DEFINITIONS = {
     "difference": "The run's figure minus that of the first run, both over all queries; a fraction in files, "
     "percentage points in tables.",
@@ -40,6 +41,21 @@ DEFINITIONS = {
 }
 
 
+class Change(NamedTuple):
+    """A query that another run finds at another rank.
+
+    Attributes:
+        direction: of the query.
+        query: its id.
+        first, other: ranks of its first linked item in the first run and in the other.
+    """
+
+    direction: str
+    query: str
+    first: int
+    other: int
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A run against the first.
@@ -49,12 +65,14 @@ class Comparison:
         reasons: why it cannot be compared; empty where it can.
         differences: `<direction>/<metric>` -> run minus first; empty where it cannot be compared.
         p_holm: the p-values of `differences`, corrected for the number of runs.
+        changes: queries of each direction whose ranks changed most: first those that the run finds earlier.
     """
 
     run: str
     reasons: Sequence[str]
     differences: Mapping[str, Difference]
     p_holm: Mapping[str, float]
+    changes: Sequence[Change] = ()
 
 
 def reasons_against(first: Report, other: Report) -> list[str]:
@@ -113,13 +131,31 @@ def compare_runs(
         theirs = {} if why else read(report)
         other_queries = why or _other_queries(queries, theirs)
         differences = {} if other_queries else _differences(queries, theirs, metrics)
-        compared.append((name, other_queries, differences))
+        compared.append((name, other_queries, differences, [] if other_queries else largest_changes(queries, theirs)))
         advance(1)
-    corrected = _corrected([differences for *_, differences in compared])
+    corrected = _corrected([differences for _, _, differences, _ in compared])
     return [
-        Comparison(name, why, differences, p_holm)
-        for (name, why, differences), p_holm in zip(compared, corrected, strict=True)
+        Comparison(name, why, differences, p_holm, changes)
+        for (name, why, differences, changes), p_holm in zip(compared, corrected, strict=True)
     ]
+
+
+def largest_changes(first: Mapping[str, Queries], other: Mapping[str, Queries]) -> list[Change]:
+    """The queries whose ranks changed by the largest factors, MOST_CHANGES in each direction and either way.
+
+    Args:
+        first, other: direction -> queries; of the same items.
+    """
+    found = []
+    for direction, queries in first.items():
+        before, after, _ = _paired(queries, other[direction])
+        ids = [query for query, _ in sorted(_keys(queries))]
+        factors = np.log(after) - np.log(before)
+        order = np.argsort(factors, kind="stable")
+        ends = [*order[:MOST_CHANGES], *order[::-1][:MOST_CHANGES][::-1]]
+        places = [place for place in dict.fromkeys(map(int, ends)) if factors[place]]
+        found += [Change(direction, ids[place], int(before[place]), int(after[place])) for place in places]
+    return found
 
 
 def _differences(

@@ -19,7 +19,7 @@ VERSION = 1
 REPORT = Owned(
     "a zero-shot report",
     lambda folder: says(folder / "report.json", FORMAT, VERSION),
-    ("report.json", "report.md", "classes.png"),
+    ("report.json", "report.html", "report.md", "classes.png"),
 )
 TITLES = {"top_1": "top-1", "top_5": "top-5", "balanced_top_1": "top-1, mean of classes", "map": "mAP"}
 HEADER = ["", "%", "95 %", "by chance"]

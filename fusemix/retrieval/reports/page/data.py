@@ -43,12 +43,19 @@ class Card(NamedTuple):
         query: what was asked.
         rank: of the first linked item, from 1.
         found: the top of the list, best first.
+        linked: the first linked item, where none is in `found`; else None.
     """
 
     kind: str
     query: Shown
     rank: int
     found: Sequence[FoundItem]
+    linked: FoundItem | None = None
+
+    @property
+    def items(self) -> list[Shown]:
+        """All that is shown: the query, what it found, and what it should have found."""
+        return [self.query, *(found.item for found in [*self.found, *filter(None, [self.linked])])]
 
 
 class DirectionPage(NamedTuple):

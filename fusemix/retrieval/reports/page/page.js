@@ -1,12 +1,9 @@
-// Gives the pictures and sounds of the page their data, filters the queries, and keeps the view in the address.
+// Filters the queries, and keeps the view in the address; says what is on the map.
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
   const form = byId("filters");
   const plain = (text) => text.normalize("NFKC").toLowerCase();
-
-  const media = JSON.parse(byId("media").textContent);
-  for (const element of document.querySelectorAll("[data-medium]")) element.src = media[element.dataset.medium];
 
   const cards = [...document.querySelectorAll(".card")].map((element) => ({
     element,
@@ -41,8 +38,9 @@
     if (!hash.includes("=")) return false;
     const view = new URLSearchParams(hash);
     for (const name of ["direction", "kind"]) {
-      const options = [...form.elements[name]];
-      (options.find((option) => option.value === view.get(name)) ?? options[0]).checked = true;
+      const options = [...(form.elements[name] ?? [])];
+      const wanted = options.find((option) => option.value === view.get(name)) ?? options[0];
+      if (wanted) wanted.checked = true;
     }
     form.elements.words.value = view.get("words") ?? "";
     return true;
@@ -65,17 +63,12 @@
   }));
   addEventListener("hashchange", restore);
 
-  // One sound at a time.
-  document.addEventListener("play", (event) => {
-    for (const sound of document.querySelectorAll("audio")) if (sound !== event.target) sound.pause();
-  }, true);
-
   function read(event) {
     const titles = event.target.closest("g")?.querySelectorAll("title");
     if (titles) byId("reading").textContent = [...titles].map((title) => title.textContent).join("\n");
   }
-  byId("map").addEventListener("pointerover", read);
-  byId("map").addEventListener("click", read);
+  byId("map")?.addEventListener("pointerover", read);
+  byId("map")?.addEventListener("click", read);
 
   filter(); // a browser that comes back to the page may have kept what was typed
   restore();

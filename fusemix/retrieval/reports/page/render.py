@@ -1,21 +1,11 @@
 """The page: everything a person wants to see of a report, in one HTML file that asks for nothing else.
 
 Place in the flow: report.json, directions, samples of cosines and embeddings -> text of report.html.
-Not here: how things are drawn (charts.py, map.py), made small (media.py) or laid out (page.html.j2, page.css, page.js).
-
-Captions, ids and names are untrusted: the template escapes them, and the page's own policy lets no script run but its
-own and nothing be loaded.
+Not here: how things are drawn (charts.py, map.py), made small (media.py) or laid out (page.html.j2, shell.py).
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.retrieval.reports.page import tables
@@ -23,7 +13,8 @@ from fusemix.retrieval.reports.page.charts import Chart, rank_chart, recall_char
 from fusemix.retrieval.reports.page.curves import Curve, depths, recall_at
 from fusemix.retrieval.reports.page.data import DirectionPage, PairScores, Points
 from fusemix.retrieval.reports.page.map import drawn_map
-from fusemix.retrieval.reports.page.shelf import NUM_BARS, Shelf
+from fusemix.retrieval.reports.page.shelf import Shelf
+from fusemix.retrieval.reports.page.shell import rendered, run_name
 
 
 def render_page(
@@ -39,9 +30,12 @@ def render_page(
     """
     shelf = Shelf()
     names = [direction.name for direction in directions]
-    script = _text("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    return _template().render(
+    run = run_name(report.get("model", {}))
+    return rendered(
+        "page.html.j2",
+        title=f"{f'{run} on ' if run else ''}{report['data']['name']} · retrieval",
+        scripts=("shared.js", "page.js"),
+        run=run,
         report=report,
         names=names,
         headlines=_headlines(report, names),
@@ -51,24 +45,7 @@ def render_page(
         map=drawn_map(points),
         cards=[(direction, card) for direction in directions for card in direction.cards],
         shelf=shelf,
-        outline_width=4 * NUM_BARS,
-        style=Markup(_text("page.css")),
-        script=Markup(script),
-        script_digest=digest,
     )
-
-
-def _text(name: str) -> str:
-    return resources.files("fusemix.retrieval.reports.page").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template() -> Any:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "direction": tables.direction_label,
-        "json": lambda data: json.dumps(data, indent=2, ensure_ascii=False, default=str),
-    }
-    return environment.from_string(_text("page.html.j2"))
 
 
 def _headlines(report: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree
 
 from matplotlib import rc_context
@@ -21,8 +23,13 @@ FONT_FAMILY = re.compile(r"font-family: [^;]*; ")
 
 @contextmanager
 def svg_settings(name: str) -> Iterator[None]:
-    """Matplotlib's settings for a figure that `inline_svg` will draw: text stays text, and `$` is no formula."""
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False, "font.size": 11}):
+    """Matplotlib's settings for a figure that `inline_svg` will draw: text stays text, and `$` is no formula.
+
+    The browser has the fonts, so those that matplotlib measures by may lack a character.
+    """
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False, "font.size": 11}
+    with rc_context(settings), catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 

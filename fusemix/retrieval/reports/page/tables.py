@@ -30,10 +30,11 @@ NOTHING = "–"
 
 
 class Cell(NamedTuple):
-    """A number as text, and its 95 % interval, or an empty text."""
+    """A number as text, its 95 % interval, or an empty text, and whether it is the best of its column."""
 
     text: str
     interval: str = ""
+    is_best: bool = False
 
 
 class Row(NamedTuple):

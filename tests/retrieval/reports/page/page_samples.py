@@ -31,13 +31,15 @@ def caption(number):
 
 
 def cards(queries, gallery):
-    """Five queries: two of the best, one typical, two of the worst; each finds three items."""
+    """Five queries: two of the best, one typical, two of the worst; each finds three items, the last nothing right."""
     kinds = ["best", "best", "typical", "worst", "worst"]
     made = []
     for place, kind in enumerate(kinds):
         found = [FoundItem(gallery((place + step) % 5), 0.9 - 0.1 * step, step == 0) for step in range(3)]
         made.append(Card(kind, queries(place), place + 1, found))
-    return made
+    missed = [found._replace(is_linked=False) for found in made[-1].found]
+    right = FoundItem(gallery(2), 0.0123, is_linked=True)
+    return [*made[:-1], Card("worst", queries(4), 813, missed, right)]
 
 
 def report(modality):

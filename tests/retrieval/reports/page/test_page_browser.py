@@ -75,8 +75,69 @@ def choose(tab, name, value):
 def test_all_queries_and_pictures_are_shown_at_first(visit):
     tab = visit("image")
     assert len(shown(tab)) == 10
-    load = "async (picture) => { picture.loading = 'eager'; await picture.decode(); return picture.naturalWidth; }"
-    assert tab.locator(".card img").evaluate_all(f"(all) => Promise.all(all.map({load}))") == [224] * 20
+    load = "async (picture) => { await picture.decode(); return picture.naturalWidth; }"
+    assert tab.locator(".card img").evaluate_all(f"(all) => Promise.all(all.map({load}))") == [224] * 21
+
+
+def test_a_query_that_found_nothing_right_ends_with_the_first_linked_item_and_its_rank(visit):
+    tab = visit("image")
+    card = tab.locator(".card[data-direction=text_to_image][data-kind=worst]").last
+    assert card.locator("li.linked .place").all_inner_texts() == ["rank 813"]
+    assert card.locator("li").last.locator(".cosine").inner_text() == "0.012"
+    assert card.locator("li").last.locator("img").is_visible()
+    assert tab.locator(".beyond").count() == 2, "the others show what is right where they found it"
+
+
+def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_path):
+    tab = visit("image", viewport={"width": 800, "height": 300})
+    tab.pdf(path=tmp_path / "page.pdf", format="A4")
+    assert (tmp_path / "page.pdf").read_bytes().count(b"/Subtype /Image") >= 5
+
+
+def test_on_paper_cards_stay_whole_controls_are_gone_and_ink_is_dark(visit):
+    tab = visit("audio", color_scheme="dark")
+    tab.emulate_media(media="print", color_scheme="dark")
+    breaks = "(all) => [...new Set(all.map((part) => getComputedStyle(part).breakInside))]"
+    for part in (".card", ".chart", "tr"):
+        assert tab.locator(part).evaluate_all(breaks) == ["avoid"], part
+    for part in ("nav", "fieldset", ".find", ".filters button", "audio", ".hint", "#reading"):
+        assert not any(tab.locator(part).evaluate_all("(all) => all.map((part) => part.checkVisibility())")), part
+    assert all(tab.locator(".outline").evaluate_all("(all) => all.map((part) => part.checkVisibility())"))
+    for part in ("body", ".card", ".scroll", ".headlines li"):
+        style = tab.locator(part).first.evaluate(
+            "part => [getComputedStyle(part).color, getComputedStyle(part).backgroundColor]"
+        )
+        assert lightness(style[0]) == 0 < lightness(style[1]), part
+    tab.set_viewport_size({"width": 703, "height": 1000})  # A4 less margins
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_is_folded_is_open_while_the_page_is_printed(visit):
+    tab = visit("image")
+    opened = "[...document.querySelectorAll('details')].map((part) => part.open)"
+    tab.locator("details").first.evaluate("part => part.parentElement.append(part.cloneNode(true))")
+    tab.locator("details").last.evaluate("part => { part.open = true; }")
+    before = tab.evaluate(opened)
+    assert sorted(before) == [False, True]
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(opened) == [True, True]
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(opened) == before, "what a person opened stays open"
+
+
+def test_a_table_that_is_wider_than_the_screen_says_so_and_keeps_its_first_column(visit):
+    tab = visit("image", viewport={"width": 390, "height": 800})
+    box = tab.locator(".scroll").first
+    hint = tab.locator(".hint").first
+    until(tab, "hint => !hint.hidden", hint.element_handle())
+    assert "scroll sideways" in hint.inner_text()
+    first = box.locator("tbody th").first
+    before = first.bounding_box()["x"]
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    assert first.bounding_box()["x"] == pytest.approx(before, abs=2)
+    assert box.locator("tbody td").nth(0).bounding_box()["x"] < before, "it has scrolled"
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    until(tab, "hint => hint.hidden", hint.element_handle())
 
 
 def test_direction_and_kind_leave_only_the_queries_that_fit(visit):
@@ -94,7 +155,7 @@ def test_direction_and_kind_leave_only_the_queries_that_fit(visit):
 
 def test_words_find_queries_by_text_caption_and_id_of_all_their_items(visit):
     tab = visit("image")
-    expected = {"dog": 4, "BARKS dog": 4, "KÄFIG": 4, "scene2": 4, "picture-0.jpg": 4, "no such word": 0, " ": 10}
+    expected = {"dog": 4, "BARKS dog": 4, "KÄFIG": 4, "scene2": 5, "picture-0.jpg": 4, "no such word": 0, " ": 10}
     for typed, count in expected.items():
         tab.get_by_label("Words in queries").fill(typed)
         assert len(shown(tab)) == count, typed
@@ -178,4 +239,4 @@ def lightness(colour):
 def test_hostile_captions_are_read_as_they_were_written(visit):
     tab = visit("audio")
     assert HOSTILE in tab.locator(".card .text").all_inner_texts()
-    assert tab.title().endswith(HOSTILE)
+    assert tab.title() == f"a on made_up/test {HOSTILE} · retrieval", "the run comes first: tabs are narrow"
