@@ -63,7 +63,9 @@ def test_boxes_instead_of_captions_are_refused_with_the_name_of_the_right_file(t
     path = tmp_path / "instances_val2017.json"
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}
     path.write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match=r"KeyError: 'caption'\). Its files of captions are called captions_train2017"):
+    with pytest.raises(
+        DatasetError, match=r"KeyError: 'caption'\). Its files of captions are called captions_train2017"
+    ):
         image_captions(split="all", folder=str(tmp_path), captions=str(path))
 
 

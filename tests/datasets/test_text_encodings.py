@@ -61,7 +61,9 @@ def test_the_command_that_a_refusal_names_makes_a_file_that_is_read(tmp_path, na
 
 def test_bytes_that_latin_1_prints_are_called_latin_1_with_their_line(tmp_path):
     (tmp_path / "c.csv").write_bytes("file,caption\na.png,one\nb.png,grün\n".encode("latin1"))
-    with pytest.raises(DatasetError, match=r"line 3 holds the byte 0xfc, .* in latin1; if it is: iconv -f latin1 -t ut"):
+    with pytest.raises(
+        DatasetError, match=r"line 3 holds the byte 0xfc, .* in latin1; if it is: iconv -f latin1 -t ut"
+    ):
         read(tmp_path / "c.csv")
 
 
