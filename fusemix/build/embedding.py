@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusemix.build.matching import matching_encoders
+from fusemix.build.matching import How, by_hand, matching_encoders
 from fusemix.build.sources import Source
 from fusemix.build.trained import open_trained
 from fusemix.encoders.extract import Extracted, extract
@@ -54,6 +54,8 @@ class Embedder:
         revision: commit, tag or branch on the hub.
         trust_code: run code that the model names, where its parts are not fusemix's own; what is given in `encoders`
             runs anyway.
+        noted: as `encoders`, by data that may come from anybody: its code runs only where it is trusted.
+        how: words for a message that says how encoders are given.
 
     Attributes:
         trained: the model without its encoders.
@@ -74,8 +76,11 @@ class Embedder:
         revision: str | None = None,
         *,
         trust_code: bool = False,
+        noted: Mapping[str, Sequence[Source]] | None = None,
+        how: How = by_hand,
     ) -> None:
-        self.trained = open_trained(model, checkpoint, revision, trust_code=trust_code)
+        self.trained = open_trained(model, checkpoint, revision, trust_code=trust_code).with_sources(noted or {})
+        self._how = how
         self.device = resolve_device(device)
         self._model = self.trained.model.to(self.device)
         self._given = dict(encoders or {})
@@ -108,7 +113,7 @@ class Embedder:
 
     def _encoders(self, modality: str) -> dict[str, Encoder]:
         if modality not in self._loaded:
-            found = matching_encoders(self.trained, modality, self._given.get(modality))
+            found = matching_encoders(self.trained, modality, self._given.get(modality), self._how)
             self._loaded[modality] = {name: encoder.to(self.device) for name, encoder in found.items()}
         return self._loaded[modality]
 
@@ -124,6 +129,12 @@ class Embedder:
             for encoders in self._loaded.values():
                 encoders.update({name: encoder.to(device) for name, encoder in encoders.items()})
         return self
+
+    def is_known(self, modality: str) -> bool:
+        """Whether the model embeds a modality, and something says what builds its encoders."""
+        if modality in self._given or modality not in self.modalities:
+            return modality in self._given
+        return all(named.source is not None for named in self.trained.sources[modality])
 
     def num_parameters(self) -> int:
         """Parameters of the adapters and of all encoders, as far as these hold torch modules as attributes.
@@ -206,18 +217,29 @@ class Embedder:
         modality = items.modality
         with self._locks[modality]:
             encoders = self._encoders(modality)
-            found = extract(
-                items,
-                encoders,
-                [Task(part, tuple(encoders)) for part in parts],
-                batch_sizes=dict.fromkeys(encoders, batch_size),
-                num_workers=num_workers,
-                device=torch.device(self.device),
-                advance=advance,
-                seconds=defaultdict(float),
-            )
+            found = self._extracted(items, parts, encoders, batch_size, num_workers, advance)
             for part, of_encoder in zip(parts, found, strict=True):
                 yield self._embedded(items, part, of_encoder)
+
+    def _extracted(
+        self,
+        items: Items,
+        parts: Sequence[range],
+        encoders: Mapping[str, Encoder],
+        batch_size: int,
+        num_workers: int,
+        advance: Callable[[int, Sequence[Rejected]], None],
+    ) -> Iterator[dict[str, Extracted]]:
+        return extract(
+            items,
+            encoders,
+            [Task(part, tuple(encoders)) for part in parts],
+            batch_sizes=dict.fromkeys(encoders, batch_size),
+            num_workers=num_workers,
+            device=torch.device(self.device),
+            advance=advance,
+            seconds=defaultdict(float),
+        )
 
     def _embedded(self, items: Items, part: range, found: Mapping[str, Extracted]) -> Embedded:
         """Latents as stores hold them, through the adapter."""
@@ -230,6 +252,19 @@ class Embedder:
                 reason = f"{name} gave values that are not finite in {fingerprint['dtype']}"
                 rejected.setdefault(item, Rejected(item, "encode", reason))
         return Embedded(self.adapted(items.modality, np.concatenate(columns, axis=1)), tuple(rejected.values()))
+
+    def latents(self, items: Items) -> Float[np.ndarray, "items latent_dim"]:
+        """What the encoders give for a few items, in float32 and side by side; an item that is rejected is NaN.
+
+        Raises:
+            RunError: as `encoders`.
+        """
+        with self._locks[items.modality]:
+            encoders = self._encoders(items.modality)
+            (found,) = self._extracted(
+                items, [range(len(items))], encoders, len(items), 0, lambda count, rejected: None
+            )
+        return np.concatenate([extracted.latents for extracted in found.values()], axis=1)
 
     def adapted(self, modality: str, latents: Float[np.ndarray, "items latent_dim"]) -> Float[np.ndarray, "items dim"]:
         """Embeddings of latents that are there already, in float32; those of several encoders side by side."""

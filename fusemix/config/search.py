@@ -6,6 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 
 from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
+from fusemix.config.latents import PartConfig
 from fusemix.errors import ConfigError
 from fusemix.ranges import within
 
@@ -27,6 +28,9 @@ class IndexConfig:
     the one that is not text)."""
     follow_links: bool = False
     """Of a folder, index what links lead to outside of it, too, instead of setting them aside."""
+    encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
+    """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved. The
+    index notes them, so that it can be searched."""
     out: str
     """Index folder. What is there already is added to; items that it holds are passed over."""
     batch_size: int = 64
@@ -36,7 +40,8 @@ class IndexConfig:
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
     trust_code: bool = False
-    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which."""
+    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which. What
+    is given in encoders runs anyway."""
     overwrite: bool = False
     """Begin anew; the index in out is discarded when the new one is whole."""
     wait_sec: float = 0.0

@@ -138,6 +138,8 @@ def plain(tree: Any, kind: Any, parts: Mapping[str, Registry] | None = None) -> 
             value = value_of(tree, kind)
             return _escaped(value) if isinstance(value, str) else value
         tree = tree.tree
+    if isinstance(tree, dict) and _is_list_of_parts(kind):
+        tree = [tree]
     if isinstance(tree, list):
         inner = kind if kind is Noted else (*inside(kind, LISTS)[:1], Any)[0]
         return [plain(one, inner) for one in tree]
@@ -146,6 +148,11 @@ def plain(tree: Any, kind: Any, parts: Mapping[str, Registry] | None = None) -> 
         return _plain_settings(tree, schema, parts or {})
     inner = kind if kind is Noted else (*inside(kind, MAPPINGS)[1:], Any)[0]
     return {key: plain(one, inner) for key, one in tree.items()}
+
+
+def _is_list_of_parts(kind: Any) -> bool:
+    """Whether a list of settings is wanted, so that settings alone can only mean a list of one."""
+    return bool(inside(kind, LISTS)) and dataclasses.is_dataclass(inside(kind, LISTS)[0]) and not inside(kind, MAPPINGS)
 
 
 def _plain_settings(tree: dict[str, Any], schema: Any, parts: Mapping[str, Registry]) -> dict[str, Any]:
@@ -170,6 +177,8 @@ def _default(schema: Any, key: str) -> Any:
 def _read_options(tree: Any, made: Any, default: str | None, registry: Registry) -> None:
     """Read the options of all parts in a setting once more, in place, by the types that their factories state."""
     tree = tree.tree if isinstance(tree, Word) else tree
+    if isinstance(tree, dict) and isinstance(made, list):
+        tree = [tree]
     if isinstance(tree, list):
         for one, read in zip(tree, made, strict=True):
             _read_options(one, read, None, registry)
