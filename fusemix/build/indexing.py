@@ -23,6 +23,7 @@ from fusemix.build.done_so_far import DoneSoFar, forget_all, states_of
 from fusemix.build.embedding import Embedded, Embedder
 from fusemix.build.imported import require_same_latents
 from fusemix.build.index_model import ENCODERS_NOTED, about_model, as_setting, noted_encoders, require_same_model
+from fusemix.build.index_places import is_same, noted
 from fusemix.config import IndexConfig, to_plain
 from fusemix.discarding import Owned, require_ours
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
@@ -121,12 +122,18 @@ def indexing_of(config: IndexConfig) -> Indexing:
     out = Path(config.out)
     _require_room(out, config.overwrite)
     description = None if config.overwrite else read_description(out)
-    noted = noted_encoders(description.model, out) if description else {}
+    known_encoders = noted_encoders(description.model, out) if description else {}
     given = {modality: [to_plain(part) for part in parts] for modality, parts in config.encoders.items()}
     embedder = Embedder(
-        config.model, config.checkpoint, given, config.device, trust_code=config.trust_code, noted=noted, how=as_setting
+        config.model,
+        config.checkpoint,
+        given,
+        config.device,
+        trust_code=config.trust_code,
+        noted=known_encoders,
+        how=as_setting,
     )
-    model = about_model(embedder, config.model, config.checkpoint, out, {**noted, **given})
+    model = about_model(embedder, config.model, config.checkpoint, out, {**known_encoders, **given})
     if description is None or not description.segments:
         description = Description(model, embedder.dim)
     require_same_model(description.model, model, out)
@@ -138,9 +145,9 @@ def indexing_of(config: IndexConfig) -> Indexing:
     tasks, sources = [], list(description.sources)
     for collection in collections:
         _require_same_source(collection.source, sources)
-        if collection.source not in sources:
-            sources.append(collection.source)
-        tasks.append(Task(collection, sources.index(collection.source), _new_places(collection, there)))
+        number = next((n for n, known in enumerate(sources) if is_same(known, collection.source)), len(sources))
+        sources[number : number + 1] = [noted(collection.source, collection.root, out)]
+        tasks.append(Task(collection, number, _new_places(collection, there)))
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
     replaces = sha256_of_file(out / INDEX) if config.overwrite and is_index(out) else None
@@ -167,6 +174,8 @@ def _require_room(out: Path, overwrite: bool) -> None:
 def _require_same_source(source: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:
     identity = "path" if source["kind"] == "folder" else "sha256"
     for other in there:
+        if is_same(other, source):
+            continue
         if other["prefix"] == source["prefix"] and other.get(identity) != source[identity]:
             raise ConfigError(
                 f"the index holds items of {other['path']}, whose ids begin with {other['prefix']!r}, too. Rename one "
@@ -225,9 +234,8 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
 
 def settle(indexing: Indexing) -> list[Rejected]:
     """What is left to do where nothing is new; returns what sources name and cannot give."""
-    there = read_description(indexing.out)
-    if there and there.model != indexing.description.model:  # encoders were named
-        write_description(indexing.out, replace(there, model=indexing.description.model))
+    if read_description(indexing.out) != indexing.description:  # encoders were named, or a folder has moved
+        write_description(indexing.out, indexing.description)
     _note_rejected(indexing, indexing.excluded)
     _forget_parts(indexing, [_done_so_far(indexing, task) for task in indexing.tasks if task.collection.side is None])
     return indexing.excluded

@@ -99,6 +99,9 @@ class ServeConfig:
     """Further names that browsers may call the server by, such as photos.example.org; its own it knows."""
     port: int = 7860
     """Port to listen at; 0 takes a free one."""
+    show_paths: bool = False
+    """Tell where on this machine the files of items lie, so that "Copy path" copies what can be opened here. Everybody
+    who reaches the server sees it."""
     max_upload_mb: int = 20
     """Largest picture or sound that may be sent, in MB."""
     model: str | None = None

@@ -177,10 +177,8 @@ def _default(schema: Any, key: str) -> Any:
 def _read_options(tree: Any, made: Any, default: str | None, registry: Registry) -> None:
     """Read the options of all parts in a setting once more, in place, by the types that their factories state."""
     tree = tree.tree if isinstance(tree, Word) else tree
-    if isinstance(tree, dict) and isinstance(made, list):
-        tree = [tree]
-    if isinstance(tree, list):
-        for one, read in zip(tree, made, strict=True):
+    if isinstance(made, list):
+        for one, read in zip([tree] if isinstance(tree, dict) else tree, made, strict=True):
             _read_options(one, read, None, registry)
     elif isinstance(tree, dict) and tree.keys() <= {"name", "options"}:
         name, options = made.get("name", default), _mapping(tree.get("options"))

@@ -79,7 +79,7 @@ def load_rows(path: str, *, config: str | None, split: str, revision: str | None
     Raises:
         DatasetError: it is not there, cannot be reached, is damaged or incomplete, or needs a loading script.
     """
-    where = {"cache_dir": _cache_of(Path(path))} if Path(path).is_dir() else {"revision": revision}
+    where: dict[str, Any] = {"cache_dir": _cache_of(Path(path))} if Path(path).is_dir() else {"revision": revision}
     try:
         try:
             return load_dataset(path, config, split=split, **where)

@@ -1,4 +1,4 @@
-"""Tables as spreadsheets write them: UTF-16 and semicolons are read; of other encodings a remedy is named that works."""
+"""Tables as spreadsheets write them: UTF-16 and semicolons are read; else a remedy is named that works."""
 
 import json
 import re
