@@ -38,7 +38,7 @@ SCRIPTS = {"cache_features.py", "train.py", "eval_retrieval.py"}
 LAUNCHERS = {"srun", "torchrun", "nice"}
 OTHER_PROGRAMS = {
     *("cd", "cp", "curl", "export", "git", "hf", "img2dataset", "jq", "ls", "mkdir", "pip", "rsync", "sbatch"),
-    *("source", "squeue", "tail", "unzip"),
+    *("awk", "paste", "source", "squeue", "tail", "unzip"),
 }
 SMALL_DEMO = """
 python cache_features.py configs/cache/glyphs.yaml splits=[validation] num_workers=0 \
@@ -113,6 +113,8 @@ def check(words: list[str]) -> None:
         check_settings(*called)
     elif words[:3] == ["python", "-m", "pytest"]:
         assert all(Path(word).is_file() for word in words[3:] if not word.startswith("-")), words
+    elif words[:2] == ["python", "-c"]:
+        compile(words[2], "-c", "exec")
     elif words[0] == "python":
         assert Path(words[1]).is_file() or (ROOT / words[1]).is_file(), words
     elif words[0] == "make":

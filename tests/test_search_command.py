@@ -111,7 +111,7 @@ def test_the_command_prints_json_and_nothing_else(tiny, picture_index, capsys):
     said = json.loads(capsys.readouterr().out)
     assert [result["id"] for result in said["results"]] == [hit.id for hit in hits]
     assert len(said["results"]) == 10
-    assert said["results"][0].keys() == {"position", "score", "id", "modality", "path", "captions"}
+    assert said["results"][0].keys() == {"position", "score", "id", "modality", "path", "captions", "within"}
     assert said["took_ms"].keys() == {"encode", "search"}
 
 

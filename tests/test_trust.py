@@ -195,7 +195,10 @@ def test_the_data_set_of_an_index_is_asked_for_and_searching_goes_on(
     assert f"names {name}, which runs code" in said
     assert "say trust_code=true" in said
     # Trusted, and yet not out of this folder.
-    assert reader_of(searcher.index.description.sources[0], trust_code=True)({"row": 0}, decode) is None
+    assert (
+        reader_of(searcher.index.description.sources[0], searcher.index.folder, trust_code=True)({"row": 0}, decode)
+        is None
+    )
     assert "cannot be shown" in capsys.readouterr().out
     assert not marker.exists()
 
@@ -217,7 +220,7 @@ def test_items_are_read_below_their_source_alone(tmp_path):
     (inside / "link.png").symlink_to(secret)
     (inside / "folder").symlink_to(tmp_path)
     (inside / "near.png").symlink_to("deep/a.png")
-    read = reader_of({"kind": "folder", "path": str(inside), "modality": "image"})
+    read = reader_of({"kind": "folder", "path": str(inside), "modality": "image"}, tmp_path)
     for name in ("deep/a.png", "near.png"):
         assert read({"path": name}, decode) is not None
     for name in (str(secret), "../secret.png", "deep/../../secret.png", "link.png", "folder/secret.png"):
@@ -234,9 +237,9 @@ def test_items_of_a_data_set_are_read_below_the_folders_that_it_names(tmp_path):
     about = {"kind": "latent_set", "path": "x", "modality": "image", "split": "all"}
     source = {**about, "data": {"name": "image_captions", "options": options}}
     assert why_unseen(source) is None
-    assert reader_of(source)({"row": 0}, decode) is not None
-    assert reader_of(source)({"row": 1}, decode) is None
-    assert reader_of(source, trust_code=True)({"row": 1}, decode) is not None
+    assert reader_of(source, tmp_path)({"row": 0}, decode) is not None
+    assert reader_of(source, tmp_path)({"row": 1}, decode) is None
+    assert reader_of(source, tmp_path, trust_code=True)({"row": 1}, decode) is not None
 
 
 # Latent sets

@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from fusemix.build.fitting import fitting_set
+from fusemix.build.index_places import root_of
 from fusemix.build.trained import Trained
 from fusemix.datasets.folder import files_of, items_of
 from fusemix.errors import ConfigError, DatasetError
@@ -37,6 +38,7 @@ class Collection(NamedTuple):
         rows: of the source, one an item.
         notes: what a person should know: what was passed over.
         excluded: what the source names and cannot give.
+        root: folder that relative paths of the source are relative to.
     """
 
     source: dict[str, Any]
@@ -47,6 +49,7 @@ class Collection(NamedTuple):
     rows: Int64[np.ndarray, " items"]
     notes: list[str]
     excluded: list[Rejected]
+    root: str
 
     @property
     def ids(self) -> list[str]:
@@ -124,6 +127,7 @@ def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_link
         np.arange(len(items)),
         [f"passed over: {passed}"] if passed else [],
         [item._replace(id=prefix + item.id) for item in files.excluded],
+        source["path"],
     )
 
 
@@ -163,6 +167,7 @@ def _of_set(folder: Path, modality: str | None, trained: Trained) -> Collection:
         rows,
         [f"{without:,} items have no latent"] if without else [],
         [],
+        root_of(described["source"], folder, paths[0].as_py() if len(paths) else None),
     )
 
 

@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from fusemix.build.matching import matching_encoders
+from fusemix.build.matching import How, by_hand, matching_encoders
 from fusemix.build.sources import Source
 from fusemix.build.trained import open_trained
-from fusemix.encoders.extract import Extracted, extract
+from fusemix.encoders.extract import Extracted, Given, extract
 from fusemix.encoders.reading import Done, Task
 from fusemix.environment import resolve_device
 from fusemix.errors import EncoderError
@@ -55,6 +55,8 @@ class Embedder:
         revision: commit, tag or branch on the hub.
         trust_code: run code that the model names, where its parts are not fusemix's own; what is given in `encoders`
             runs anyway.
+        noted: as `encoders`, by data that may come from anybody: its code runs only where it is trusted.
+        how: words for a message that says how encoders are given.
 
     Attributes:
         trained: the model without its encoders.
@@ -75,8 +77,11 @@ class Embedder:
         revision: str | None = None,
         *,
         trust_code: bool = False,
+        noted: Mapping[str, Sequence[Source]] | None = None,
+        how: How = by_hand,
     ) -> None:
-        self.trained = open_trained(model, checkpoint, revision, trust_code=trust_code)
+        self.trained = open_trained(model, checkpoint, revision, trust_code=trust_code).with_sources(noted or {})
+        self._how = how
         self.device = resolve_device(device)
         self._model = self.trained.model.to(self.device)
         self._given = dict(encoders or {})
@@ -108,7 +113,7 @@ class Embedder:
 
     def _encoders(self, modality: str) -> dict[str, Encoder]:
         if modality not in self._loaded:
-            found = matching_encoders(self.trained, modality, self._given.get(modality))
+            found = matching_encoders(self.trained, modality, self._given.get(modality), self._how)
             self._loaded[modality] = {name: encoder.to(self.device) for name, encoder in found.items()}
         return self._loaded[modality]
 
@@ -124,6 +129,12 @@ class Embedder:
             for encoders in self._loaded.values():
                 encoders.update({name: encoder.to(device) for name, encoder in encoders.items()})
         return self
+
+    def is_known(self, modality: str) -> bool:
+        """Whether the model embeds a modality, and something says what builds its encoders."""
+        if modality in self._given or modality not in self.modalities:
+            return modality in self._given
+        return all(named.source is not None for named in self.trained.sources[modality])
 
     def num_parameters(self) -> int:
         """Parameters of the adapters and of all encoders, as far as these hold torch modules as attributes.
@@ -211,21 +222,34 @@ class Embedder:
         modality = items.modality
         with self._locks[modality]:
             encoders = self._encoders(modality)
-            found = extract(
-                items,
-                encoders,
-                [Task(part, tuple(encoders), _done(encoders, is_done, part)) for part in parts],
-                batch_sizes=dict.fromkeys(encoders, batch_size),
-                num_workers=num_workers,
-                device=torch.device(self.device),
-                advance=advance,
-                seconds=defaultdict(float),
-                part_sec=math.inf if modality == "text" else part_sec,
-            )
-            for given in found:
+            tasks = [Task(part, tuple(encoders), _done(encoders, is_done, part)) for part in parts]
+            seconds = math.inf if modality == "text" else part_sec
+            for given in self._extracted(items, tasks, encoders, batch_size, num_workers, advance, seconds):
                 rows = next(iter(given.of.values())).rows
                 if len(rows):
                     yield rows, self._embedded(items, rows, given.of)
+
+    def _extracted(
+        self,
+        items: Items,
+        tasks: Sequence[Task],
+        encoders: Mapping[str, Encoder],
+        batch_size: int,
+        num_workers: int = 0,
+        advance: Callable[[int, Sequence[Rejected]], None] = lambda count, rejected: None,
+        part_sec: float = math.inf,
+    ) -> Iterator[Given]:
+        return extract(
+            items,
+            encoders,
+            tasks,
+            batch_sizes=dict.fromkeys(encoders, batch_size),
+            num_workers=num_workers,
+            device=torch.device(self.device),
+            advance=advance,
+            seconds=defaultdict(float),
+            part_sec=part_sec,
+        )
 
     def _embedded(self, items: Items, rows: Int64[np.ndarray, " some"], found: Mapping[str, Extracted]) -> Embedded:
         """Latents as stores hold them, through the adapter."""
@@ -238,6 +262,17 @@ class Embedder:
                 reason = f"{name} gave values that are not finite in {fingerprint['dtype']}"
                 rejected.setdefault(item, Rejected(item, "encode", reason))
         return Embedded(self.adapted(items.modality, np.concatenate(columns, axis=1)), tuple(rejected.values()))
+
+    def latents(self, items: Items) -> Float[np.ndarray, "items latent_dim"]:
+        """What the encoders give for a few items, in float32 and side by side; an item that is rejected is NaN.
+
+        Raises:
+            RunError: as `encoders`.
+        """
+        with self._locks[items.modality]:
+            encoders = self._encoders(items.modality)
+            (given,) = self._extracted(items, [Task(range(len(items)), tuple(encoders))], encoders, len(items))
+        return np.concatenate([extracted.latents for extracted in given.of.values()], axis=1)
 
     def adapted(self, modality: str, latents: Float[np.ndarray, "items latent_dim"]) -> Float[np.ndarray, "items dim"]:
         """Embeddings of latents that are there already, in float32; those of several encoders side by side."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from fusemix.build.index_places import placed, root_now, roots
 from fusemix.build.sources import foreign_data, pairs_of
 from fusemix.files import lies_within
 from fusemix.interfaces import Content, Items, Raw
@@ -37,40 +38,17 @@ def why_unseen(source: Mapping[str, Any]) -> str | None:
 
 
 def reader_of(
-    source: Mapping[str, Any], trust_code: bool = False
+    source: Mapping[str, Any], index: Path, trust_code: bool = False
 ) -> Callable[[Mapping[str, Any], Decode], Content | None]:
     """Reads the items of a source again: row of an index -> content, or None where it is out of reach.
 
     Args:
         source: out of index.json. Nothing but it says which files are opened.
+        index: folder of the index.
         trust_code: whether a data set that is not fusemix's own may run, and read files anywhere.
     """
-    modality, alone = source["modality"], Lock()
-
-    def of_folder(item: Mapping[str, Any]) -> Raw:
-        follow_links = source.get("follow_links") is True
-        return read_below(source["path"], item["path"], follow_links=follow_links)
-
-    @cache
-    def items() -> Items | None:
-        try:
-            pairs = pairs_of(source["data"], source["split"], str(source["path"]), trust_code)
-            return next(side for side in pairs.sides if side.modality == modality)
-        except Exception as error:  # any data set, also a user's own, may fail in any way
-            console.print(f"items of {source['path']} cannot be shown: {error}", style="yellow")
-            return None
-
-    def of_set(item: Mapping[str, Any]) -> Raw | None:
-        if modality == "text":
-            return item["captions"][0]
-        with alone:  # a user's own data set may hold one open file
-            if (found := items()) is None:
-                return None
-            if not trust_code:
-                _require_below(source["data"]["options"], found, item["row"])
-            return found.read(item["row"])
-
-    read = of_folder if source["kind"] == "folder" else of_set
+    modality = source["modality"]
+    read = _of_folder(source, index) if source["kind"] == "folder" else _of_set(source, index, trust_code)
 
     def content(item: Mapping[str, Any], decode: Decode) -> Content | None:
         try:
@@ -80,6 +58,44 @@ def reader_of(
             return None
 
     return content
+
+
+def _of_folder(source: Mapping[str, Any], index: Path) -> Callable[[Mapping[str, Any]], Raw]:
+    follow_links = source.get("follow_links") is True
+
+    def read(item: Mapping[str, Any]) -> Raw:
+        return read_below(root_now(source, index, item["path"]), item["path"], follow_links=follow_links)
+
+    return read
+
+
+def _of_set(source: Mapping[str, Any], index: Path, trust_code: bool) -> Callable[[Mapping[str, Any]], Raw | None]:
+    modality, alone = source["modality"], Lock()
+
+    @cache
+    def data() -> Mapping[str, Any]:
+        return placed(source["data"], list(roots(source, index)))
+
+    @cache
+    def items() -> Items | None:
+        try:
+            pairs = pairs_of(data(), source["split"], str(source["path"]), trust_code)
+            return next(side for side in pairs.sides if side.modality == modality)
+        except Exception as error:  # any data set, also a user's own, may fail in any way
+            console.print(f"items of {source['path']} cannot be shown: {error}", style="yellow")
+            return None
+
+    def read(item: Mapping[str, Any]) -> Raw | None:
+        if modality == "text":
+            return item["captions"][0]
+        with alone:  # a user's own data set may hold one open file
+            if (found := items()) is None:
+                return None
+            if not trust_code:
+                _require_below(data()["options"], found, item["row"])
+            return found.read(item["row"])
+
+    return read
 
 
 def _require_below(options: Mapping[str, Any], items: Items, row: int) -> None:

@@ -21,12 +21,15 @@ from jaxtyping import Bool, Float32, Int64
 from fusemix.build.collections import Collection, collections_of
 from fusemix.build.done_so_far import DoneSoFar, forget_all, states_of
 from fusemix.build.embedding import Embedded, Embedder
-from fusemix.build.index_model import about_model, require_same_model
-from fusemix.config import IndexConfig
+from fusemix.build.imported import require_same_latents
+from fusemix.build.index_model import ENCODERS_NOTED, about_model, as_setting, noted_encoders, require_same_model
+from fusemix.build.index_places import is_same, noted
+from fusemix.config import IndexConfig, to_plain
 from fusemix.discarding import Owned, require_ours
 from fusemix.errors import ConfigError, EncoderError, IndexFolderError
 from fusemix.files import read_jsonl, sha256_of_file, write_jsonl
 from fusemix.interfaces import Rejected
+from fusemix.latents.description import SET
 from fusemix.proven_names import ANY_NAME
 from fusemix.search.description import (
     INDEX,
@@ -119,24 +122,44 @@ def indexing_of(config: IndexConfig) -> Indexing:
     """
     out = Path(config.out)
     _require_room(out, config.overwrite)
-    embedder = Embedder(config.model, config.checkpoint, device=config.device, trust_code=config.trust_code)
-    model = about_model(embedder, config.model, config.checkpoint, out)
     description = None if config.overwrite else read_description(out)
+    known_encoders = noted_encoders(description.model, out) if description else {}
+    given = {modality: [to_plain(part) for part in parts] for modality, parts in config.encoders.items()}
+    embedder = Embedder(
+        config.model,
+        config.checkpoint,
+        given,
+        config.device,
+        trust_code=config.trust_code,
+        noted=known_encoders,
+        how=as_setting,
+    )
+    model = about_model(embedder, config.model, config.checkpoint, out, {**known_encoders, **given})
     if description is None or not description.segments:
         description = Description(model, embedder.dim)
     require_same_model(description.model, model, out)
+    description = replace(description, model={**description.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
     collections = collections_of(config.data, config.modality, embedder.trained, follow_links=config.follow_links)
+    for modality in given:
+        require_same_latents(embedder, modality, _sets_at_hand(collections, embedder))
     there = Index(out) if description.segments else None
     tasks, sources = [], list(description.sources)
     for collection in collections:
         _require_same_source(collection.source, sources)
-        if collection.source not in sources:
-            sources.append(collection.source)
-        tasks.append(Task(collection, sources.index(collection.source), _new_places(collection, there)))
+        number = next((n for n, known in enumerate(sources) if is_same(known, collection.source)), len(sources))
+        sources[number : number + 1] = [noted(collection.source, collection.root, out)]
+        tasks.append(Task(collection, number, _new_places(collection, there)))
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
     replaces = sha256_of_file(out / INDEX) if config.overwrite and is_index(out) else None
     return Indexing(config, embedder, replace(description, sources=sources), tasks, num_items - num_new, replaces)
+
+
+def _sets_at_hand(collections: Sequence[Collection], embedder: Embedder) -> list[Path]:
+    """Latent sets that may hold latents of the model's encoders: what is indexed, and what was trained on."""
+    of_run = [str(embedder.trained.record["config"].get(name) or "") for name in ("validation", "train")]
+    indexed = [one.source["path"] for one in collections if one.side is not None]
+    return [Path(folder) for folder in [*indexed, *of_run] if (Path(folder) / SET).is_file()]
 
 
 def _require_room(out: Path, overwrite: bool) -> None:
@@ -152,6 +175,8 @@ def _require_room(out: Path, overwrite: bool) -> None:
 def _require_same_source(source: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:
     identity = "path" if source["kind"] == "folder" else "sha256"
     for other in there:
+        if is_same(other, source):
+            continue
         if other["prefix"] == source["prefix"] and other.get(identity) != source[identity]:
             raise ConfigError(
                 f"the index holds items of {other['path']}, whose ids begin with {other['prefix']!r}, too. Rename one "
@@ -210,6 +235,8 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
 
 def settle(indexing: Indexing) -> list[Rejected]:
     """What is left to do where nothing is new; returns what sources name and cannot give."""
+    if read_description(indexing.out) != indexing.description:  # encoders were named, or a folder has moved
+        write_description(indexing.out, indexing.description)
     _note_rejected(indexing, indexing.excluded)
     _forget_parts(indexing, [_done_so_far(indexing, task) for task in indexing.tasks if task.collection.side is None])
     return indexing.excluded
@@ -234,7 +261,7 @@ def _note_rejected(indexing: Indexing, rejected: Sequence[Rejected]) -> None:
 def _captions_asked(indexing: Indexing, task: Task) -> Float32[np.ndarray, "queries dim"] | None:
     """Embeddings of captions, where an index becomes large enough to be tuned by what people will ask."""
     large = indexing.description.num_items + indexing.num_new >= FLAT_BELOW
-    if not large or "text" not in indexing.embedder.modalities or task.collection.items.modality == "text":
+    if not large or not indexing.embedder.is_known("text") or task.collection.items.modality == "text":
         return None
     spread = task.new[np.linspace(0, len(task.new) - 1, min(len(task.new), SAMPLE)).astype(np.int64)]
     captions = task.collection.captions.take(pa.array(spread)).to_pylist()

@@ -3,7 +3,7 @@
 Place in the flow: Trained + sources -> Encoders.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fusemix.build.fitting import Equal, encoder_differences
@@ -15,16 +15,27 @@ from fusemix.errors import FusemixError, RunError
 from fusemix.interfaces import Encoder
 from fusemix.trust import named_by_data, require_trust
 
-UNKNOWN = "{'name': 'transformers_…', 'options': {'model': …}}"
+UNKNOWN = {"name": "transformers_…", "options": {"model": "…"}}
+How = Callable[[str, list[dict[str, Any]]], str]
+"""Modality and what it may look like -> how its encoders are given, for a message."""
 
 
-def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] | None = None) -> dict[str, Encoder]:
+def by_hand(modality: str, sources: list[dict[str, Any]]) -> str:
+    """How encoders are given in Python."""
+    where = "as under encoders in the config of caching and in the order of training"
+    return f"Give them by hand, {where}: encoders={ {modality: sources} }."
+
+
+def matching_encoders(
+    trained: Trained, modality: str, given: Sequence[Source] | None = None, how: How = by_hand
+) -> dict[str, Encoder]:
     """The encoders of a modality by name, in the order of training.
 
     Args:
         trained: whose encoders they are.
         modality: that it knows.
         given: what builds them, where the model does not know or they have moved.
+        how: they are given, for the message.
 
     Raises:
         RunError: an encoder is not known, cannot be loaded, or is not the one that the model was trained with.
@@ -44,11 +55,9 @@ def matching_encoders(trained: Trained, modality: str, given: Sequence[Source] |
             loaded[named.name if named.name not in loaded else f"{named.name} {number}"] = encoder
     if problems:
         lines = "\n  ".join(problems)
-        by_hand = ", ".join(_by_hand(source) for source in trained.sources[modality])
+        mend = how(modality, [_example(source) for source in trained.sources[modality]])
         raise RunError(
-            f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n"
-            "Give them by hand, as under encoders in the config of caching and in the order of training: "
-            f"encoders={{{modality!r}: [{by_hand}]}}."
+            f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n{mend}"
         )
     return loaded
 
@@ -57,8 +66,8 @@ def _numbered(modality: str, given: Sequence[Source]) -> list[NamedSource]:
     return [NamedSource(f"{modality} {number}", source, is_given=True) for number, source in enumerate(given, start=1)]
 
 
-def _by_hand(named: NamedSource) -> str:
-    return str(dict(named.source)) if named.source and code_of(named.source) else UNKNOWN
+def _example(named: NamedSource) -> dict[str, Any]:
+    return dict(named.source) if named.source and code_of(named.source) else UNKNOWN
 
 
 def _built(named: NamedSource, recorded: Mapping[str, Any], trust_code: bool) -> Encoder:
@@ -89,6 +98,12 @@ def built_again(name: str, options: Mapping[str, Any], recorded: Mapping[str, An
     return ENCODERS.build(name, options)
 
 
+def is_imported(recorded: Mapping[str, Any]) -> bool:
+    """Whether latents were made by what fusemix knows nothing of; their fingerprint says what the user noted."""
+    encoder = recorded.get("encoder")
+    return isinstance(encoder, Mapping) and encoder.get("family") == "imported"
+
+
 def problems_of(
     number: int, encoder: Encoder, recorded: Mapping[str, Any], modality: str, accepted: Equal = ()
 ) -> list[str]:
@@ -101,11 +116,17 @@ def problems_of(
         modality: whose latents they are.
         accepted: what was accepted as equal to the fingerprint.
     """
+    if is_imported(recorded):
+        if encoder.dim == recorded["dim"]:
+            return []
+        return [
+            f"encoder {number} gives {encoder.dim} numbers, and the latents that were imported have {recorded['dim']}"
+        ]
     found = {
         "encoder": encoder.fingerprint,
         "decoding": decoding_fingerprint(modality),
         "dim": encoder.dim,
         "dtype": recorded["dtype"],
     }
-    now = {key: found.get(key) for key in recorded}  # imported latents say nothing of decoding
+    now = {key: found.get(key) for key in recorded}
     return encoder_differences(recorded, now, f"encoder {number}", accepted)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from fusemix.build.index_model import model_of_index
+from fusemix.build.index_places import Place, place_of
 from fusemix.build.index_sources import Decode, reader_of, why_unseen
 from fusemix.encoders.decoding import decode
 from fusemix.encoders.given import Given
@@ -43,7 +44,7 @@ class Hit(NamedTuple):
         score: cosine with the query, or with the sum of several.
         id: of the item.
         modality: of the item.
-        path: as its source names it, for people.
+        path: as its source names it, for people; `Searcher.places` says where that is.
         captions: what is known of it in words.
     """
 
@@ -86,7 +87,7 @@ class Searcher:
         self.index = Index(folder)
         self.embedder = model_of_index(self.index, model, device, trust_code)
         sources = self.index.description.sources
-        self._readers = [reader_of(source, trust_code) for source in sources]
+        self._readers = [reader_of(source, self.index.folder, trust_code) for source in sources]
         self.unseen = [] if trust_code else [why for why in map(why_unseen, sources) if why]
 
     @property
@@ -165,6 +166,15 @@ class Searcher:
             pairs = zip(row[good].tolist(), of_row[good].tolist(), strict=True)
             found.append([_hit(position, score, next(items)) for position, score in pairs])
         return found
+
+    def places(self, positions: Sequence[int]) -> list[Place]:
+        """Where some items lie, on this machine.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        sources, folder = self.index.description.sources, self.index.folder
+        return [place_of(sources[item["source"]], item, folder) for item in self.index.items(positions)]
 
     def content(self, position: int, decode: Decode = decode) -> Content | None:
         """An item as it is decoded: a picture, a sound or a text; None where its source is out of reach.

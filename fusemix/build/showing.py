@@ -4,11 +4,13 @@ Place in the flow: Results, embeddings, LatentSet -> the tuples of retrieval/rep
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
+from fusemix.build.index_places import placed, root_of
 from fusemix.build.sources import pairs_of
 from fusemix.build.zero_shot import Labels
 from fusemix.encoders.decoding import decode
@@ -170,7 +172,9 @@ def content_readers(latent_set: LatentSet, side_rows: SideRows, trust_code: bool
     fusemix's own runs only where `trust_code` says so. What cannot be shown any more (the
     files moved, the hub is out of reach) is shown by its id.
     """
-    source = latent_set.description["source"]
+    about = latent_set.description["source"]
+    path = next((side.table["path"][0].as_py() for side in latent_set.sides if "path" in side.table.column_names), None)
+    source = placed(about, [Path(root_of(about, latent_set.folder, path))])
     try:
         pairs = pairs_of(source, latent_set.description["split"], str(latent_set.folder / SET), trust_code)
         items: tuple[Items | None, Items | None] = pairs.sides

@@ -3,7 +3,7 @@
 Place in the flow: run folder, exported folder, or a name on the hub -> Trained -> Embedder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +40,23 @@ class Trained(NamedTuple):
     def modalities(self) -> tuple[str, ...]:
         """What it embeds."""
         return tuple(self.record["dims"])
+
+    def with_sources(self, noted: Mapping[str, Sequence[Source]]) -> "Trained":
+        """The same, whose encoders of some modalities are built by what somebody has noted.
+
+        Raises:
+            RunError: it knows nothing of a modality, or has another number of encoders.
+        """
+        sources = dict(self.sources)
+        for modality, parts in noted.items():
+            self.require_known(modality)
+            if len(parts) != len(sources[modality]):
+                trained_with = len(sources[modality])
+                raise RunError(
+                    f"encoders.{modality} names {len(parts)}, and {self.folder} was trained with {trained_with}."
+                )
+            sources[modality] = [NamedSource(old.name, new) for old, new in zip(sources[modality], parts, strict=True)]
+        return self._replace(sources=sources)
 
     def require_known(self, modality: str) -> None:
         """Refuse a modality that it was not trained on.
@@ -109,7 +126,9 @@ def _sources(folder: Path, record: Mapping[str, Any]) -> dict[str, list[NamedSou
     path = folder / SOURCES
     noted = read_json(path) if path.is_file() else {}
     if not isinstance(noted, dict):
-        raise RunError(f"{path} is damaged: it names no encoders. Delete it, and name them with encoders=….")
+        raise RunError(
+            f"{path} is damaged: it names no encoders. Delete it; what needs encoders then says how to name them."
+        )
     return {
         modality: [NamedSource(entry["store"], entry["source"]) for entry in noted[modality]]
         if modality in noted

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusemix.build.indexing import Indexing, indexing_of, run_indexing, settle
+from fusemix.build.parts import PARTS
 from fusemix.build.rehearsal import seconds_of_indexing
 from fusemix.build.telling import duration
 from fusemix.config import IndexConfig, load_config
@@ -25,7 +26,7 @@ from fusemix.visible import shown
 
 def main(argv: Sequence[str]) -> Path:
     """Embed what is new, and add it; returns the index folder."""
-    config = load_config(IndexConfig, argv)
+    config = load_config(IndexConfig, argv, parts=PARTS)
     if config.dry_run:
         return _rehearse(config)
     with one_writer(config.out, doing="index", wait_sec=config.wait_sec):

@@ -9,11 +9,15 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
+from fusemix.build.index_places import Place
 from fusemix.build.searching import LIKE, Hit, Query, Searcher, summed
 from fusemix.config import SearchConfig, load_config
 from fusemix.progress import console
@@ -35,11 +39,13 @@ def main(argv: Sequence[str]) -> list[Hit]:
     embedded = time.perf_counter()
     (hits,) = searcher.search(vector[None], config.k)
     searched = time.perf_counter()
+    places = searcher.places([hit.position for hit in hits])
     if config.json:
         took = {"encode": embedded - started, "search": searched - embedded}
-        sys.stdout.write(visible_json(json.dumps(answer(hits, took), ensure_ascii=False, indent=2)) + "\n")
+        said = json.dumps(answer(hits, places, took), ensure_ascii=False, indent=2)
+        sys.stdout.write(visible_json(said) + "\n")
         return hits
-    console.print(table(hits, " + ".join(f"{kind}: {shown(content)}" for kind, content in queries)))
+    console.print(table(hits, places, " + ".join(f"{kind}: {shown(content)}" for kind, content in queries)))
     console.print(
         f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
@@ -57,25 +63,44 @@ def queries_of(config: SearchConfig) -> list[Query]:
     ]
 
 
-def answer(hits: Sequence[Hit], took: dict[str, float]) -> dict[str, Any]:
+def answer(hits: Sequence[Hit], places: Sequence[Place], took: dict[str, float]) -> dict[str, Any]:
     """What was found, as plain data.
 
     Args:
         hits: best first.
+        places: where each lies.
         took: step -> seconds.
     """
-    results = [{**hit._asdict(), "score": round(hit.score, 6)} for hit in hits]
+    results = [
+        {**hit._asdict(), "score": round(hit.score, 6), **place._asdict()}
+        for hit, place in zip(hits, places, strict=True)
+    ]
     return {"results": results, "took_ms": {step: round(1000 * seconds, 3) for step, seconds in took.items()}}
 
 
-def table(hits: Sequence[Hit], title: str) -> Table:
-    """What was found, for a terminal."""
+def table(hits: Sequence[Hit], places: Sequence[Place], title: str) -> Table:
+    """What was found, for a terminal: each item with its first caption, and with where it lies."""
     drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("#", "score", ""):
         drawn.add_column(name, justify="left" if name == "" else "right", no_wrap=True)
     drawn.add_column("item", overflow="fold")
     best = max((hit.score for hit in hits), default=1.0)
-    for number, hit in enumerate(hits, start=1):
+    for number, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
-        drawn.add_row(str(number), f"{hit.score:.3f}", bar, "\n".join(map(shown, [hit.id, *hit.captions[:1]])))
+        lines = [Text(shown(line)) for line in (hit.id, *hit.captions[:1])]
+        drawn.add_row(str(number), f"{hit.score:.3f}", bar, Text("\n").join([*lines, *_where(hit.id, place)]))
     return drawn
+
+
+def _where(item: str, place: Place) -> Iterator[Text]:
+    """The path from where one stands, which a terminal may open; or what holds the item."""
+    if place.path is None:
+        if place.within is not None:
+            yield Text(f"in {shown(place.within)}", style="dim")
+        return
+    path = Path(place.path)
+    told = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place.path
+    if not path.exists():
+        yield Text(f"{shown(told)} (no longer there)", style="yellow")
+    elif told != item:
+        yield Text(shown(told), style=Style(dim=True, link=path.as_uri()))

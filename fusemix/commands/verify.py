@@ -16,7 +16,7 @@ from fusemix.search.description import INDEX, Description, problems_of, read_des
 from fusemix.search.folder import Index
 
 LATENTS = "Run cache_features.py with the config that made it and verify=true: it writes just these files anew."
-AN_INDEX = "Make the index anew with --overwrite, or bring these files back from a copy."
+AN_INDEX = "Make the index anew (fusemix index … --overwrite), or bring these files back from a copy."
 """How damage is mended."""
 
 

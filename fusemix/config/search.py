@@ -6,6 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 
 from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
+from fusemix.config.latents import PartConfig
 from fusemix.config.options import BARE
 from fusemix.errors import ConfigError
 from fusemix.kinds import Location
@@ -29,6 +30,9 @@ class IndexConfig:
     the one that is not text)."""
     follow_links: bool = False
     """Of a folder, index what links lead to outside of it, too, instead of setting them aside."""
+    encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
+    """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved. The
+    index notes them, so that it can be searched."""
     out: Location
     """Index folder. What is there already is added to; items that it holds are passed over."""
     batch_size: int = 64
@@ -38,7 +42,8 @@ class IndexConfig:
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
     trust_code: bool = False
-    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which."""
+    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which. What
+    is given in encoders runs anyway."""
     overwrite: bool = False
     """Begin anew; the index in out is discarded when the new one is whole."""
     dry_run: bool = False
@@ -98,6 +103,9 @@ class ServeConfig:
     """Further names that browsers may call the server by, such as photos.example.org; its own it knows."""
     port: int = 7860
     """Port to listen at; 0 takes a free one."""
+    show_paths: bool = False
+    """Tell where on this machine the files of items lie, so that "Copy path" copies what can be opened here. Everybody
+    who reaches the server sees it."""
     max_upload_mb: int = 20
     """Largest picture or sound that may be sent, in MB."""
     model: Location | None = None

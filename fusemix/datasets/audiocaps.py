@@ -12,6 +12,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from fusemix.datasets.caption_files import CaptionLine
@@ -27,12 +28,14 @@ from fusemix.datasets.hub import (
     stream,
     undecoded,
 )
-from fusemix.datasets.tables import table_rows
+from fusemix.datasets.tables import separator_of, table_rows
 from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
 from fusemix.kinds import Location
+from fusemix.split_names import require_known
 from fusemix.system_names import is_system_name
+from fusemix.text_files import open_text, why_no_text
 
 SPLIT_FILES = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
@@ -77,8 +80,7 @@ def audiocaps(
     Raises:
         DatasetError: something is missing.
     """
-    if split not in SPLIT_FILES:
-        raise DatasetError(f"audiocaps has no split {split!r}; it has: {', '.join(SPLIT_FILES)}.")
+    split = require_known("audiocaps", split, SPLIT_FILES)
     if clips and annotations and not parquet:
         table = Path(annotations) / SPLIT_FILES[split]
         if not table.is_file():
@@ -110,9 +112,14 @@ def edition_of(annotations: Path) -> str | None:
 
 def _rows(table: Path) -> list[dict[str, str]]:
     try:
-        with table.open(encoding="utf-8-sig") as file:
-            rows = list(table_rows(table, file, ","))  # twice gone through, and 91 thousand at the most
-    except (UnicodeDecodeError, csv.Error) as error:
+        with open_text(table) as file:
+            header = next(file, "")
+            separator = separator_of(header, ",", lambda names: set(names) >= COLUMNS)
+            lines = chain([header] if header else [], file)
+            rows = list(table_rows(table, lines, separator))  # twice gone through, and 91 thousand at the most
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{table} cannot be read as CSV in UTF-8: {why_no_text(table)}") from error
+    except csv.Error as error:
         raise DatasetError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
     if not rows or not rows[0][1].keys() >= COLUMNS:
         raise DatasetError(

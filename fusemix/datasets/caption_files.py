@@ -1,20 +1,23 @@
-"""Caption files in the layouts that people have: CSV, TSV, JSONL, Karpathy JSON, Flickr's token file.
+"""Caption files in the layouts that people have: CSV, TSV, JSONL, Karpathy's and COCO's JSON, Flickr's token file.
 
 Place in the flow: a caption file -> lines of (file, caption, split).
-Not here: whether the files are there (captioned_files.py).
+Not here: JSON of one piece (caption_json.py), and whether the files are there (captioned_files.py).
 """
 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
+from fusemix.datasets.caption_json import CaptionLine, from_json
 from fusemix.datasets.given_values import captions_in, name_in, plain_path, split_in, unique_pairs
-from fusemix.datasets.tables import table_rows
+from fusemix.datasets.tables import SEPARATORS, columns_of, separator_of, table_rows
 from fusemix.errors import DatasetError
+from fusemix.interfaces import Rejected
+from fusemix.text_files import open_text, why_no_text
 
 Value = TypeVar("Value")
 
@@ -37,24 +40,20 @@ MAY_BEGIN_A_LIST = "[{( \t\n"
 TOKEN_LINE = re.compile(r"(?P<file>[^\t]+)#\d+\t(?P<caption>.*)")
 
 
-class CaptionLine(NamedTuple):
-    """One caption of one file; `split` only where the caption file names it."""
-
-    file: str
-    caption: str
-    split: str | None = None
-
-
-def read_captions(path: Path, *, file_column: str | None, caption_column: str | None) -> Iterator[CaptionLine]:
+def read_captions(
+    path: Path, *, file_column: str | None, caption_column: str | None, aside: list[Rejected] | None = None
+) -> Iterator[CaptionLine]:
     """Read a caption file whose layout follows from its ending, line by line.
 
     `.csv` and `.tsv` have a header; `.jsonl` holds one object a line; `.json` is Karpathy's
-    layout, which is read whole; any other ending is Flickr's `file.jpg#0<TAB>caption`.
+    layout or COCO's own, which are read whole; any other ending is Flickr's `file.jpg#0<TAB>caption`.
 
     Args:
-        path: the caption file, UTF-8.
+        path: the caption file, UTF-8, or UTF-16 with a byte order mark.
         file_column, caption_column: names of the columns; None looks for the usual ones
             (for captions also `caption_1`, `caption_2`, … as Clotho has them).
+        aside: receives captions that name no file, of COCO's own layout, which has no splits; None is for data sets
+            that need Karpathy's.
 
     Raises:
         DatasetError: at once where the file is missing; while it is read where it is empty or not in the layout
@@ -62,43 +61,42 @@ def read_captions(path: Path, *, file_column: str | None, caption_column: str | 
     """
     if not path.is_file():
         raise DatasetError(f"there is no caption file {path}.")
-    return _stream(path, file_column, caption_column)
+    return _stream(path, file_column, caption_column, aside)
 
 
-def _stream(path: Path, file_column: str | None, caption_column: str | None) -> Iterator[CaptionLine]:
+def _stream(
+    path: Path, file_column: str | None, caption_column: str | None, aside: list[Rejected] | None
+) -> Iterator[CaptionLine]:
     line = None
     try:
-        # "utf-8-sig" also reads plain UTF-8; spreadsheets put a byte order mark first.
-        with path.open(encoding="utf-8-sig") as file:
-            for line in _read(path, file, file_column, caption_column):
+        with open_text(path) as file:
+            for line in _read(path, file, file_column, caption_column, aside):
                 yield line
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} cannot be read as {path.suffix or 'text'} in UTF-8: {why_no_text(path)}") from error
+    except (json.JSONDecodeError, csv.Error, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read as {path.suffix or 'text'} in UTF-8: {error}") from error
     if line is None:
         raise DatasetError(f"{path} holds no caption.")
 
 
-def _read(path: Path, file: TextIO, file_column: str | None, caption_column: str | None) -> Iterator[CaptionLine]:
+def _read(
+    path: Path, file: TextIO, file_column: str | None, caption_column: str | None, aside: list[Rejected] | None
+) -> Iterator[CaptionLine]:
     # A file gives lines that end in \n alone, whatever ended them; U+2028 and U+0085, which a caption may hold, do not.
     match path.suffix.lower():
         case ".csv" | ".tsv":
-            separator = "," if path.suffix.lower() == ".csv" else "\t"
-            return _from_rows(path, _table_rows(path, file, separator), file_column, caption_column)
+            header = next(file, "")
+            usual = "," if path.suffix.lower() == ".csv" else "\t"
+            separator = separator_of(header, usual, lambda names: _are_wanted(names, file_column, caption_column))
+            rows = _table_rows(path, chain([header] if header else [], file), separator)
+            return _from_rows(path, rows, file_column, caption_column)
         case ".jsonl":
             return _from_rows(path, _json_rows(path, file), file_column, caption_column)
         case ".json":
-            return _from_karpathy(path, _json(path, file))
+            return from_json(path, file, aside)
         case _:
             return _from_tokens(path, file)
-
-
-def _json(path: Path, file: TextIO) -> Any:
-    try:
-        return json.load(file, object_pairs_hook=unique_pairs)
-    except json.JSONDecodeError:
-        raise
-    except ValueError as error:
-        raise DatasetError(f"{path}: {error}, so it cannot be known what is meant.") from error
 
 
 def _json_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -117,7 +115,7 @@ def _json_rows(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]
             yield number, row
 
 
-def _table_rows(path: Path, file: TextIO, separator: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _table_rows(path: Path, file: Iterable[str], separator: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, (line, row) in enumerate(table_rows(path, file, separator), start=1):
         extra = row.pop(None, [])  # what the header has no name for
         if any(extra):
@@ -172,32 +170,32 @@ def _value(read: Callable[[Any], Value], value: Any, what: str, path: Path, line
         ) from error
 
 
+def _are_wanted(columns: Sequence[str], file_column: str | None, caption_column: str | None) -> bool:
+    """Whether a table of these columns has files and captions."""
+    has_captions = caption_column is None and any(map(NUMBERED.fullmatch, columns))
+    has_captions = has_captions or _found(columns, caption_column, CAPTION_COLUMNS) is not None
+    return has_captions and _found(columns, file_column, FILE_COLUMNS) is not None
+
+
+def _found(columns: Sequence[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:
+    return next((column for column in ([wanted] if wanted else usual) if column in columns), None)
+
+
 def _find(path: Path, columns: list[str], what: str, wanted: str | None, usual: tuple[str, ...]) -> str:
-    found = next((column for column in ([wanted] if wanted else usual) if column in columns), None)
+    found = _found(columns, wanted, usual)
     if found is None:
         asked = f"no column {wanted!r}" if wanted else f"none of the usual columns for the {what}"
-        raise DatasetError(
-            f"{path} has {asked}. It has: {', '.join(columns)}. Name one as dataset.options.{what}_column=…"
-        )
+        raise DatasetError(f"{path} has {asked}. It has: {_told(columns)}. Name one as dataset.options.{what}_column=…")
     return found
 
 
-def _from_karpathy(path: Path, data: Any) -> Iterator[CaptionLine]:
-    if not isinstance(data, dict) or not isinstance(data.get("images"), list):
-        raise DatasetError(f"{path} is not in Karpathy's layout: it has no list 'images'.")
-    for image in data["images"]:
-        try:
-            # COCO keeps its two folders apart in "filepath"; Flickr has none.
-            file = "/".join(part for part in (name_in(image.get("filepath")), name_in(image["filename"])) if part)
-            captions = [caption for sentence in image["sentences"] for caption in captions_in(sentence["raw"])]
-            split = split_in(image.get("split"))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise DatasetError(
-                f"{path}: an entry of 'images' is not in Karpathy's layout, which has 'filename' and 'sentences' with "
-                f"'raw' each: {str(image)[:100]}"
-            ) from error
-        for caption in captions or [""]:
-            yield CaptionLine(plain_path(file) if name_in(image["filename"]) else "", caption, split)
+def _told(columns: list[str]) -> str:
+    """Names of columns; of a single one that holds another mark, what it would be parted into."""
+    for mark in SEPARATORS if len(columns) == 1 else ():
+        if len(parts := columns_of(columns[0], mark)) > 1:
+            name = {",": "commas", ";": "semicolons", "\t": "tabs"}[mark]
+            return f"{', '.join(parts)} (parted by {name}, which is seen once file_column and caption_column name two)"
+    return ", ".join(columns)
 
 
 def _from_tokens(path: Path, file: TextIO) -> Iterator[CaptionLine]:
@@ -227,7 +225,7 @@ def read_list(path: Path) -> Iterator[str]:
 
 def _listed(path: Path) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             yield from (plain_path(name) for name in map(str.strip, file) if name)
     except UnicodeDecodeError as error:
-        raise DatasetError(f"the split list {path} cannot be read as UTF-8: {error}") from error
+        raise DatasetError(f"the split list {path} cannot be read as UTF-8: {why_no_text(path)}") from error

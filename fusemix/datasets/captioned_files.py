@@ -7,6 +7,7 @@ import hashlib
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.kinds import Location
+from fusemix.split_names import meant
 
 LINES = pa.schema([("file", pa.string()), ("caption", pa.string())])
 LISTED = pa.schema([("file", pa.string())])
@@ -40,9 +42,9 @@ def image_captions(
     """A folder of pictures with captions.
 
     Args:
-        split: the split to load.
+        split: the split to load; `val`, `valid`, `dev` and `validation` find one another where only one is there.
         folder: where the pictures lie; the caption file names them relative to it.
-        captions: caption file (`.csv`, `.tsv`, `.jsonl`, Karpathy's `.json`, or Flickr's token file).
+        captions: caption file (`.csv`, `.tsv`, `.jsonl`, Karpathy's or COCO's `.json`, or Flickr's token file).
         splits: split -> file that lists its pictures, one name a line.
         fractions: split -> share of the pictures, drawn by a hash of their names, where no list says it.
         file_column, caption_column: columns of the caption file; by default the usual names are tried.
@@ -50,14 +52,9 @@ def image_captions(
     Raises:
         DatasetError: a folder, file, column or split is not there, or no picture is.
     """
-    return pair_files(
-        "image_captions",
-        "image",
-        split,
-        Path(folder),
-        _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column),
-        sha256_of_file(Path(captions))[:12],
-    )
+    lines, aside = _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column)
+    revision = sha256_of_file(Path(captions))[:12]
+    return _with(aside, pair_files("image_captions", "image", split, Path(folder), lines, revision))
 
 
 def audio_captions(
@@ -71,14 +68,9 @@ def audio_captions(
     caption_column: str | None = None,
 ) -> PairSet:
     """A folder of sounds with captions; arguments and errors as for `image_captions`."""
-    return pair_files(
-        "audio_captions",
-        "audio",
-        split,
-        Path(folder),
-        _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column),
-        sha256_of_file(Path(captions))[:12],
-    )
+    lines, aside = _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column)
+    revision = sha256_of_file(Path(captions))[:12]
+    return _with(aside, pair_files("audio_captions", "audio", split, Path(folder), lines, revision))
 
 
 def pair_files(
@@ -176,6 +168,10 @@ def _size_of_file(path: Path) -> tuple[int, int] | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
+def _with(aside: list[Rejected], pairs: PairSet) -> PairSet:
+    return replace(pairs, excluded=(*pairs.excluded, *aside))
+
+
 def _lines_of_split(
     split: str,
     captions: Path,
@@ -183,27 +179,35 @@ def _lines_of_split(
     fractions: Mapping[str, float] | None,
     file_column: str | None,
     caption_column: str | None,
-) -> pa.Table:
-    lines = read_captions(captions, file_column=file_column, caption_column=caption_column)
+) -> tuple[pa.Table, list[Rejected]]:
+    """Table of the lines, and captions of no file."""
+    aside: list[Rejected] = []
+
+    def lines() -> Iterator[CaptionLine]:
+        aside.clear()
+        return read_captions(captions, file_column=file_column, caption_column=caption_column, aside=aside)
+
     if splits and fractions:
         raise DatasetError("splits (lists of files) and fractions (shares) were both given: give only one of them.")
     if splits:
-        return _listed_lines(lines, Path(_known(split, splits, captions)))
+        listed = lines()  # says of a caption file that is missing before it looks for a list
+        return _listed_lines(listed, Path(splits[_known(split, splits, captions)])), aside
     if fractions:
-        _known(split, fractions, captions)
-        return line_table(line for line in lines if split_by_hash(line.file, fractions) == split)
-    known: dict[str, str] = {}
+        read, name = lines(), _known(split, fractions, captions)
+        return line_table(line for line in read if split_by_hash(line.file, fractions) == name), aside
+    known: dict[str, None] = {}
 
-    def of_split() -> Iterator[CaptionLine]:
-        for line in lines:
+    def of_split(name: str) -> Iterator[CaptionLine]:
+        for line in lines():
             if line.split:
-                known[line.split] = line.split
-            if (line.split or "all") == split:
+                known[line.split] = None
+            if (line.split or "all") == name:
                 yield line
 
-    table = line_table(of_split())
-    _known(split, known or {"all": "all"}, captions)
-    return table
+    table = line_table(of_split(split))
+    if (name := _known(split, known or {"all": None}, captions)) != split:
+        table = line_table(of_split(name))
+    return table, aside
 
 
 def _listed_lines(lines: Iterable[CaptionLine], split_list: Path) -> pa.Table:
@@ -219,13 +223,15 @@ def _listed_lines(lines: Iterable[CaptionLine], split_list: Path) -> pa.Table:
     return pa.concat_tables([table.filter(pa.array(is_listed[of_lines])), silent])
 
 
-def _known(split: str, known: Mapping[str, str | float], captions: Path) -> str:
-    if split not in known:
+def _known(split: str, known: Iterable[str], captions: Path) -> str:
+    """The name of a split as it is written where splits are named."""
+    name = meant(split, known)
+    if name is None:
         raise DatasetError(
             f"{captions} has no split {split!r}; it has: {', '.join(known)}. Splits come from a column 'split', from "
             "dataset.options.splits (lists of files) or dataset.options.fractions, such as {train: 0.9, test: 0.1}."
         )
-    return str(known[split])
+    return name
 
 
 def split_by_hash(name: str, fractions: Mapping[str, float]) -> str | None:

@@ -25,6 +25,7 @@ from fusemix.files import sha256_of_json
 from fusemix.interfaces import Items, PairSet, Rejected
 from fusemix.kinds import Location
 from fusemix.regular import NOT_REGULAR
+from fusemix.split_names import meant
 from fusemix.system_names import is_system_name
 
 ENDINGS = {
@@ -99,9 +100,10 @@ def _of_split(
         )
     if not splits:
         return folder, members(dataset, split, fractions)
-    if split not in splits:
+    name = meant(split, splits)
+    if name is None:
         raise DatasetError(f"{dataset} has no split {split!r}; {folder} holds: {', '.join(splits[:10])}.")
-    return folder / split, lambda name: True
+    return folder / name, lambda file: True
 
 
 def _holds_folders(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
 from fusemix.kinds import Location
+from fusemix.split_names import require_known
 
 COUNTS = {"train": (3_839, 19_195), "validation": (1_045, 5_225), "test": (1_045, 5_225)}
 """Clips and captions of each split of version 2.1."""
@@ -38,8 +39,7 @@ def clotho(*, split: str, clips: Location, annotations: Location, check_counts: 
     Raises:
         DatasetError: something is missing, or the counts differ.
     """
-    if split not in COUNTS:
-        raise DatasetError(f"clotho has no split {split!r}; it has: {', '.join(COUNTS)}.")
+    split = require_known("clotho", split, COUNTS)
     name = PUBLISHED_NAME[split]
     table, folder = Path(annotations) / f"clotho_captions_{name}.csv", Path(clips) / name
     if not table.is_file():

@@ -17,6 +17,7 @@ from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
 from fusemix.kinds import Location
+from fusemix.split_names import require_known
 
 COUNTS = {
     "train": (82_783, 414_113),
@@ -47,8 +48,7 @@ def coco(*, split: str, images: Location, annotations: Location, check_counts: b
     Raises:
         DatasetError: something is missing, or the counts differ.
     """
-    if split not in COUNTS:
-        raise DatasetError(f"coco has no split {split!r}; it has: {', '.join(COUNTS)}.")
+    split = require_known("coco", split, COUNTS)
     table = Path(annotations)
     if not table.is_file():
         raise DatasetError(f"coco: there is no file {table}.")

@@ -13,10 +13,10 @@ from pathlib import Path
 from fusemix.datasets.caption_files import CaptionLine, read_captions
 from fusemix.datasets.classes import pair_classes, require_published
 from fusemix.datasets.prompts import chosen_templates, require_different_words, words_of_classes
-from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet
 from fusemix.kinds import Location
+from fusemix.split_names import require_known
 
 NUM_CLASSES = 50
 COUNTS = {"test": 2_000, **{f"fold{number}": 400 for number in range(1, 6)}}
@@ -45,8 +45,7 @@ def esc50(
     Raises:
         DatasetError: something is missing, or the counts differ.
     """
-    if split not in COUNTS:
-        raise DatasetError(f"esc50 has no split {split!r}; it has: {', '.join(COUNTS)}.")
+    split = require_known("esc50", split, COUNTS)
     table = Path(annotations)
     lines = list(read_captions(table, file_column=None, caption_column="category"))
     classes = sorted({line.caption for line in lines})

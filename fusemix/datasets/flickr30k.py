@@ -23,6 +23,7 @@ from fusemix.errors import DatasetError
 from fusemix.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.kinds import Location
+from fusemix.split_names import require_known
 
 COUNTS = {"train": (29_000, 145_000), "validation": (1_014, 5_070), "test": (1_000, 5_000)}
 """Images and captions of each split."""
@@ -55,8 +56,7 @@ def flickr30k(
     Raises:
         DatasetError: something is missing, or the counts differ.
     """
-    if split not in COUNTS:
-        raise DatasetError(f"flickr30k has no split {split!r}; it has: {', '.join(COUNTS)}.")
+    split = require_known("flickr30k", split, COUNTS)
     if images and annotations and not parquet:
         lines = _karpathy_lines(annotations, split)
         pairs = pair_files("flickr30k", "image", split, Path(images), lines, sha256_of_file(Path(annotations))[:12])

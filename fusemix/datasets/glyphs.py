@@ -17,8 +17,8 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
 from fusemix.datasets.pairs import pair_captions
-from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
+from fusemix.split_names import require_known
 
 SIZE = 64
 FONT_SIZE = 40
@@ -48,8 +48,7 @@ def glyphs(*, split: str, seed: int = 0) -> PairSet:
     Raises:
         DatasetError: there is no such split.
     """
-    if split not in ("train", "validation", "test"):
-        raise DatasetError(f"glyphs has no split {split!r}; it has: train, validation, test.")
+    split = require_known("glyphs", split, ("train", "validation", "test"))
     points = split_code_points(named_code_points(), split, seed)
     media = pa.table({"id": [f"U+{point:04X}" for point in points], "code_point": points})
     return pair_captions(

@@ -26,10 +26,14 @@ from fusemix.errors import DatasetError, first_line
 from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.regular import read_regular
+from fusemix.split_names import meant
 
 FEATURES = {"image": Image, "audio": Audio}
 IDS = pa.schema([("id", pa.string())])
 NO_ID = "its id is missing, so it cannot be told which pictures or sounds are the same"
+KNOWN_SPLITS = re.compile(r"^Unknown split .* Should be one of \[(.*)\]", re.DOTALL)
+"""How `datasets` refuses a split."""
+SPLIT_NAME = re.compile(r"^\s*[^\s\[]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -75,10 +79,14 @@ def load_rows(path: str, *, config: str | None, split: str, revision: str | None
     Raises:
         DatasetError: it is not there, cannot be reached, is damaged or incomplete, or needs a loading script.
     """
+    where: dict[str, Any] = {"cache_dir": _cache_of(Path(path))} if Path(path).is_dir() else {"revision": revision}
     try:
-        if Path(path).is_dir():
-            return load_dataset(path, config, split=split, cache_dir=_cache_of(Path(path)))
-        return load_dataset(path, config, split=split, revision=revision)
+        try:
+            return load_dataset(path, config, split=split, **where)
+        except ValueError as error:
+            if (as_called := _as_called(split, str(error))) == split:
+                raise
+            return load_dataset(path, config, split=as_called, **where)
     except RuntimeError as error:
         if "script" not in str(error):
             raise
@@ -94,6 +102,16 @@ def load_rows(path: str, *, config: str | None, split: str, revision: str | None
             f"{type(reason).__name__}: {first_line(reason)} "
             "A local folder of parquet files works in place of a hub name."
         ) from error
+
+
+def _as_called(split: str, refusal: str) -> str:
+    """A split, a slice or a sum of some, by the names that `datasets` knows them by, as it lists them in a refusal.
+
+    Such as `validation[:100]` for `val[:100]`, where it says: Unknown split "val". Should be one of ['validation'].
+    """
+    listed = KNOWN_SPLITS.search(refusal)
+    known = re.findall(r"'([^']*)'", listed[1]) if listed else []
+    return "+".join(SPLIT_NAME.sub(lambda found: meant(found[0], known) or found[0], one) for one in split.split("+"))
 
 
 def _cache_of(folder: Path) -> str:

@@ -15,6 +15,7 @@ from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
 from fusemix.kinds import Location
 from fusemix.progress import console
+from fusemix.split_names import require_known
 
 NUM_CLASSES = 1_000
 COUNTS = {"train": 1_281_167, "validation": 50_000}
@@ -44,8 +45,7 @@ def imagenet(
     Raises:
         DatasetError: something is missing, a class has no name, or the counts differ.
     """
-    if split not in COUNTS:
-        raise DatasetError(f"imagenet has no split {split!r}; it has: {', '.join(COUNTS)}.")
+    split = require_known("imagenet", split, COUNTS)
     root = Path(folder)
     chosen = next((root / name for name in FOLDERS[split] if (root / name).is_dir()), root)
     classes = subfolders("imagenet", chosen)

@@ -3,6 +3,7 @@
 Place in the flow: a JSON file -> plain values, as its data set reads them.
 """
 
+import shlex
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import ijson
 
 from fusemix.errors import DatasetError, first_line
+from fusemix.text_files import encoding_of, why_no_text
 
 
 def stream_list(path: Path, place: str = "") -> Iterator[Any]:
@@ -26,13 +28,19 @@ def stream_list(path: Path, place: str = "") -> Iterator[Any]:
     """
     found = False
     with path.open("rb") as file:
-        if file.read(len(BOM_UTF8)) != BOM_UTF8:
-            file.seek(0)
+        start = file.read(4)
+        encoding = encoding_of(start)
+        if encoding != "utf-8-sig":
+            conversion = f"iconv -f {encoding} -t utf-8 {shlex.quote(str(path))} > …"
+            raise DatasetError(f"{path} is in {encoding.upper()}, and is read in UTF-8 alone. Convert it: {conversion}")
+        file.seek(len(BOM_UTF8) if start.startswith(BOM_UTF8) else 0)
         try:
             for element in ijson.items(file, f"{place}.item" if place else "item", use_float=True):
                 found = True
                 yield element
-        except (ijson.JSONError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{path} cannot be read as JSON in UTF-8: {why_no_text(path)}") from error
+        except ijson.JSONError as error:
             reason = first_line(error)
             raise DatasetError(f"{path} cannot be read as JSON: {reason}. Download it again.") from error
     if not found:

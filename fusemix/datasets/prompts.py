@@ -17,6 +17,7 @@ import pyarrow as pa
 from fusemix.datasets.given_values import unique_pairs
 from fusemix.errors import DatasetError
 from fusemix.registry import nearest
+from fusemix.text_files import read_text, why_no_text
 
 TEMPLATES = {"image": ("a photo of a {}.",), "audio": ("This is a sound of {}.",)}
 """What is used where nothing else is asked for."""
@@ -137,11 +138,13 @@ def read_class_names(path: Path) -> dict[str, str]:
         raise DatasetError(f"there is no file of class names {path}.")
     try:
         if path.suffix.lower() == ".json":
-            names = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_pairs)
+            names = json.loads(read_text(path), object_pairs_hook=unique_pairs)
         else:
-            lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8-sig").split("\n")]
+            lines = [line.split(maxsplit=1) for line in read_text(path).split("\n")]
             names = unique_pairs([(label, words.split(",")[0].strip()) for label, words in filter(None, lines)])
-    except (UnicodeDecodeError, json.JSONDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} cannot be read as class names in UTF-8: {why_no_text(path)}") from error
+    except ValueError as error:
         raise DatasetError(f"{path} cannot be read as class names, a class and its words a line: {error}") from error
     if not isinstance(names, dict) or not all(isinstance(words, str) for words in names.values()):
         raise DatasetError(f'{path} must hold one object of class -> words, such as {{"n01440764": "tench"}}.')

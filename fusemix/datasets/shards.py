@@ -8,26 +8,17 @@ split in the name: cc3m-train-0000.tar, cc3m-validation-0000.tar (pixparse/cc3m-
 
 import re
 from collections.abc import Mapping
+from os import scandir
 from pathlib import Path
 from typing import NamedTuple
 
 from fusemix.datasets.unsplit import WHOLE
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
+from fusemix.split_names import MEANINGS, meaning_of, meant
 from fusemix.system_names import is_system_name
 
 COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Words in a tar's name, and the split that they say."""
 WORD = re.compile(r"[a-z]+")
 
 
@@ -55,7 +46,7 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
     Raises:
         DatasetError: there are none, or it cannot be known which ones.
     """
-    place = folder / split if not fractions and (folder / split).is_dir() else folder
+    place = folder if fractions else _folder_of_split(folder, split)
     paths = sorted(path for path in place.iterdir() if not is_system_name(path.name))
     no_files = [path for path in paths if path.suffix.lower() == ".tar" and not path.is_file()]
     paths = [path for path in paths if path.is_file()]
@@ -78,14 +69,21 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
     return Shards(tars, passed_over)
 
 
+def _folder_of_split(folder: Path, split: str) -> Path:
+    """The folder within that is called as the split; else the folder itself."""
+    with scandir(folder) as entries:
+        name = meant(split, sorted(entry.name for entry in entries if entry.is_dir()))
+    return folder / name if name else folder
+
+
 def split_said(name: str) -> str | None:
     """The split that a tar's name says; None where it says none, or more than one."""
-    said = {SPLIT_WORDS[word] for word in WORD.findall(name.lower()) if word in SPLIT_WORDS}
+    said = {MEANINGS[word] for word in WORD.findall(name.lower()) if word in MEANINGS}
     return said.pop() if len(said) == 1 else None
 
 
 def _wanted(name: str, split: str, fractions: Mapping[str, float] | None) -> bool:
-    return bool(fractions) or split == "all" or split_said(name) in (None, SPLIT_WORDS.get(split, split))
+    return bool(fractions) or split == "all" or split_said(name) in (None, meaning_of(split))
 
 
 def _of_split(
@@ -111,7 +109,7 @@ def _of_split(
             f"{dataset}: the names of some tars in {folder} say a split ({', '.join(splits)}), others such as "
             f"{unnamed[0]} do not. Move the tars of each split into a folder of its own, or ask for the split 'all'."
         )
-    chosen = {name: path for name, path in tars.items() if said[name] == SPLIT_WORDS.get(split, split)}
+    chosen = {name: path for name, path in tars.items() if said[name] == meaning_of(split)}
     if not chosen:
         raise DatasetError(
             f"{dataset} has no split {split!r}; by the names of the tars in {folder} it has: {', '.join(splits)}, all."

@@ -10,14 +10,16 @@ only where they stand around all of it, with those within doubled; any other quo
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fusemix.errors import DatasetError
 
-QUOTED = {mark: re.compile(rf'"([^"]*(?:""[^"]*)*)"(?:{mark}|\Z)') for mark in (",", "\t")}
+SEPARATORS = (",", ";", "\t")
+"""Spreadsheets write semicolons where a comma is the decimal mark."""
+QUOTED = {mark: re.compile(rf'"([^"]*(?:""[^"]*)*)"(?:{mark}|\Z)') for mark in SEPARATORS}
 MOST_LINES = 64
 """Lines that a quoted cell of a TSV may have."""
 FILE_NAME = re.compile(
@@ -25,6 +27,23 @@ FILE_NAME = re.compile(
     re.IGNORECASE,
 )
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def separator_of(header: str, usual: str, is_wanted: Callable[[list[str]], bool]) -> str:
+    """What separates the columns: what the file's ending says, unless another mark alone gives the columns wanted.
+
+    Args:
+        header: first line of the table.
+        usual: of SEPARATORS, the one that the ending says.
+        is_wanted: whether some names are those of the columns that are needed.
+    """
+    marks = [usual, *(mark for mark in SEPARATORS if mark != usual)]
+    return next((mark for mark in marks if is_wanted(columns_of(header, mark))), usual)
+
+
+def columns_of(header: str, separator: str) -> list[str]:
+    """Names of the columns in the first line of a table."""
+    return _cells(header.removesuffix("\n"), separator)
 
 
 def table_rows(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, dict[Any, Any]]]:
@@ -36,12 +55,12 @@ def table_rows(path: Path, lines: Iterable[str], separator: str) -> Iterator[tup
     Args:
         path: of the table, for messages.
         lines: of the file, each with its end.
-        separator: a comma or a tab.
+        separator: one of SEPARATORS.
 
     Raises:
         DatasetError: two columns have one name, or a field takes in rows of the table.
     """
-    records = _tsv_records(lines) if separator == "\t" else _csv_records(path, lines)
+    records = _tsv_records(lines) if separator == "\t" else _csv_records(path, lines, separator)
     _, header = next(records, (1, []))
     _require_different(path, header)
     width = len(header)
@@ -66,7 +85,7 @@ def _require_different(path: Path, header: list[str]) -> None:
         )
 
 
-def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     kept: list[str] = []  # the lines of the row that is being read
 
     def remembered() -> Iterator[str]:
@@ -74,7 +93,7 @@ def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[s
             kept.append(line)
             yield line
 
-    reader = csv.reader(remembered(), strict=True)
+    reader = csv.reader(remembered(), delimiter=separator, strict=True)
     shape: list[str] | None = None
     width = 0
     while True:
@@ -84,35 +103,36 @@ def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[s
         except csv.Error as error:
             if str(error).startswith("field larger"):
                 raise
-            cells = _with_quotes_as_letters(path, reader.line_num, kept, width)
+            cells = _with_quotes_as_letters(path, reader.line_num, kept, width, separator)
         if cells is None:
             return
         first = reader.line_num - len(kept) + 1
         if len(kept) > 1:
-            _refuse_swallowed(path, first, cells, shape or [])
+            _refuse_swallowed(path, first, cells, shape or [], separator)
         if width and shape is None:
             shape = [_shape(cell) for cell in cells]
         width = width or len(cells)
         yield first, cells
 
 
-def _with_quotes_as_letters(path: Path, last: int, lines: list[str], width: int) -> list[str]:
+def _with_quotes_as_letters(path: Path, last: int, lines: list[str], width: int, separator: str) -> list[str]:
     """Cells of a row whose quotes are not those of a CSV, if it is one line and has as many as the header."""
     if len(lines) > 1:
         raise _takes_in_rows(path, last - len(lines) + 1, lines[1])
-    cells = _cells(lines[0].removesuffix("\n"), ",")
+    cells = _cells(lines[0].removesuffix("\n"), separator)
     if width and len(cells) != width:
         raise DatasetError(
             f"{path}, line {last}: text follows a double quote that ends a field: {lines[0].strip()[:60]!r}. A caption "
-            'that holds commas must stand in double quotes, with its own doubled: "the ""big"", red dog".'
+            f"that holds {'commas' if separator == ',' else 'semicolons'} must stand in double quotes, with its own "
+            f'doubled: "the ""big""{separator} red dog".'
         )
     return cells
 
 
-def _refuse_swallowed(path: Path, first: int, cells: list[str], shape: list[str]) -> None:
+def _refuse_swallowed(path: Path, first: int, cells: list[str], shape: list[str], separator: str) -> None:
     """Refuse a row of several lines if a cell of it holds a row of the table."""
     within = (line for cell in cells if "\n" in cell for line in cell.split("\n"))
-    swallowed = next((line for line in within if _is_row(line, shape)), None)
+    swallowed = next((line for line in within if _is_row(line, shape, separator)), None)
     if swallowed is not None:
         raise _takes_in_rows(path, first, swallowed)
 
@@ -125,8 +145,8 @@ def _takes_in_rows(path: Path, first: int, line: str) -> DatasetError:
     )
 
 
-def _is_row(line: str, shape: list[str]) -> bool:
-    cells = next(csv.reader([line]), [])
+def _is_row(line: str, shape: list[str], separator: str) -> bool:
+    cells = next(csv.reader([line], delimiter=separator), [])
     if len(cells) > 1 and any(_shape(cell) == "file" for cell in cells):
         return True
     marks = [(own, _shape(cell)) for own, cell in zip(shape, cells, strict=False) if own]

@@ -22,7 +22,7 @@ from fusemix.own_code import user_cache
 from fusemix.regular import open_regular
 from fusemix.temporary import forget_leftovers_of
 
-VERSION = 3
+VERSION = 4
 """Counted up when scan_tar gives something else for the same tar."""
 FILES_KEPT_OPEN = 8
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from fusemix.datasets.given_values import captions_in
 from fusemix.regular import open_regular
 from fusemix.system_names import is_system_name
+from fusemix.text_files import decoded
 
 MEDIA_ENDINGS = {"image": ("jpg", "jpeg", "png", "webp"), "audio": ("flac", "wav", "mp3", "ogg")}
 SCHEMA = pa.schema(
@@ -228,7 +229,7 @@ def _captions(file: IO[bytes], parts: dict[str, Span | str]) -> tuple[list[str],
 
 
 def _texts_of_txt(content: bytes) -> list[str]:
-    return captions_in(content.decode("utf-8-sig"))
+    return captions_in(decoded(content))
 
 
 def _texts_of_json(content: bytes) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from fusemix.datasets.captioned_files import split_by_hash
 from fusemix.errors import DatasetError
+from fusemix.split_names import meant
 
 WHOLE = ("all", "train")
 """What the whole data set may be called."""
@@ -24,12 +25,13 @@ def members(dataset: str, split: str, fractions: Mapping[str, float] | None) -> 
         DatasetError: there is no such split, or the fractions are no shares.
     """
     known = tuple(fractions) if fractions else WHOLE
-    if split not in known:
+    name = meant(split, known)
+    if name is None:
         raise DatasetError(
             f"{dataset} has no split {split!r}; it has: {', '.join(known)}. It was published without splits; others "
             "come from dataset.options.fractions, such as {train: 0.9, validation: 0.1}."
         )
     if not fractions:
-        return lambda name: True
+        return lambda item: True
     split_by_hash("", fractions)  # refuses what is no share before anything is read
-    return lambda name: split_by_hash(name, fractions) == split
+    return lambda item: split_by_hash(item, fractions) == name

@@ -24,6 +24,7 @@ from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.kinds import Location
 from fusemix.system_names import is_system_name
+from fusemix.text_files import read_text, why_no_text
 
 
 class Source(NamedTuple):
@@ -157,8 +158,10 @@ def _forbidden(blacklist: str | None) -> dict[str, frozenset[str]]:
     if blacklist is None:
         return {}
     try:
-        lists = json.loads(Path(blacklist).read_text(encoding="utf-8-sig"))
+        lists = json.loads(read_text(Path(blacklist)))
         return {source: frozenset(str(item) for item in ids) for source, ids in lists.items()}
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{blacklist} cannot be read in UTF-8: {why_no_text(Path(blacklist))}") from error
     except (ValueError, AttributeError, TypeError) as error:
         raise DatasetError(
             f"{blacklist} is not one of WavCaps' blacklists, which are JSON with a list of ids a source: {error}"

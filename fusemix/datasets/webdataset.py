@@ -27,6 +27,7 @@ from fusemix.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.kinds import Location
 from fusemix.progress import console, progress_bar
+from fusemix.split_names import require_known
 
 PUBLISHED = {
     "cc3m": {"train": 3_318_333, "validation": 15_840},
@@ -99,8 +100,7 @@ def sbu(*, split: str, folder: Location) -> PairSet:
 
 
 def _published(dataset: str, split: str, folder: Path) -> PairSet:
-    if split not in PUBLISHED[dataset]:
-        raise DatasetError(f"{dataset} has no split {split!r}; it has: {', '.join(PUBLISHED[dataset])}.")
+    split = require_known(dataset, split, PUBLISHED[dataset])
     pairs, most = _pairs(dataset, split, folder, "image", None, "whole"), PUBLISHED[dataset][split]
     if len(pairs.left) > most:
         raise DatasetError(

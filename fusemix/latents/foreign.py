@@ -25,9 +25,12 @@ from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import Rejected
 from fusemix.latents.file_order import files_in_order
 from fusemix.latents.writer import StoreWriter
+from fusemix.text_files import read_text, why_no_text
 
 OPEN_FILES = 256
 ROWS_AT_ONCE = 8192
+SEPARATORS = ",;\t"
+"""Of a .csv; the first that gives a column `id` counts."""
 AGREEMENT = 1e-2
 """Vectors of one item agree when they differ by less than this share of their length. The same model gives
 slightly different numbers in another batch (about 1e-3 in half precision); another item differs far more."""
@@ -115,6 +118,8 @@ def read_ids(path: Path) -> list[str]:
         if none is not None:
             raise TypeError(f"row {none} has none")
         return [str(item) for item in ids]
+    except UnicodeDecodeError as error:
+        raise LatentStoreError(f"{path} cannot be read in UTF-8: {why_no_text(path)}") from error
     except (KeyError, TypeError, ValueError, csv.Error, pa.ArrowException) as error:
         raise LatentStoreError(
             f"{path} holds no list of ids ({type(error).__name__}: {first_line(error)}). Give a .txt with one "
@@ -128,14 +133,14 @@ def _is_none(item: Any) -> bool:
 
 def _ids_from_txt(path: Path) -> list[Any]:
     # Not splitlines(): an id may hold U+2028, which ends no line.
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
+    lines = [line.strip() for line in read_text(path).split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return lines
 
 
 def _ids_from_json(path: Path) -> list[Any]:
-    ids = json.loads(path.read_text(encoding="utf-8-sig"))
+    ids = json.loads(read_text(path))
     if not isinstance(ids, list) or any(isinstance(item, bool) for item in ids):
         raise TypeError("it is not a list of strings")
     if not all(isinstance(item, str | int | None) or item != item for item in ids):
@@ -144,11 +149,14 @@ def _ids_from_json(path: Path) -> list[Any]:
 
 
 def _ids_from_csv(path: Path) -> list[Any]:
-    text = path.read_text(encoding="utf-8-sig")
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    if (rows.fieldnames or []).count("id") > 1:
-        raise TypeError("two columns are called 'id'")
-    return [row["id"] for row in rows]
+    text = read_text(path)
+    for separator in SEPARATORS:
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        if (rows.fieldnames or []).count("id") > 1:
+            raise TypeError("two columns are called 'id'")
+        if "id" in (rows.fieldnames or []):
+            return [row["id"] for row in rows]
+    raise KeyError("id")
 
 
 def _ids_from_parquet(path: Path) -> list[Any]:

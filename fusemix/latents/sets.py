@@ -31,6 +31,7 @@ from fusemix.latents.links import LINKS, LinkTable
 from fusemix.latents.manifest import Accepted
 from fusemix.latents.quarantine import read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
+from fusemix.split_names import folder_meant
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class LatentSet:
     """
 
     def __init__(self, folder: Path, encoders: Mapping[str, Sequence[str]]) -> None:
-        self.folder = folder
+        self.folder = folder = folder_meant(folder)
         path = folder / SET
         if not path.is_file():
             raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")

@@ -47,12 +47,14 @@ class Service:
     Args:
         batcher: with the Searcher.
         most_bytes: of one picture or sound that is sent.
+        show_paths: whether results say where on this machine items lie, and not only how their source names them.
     """
 
-    def __init__(self, batcher: Batcher, most_bytes: int) -> None:
+    def __init__(self, batcher: Batcher, most_bytes: int, *, show_paths: bool = False) -> None:
         self._batcher, self._searcher, self._most_bytes = batcher, batcher.searcher, most_bytes
         index = self._searcher.index
         self._terms = Terms(self._searcher.modalities, index.dim, most_bytes, lru_cache(IDS_KEPT)(index.find))
+        self._show_paths = show_paths
         self._decoders, self._sent = Decoders(), Budget()
         self._media = Media(self._searcher.content, self._decoders)
         self._limiters: dict[str, CapacityLimiter] = {}
@@ -96,13 +98,23 @@ class Service:
         times = {"encode": found.encode_ms, "search": found.search_ms, "total": total}
         parts = [self._part(*each) for each in zip(queries, found.vectors, strict=True)]
         return {
-            "results": [self._result(hit) for hit in found.hits],
+            "results": self._results(found.hits),
             "took_ms": {step: round(took, 3) for step, took in times.items()},
             "query": {"link": link(parts), "parts": parts},
         }
 
-    def _result(self, hit: Hit) -> dict[str, Any]:
-        return {**hit._asdict(), "score": round(hit.score, 6), "media": self._address(hit.position)}
+    def _results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+        places = self._places([hit.position for hit in hits])
+        return [
+            {**hit._asdict(), "score": round(hit.score, 6), "media": self._address(hit.position), **place}
+            for hit, place in zip(hits, places, strict=True)
+        ]
+
+    def _places(self, positions: Sequence[int]) -> list[dict[str, Any]]:
+        """What is told of where items lie, beyond how their source names them."""
+        if not self._show_paths:
+            return [{} for _ in positions]
+        return [place._asdict() for place in self._searcher.places(positions)]
 
     def _address(self, position: int) -> str:
         return f"/media/{position}?v={self._version}"
@@ -153,7 +165,8 @@ class Service:
         """An item as results tell it, but for its score."""
         (item,) = self._searcher.index.items([position])
         about = {name: item[name] for name in ("id", "modality", "path")}
-        return {"position": position, **about, "captions": item["captions"] or [], "media": self._address(position)}
+        about |= {"captions": item["captions"] or [], "media": self._address(position), **self._places([position])[0]}
+        return {"position": position, **about}
 
     def _position(self, item: str) -> int:
         position = self._terms.find(item)

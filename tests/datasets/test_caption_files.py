@@ -180,7 +180,9 @@ def test_lines_are_given_before_the_file_is_read_to_its_end(tmp_path):
     path.write_bytes(row * 50_000 + b"\xff")
     lines = read_captions(path, file_column=None, caption_column=None)
     assert next(lines) == CaptionLine("a.png", "one\u2028two")
-    with pytest.raises(DatasetError, match=r"c\.jsonl cannot be read as \.jsonl in UTF-8: 'utf-8' codec can't decode"):
+    with pytest.raises(
+        DatasetError, match=r"c\.jsonl cannot be read as \.jsonl in UTF-8: line 50,001 holds the byte 0xff"
+    ):
         list(lines)
 
 

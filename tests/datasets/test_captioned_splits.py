@@ -153,3 +153,25 @@ def test_an_empty_split_list_is_refused(captioned, tmp_path):
     (tmp_path / "test.txt").write_text("\n", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"split 'test': none of the files is in .*pictures: no file named\.$"):
         captioned([["a.png", "one"]], split="test", splits={"test": str(tmp_path / "test.txt")})
+
+
+@pytest.mark.parametrize("written", ["val", "valid", "dev", "validation"])
+@pytest.mark.parametrize("asked", ["val", "valid", "dev", "validation"])
+def test_validation_may_be_asked_for_and_written_by_any_of_its_names(captioned, tmp_path, asked, written):
+    rows = [["a.png", "one", "train"], ["b.png", "two", written]]
+    header = ["file", "caption", "split"]
+    assert captions_of(captioned(rows, split=asked, header=header)) == {"b.png": ["two"]}
+    (tmp_path / "list.txt").write_text("b.png\n")
+    listed = {written: str(tmp_path / "list.txt")}
+    assert captions_of(captioned(rows, split=asked, header=header, splits=listed)) == {"b.png": ["two"]}
+    every = captions_of(captioned(rows, split=asked, header=header, fractions={written: 1.0}))
+    assert every == {"a.png": ["one"], "b.png": ["two"]}
+
+
+def test_where_both_names_are_written_each_means_its_own(captioned):
+    rows = [["a.png", "one", "val"], ["b.png", "two", "validation"]]
+    header = ["file", "caption", "split"]
+    assert captions_of(captioned(rows, split="val", header=header)) == {"a.png": ["one"]}
+    assert captions_of(captioned(rows, split="validation", header=header)) == {"b.png": ["two"]}
+    with pytest.raises(DatasetError, match=r"has no split 'dev'; it has: val, validation\."):
+        captioned(rows, split="dev", header=header)

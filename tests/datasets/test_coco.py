@@ -74,9 +74,9 @@ def test_captions_of_an_absent_picture_are_not_counted_as_found(copy, tmp_path):
 
 def test_an_unknown_split_is_refused_with_the_known_ones(copy):
     with pytest.raises(
-        DatasetError, match=r"^coco has no split 'val'; it has: train, restval, train\+restval, validation, test\.$"
+        DatasetError, match=r"^coco has no split 'minival'; it has: train, restval, train\+restval, validation, test\.$"
     ):
-        coco(split="val", **copy)
+        coco(split="minival", **copy)
 
 
 def test_missing_annotations_are_named(copy):

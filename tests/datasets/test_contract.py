@@ -284,6 +284,14 @@ def test_a_reader_can_be_sent_to_a_worker_process(splits):
         assert sent(len(items) - 1) == items.read(len(items) - 1)
 
 
+@pytest.mark.parametrize("called", ["val", "valid", "dev", "Validation"])
+def test_validation_is_found_by_its_other_names(source, splits, called):
+    name, options_of = source
+    if "validation" in options_of:
+        pairs = DATASETS.build(name, options_of["validation"], split=called)
+        assert pairs.left.table["id"].to_pylist() == splits["validation"].left.table["id"].to_pylist()
+
+
 def test_splits_share_no_media(splits):
     ids = [set(pairs.left.table["id"].to_pylist()) for pairs in splits.values()]
     assert len(set.union(*ids)) == sum(map(len, ids))

@@ -182,8 +182,8 @@ def test_a_copy_of_the_published_size_passes_the_check(tmp_path):
 
 
 def test_an_unknown_split_is_refused_with_the_known_ones():
-    with pytest.raises(DatasetError, match=r"^flickr30k has no split 'val'; it has: train, validation, test\.$"):
-        flickr30k(split="val", images="images", annotations="dataset_flickr30k.json")
+    with pytest.raises(DatasetError, match=r"^flickr30k has no split 'val2'; it has: train, validation, test\.$"):
+        flickr30k(split="val2", images="images", annotations="dataset_flickr30k.json")
 
 
 @pytest.mark.parametrize(

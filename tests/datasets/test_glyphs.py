@@ -114,8 +114,8 @@ def test_a_character_wider_than_the_picture_is_drawn_smaller():
 
 
 def test_an_unknown_split_is_refused_with_the_known_ones():
-    with pytest.raises(DatasetError, match=r"^glyphs has no split 'val'; it has: train, validation, test\.$"):
-        glyphs(split="val")
+    with pytest.raises(DatasetError, match=r"^glyphs has no split 'all'; it has: train, validation, test\.$"):
+        glyphs(split="all")
 
 
 def test_the_revision_names_the_font_and_the_unicode_version(splits):

@@ -1,0 +1,69 @@
+"""What a message tells people to set is a setting of the command that prints it, or of the one that it names."""
+
+import ast
+import dataclasses
+import re
+
+import pytest
+from test_guides import ROOT
+
+from fusemix import cli, config
+
+PRINTED_BY = {
+    "build/collections.py": ("index",),
+    "build/done_so_far.py": ("index",),
+    "build/embedding.py": ("index", "search", "serve"),
+    "build/imported.py": ("index",),
+    "build/import_latents.py": ("import",),
+    "build/index_model.py": ("index", "search", "serve"),
+    "build/index_sources.py": ("search", "serve"),
+    "build/indexing.py": ("index",),
+    "build/searching.py": ("search", "serve"),
+    "build/sources.py": ("index", "search", "serve"),
+    "build/trained.py": ("index", "search", "serve", "export", "eval_zero_shot"),
+    "datasets/folder.py": ("index",),
+    "datasets/walking.py": ("index",),
+    "latents/foreign.py": ("import",),
+    "search/description.py": ("index", "search", "serve", "verify"),
+    "search/folder.py": ("index", "search", "serve", "verify"),
+    "search/vectors.py": ("index", "search", "serve", "verify"),
+    "search/writer.py": ("index",),
+    "trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
+    "commands/index.py": ("index",),
+    "commands/search.py": ("search",),
+    "commands/serve.py": ("serve",),
+    "commands/import_latents.py": ("import",),
+}
+"""Module -> commands whose users may read its messages."""
+OPTION = re.compile(r"(?<![\w-])--([a-z][a-z_-]*)|(?<![\w.{'-])([a-z_]+)(?:\.[\w.]+)?=(?=[\w{…])")
+COMMAND = re.compile(r"fusemix (\w+)")
+OTHER = {"q", "e", "v", "split", "revision", "overwrite"}  # addresses of pages; of Python and of caching
+
+
+def texts_of(path):
+    """Literal text of each string in a module, without docstrings; what is filled in is an ellipsis."""
+    tree = ast.parse(path.read_text())
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (inside | documents):
+            yield node.value
+
+
+def settings_of(command):
+    schema = cli.COMMANDS[command].schema
+    return {field.name for field in dataclasses.fields(getattr(config, schema))} if schema else set()
+
+
+@pytest.mark.parametrize("module", PRINTED_BY)
+def test_settings_that_a_message_names_are_there(module):
+    for text in texts_of(ROOT / "fusemix" / module):
+        for found in OPTION.finditer(text):
+            name = (found[1] or found[2]).replace("-", "_")
+            if not found[1] and (name in OTHER or " " not in text):
+                continue
+            named = COMMAND.findall(text[: found.start()])[-1:]
+            for command in named or PRINTED_BY[module]:
+                assert name in settings_of(command), f"{module}: {command} has no {name!r}: {text!r}"
