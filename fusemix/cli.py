@@ -26,10 +26,13 @@ from typing import Any, NamedTuple, get_args
 from fusemix import __version__
 from fusemix.errors import FULL, ConfigError, FusemixError, sentence_of
 from fusemix.registry import nearest
+from fusemix.unread import go_on_unread
 from fusemix.visible import visible
 
 GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
 """Commands that keep what is finished, and go on from there."""
+PRINTING = ("check", "report", "info", "doctor", "search")
+"""Commands whose work is what they print: it ends where nobody reads it."""
 MODULES = re.compile(r"\b(?:\w+\.)+")
 """What stands before a type's own name."""
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -53,7 +56,7 @@ COMMANDS = {
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
     "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
-    "compare": Command("put runs side by side, with p-values", usage="REPORT REPORT … [out=FOLDER]"),
+    "compare": Command("put runs side by side, with p-values", usage="REPORT REPORT … [out=FOLDER] [overwrite=true]"),
     "report": Command("print reports as one table for a paper", usage="[--format latex|markdown] REPORT …"),
     "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
     "verify": Command("read latents or an index back and compare every file with its hash", usage="FOLDER …"),
@@ -76,13 +79,8 @@ def run(command: str | None = None) -> None:
     try:
         if command is None:
             command, arguments = _named_command(arguments)
-        if command is None:
-            return
-        if {"-h", "--help"} & set(arguments):
-            print(help_text(command))  # noqa: T201
-            return
-        with _ending_in_order(command):
-            _main_of(command)(arguments)
+        if command is not None:
+            _run(command, arguments)
     except FusemixError as error:
         _say(str(error), error)
         raise SystemExit(2) from None
@@ -99,6 +97,18 @@ def run(command: str | None = None) -> None:
         if how:
             print(f"fusemix: {how}{GOES_ON if command in GO_ON else ''}", file=sys.stderr)  # noqa: T201
         raise SystemExit(code) from None
+
+
+def _run(command: str, arguments: Sequence[str]) -> None:
+    if {"-h", "--help"} & set(arguments):
+        print(help_text(command), flush=True)  # noqa: T201
+        return
+    if command not in PRINTING:
+        go_on_unread()
+    with _ending_in_order(command):
+        _main_of(command)(arguments)
+    if sys.stdout:
+        sys.stdout.flush()
 
 
 class Terminated(SystemExit):
@@ -163,7 +173,7 @@ def _say(text: str, error: Exception) -> None:
 
 def _named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())  # noqa: T201
+        print(overview(), flush=True)  # noqa: T201
         return None, []
     if arguments[0] == "--version":
         print(f"fusemix {__version__}")  # noqa: T201

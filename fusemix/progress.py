@@ -5,6 +5,8 @@ What is printed is text, never markup, and a control character that somebody put
 shown, not obeyed.
 """
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +34,10 @@ class _Console(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(visible(text), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `fusemix.cli`, which knows whether anything but printing is done here."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Text) and UNSEEN.search(renderable.plain):
