@@ -18,6 +18,10 @@ from fusemix.config import load_config
 from fusemix.errors import ConfigError
 from fusemix.help import help_text, overview
 from fusemix.registry import nearest
+from fusemix.unread import go_on_unread
+
+PRINTING = ("check", "report", "info", "doctor", "search", "completion")
+"""Commands whose work is what they print: it ends where nobody reads it."""
 
 
 def named_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -49,6 +53,8 @@ def call(command: str, arguments: Sequence[str]) -> None:
         print(help_text(command, _behind_help(options)), flush=True)  # noqa: T201
         return
     load_config(getattr(config, COMMANDS[command].schema), arguments, parts=PARTS)
+    if command not in PRINTING:
+        go_on_unread()
     module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
     import_module(f"fusemix.commands.{module}").main(arguments)
     if sys.stdout:

@@ -123,7 +123,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is Path:
         return isinstance(value, (str, Path))
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return isinstance(value, (dict, kind))
     return isinstance(value, kind) if kind in NAMES else True
 

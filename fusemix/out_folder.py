@@ -27,12 +27,20 @@ def resolved(folder: str | Path) -> Path:
     """A folder by the one name that all spellings of it share.
 
     Raises:
-        OutputError: its links lead in a circle.
+        OutputError: its links lead in a circle, or nowhere.
     """
+    folder = Path(folder)
     try:
-        return Path(folder).resolve()
+        found = folder.resolve()
+        astray = [path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists()]
     except (OSError, RuntimeError) as error:
         raise OutputError(f"{folder} cannot be written: {error}. Choose another out.") from error
+    if astray:  # no folder can be made where a link stands
+        raise OutputError(
+            f"{folder} cannot be written: {astray[0]} is a link to {astray[0].readlink()}, which is not there. Make "
+            "that, or choose another out."
+        )
+    return found
 
 
 def require_writable(folder: Path) -> list[Path]:
@@ -66,7 +74,11 @@ def require_writable(folder: Path) -> list[Path]:
 
 def _write_nothing(folder: Path) -> None:
     probe = temporary(folder / "probe")
-    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        error.filename = str(folder)  # people know this name
+        raise
     probe.unlink()
 
 

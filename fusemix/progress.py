@@ -5,6 +5,8 @@ in a notebook or a log file a line after 5 seconds, then rarer, at last one a mi
 markup, and a control character that somebody put into a caption, an id or a path is shown, not obeyed.
 """
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +38,10 @@ class _Console(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(visible(text), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `fusemix.cli`, which knows whether anything but printing is done here."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Text) and UNSEEN.search(renderable.plain):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fusemix import __version__, cli, config
+from fusemix.commands import COMMANDS
 from fusemix.help import field_texts
 from fusemix.locks import one_writer
 

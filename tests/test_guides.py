@@ -20,6 +20,7 @@ from shape_samples import COLOURS, SHAPES, draw
 from tiny_run import COUNTS, save_models
 
 from fusemix import cli, config
+from fusemix.commands import COMMANDS
 from fusemix.config import CacheConfig, TrainConfig, load_config
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS

@@ -53,15 +53,20 @@ def test_a_command_is_refused_before_its_work_where_another_writes(command, tmp_
 @pytest.mark.parametrize("command", WRITING)
 def test_an_out_that_cannot_be_written_is_one_line_before_any_work(command, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("mine")
-    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+    (tmp_path / "astray").symlink_to(tmp_path / "nowhere" / "there")
+    (tmp_path / "round").symlink_to(tmp_path / "and_round")
+    (tmp_path / "and_round").symlink_to(tmp_path / "round")
+    links = [tmp_path / name / below for name in ("astray", "round") for below in ("", "below")]
+    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300), *links):
         monkeypatch.setattr(sys, "argv", ["fusemix", command, *WRITING[command], f"out={out}"])
         with pytest.raises(SystemExit, match="2"):
             cli.run()
         error = capsys.readouterr().err
         assert error.startswith(f"fusemix: {written(command, out) if out.name != 'file' else out}")
-        assert "Choose another out" in error
+        assert "hoose another out" in error
+        assert ".part" not in error, "people do not know the name of what was tried"
         assert error.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "astray", "round", "and_round"}
 
 
 def test_the_check_before_a_run_looks_at_out_too_and_leaves_nothing(tmp_path):
@@ -71,5 +76,8 @@ def test_the_check_before_a_run_looks_at_out_too_and_leaves_nothing(tmp_path):
     settings = ["dataset.name=glyphs", "splits=[test]", "encoders.a.name=hog", "accelerator=cpu", "num_workers=0"]
     with pytest.raises(OutputError, match="below cannot be written"):
         check([*settings, f"out={tmp_path / 'file' / 'below'}"])
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(OutputError, match="Symlink loop"):
+        check([*settings, f"out={tmp_path / 'round'}"])
     check([*settings, f"out={tmp_path / 'far' / 'below'}"])
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "round"}

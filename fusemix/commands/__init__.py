@@ -24,7 +24,9 @@ COMMANDS = {
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
     "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
-    "compare": Command("put runs side by side, with p-values", "CompareConfig", "REPORT REPORT … [out=FOLDER]"),
+    "compare": Command(
+        "put runs side by side, with p-values", "CompareConfig", "REPORT REPORT … [out=FOLDER] [overwrite=true]"
+    ),
     "report": Command("print reports as one table for a paper", "ReportConfig", "[--format latex|markdown] REPORT …"),
     "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
     "verify": Command("read latents or an index back and compare every file with its hash", "VerifyConfig", "FOLDER …"),

@@ -22,7 +22,7 @@ from fusemix.config import CacheConfig, load_config
 from fusemix.encoders.decoding import decode
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
-from fusemix.out_folder import require_writable
+from fusemix.out_folder import require_writable, resolved
 from fusemix.progress import console
 from fusemix.visible import shown
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> list[Estimate]:
         FusemixError: what the run itself would raise at its start, or a disk that is too small.
     """
     config = load_config(CacheConfig, argv, parts=PARTS)
-    for path in require_writable(Path(config.out).resolve()):
+    for path in require_writable(resolved(config.out)):
         path.rmdir()
     fabric = build.fabric(config)
     splits = {split: build.pair_set(config, split) for split in config.splits}

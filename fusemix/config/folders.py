@@ -23,6 +23,8 @@ class CompareConfig:
     """Report folders (or report.json files); the others are compared with the first."""
     out: Location = "reports/comparison"
     """Folder that receives the comparison."""
+    overwrite: bool = False
+    """Replace another comparison, or one of other reports, that is in `out`."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

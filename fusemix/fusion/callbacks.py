@@ -135,8 +135,9 @@ class NewSchedule(Callback):
         waited = {
             name: checkpoint["callbacks"].pop(name) for name in [*checkpoint["callbacks"]] if _is_early_stopping(name)
         }
-        for callback in trainer.callbacks:
-            if isinstance(callback, EarlyStopping) and callback.state_key in waited:
+        for callback in trainer.early_stopping_callbacks:
+            assert isinstance(callback, EarlyStopping), "that is what it lists"
+            if callback.state_key in waited:
                 anew = {"wait_count": 0, "stopped_epoch": 0, "patience": callback.patience}
                 checkpoint["callbacks"][callback.state_key] = {**waited[callback.state_key], **anew}
 

@@ -3,6 +3,7 @@
 Place in the flow: LatentSet(s) -> Source -> loader.py, which draws from one or several of them.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import chain, count, islice
 
@@ -16,6 +17,10 @@ from fusemix.latents.batches import Links, split_links
 from fusemix.latents.galleries import Gallery, gallery_of
 from fusemix.latents.residence import Advance, Residence, Where, reside
 from fusemix.latents.sets import LatentSet
+
+WORD, WORD_OF_ANY_CASE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+"), re.compile(r"[A-Za-z]+")
+"""Of a split's name: `testSet` is two words, or one."""
+TEST = re.compile(r"(mini)?test(s|ing|[a-d]|dev|std|mini|set|split|core)?")
 
 
 class Source:
@@ -132,8 +137,18 @@ def _divided(
     return links, gallery_of(train, held_out)
 
 
+def is_test(split: str) -> bool:
+    """Whether a split calls itself a test one, however that is spelled: `Test`, `test2017`, `test-dev`, `minitest`.
+
+    >>> [name for name in ("TEST", "testing_1k", "coco.testA", "contest", "validation") if is_test(name)]
+    ['TEST', 'testing_1k', 'coco.testA']
+    """
+    words = [*WORD.findall(split), *WORD_OF_ANY_CASE.findall(split)]
+    return any(TEST.fullmatch(word.casefold()) for word in words)
+
+
 def _not_test(validation: LatentSet) -> LatentSet:
-    if validation.description["split"] == "test":
+    if is_test(validation.description["split"]):
         raise ConfigError(
             f"validation is {validation.folder}, a test split. An epoch that is chosen on test makes the test figure "
             "meaningless. Give a validation split, or hold out a part of train with holdout=0.1."

@@ -151,9 +151,17 @@ def test_a_holdout_takes_its_pairs_out_of_training(make_set):
     assert (left_rows[links[:, 0]] * 2 <= right_rows[links[:, 1]]).all()
 
 
-def test_choosing_on_a_test_split_is_refused(make_set):
-    with pytest.raises(ConfigError, match="test, a test split. An epoch that is chosen on test makes the test figure"):
-        source_of(make_set("train"), make_set("test"))
+@pytest.mark.parametrize(
+    "split", ["test", "Test", "TEST", "test2017", "testing", "karpathy-test_1k", "testA", "MiniTest"]
+)
+def test_choosing_on_a_test_split_is_refused_however_it_is_spelled_and_its_folder_called(make_set, split):
+    with pytest.raises(ConfigError, match="dev, a test split. An epoch that is chosen on test makes the test figure"):
+        source_of(make_set("train"), make_set("dev", split=split))
+
+
+@pytest.mark.parametrize("split", ["validation", "val", "contest", "latest", "testimonials", "fold1"])
+def test_a_split_that_is_none_by_its_name_is_chosen_on(make_set, split):
+    assert source_of(make_set("train"), make_set("test", split=split)).gallery is not None
 
 
 def test_a_batch_larger_than_the_data_is_refused_with_the_largest_that_fits(make_set):

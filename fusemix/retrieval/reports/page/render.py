@@ -15,6 +15,7 @@ from fusemix.retrieval.reports.page.data import DirectionPage, PairScores, Point
 from fusemix.retrieval.reports.page.map import drawn_map
 from fusemix.retrieval.reports.page.shelf import Shelf
 from fusemix.retrieval.reports.page.shell import rendered, run_name
+from fusemix.retrieval.reports.schema import seen_notes
 
 
 def render_page(
@@ -38,6 +39,7 @@ def render_page(
         run=run,
         report=report,
         names=names,
+        seen=seen_notes(report),
         headlines=_headlines(report, names),
         tables=_tables(report, names),
         facts={part: tables.facts(report.get(part, {})) for part in ("data", "model", "environment")},
