@@ -16,6 +16,8 @@ from typing import Any
 
 AGAIN_SEC = 1.0
 """So long after Ctrl-C, and then again, it is looked whether the command is about to end."""
+PATIENCE_SEC = 10.0
+"""So long processes that talk to one another may take to part after Ctrl-C; what they write is whole or not there."""
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What SLURM sends, and a terminal that is closed."""
 GOES_ON = "the same command goes on where it stopped"
@@ -39,8 +41,8 @@ class Terminated(SystemExit):
 class Interrupts:
     """Whether Ctrl-C was heard, and what sees to it that it is."""
 
-    def __init__(self) -> None:
-        self.heard, self._process = False, os.getpid()
+    def __init__(self, command: str | None = None) -> None:
+        self.heard, self._process, self._command = False, os.getpid(), command
 
     def anything(self) -> tuple[type[BaseException], ...]:
         """What to catch: once Ctrl-C was heard, whatever others have made of it."""
@@ -57,11 +59,27 @@ class Interrupts:
         if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, self._again)
             signal.setitimer(signal.ITIMER_REAL, AGAIN_SEC, AGAIN_SEC)
+        if _is_among_others():
+            last = threading.Timer(PATIENCE_SEC, self._end_now)
+            last.daemon = True
+            last.start()
         raise KeyboardInterrupt
+
+    def _end_now(self) -> None:
+        """Of several processes, one that has ended may leave this one waiting for it where no exception reaches."""
+        how, code = ended_by(KeyboardInterrupt(), self)
+        if how:
+            print(f"fusemix: {told(how, self._command)}", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(code)
 
     def _again(self, number: int, frame: object) -> None:
         if not _is_ending(sys.exc_info()[1]):
             raise KeyboardInterrupt
+
+
+def _is_among_others() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _is_ending(error: BaseException | None) -> bool:
@@ -76,7 +94,7 @@ def _is_ending(error: BaseException | None) -> bool:
 @contextmanager
 def heeding_ctrl_c(command: str | None) -> Iterator[Interrupts]:
     """Hear Ctrl-C, unless somebody else has chosen what becomes of it, such as a shell for jobs behind it."""
-    interrupts = Interrupts()
+    interrupts = Interrupts(command)
     is_ours = (
         command != "serve"  # a server has its own way
         and threading.current_thread() is threading.main_thread()

@@ -184,8 +184,8 @@ class Embedder:
             return np.zeros((0, self.dim), np.float32)
         numbers = pa.table({"id": [str(index) for index in range(len(contents))]})
         items = Items(modality, numbers, contents.__getitem__)
-        settings: dict[str, Any] = {"batch_size": batch_size, "num_workers": num_workers}
-        ((_, found),) = self.embed_items(items, [range(len(contents))], **settings, advance=count)
+        how: dict[str, Any] = {"batch_size": batch_size, "num_workers": num_workers, "advance": count}
+        ((_, found),) = self.embed_items(items, [range(len(contents))], **how)
         _refuse(modality, found.rejected)
         return found.embeddings
 

@@ -37,7 +37,7 @@ def comparison_parts(
         reports, names: of the runs, the first first.
         comparisons: of every further run with the first.
     """
-    yield from (Text(note, style="yellow") for note in _seen(reports, names))
+    yield from (Text(note, style="yellow") for note in seen_by(reports, names))
     yield _figures(reports, names, [True, *(not made.reasons for made in comparisons)])
     yield Text(" ".join(measured(reports[0])), style="dim")
     if any(made.differences for made in comparisons):
@@ -50,7 +50,7 @@ def comparison_parts(
             yield Text(text, style="yellow")
 
 
-def _seen(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
+def seen_by(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
     """What has to be said first: whose figures are of items that were learned from."""
     return [f"{name}: {note}" for name, report in zip(names, reports, strict=True) for note in seen_notes(report.data)]
 
@@ -161,7 +161,7 @@ def comparison_markdown(
     """
     table = paper_table(reports, names, [[], *(made.reasons for made in comparisons)])
     lines = [f"# Comparison with {escaped(names[0])}", ""]
-    lines += [line for note in _seen(reports, names) for line in (f"> **{escaped(note)}**", "")]
+    lines += [line for note in seen_by(reports, names) for line in (f"> **{escaped(note)}**", "")]
     lines += [markdown_table(table)]
     if any(made.differences for made in comparisons):
         heads = [*difference_heads(comparisons), "left items that differ"]

@@ -9,7 +9,7 @@ from itertools import compress
 from matplotlib.figure import Figure
 
 from fusemix.retrieval.reports.comparison_picture import comparison_figure, differences_figure
-from fusemix.retrieval.reports.comparison_tables import about_p, difference_cells, difference_heads, figure_name
+from fusemix.retrieval.reports.comparison_tables import about_p, difference_cells, difference_heads, figure_name, seen_by
 from fusemix.retrieval.reports.page import tables
 from fusemix.retrieval.reports.page.shelf import Shelf
 from fusemix.retrieval.reports.page.shell import rendered
@@ -39,6 +39,7 @@ def render_comparison(reports: Sequence[Report], names: Sequence[str], compariso
         names=names,
         name=reports[0].data["data"]["name"],
         about=measured(reports[0]),
+        seen=seen_by(reports, names),
         excluded=[made for made in comparisons if made.reasons],
         figures=_figures(reports, names, comparable),
         differences=_differences(comparisons),
