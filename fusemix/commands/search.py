@@ -1,6 +1,6 @@
 """Search an index by texts, pictures and sounds.
 
-    fusemix search "a dog leaping into water" --index FOLDER [--image FILE] [--audio FILE] [--like ID] [--k 10] [--json]
+    fusemix search "a dog leaping into water" --index FOLDER [--image FILE] [--audio FILE] [--like ID] [-k 10] [--json]
 
 Several queries are added up. Prints a table, or JSON with the same names as the endpoint of `fusemix serve`.
 """

@@ -9,7 +9,13 @@ from itertools import compress
 from matplotlib.figure import Figure
 
 from fusemix.retrieval.reports.comparison_picture import comparison_figure, differences_figure
-from fusemix.retrieval.reports.comparison_tables import about_p, difference_cells, difference_heads, figure_name, seen_by
+from fusemix.retrieval.reports.comparison_tables import (
+    about_p,
+    difference_cells,
+    difference_heads,
+    figure_name,
+    seen_by,
+)
 from fusemix.retrieval.reports.page import tables
 from fusemix.retrieval.reports.page.shelf import Shelf
 from fusemix.retrieval.reports.page.shell import rendered

@@ -12,6 +12,7 @@ from fusemix.retrieval.reports.page import tables
 from fusemix.retrieval.reports.page.data import Card
 from fusemix.retrieval.reports.page.shelf import Shelf
 from fusemix.retrieval.reports.page.shell import rendered, run_name
+from fusemix.retrieval.reports.schema import seen_notes
 from fusemix.retrieval.reports.zero_shot_report import TITLES
 from fusemix.retrieval.zero_shot import ZeroShot
 
@@ -89,6 +90,7 @@ def render_zero_shot(report: Mapping[str, Any], confusion: Confusion, cards: Seq
         report=report,
         run=run,
         name=name,
+        seen=seen_notes(report),
         headlines=[_headline(report, key, words) for key, words in TITLES.items()],
         classes=classes,
         words={each["class"]: each["words"] for each in report["per_class"]},
