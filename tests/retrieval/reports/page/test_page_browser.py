@@ -90,6 +90,8 @@ def test_a_query_that_found_nothing_right_ends_with_the_first_linked_item_and_it
 
 def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_path):
     tab = visit("image", viewport={"width": 800, "height": 300})
+    assert tab.locator(".card").first.bounding_box()["y"] > 2000
+    until(tab, "[...document.querySelectorAll('.card img')].every((one) => one.complete && one.naturalWidth === 224)")
     tab.pdf(path=tmp_path / "page.pdf", format="A4")
     assert (tmp_path / "page.pdf").read_bytes().count(b"/Subtype /Image") >= 5
 
