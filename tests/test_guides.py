@@ -39,7 +39,7 @@ LAUNCHERS = {"srun", "torchrun", "nice"}
 WITHOUT_SCHEMA = {"compare": compare._arguments, "report": report._arguments}
 OTHER_PROGRAMS = {
     *("cd", "cp", "curl", "export", "git", "hf", "img2dataset", "jq", "ls", "mkdir", "pip", "rsync", "sbatch"),
-    *("awk", "paste", "source", "squeue", "tail", "unzip"),
+    *("awk", "paste", "xargs", "source", "squeue", "tail", "unzip"),
 }
 SMALL_DEMO = """
 python cache_features.py configs/cache/glyphs.yaml splits=[validation] num_workers=0 \
