@@ -39,7 +39,7 @@ SCRIPTS = {"cache_features.py", "train.py", "eval_retrieval.py"}
 LAUNCHERS = {"srun", "torchrun", "nice"}
 OTHER_PROGRAMS = {
     *("cd", "cp", "curl", "export", "git", "hf", "img2dataset", "jq", "ls", "mkdir", "pip", "rsync", "sbatch"),
-    *("awk", "paste", "source", "squeue", "tail", "unzip"),
+    *("awk", "paste", "xargs", "source", "squeue", "tail", "unzip"),
 }
 SMALL_DEMO = """
 python cache_features.py configs/cache/glyphs.yaml splits=[validation] num_workers=0 \

@@ -29,8 +29,10 @@ COMMANDS = {
     ),
     "report": Command("print reports as one table for a paper", "ReportConfig", "[--format latex|markdown] REPORT …"),
     "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
-    "verify": Command("read latents or an index back and compare every file with its hash", "VerifyConfig", "FOLDER …"),
-    "info": Command("say what made a latent set or store, and what is in it", "InfoConfig", "FOLDER …"),
+    "verify": Command(
+        "read latents, an index or a model back, and compare with its hashes", "VerifyConfig", "FOLDER …"
+    ),
+    "info": Command("say what a folder of fusemix's is, what made it, and what is in it", "InfoConfig", "FOLDER …"),
     "export": Command("write a trained model as a folder that travels", "ModelExportConfig"),
     "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
     "import": Command("take latents that you already have into a sealed store", "ImportConfig"),

@@ -46,7 +46,8 @@ def _serve(config: ServeConfig, listening: socket.socket) -> None:
     if "text" in searcher.modalities:
         searcher.embed([Query("text", "a first query takes longer than the next")])
     with Batcher(searcher) as batcher:
-        app = create_app(batcher, max_upload_mb=config.max_upload_mb, hosts=hosts_of(config.host, config.allowed_hosts))
+        hosts = hosts_of(config.host, config.allowed_hosts)
+        app = create_app(batcher, max_upload_mb=config.max_upload_mb, hosts=hosts, show_paths=config.show_paths)
         console.print(
             f"searching {counted(searcher.index.counts)} of {config.index}, by {', '.join(searcher.modalities)}"
         )

@@ -1,27 +1,35 @@
 """Read latent stores and indexes back and compare every file with its hash.
 
-fusemix verify FOLDER …      of latent sets, latent stores or indexes
+fusemix verify FOLDER …      of latent sets, folders of them, latent stores, indexes, exported models or runs
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from fusemix.build.trained import open_trained
+from fusemix.build.travel.folder import CONFIG, is_export
 from fusemix.config import VerifyConfig, load_config
-from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError
+from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError, UntrustedCodeError
+from fusemix.fusion.checkpoints import CHECKPOINTS, read_checkpoint
+from fusemix.fusion.runs import is_run
 from fusemix.latents.description import SET
+from fusemix.latents.inspection import others_below, require_folder, sets_below
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.progress import console, counting
 from fusemix.search.description import INDEX, Description, problems_of, read_description
 from fusemix.search.folder import Index
+from fusemix.split_names import folder_meant
 
 LATENTS = "Run cache_features.py with the config that made it and verify=true: it writes just these files anew."
+A_MODEL = "Train or export again, or bring these files back from a copy."
+KNOWN_BY = f"{SET}, {MANIFEST}, {INDEX}, {CONFIG} or {CHECKPOINTS}/"
 AN_INDEX = "Make the index anew (fusemix index … --overwrite), or bring these files back from a copy."
 """How damage is mended."""
 
 
 def main(argv: Sequence[str]) -> None:
-    """Verify sets, stores and indexes.
+    """Verify sets, stores, indexes, exported models and runs.
 
     Raises:
         LatentStoreError, IndexFolderError: something is damaged; the message names every file.
@@ -29,16 +37,45 @@ def main(argv: Sequence[str]) -> None:
     folders = [Path(folder) for folder in load_config(VerifyConfig, argv).folders]
     latents: list[Damage] = []
     indexes: list[Damage] = []
-    for folder in folders:
-        description = None if (folder / SET).is_file() else read_description(folder)
-        if description is None:
+    models: list[Damage] = []
+    for folder in map(folder_meant, folders):
+        if (folder / SET).is_file() or (folder / MANIFEST).is_file():
             latents += _verify(folder)
-        else:
+        elif (description := read_description(folder)) is not None:
             indexes += _verify_index(folder, description)
-    if latents or indexes:
-        told = [*_told(latents, LATENTS), *_told(indexes, AN_INDEX)]
+        elif is_export(folder) or is_run(folder):
+            models += _verify_model(folder)
+        elif sets := sets_below(folder):
+            for one in sets:
+                latents += _verify(one)
+            if others := others_below(folder, sets):
+                console.print(f"{folder}: no latent sets, and not looked at: {', '.join(others)}", style="yellow")
+        else:
+            require_folder(folder)
+            raise LatentStoreError(f"{folder} holds nothing that verify knows: it has no {KNOWN_BY}.")
+    if latents or indexes or models:
+        told = [*_told(latents, LATENTS), *_told(indexes, AN_INDEX), *_told(models, A_MODEL)]
+        latents += models
         kind = LatentStoreError if latents else IndexFolderError
         raise kind("\n".join([f"{len(latents) + len(indexes)} damaged:", *told]))
+
+
+def _verify_model(folder: Path) -> list[Damage]:
+    """An exported model by the hash of its weights; a run, which keeps no hashes, by whether it can be read."""
+    files = [folder / CONFIG] if is_export(folder) else sorted((folder / CHECKPOINTS).glob("*.ckpt"))
+    found = []
+    for path in files:
+        try:
+            open_trained(folder) if is_export(folder) else read_checkpoint(path)
+        except UntrustedCodeError as error:
+            console.print(f"{path}: not looked at: {error}", style="yellow")
+        except FusemixError as error:
+            found.append(Damage(path, f"cannot be used: {error}"))
+    state = f"{len(found)} of {len(files)} damaged" if found else "weights are as they were written"
+    if not found and not is_export(folder):
+        state = f"{len(files)} checkpoints can be read; a run keeps no hashes, so more cannot be said"
+    console.print(f"{folder}: {state}")
+    return found
 
 
 def _told(found: Sequence[Damage], mended_by: str) -> list[str]:

@@ -54,23 +54,23 @@ class ReportConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """Read latents or indexes back and compare every file with its hash."""
+    """Read latents, indexes or models back and compare every file with its hash."""
 
     folders: list[Location] = field(default_factory=list, metadata=BARE)
-    """Of latent sets, latent stores or indexes."""
+    """Of latent sets (also many below one folder), latent stores, indexes, runs or exports."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         if not self.folders:
-            raise ConfigError("verify needs the folder of a latent set, of a latent store or of an index.")
+            raise ConfigError("verify needs the folder of a latent set, of a latent store, of an index or of a model.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    """Say what made a latent set or store, and what is in it."""
+    """Say what a folder of fusemix's is, what made it, and what is in it."""
 
     folders: list[Location] = field(default_factory=list, metadata=BARE)
-    """Of latent sets or latent stores."""
+    """Of latent sets, latent stores, runs, indexes, reports or exports."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""

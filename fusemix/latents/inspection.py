@@ -23,6 +23,7 @@ from fusemix.latents.manifest import MANIFEST, STARTED, Manifest, shard_name
 from fusemix.latents.parts import PARTS, shard_of_part
 from fusemix.latents.records import read_quarantine, read_started
 from fusemix.latents.store import LatentStore
+from fusemix.system_names import is_system_name
 
 SAMPLE_ROWS = 4096
 """Latents that figures are computed on: enough for two digits, little to read even from a store of millions."""
@@ -188,20 +189,22 @@ def is_store(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() or (folder / STARTED).is_file()
 
 
-def is_set(folder: Path) -> bool:
-    """Whether a folder is a latent set.
+def require_folder(folder: Path) -> None:
+    """Refuse what is no folder.
 
     Raises:
-        LatentStoreError: it is neither a set nor a store.
+        LatentStoreError: it is none.
     """
-    if (folder / SET).is_file():
-        return True
-    if is_store(folder):
-        return False
     if not folder.is_dir():
         raise LatentStoreError(f"there is no folder {folder}.")
-    below = sorted(str(path.parent.relative_to(folder)) for path in folder.glob(f"[!.]*/{SET}"))
-    hint = f"Latent sets in it: {', '.join(below)}." if below else "Name a folder that cache_features.py wrote."
-    raise LatentStoreError(
-        f"{folder} has neither {SET} nor {MANIFEST}: it is no latent set and no latent store. {hint}"
-    )
+
+
+def sets_below(folder: Path) -> list[Path]:
+    """The latent sets that lie right below a folder, as caching writes one a split."""
+    return sorted(path.parent for path in folder.glob(f"[!.]*/{SET}"))
+
+
+def others_below(folder: Path, sets: Sequence[Path]) -> list[str]:
+    """Names of what else lies there, but for hidden files and those of the system."""
+    known = {path.name for path in sets}
+    return sorted(path.name for path in folder.iterdir() if path.name not in known and not is_system_name(path.name))

@@ -33,7 +33,7 @@ def show_set(facts: SetFacts) -> Iterator[RenderableType]:
         rows += [("captions as written", f"{about['num_captions']:,}")]
     rows += [("left out", f"{len(facts.excluded):,}")]
     rows += [(f"source.{name}", value) for name, value in flattened(about["source"])]
-    yield _pairs(f"latent set {facts.folder}", rows)
+    yield pairs(f"latent set {facts.folder}", rows)
     if facts.excluded:
         yield from _rejected("left out by the data set", facts.excluded)
     for modality, table in facts.items.items():
@@ -59,7 +59,7 @@ def show_store(facts: StoreFacts, *, with_items: bool) -> Iterator[RenderableTyp
         ]
     told = {"dim", "dtype", "shard_size"} if facts.manifest else set()
     rows += [line for line in flattened(facts.fingerprint) if line[0] not in told]
-    yield _pairs(f"latent store {facts.folder}", rows)
+    yield pairs(f"latent store {facts.folder}", rows)
     if facts.problem:
         yield Text(facts.problem, style="yellow")
     if facts.norms:
@@ -79,7 +79,7 @@ def _norms(facts: StoreFacts) -> Table:
         ("constant dimensions", f"{norms.num_constant:,}"),
         ("share of the mean", f"{norms.shared:.3f} (norm of the mean latent over the mean norm; 1: all point one way)"),
     ]
-    return _pairs(f"L2 norms of {norms.num_rows:,} latents", rows)
+    return pairs(f"L2 norms of {norms.num_rows:,} latents", rows)
 
 
 def _rejected(title: str, rejected: Sequence[Rejected]) -> Iterator[Table]:
@@ -105,7 +105,16 @@ def _items(modality: str, table: pa.Table) -> Table:
     return made
 
 
-def _pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+def in_a_line(facts: SetFacts) -> str:
+    """A latent set among others: what it is of, how large, and which latents it holds."""
+    about = facts.description
+    counts = " and ".join(f"{len(table):,} {modality}" for modality, table in facts.items.items())
+    stores = ", ".join(f"{store.parent.name}/{store.name}" for store in facts.stores) or "no latents yet"
+    return f"{about['dataset']}/{about['split']}: {counts}, {about['num_links']:,} links; {stores}"
+
+
+def pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
+    """A table of names and values; hashes are shortened."""
     table = _table(title)
     table.show_header = False
     table.add_column(no_wrap=True, max_width=32, overflow="ellipsis")

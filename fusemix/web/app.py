@@ -33,13 +33,14 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 PATHS = {404: "there is nothing at this address", 405: "this address takes no such method"}
 
 
-def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str]) -> ASGIApp:
+def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str], show_paths: bool = False) -> ASGIApp:
     """The application.
 
     Args:
         batcher: running, with the Searcher.
         max_upload_mb: of one picture or sound, in MB.
         hosts: names that requests may call the server by, besides the address that they reached.
+        show_paths: whether results say where on this machine items lie.
     """
     most_bytes = max_upload_mb * MEGABYTE
     # Its pages of documentation load scripts from elsewhere; /openapi.json says the same to programs.
@@ -51,7 +52,7 @@ def create_app(batcher: Batcher, *, max_upload_mb: int, hosts: Collection[str]) 
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    service = Service(batcher, most_bytes)
+    service = Service(batcher, most_bytes, show_paths=show_paths)
     _add_interface(app, service)
     _add_page(app, Page(service))
     _add_errors(app)

@@ -1,6 +1,6 @@
 // A closer look at one result: larger, with all that is known of it.
 "use strict";
-import { GONE, make, nameOf, outline, stop } from "./results.js";
+import { GONE, copyPath, make, nameOf, outline, stop } from "./results.js";
 import { toAddress } from "./query.js";
 
 const dialog = document.getElementById("larger");
@@ -27,9 +27,10 @@ function draw() {
   part("stage").dataset.modality = hit.modality;
   part("words").textContent = hit.modality === "text" ? "" : nameOf(hit);
   part("captions").replaceChildren(...hit.captions.slice(1).map((words) => make("li", { dir: "auto" }, words)));
-  const facts = { place: `${place + 1} of ${hits.length}`, cosine: hit.score?.toFixed(4), id: hit.id, path: hit.path };
+  const facts = { place: `${place + 1} of ${hits.length}`, cosine: hit.score?.toFixed(4), id: hit.id, path: hit.path, within: hit.within };
   const lines = Object.entries(facts).filter(([, value]) => value);
   part("facts").replaceChildren(...lines.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+  part("copy").textContent = hit.path ?? hit.within ? "Copy path" : "Copy id";
   part("like").href = toAddress([{ kind: "like", like: hit.id }]);
   part("back").disabled = place === 0;
   part("on").disabled = place === hits.length - 1;
@@ -53,6 +54,7 @@ function step(by) {
 part("back").addEventListener("click", () => step(-1));
 part("on").addEventListener("click", () => step(1));
 part("close").addEventListener("click", () => dialog.close());
+part("copy").addEventListener("click", () => copyPath(hits[place], dialog));
 part("also").addEventListener("click", () => {
   dialog.close();
   wanted.also(hits[place]);
@@ -67,6 +69,7 @@ dialog.addEventListener("keydown", (event) => {
   if (event.target.matches("audio")) return; // there they wind
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
+  if (event.key === "c" && !event.ctrlKey && !event.metaKey && !event.altKey) copyPath(hits[place], dialog);
 });
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
 dialog.addEventListener("close", () => {

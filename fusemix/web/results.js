@@ -18,6 +18,34 @@ export function make(tag, attributes = {}, ...children) {
 
 export const nameOf = (hit) => hit.captions[0] ?? hit.path ?? hit.id;
 
+// Over http, and where the browser forbids it, there is no clipboard; then what is selected is copied.
+export async function copyPath(hit, place = document.body) {
+  const text = hit.path ?? hit.within ?? hit.id;
+  const focused = document.activeElement;
+  let done = true;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const field = make("textarea", { class: "hidden", readonly: "", "aria-hidden": "true" });
+    field.value = text;
+    place.append(field);
+    field.select();
+    done = document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+  }
+  tell(place, done ? `Copied: ${text}` : `It cannot be copied here: ${text}`);
+}
+
+let telling = 0;
+function tell(place, words) {
+  const told = place.querySelector(":scope > .told") ?? place.appendChild(make("p", { class: "told", role: "status" }));
+  told.textContent = "";
+  clearTimeout(telling);
+  requestAnimationFrame(() => (told.textContent = words)); // a change, so that it is read out
+  telling = setTimeout(() => told.replaceChildren(), 4000);
+}
+
 export function onWanted(does) {
   wanted = does;
 }
@@ -135,6 +163,7 @@ list.addEventListener("keydown", (event) => {
     else focusOn(Math.min(Math.max(next, 0), list.children.length - 1));
   } else if (event.key === "o") wanted.look(hits, place);
   else if (event.key === "+") wanted.also(hits[place]);
+  else if (event.key === "c") copyPath(hits[place]);
   else if (event.key === " " && onSeed && hits[place].modality === "audio") toggle(list.children[place]);
   else return;
   event.preventDefault();

@@ -7,8 +7,12 @@ import pytest
 import soundfile
 from nasty_bodies import NASTY
 from PIL import Image
+from serving import UPLOAD_MB, running
 
 from fusemix.build.searching import Query
+from fusemix.web.app import create_app
+from fusemix.web.batching import Batcher
+from fusemix.web.hosts import LOCAL
 from fusemix.web.requests import SearchRequest, encoded
 
 RESULT = ["position", "score", "id", "modality", "path", "captions", "media"]
@@ -286,3 +290,16 @@ def test_a_player_may_ask_for_a_part_of_a_sound(server, asked, status, span):
 def test_bodies_are_json_that_any_parser_reads(server):
     body = server.search({"text": "ünïcode 🐕", "k": 1}).body
     assert json.loads(body.decode("utf-8"))["query"]["parts"][0]["text"] == "ünïcode 🐕"
+
+
+def test_where_files_lie_on_this_machine_is_told_only_where_it_was_asked_for(searcher, server, tiny):
+    picture = {"like": "image_captions/all/image/05.png", "k": 1}
+    (hidden,) = server.search(picture).data["results"]
+    assert "within" not in hidden
+    assert hidden["path"] == searcher.index.items([hidden["position"]])[0]["path"]
+    shows = {"max_upload_mb": UPLOAD_MB, "hosts": LOCAL, "show_paths": True}
+    with Batcher(searcher) as batcher, running(create_app(batcher, **shows)) as open_one:
+        (shown,) = open_one.search(picture).data["results"]
+        (text,) = open_one.search({**picture, "like": "audio_captions/all/text/00.wav#0"}).data["results"]
+    assert (shown["path"], shown["within"]) == (str(tiny.files["image"][5]), None)
+    assert text["path"] is None

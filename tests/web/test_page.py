@@ -278,3 +278,28 @@ def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_
     assert tab.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     tab.pdf(path=tmp_path / "page.pdf", format="A4")
     assert (tmp_path / "page.pdf").read_bytes().count(b"/Subtype /Image") >= 30
+
+
+@pytest.mark.parametrize("clipboard", ["as the browser has it", "none, as over http"])
+def test_a_path_is_copied_by_a_key_and_by_a_button_and_that_is_said(visit, server, clipboard):
+    tab = visit()
+    if clipboard.startswith("none"):
+        tab.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    type_and_search(tab, "bar")
+    first = searched(tab, "/?q=bar")
+    results = server.search({"text": "bar", "k": FIRST}).data["results"]
+    paths = [result["path"] or result["id"] for result in results]
+    assert [result["id"] for result in results] == first
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("c")
+    until(tab, "(path) => document.querySelector('body > .told')?.textContent === `Copied: ${path}`", paths[0])
+    assert tab.evaluate("Number(document.activeElement.closest('.hit').dataset.place)") == 0
+    tab.keyboard.press("o")
+    tab.keyboard.press("ArrowRight")
+    tab.locator("#larger .copy").click()
+    until(tab, "(path) => document.querySelector('#larger > .told')?.textContent === `Copied: ${path}`", paths[1])
+    tab.keyboard.press("Escape")
+    tab.locator("#words").fill("")
+    tab.locator("#words").focus()
+    tab.keyboard.press("ControlOrMeta+v")
+    until(tab, "(path) => document.querySelector('#words').value === path", paths[1])
