@@ -10,17 +10,17 @@ take its place, that is made beside it first and swapped in at the end. A symbol
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from fusemix.errors import FusemixError, OutputError
+from fusemix.errors import FusemixError, OutputError, sentence_of
 from fusemix.files import read_json, sync_folder
 from fusemix.proven_names import is_ours, new_name
 from fusemix.system_names import SYSTEM_NAMES
-from fusemix.temporary import LEFTOVER
+from fusemix.temporary import LEFTOVER, forget_leftovers_of, temporary
 
 DISCARDED = ".discarded-"
 KEPT, CONTENT = "kept", "content"
@@ -185,6 +185,36 @@ def take_place(new: Path, folder: Path, kind: Owned) -> None:
         raise
     sync_folder(folder.parent)
     _delete(aside)
+
+
+@contextmanager
+def replacing(folder: Path, kind: Owned) -> Iterator[Path]:
+    """Give a folder to write into, which takes the place of one of ours only if the block succeeds.
+
+    Args:
+        folder: of ours, empty, or not there, which was looked at already.
+        kind: of both.
+
+    Raises:
+        OutputError: nothing can be made beside it.
+    """
+    folder = folder.absolute()
+    part = temporary(folder)
+    forget_leftovers_of(folder)
+    clear_discarded(folder)
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        error.filename = str(folder.parent)  # people know this name
+        raise OutputError(
+            f"what takes the place of {folder} is made beside it, and cannot be: {sentence_of(error)}"
+        ) from error
+    try:
+        yield part
+        take_place(part, folder, kind)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _moved_aside(folder: Path, kind: Owned) -> Path:

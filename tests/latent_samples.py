@@ -1,6 +1,7 @@
 """Small real pair sets and latent stores, written by the same code that caches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,17 @@ def learnable_set(
     write_store(folder / name, pairs.left, "eyes", latents)
     write_store(folder / name, pairs.right, "words", right.astype(np.float32))
     return folder / name
+
+
+def labelled_set(folder: Path, *, num_items: int = 12, seed: int = 0) -> Path:
+    """Write a set of pictures in three classes, whose stores `clip`, `other` and `words` share a space."""
+    generator = np.random.default_rng(seed)
+    links = np.column_stack([np.arange(num_items), np.arange(num_items) % 3])
+    pairs = pair_set(links, folder.name)
+    classes = pa.array([f"class {number}" for number in range(3)])
+    pairs = replace(pairs, right=replace(pairs.right, table=pairs.right.table.append_column("class", classes)))
+    write_set(folder, pairs, {"name": "made_up.module:factory", "options": {}})
+    for slug in ("clip", "other"):
+        write_store(folder, pairs.left, slug, generator.standard_normal((num_items, 6)).astype(np.float32))
+    write_store(folder, pairs.right, "words", generator.standard_normal((3, 6)).astype(np.float32))
+    return folder

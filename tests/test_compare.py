@@ -6,7 +6,7 @@ from PIL import Image
 from report_samples import CAPTIONS, IMAGES, drawn_ranks, report_content, sample_report, write_report
 from scipy.stats import permutation_test
 
-from fusemix.commands import compare
+from fusemix.commands import compare, report
 from fusemix.errors import ConfigError, OutputError, RunError
 from fusemix.retrieval.reports.comparison_picture import COLOURS, look
 from fusemix.retrieval.reports.paper_tables import latex_text
@@ -207,3 +207,39 @@ def test_a_table_of_somebody_else_is_not_written_over(tmp_path):
     with pytest.raises(OutputError, match=r"holds compare\.md, which would be written over"):
         run_compare(*reports, f"out={tmp_path / 'out'}")
     assert (tmp_path / "out" / "compare.md").read_text() == "mine"
+
+
+def test_the_same_reports_are_compared_again_and_others_only_by_overwriting(tmp_path):
+    a, b, c = (sample_report(tmp_path / name, seed=place) for place, name in enumerate("abc"))
+    out = f"out={tmp_path / 'out'}"
+    run_compare(a, b, out)
+    (tmp_path / "elsewhere").mkdir()
+    moved = [path.rename(tmp_path / "elsewhere" / path.name) for path in (a, b)]
+    made = run_compare(*moved, out)
+    with pytest.raises(OutputError, match=r"holds a comparison that differs (.*\n)*  runs: on disk \['a', 'b'\], now"):
+        run_compare(moved[0], c, out)
+    content = json.loads((moved[1] / "report.json").read_text())
+    content["model"]["checkpoint"] = "last"
+    (moved[1] / "report.json").write_text(json.dumps(content))
+    with pytest.raises(
+        OutputError, match=r"  reports\[1\]\.model\.checkpoint: on disk 'best', now 'last'\nChoose another out"
+    ):
+        run_compare(*moved, out)
+    assert json.loads((tmp_path / "out" / "compare.json").read_text()) == made
+    replaced = run_compare(moved[0], c, out, "overwrite=true")
+    assert [run["name"] for run in replaced["runs"]] == ["a", "c"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "elsewhere", "out"]
+    with pytest.raises(ConfigError, match="overwrite is 'yes', but must be true or false"):
+        run_compare(moved[0], c, out, "overwrite=yes")
+
+
+def test_figures_on_items_that_were_trained_on_are_told_first(tmp_path, capsys):
+    note = "40 of 40 image items that are measured here were trained on (photos/train). Figures are meaningless"
+    seen = [{"set": "photos/train", "use": "trained on", "shared": {"image": [40, 40]}, "note": note}]
+    a, b = sample_report(tmp_path / "a"), sample_report(tmp_path / "b", seed=1, seen=seen)
+    made = run_compare(a, b, f"out={tmp_path / 'out'}")
+    assert [run["seen"] for run in made["runs"]] == [[], [note]]
+    assert " ".join(capsys.readouterr().out.split()).startswith(f"b: {note}")
+    assert (tmp_path / "out" / "compare.md").read_text().splitlines()[2] == f"> **b: {note}**"
+    report.main([str(a), str(b)])
+    assert note in capsys.readouterr().out

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import pytest
 from index_samples import make as make_index
+from latent_samples import labelled_set
 from test_exchange import exported, imported
 from travel.exports import train_on_made_up_latents
 
 from fusemix import cli, config
-from fusemix.commands import cache_features, export
+from fusemix.commands import cache_features, eval_retrieval, eval_zero_shot, export
 from fusemix.errors import FusemixError
 from fusemix.latents.verify import stores_of
 from fusemix.latents.writer import StoreWriter
@@ -109,6 +110,28 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def evaluating(tiny, make_set, tmp_path) -> Case:
+    run = train_on_made_up_latents(make_set, tmp_path / "run")
+    test = make_set("test", num_left=20, seed=1)
+    common = [f"run={run}", f"latents={test}", "accelerator=cpu", "num_examples=1"]
+    return Case(
+        lambda out, *changes: eval_retrieval.main([*common, f"out={out}", *changes]),
+        "",
+        ["checkpoint=last"],
+        [f"latents={tmp_path / 'nowhere'}"],
+    )
+
+
+def classifying(tiny, make_set, tmp_path) -> Case:
+    common = ["encoders={image: [clip], text: [words]}", f"latents={labelled_set(tmp_path / 'labelled')}", "device=cpu"]
+    return Case(
+        lambda out, *changes: eval_zero_shot.main([*common, f"out={out}", *changes]),
+        "",
+        ["encoders={image: [other], text: [words]}"],
+        [f"latents={tmp_path / 'nowhere'}"],
+    )
+
+
 CASES = {
     "cache_features": [caching, caching_another_set],
     "import": [importing],
@@ -116,6 +139,8 @@ CASES = {
     "index": [indexing],
     "export": [exporting],
     "export_embeddings": [exporting_embeddings],
+    "eval_retrieval": [evaluating],
+    "eval_zero_shot": [classifying],
 }
 
 

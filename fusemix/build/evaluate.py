@@ -5,6 +5,7 @@ Place in the flow: EvalConfig + a trained run -> LatentSet, embeddings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from fusemix.build.fitting import fitting_set
 from fusemix.config import EvalConfig
 from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, weights_sha256
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import Gallery, each_caption, gallery_of
 from fusemix.latents.sets import LatentSet, Side
@@ -57,6 +58,15 @@ class Evaluation:
     def record(self) -> dict[str, Any]:
         """What the checkpoint says about its run."""
         return about(self.checkpoint)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the report says of protocol, data and model."""
+        return {
+            "protocol": {key: getattr(self.protocol, key) for key in ("name", "about", "folds")},
+            "data": about_set(self.latent_set),
+            "model": about_run(self.config.run, self.config.checkpoint, self.checkpoint),
+        }
 
     @property
     def modalities(self) -> tuple[str, str]:
@@ -237,6 +247,7 @@ def about_run(run: str, name: str, checkpoint: dict[str, Any]) -> dict[str, Any]
         "run": run,
         "checkpoint": name,
         "epoch": int(checkpoint["epoch"]),
+        "weights_sha256": weights_sha256(checkpoint),
         "train": record["train"]["name"],
         "validation": record["validation"]["name"],
         "config": record["config"],

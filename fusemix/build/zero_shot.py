@@ -22,11 +22,19 @@ Embed = Callable[[Side, Int64[np.ndarray, " rows"]], Float[Tensor, "rows dim"]]
 
 
 class Subject(NamedTuple):
-    """What is measured: a latent set, how its items are embedded, and what the report says of the model."""
+    """What is measured.
+
+    Attributes:
+        latent_set: whose items are.
+        embed: gives embeddings of some of them.
+        about: what the report says of the model.
+        record: what the checkpoint says about its run; None without one.
+    """
 
     latent_set: LatentSet
     embed: Embed
     about: dict[str, Any]
+    record: dict[str, Any] | None
 
 
 class Labels(NamedTuple):
@@ -61,13 +69,13 @@ def subject_of(config: ZeroShotConfig, device: str) -> Subject:
     if config.run is None:
         latent_set = LatentSet(Path(config.latents), config.encoders)
         require_same_width("without a run", latent_set)
-        return Subject(latent_set, unit_latents, {"run": None, "encoders": config.encoders})
+        return Subject(latent_set, unit_latents, {"run": None, "encoders": config.encoders}, None)
     checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
     record = about(checkpoint)
     latent_set = fitting_set(Path(config.latents), record)
     model = trained_model(checkpoint, config.trust_code).to(device)
     trained = about_run(config.run, config.checkpoint, checkpoint)
-    return Subject(latent_set, lambda side, rows: embed(model, side, rows, device), trained)
+    return Subject(latent_set, lambda side, rows: embed(model, side, rows, device), trained, record)
 
 
 def labels_of(latent_set: LatentSet) -> Labels:

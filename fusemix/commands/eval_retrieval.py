@@ -7,6 +7,7 @@ to <out>.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from lightning.fabric import Fabric
 from fusemix.alone import alone_in
 from fusemix.build import beside
 from fusemix.build import evaluate as build
+from fusemix.build.learned import seen_before
 from fusemix.build.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 from fusemix.config import EvalConfig, load_config
-from fusemix.discarding import require_free
 from fusemix.environment import describe_environment
 from fusemix.files import write_json, write_jsonl, write_text
 from fusemix.fusion.checkpoints import trained_model
@@ -28,15 +29,18 @@ from fusemix.progress import console, counting
 from fusemix.retrieval.evaluation import Embeddings, measure_folds, search_folds
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
 from fusemix.retrieval.metrics import Direction
+from fusemix.retrieval.reports import standing
 from fusemix.retrieval.reports.page.data import Card, DirectionPage
 from fusemix.retrieval.reports.page.render import render_page
 from fusemix.retrieval.reports.picture import draw_examples
 from fusemix.retrieval.reports.report import markdown, report_data, tables
-from fusemix.retrieval.reports.schema import REPORT
+from fusemix.retrieval.reports.schema import REPORT, seen_notes
+from fusemix.retrieval.reports.standing import shown_at_least
 from fusemix.retrieval.results import Results, query_lines, results_of
 
 MOST_COLUMNS = 100
 """Of tables with millions of queries; most take 80."""
+EXAMPLES = "examples.png"
 IN_PICTURE = 2
 """Queries of each kind and direction in examples.png."""
 
@@ -53,25 +57,37 @@ def main(argv: Sequence[str]) -> Path:
 
 
 def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
-    with failing_together(fabric), first_alone(fabric):
-        require_free(Path(config.out), REPORT)
-        evaluation = build.evaluation_of(config)
-        beside.check(evaluation)
-    if not started_by_others(fabric):
-        fabric.launch()
-    model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
-    embeddings, directions = _measure(evaluation, model, fabric)
-    path = Path(config.out) / "report.json"
-    if not fabric.is_global_zero:
-        return path
-    on_gpu = fabric.device.type == "cuda"
-    tops = search_folds(embeddings, evaluation.folds, k=evaluation.depth, use_gpu=on_gpu)
-    results = results_of(directions, tops, evaluation.gallery.links)
-    report = _report(evaluation, model, embeddings, results, str(fabric.device))
+    out = place = Path(config.out)
+    with ExitStack() as stack:
+        with failing_together(fabric), first_alone(fabric):
+            evaluation = build.evaluation_of(config)
+            beside.check(evaluation)
+            wanted = standing.identity_of(evaluation.about)
+            if fabric.is_global_zero:
+                how: dict[str, Any] = {"overwrite": config.overwrite}
+                place = stack.enter_context(standing.place_for(out, REPORT, wanted, **how))
+        if not started_by_others(fabric):
+            fabric.launch()
+        model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
+        embeddings, directions = _measure(evaluation, model, fabric)
+        if not fabric.is_global_zero:
+            return out / "report.json"
+        on_gpu = fabric.device.type == "cuda"
+        tops = search_folds(embeddings, evaluation.folds, k=evaluation.depth, use_gpu=on_gpu)
+        results = results_of(directions, tops, evaluation.gallery.links)
+        report = _report(evaluation, model, embeddings, results, str(fabric.device))
+        with shown_at_least(lambda: _show(report)):
+            _write(place, evaluation, embeddings, results, report)
+    _show(report)
+    console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
+    return out / "report.json"
+
+
+def _show(report: dict[str, Any]) -> None:
+    for note in seen_notes(report):
+        console.print(note, style="yellow", soft_wrap=False)
     for table in tables(report):
         console.print(table, width=max(console.width, MOST_COLUMNS), crop=False)
-    _write(path.parent, evaluation, embeddings, results, report)
-    return path
 
 
 def _measure(
@@ -104,7 +120,7 @@ def _report(
     on_device = (embeddings[0].to(device), embeddings[1].to(device))
     return report_data(
         [found.direction for found in results],
-        protocol={key: getattr(evaluation.protocol, key) for key in ("name", "about", "folds")},
+        protocol=evaluation.about["protocol"],
         intervals=intervals,
         hubs=beside.hubs(results, evaluation),
         others=[
@@ -113,8 +129,15 @@ def _report(
             *beside.corrections(evaluation, on_device, model, device),
         ],
         indexes=beside.indexes(evaluation, results, embeddings),
-        data=build.about_set(evaluation.latent_set),
-        model=build.about_run(evaluation.config.run, evaluation.config.checkpoint, evaluation.checkpoint),
+        data=evaluation.about["data"],
+        model=evaluation.about["model"],
+        seen=seen_before(
+            Path(evaluation.config.run),
+            evaluation.config.checkpoint,
+            evaluation.record,
+            evaluation.latent_set,
+            evaluation.gallery.rows,
+        ),
         environment=describe_environment(device),
     )
 
@@ -127,6 +150,7 @@ def _write(
     report: dict[str, Any],
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    (out / EXAMPLES).unlink(missing_ok=True)  # of a report that had more of them
     latent_set, gallery, seed = evaluation.latent_set, evaluation.gallery, evaluation.config.seed
     sides = zip(latent_set.sides, gallery.rows, strict=True)
     left, right = (side.table["id"].take(rows).to_pylist() for side, rows in sides)
@@ -143,9 +167,8 @@ def _write(
     page = render_page(report, pages, sampled_scores(embeddings, gallery.links, seed), points)
     write_text(out / "report.html", page)
     if cards := _first_of_each_kind(pages):
-        draw_examples(out / "examples.png", cards, f"{latent_set.name}: queries and what they found (green: linked)")
-    write_text(out / "report.md", markdown(report, "examples.png" if cards else None))
-    console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
+        draw_examples(out / EXAMPLES, cards, f"{latent_set.name}: queries and what they found (green: linked)")
+    write_text(out / "report.md", markdown(report, EXAMPLES if cards else None))
 
 
 def _first_of_each_kind(pages: Sequence[DirectionPage]) -> list[Card]:

@@ -8,18 +8,21 @@ report.md and classes.png to <out>.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fusemix.build import zero_shot as build
 from fusemix.build.evaluate import about_set
+from fusemix.build.learned import seen_before
 from fusemix.config import ZeroShotConfig, load_config
-from fusemix.discarding import require_free
 from fusemix.environment import describe_environment, resolve_device
 from fusemix.files import write_json, write_text
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.retrieval.reports.class_picture import draw_classes
+from fusemix.retrieval.reports.schema import seen_notes
+from fusemix.retrieval.reports.standing import identity_of, place_for, shown_at_least
 from fusemix.retrieval.reports.zero_shot_report import REPORT, counts_line, markdown, report_data, table
-from fusemix.retrieval.zero_shot import class_embeddings, measure_classes
+from fusemix.retrieval.zero_shot import ZeroShot, class_embeddings, measure_classes
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -31,32 +34,55 @@ def main(argv: Sequence[str]) -> Path:
 
 def _evaluate(config: ZeroShotConfig) -> Path:
     out = Path(config.out)
-    require_free(out, REPORT)
     device = resolve_device(config.device)
     subject = build.subject_of(config, device)
-    latent_set = subject.latent_set
-    labels = build.labels_of(latent_set)
-    items = subject.embed(latent_set.left, labels.items)
-    prompts = subject.embed(latent_set.right, labels.prompts)
+    labels = build.labels_of(subject.latent_set)
+    data = {**about_set(subject.latent_set), "templates": labels.templates}
+    wanted = identity_of({"data": data, "model": subject.about})
+    with place_for(out, REPORT, wanted, overwrite=config.overwrite) as place:
+        found = _measure(subject, labels)
+        report = report_data(
+            found,
+            labels.classes,
+            labels.words,
+            data=data,
+            model=subject.about,
+            seen=_seen(config, subject, labels),
+            environment=describe_environment(device),
+        )
+        with shown_at_least(lambda: _show(report)):
+            _write(place, found, labels, report)
+    _show(report)
+    console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
+    return out / "report.json"
+
+
+def _measure(subject: build.Subject, labels: build.Labels) -> ZeroShot:
+    left, right = subject.latent_set.sides
+    items, prompts = subject.embed(left, labels.items), subject.embed(right, labels.prompts)
     classes = class_embeddings(prompts, labels.class_of_prompt, len(labels.classes))
     with counting("classes measured", len(classes)) as advance:
-        found = measure_classes(items, classes, labels.class_of_item, advance=advance)
-    report = report_data(
-        found,
-        labels.classes,
-        labels.words,
-        data={**about_set(latent_set), "templates": labels.templates},
-        model=subject.about,
-        environment=describe_environment(device),
-    )
+        return measure_classes(items, classes, labels.class_of_item, advance=advance)
+
+
+def _seen(config: ZeroShotConfig, subject: build.Subject, labels: build.Labels) -> list[dict[str, Any]]:
+    if config.run is None or subject.record is None:
+        return []
+    rows = (labels.items, labels.prompts)
+    return seen_before(Path(config.run), config.checkpoint, subject.record, subject.latent_set, rows)
+
+
+def _show(report: dict[str, Any]) -> None:
+    for note in seen_notes(report):
+        console.print(note, style="yellow", soft_wrap=False)
     console.print(table(report))
     console.print(counts_line(report))
+
+
+def _write(out: Path, found: ZeroShot, labels: build.Labels, report: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "report.json", report)
     picture = out / "classes.png"
-    draw_classes(
-        picture, labels.words, found.accuracy, found.num_items, f"{latent_set.name}: each class, with its items"
-    )
+    title = f"{report['data']['name']}: each class, with its items"
+    draw_classes(picture, labels.words, found.accuracy, found.num_items, title)
     write_text(out / "report.md", markdown(report, picture.name))
-    console.print(f"report: {out / 'report.md'} and {out / 'report.json'}")
-    return out / "report.json"

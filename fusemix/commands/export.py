@@ -11,9 +11,10 @@ from pathlib import Path
 
 from fusemix.build import export as build
 from fusemix.build.parts import PARTS
-from fusemix.build.travel.folder import INSIDE, folder_bytes, replacing
+from fusemix.build.travel.folder import EXPORT, INSIDE, folder_bytes
 from fusemix.build.travel.hub import push
 from fusemix.config import ModelExportConfig, load_config
+from fusemix.discarding import replacing
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str]) -> Path:
 
 def _export(config: ModelExportConfig) -> Path:
     export, out = build.export_of(config), Path(config.out)
-    with replacing(out) as folder, counting("export", build.num_steps(export)) as advance:
+    with replacing(out, EXPORT) as folder, counting("export", build.num_steps(export)) as advance:
         build.write(export, folder, advance)
         build.write_card(export, folder)
     for modality in export.without_encoders:

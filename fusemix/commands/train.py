@@ -2,8 +2,8 @@
 
     python train.py configs/train/glyphs.yaml [key=value …]
 
-Reads latent sets; writes config.yaml, environment.json, encoders.json, metrics.csv, tensorboard/ and checkpoints/
-to <out>. A run that was interrupted goes on when the same command is given again.
+Reads latent sets; writes config.yaml, environment.json, encoders.json, data.json, metrics.csv, tensorboard/ and
+checkpoints/ to <out>. A run that was interrupted goes on when the same command is given again.
 """
 
 import logging
@@ -19,6 +19,7 @@ import yaml
 from fusemix.alone import alone_in
 from fusemix.build import starts
 from fusemix.build import train as build
+from fusemix.build.learned import learned_from
 from fusemix.build.parts import PARTS
 from fusemix.build.processes import processes_of
 from fusemix.build.sources import SOURCES
@@ -32,6 +33,7 @@ from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import (
+    DATA,
     FORMAT,
     RUN,
     SEAL,
@@ -122,6 +124,7 @@ def _begin(
     if (place / SETTINGS).resolve() not in read:
         write_text(place / SETTINGS, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
     write_json(place / SOURCES, build.encoder_sources(data))
+    write_json(place / DATA, learned_from(config, data, place))
 
 
 def _going_on(state: RunState) -> list[str]:

@@ -62,6 +62,8 @@ class EvalConfig:
     """Of bootstrap samples and of what is drawn for charts."""
     trust_code: bool = False
     """Run code that the run names as its adapter, or the latent set as the data set that its items are shown from."""
+    overwrite: bool = False
+    """Replace a report of another run, checkpoint, set or protocol that is in `out`, once the new one is whole."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -29,6 +29,8 @@ class ZeroShotConfig:
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
     trust_code: bool = False
     """Run code that the run names, where its adapters are not fusemix's own."""
+    overwrite: bool = False
+    """Replace a report of another run, checkpoint, set or protocol that is in `out`, once the new one is whole."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 

@@ -7,6 +7,7 @@ to say whether two runs are the same. Lightning is not needed to read it, and ta
 """
 
 import errno
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -21,6 +22,8 @@ from fusemix.trust import named_by_data, require_trust
 
 CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"
+OF_MODEL = "model."
+"""How names of the model's weights begin."""
 VERSION = 2
 """Of what a checkpoint says about itself. 1 knew one width a modality and `mixup_alpha`."""
 
@@ -75,6 +78,16 @@ def about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return checkpoint["hyper_parameters"]["fusemix"]
 
 
+def weights_sha256(checkpoint: Mapping[str, Any]) -> str:
+    """Hash of the weights of a checkpoint's model, in hexadecimal, whatever else was saved beside them."""
+    digest = hashlib.sha256()
+    for name, weights in sorted(checkpoint["state_dict"].items()):
+        if name.startswith(OF_MODEL):
+            digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}\n".encode())
+            digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def model_of(record: Mapping[str, Any]) -> FusionModel:
     """A model with fresh weights, from what a checkpoint says about itself."""
     config = record["config"]
@@ -110,8 +123,7 @@ def trained_model(checkpoint: Mapping[str, Any], trust_code: bool = False) -> Fu
     require_trust("the checkpoint of the run", foreign_adapters(about(checkpoint)), trust_code)
     with named_by_data():
         model = model_of(about(checkpoint))
-    prefix = "model."
-    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    weights = {k.removeprefix(OF_MODEL): v for k, v in checkpoint["state_dict"].items() if k.startswith(OF_MODEL)}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -36,6 +36,8 @@ NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """Of Lightning's, to go on from a checkpoint."""
 PROBE = "can_be_written"
 SETTINGS = "config.yaml"
+DATA = "data.json"
+"""What the run has learned from; see build/learned.py."""
 SEAL, FORMAT, VERSION = "environment.json", "fusemix.run", 1
 
 
@@ -52,6 +54,7 @@ RUN = Owned(
         SEAL,
         SETTINGS,
         "encoders.json",
+        DATA,
         "metrics.csv",
         "tensorboard/events.out.tfevents.*",
         *(f"{CHECKPOINTS}/{name}" for name in (BEST, LAST, PROBE)),

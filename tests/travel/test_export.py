@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import fusemix
 from fusemix.build.trained import open_trained
-from fusemix.build.travel.folder import replacing
+from fusemix.build.travel.folder import EXPORT
 from fusemix.commands import export
+from fusemix.discarding import replacing
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model
 
@@ -113,7 +114,7 @@ def test_encoder_folders_of_one_name_lie_beside_one_another(tiny, tmp_path):
 
 
 def test_nothing_is_left_where_writing_breaks_off(tmp_path):
-    with pytest.raises(RuntimeError, match="power cut"), replacing(tmp_path / "out") as folder:
+    with pytest.raises(RuntimeError, match="power cut"), replacing(tmp_path / "out", EXPORT) as folder:
         (folder / "config.json").write_text("{}")
         raise RuntimeError("power cut")
     assert list(tmp_path.iterdir()) == []

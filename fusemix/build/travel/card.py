@@ -16,7 +16,7 @@ from fusemix.build.travel.encoder_facts import IN_FOLDER, EncoderFacts
 from fusemix.build.travel.facts import DataFacts
 from fusemix.markdown import escaped
 from fusemix.retrieval.reports.reading import Report
-from fusemix.retrieval.reports.schema import spoken
+from fusemix.retrieval.reports.schema import seen_notes, spoken
 
 LIBRARY = "fusemix"
 PIPELINE = "feature-extraction"
@@ -91,7 +91,9 @@ def render(card: Card) -> str:
         card=card,
         front_matter=front_matter(card).to_yaml(),
         examples=examples,
-        metrics=[(report, metric_rows(report), use_of(report, card.data)) for report in card.reports],
+        metrics=[
+            (report, metric_rows(report), use_of(report, card.data), seen_notes(report.data)) for report in card.reports
+        ],
     )
 
 
@@ -99,7 +101,7 @@ def _template(name: str) -> Any:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"cell": cell, "thousands": "{:,}".format, "listed": listed}
+    environment.filters |= {"cell": cell, "escaped": escaped, "thousands": "{:,}".format, "listed": listed}
     text = resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
     return environment.from_string(text)
 

@@ -13,6 +13,7 @@ import yaml
 from fusemix.errors import RunError
 from fusemix.files import differences, read_json
 from fusemix.fusion.callbacks import MONITOR
+from fusemix.fusion.checkpoints import weights_sha256
 from fusemix.latents.description import SET
 from fusemix.retrieval.reports.reading import Report, read_report
 
@@ -135,7 +136,9 @@ def reports_of(
     reports = [read_report(Path(path)) for path in paths]
     for path, report in zip(paths, reports, strict=True):
         measured = report.data.get("model", {})
-        if lines := differences({key: measured.get(key) for key in own}, own):
+        noted = {"weights_sha256": weights_sha256(checkpoint)} if "weights_sha256" in measured else {}
+        wanted = {**own, **noted}
+        if lines := differences({key: measured.get(key) for key in wanted}, wanted):
             raise RunError(
                 f"{path} measured another model than the one exported:\n  " + "\n  ".join(lines) + "\n"
                 "Measure this one: python eval_retrieval.py run=RUN …"

@@ -4,9 +4,7 @@ Place in the flow: checkpoint and sources of encoders -> config.json, model.safe
 Not here: what builds the encoders elsewhere (sources.py), and the card (card.py).
 """
 
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fusemix.build.sources import NamedSource
-from fusemix.discarding import Owned, clear_discarded, require_ours, says, take_place
+from fusemix.discarding import Owned, require_ours, says
 from fusemix.errors import RunError, first_line
 from fusemix.files import lies_within, read_json, sha256_of_file, write_atomic, write_json
 from fusemix.fusion.adapters import ADAPTERS
@@ -22,7 +20,6 @@ from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import foreign_adapters, model_of
 from fusemix.fusion.model import FusionModel
 from fusemix.out_folder import is_empty
-from fusemix.temporary import forget_leftovers_of, temporary
 from fusemix.trust import require_trust
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"
@@ -86,26 +83,6 @@ EXPORT = Owned(
         "onnx/*.data",
     ),
 )
-
-
-@contextmanager
-def replacing(out: Path) -> Iterator[Path]:
-    """Give a folder to write into, which takes its place at `out` only if the block succeeds.
-
-    Args:
-        out: its place; `require_replaceable` has looked at what is there.
-    """
-    out = out.absolute()
-    part = temporary(out)
-    forget_leftovers_of(out)
-    clear_discarded(out)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        take_place(part, out, EXPORT)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def require_replaceable(out: Path, overwrite: bool) -> None:

@@ -21,7 +21,7 @@ from fusemix.retrieval.reports.paper_tables import (
     shown,
 )
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
-from fusemix.retrieval.reports.schema import spoken
+from fusemix.retrieval.reports.schema import seen_notes, spoken
 from fusemix.retrieval.reports.side_by_side import DEFINITIONS, MRR, Comparison
 
 NAME_WIDTH = 34
@@ -37,6 +37,7 @@ def comparison_parts(
         reports, names: of the runs, the first first.
         comparisons: of every further run with the first.
     """
+    yield from (Text(note, style="yellow") for note in _seen(reports, names))
     yield _figures(reports, names, [True, *(not made.reasons for made in comparisons)])
     yield Text(" ".join(measured(reports[0])), style="dim")
     if any(made.differences for made in comparisons):
@@ -47,6 +48,11 @@ def comparison_parts(
             why = "; ".join(made.reasons)
             text = f"{DAGGER} {made.run} cannot be compared with {names[0]}, and gets no p-value: {why}."
             yield Text(text, style="yellow")
+
+
+def _seen(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
+    """What has to be said first: whose figures are of items that were learned from."""
+    return [f"{name}: {note}" for name, report in zip(names, reports, strict=True) for note in seen_notes(report.data)]
 
 
 def _figures(reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]) -> Table:
@@ -144,7 +150,9 @@ def comparison_markdown(
         picture: file name of the plot, beside the text.
     """
     table = paper_table(reports, names, [[], *(made.reasons for made in comparisons)])
-    lines = [f"# Comparison with {escaped(names[0])}", "", markdown_table(table)]
+    lines = [f"# Comparison with {escaped(names[0])}", ""]
+    lines += [line for note in _seen(reports, names) for line in (f"> **{escaped(note)}**", "")]
+    lines += [markdown_table(table)]
     if any(made.differences for made in comparisons):
         heads = [*_heads(comparisons), "left items that differ"]
         lines += ["## Differences", "", f"From {escaped(names[0])}, in percentage points.", ""]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fusemix import markdown
 from fusemix.markdown import table_lines
 from fusemix.retrieval.reports.reading import RECALL, Report, common_ks
-from fusemix.retrieval.reports.schema import spoken
+from fusemix.retrieval.reports.schema import seen_notes, spoken
 
 DAGGER = "†"
 """Marks rows whose figures were not measured on the items of the others."""
@@ -89,6 +89,9 @@ def paper_table(reports: Sequence[Report], names: Sequence[str], reasons: Sequen
         f"{DAGGER} {name} cannot be compared with {names[0]}: {'; '.join(why)}."
         for name, why in zip(names, reasons, strict=True)
         if why
+    ]
+    caption += [
+        f"{name}: {note}" for name, report in zip(names, reports, strict=True) for note in seen_notes(report.data)
     ]
     return PaperTable(first.directions, ks, [*baselines, *runs], caption)
 

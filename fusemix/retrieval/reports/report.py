@@ -13,7 +13,7 @@ from fusemix.markdown import escaped, table_lines
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums
-from fusemix.retrieval.reports.schema import FORMAT, VERSION, spoken
+from fusemix.retrieval.reports.schema import FORMAT, VERSION, seen_notes, spoken
 
 DEFINITIONS = {
     **metrics.DEFINITIONS,
@@ -35,6 +35,7 @@ def report_data(
     indexes: Sequence[Mapping[str, Any]],
     data: Mapping[str, Any],
     model: Mapping[str, Any],
+    seen: Sequence[Mapping[str, Any]],
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything measured, and on what, as plain data.
@@ -48,6 +49,7 @@ def report_data(
         indexes: what indexes lose and gain.
         data: data set, split, counts of what could not be used, encoders, hashes.
         model: run, checkpoint and training data.
+        seen: what of the measured items the run has learned from; see build/learned.py.
         environment: versions and device.
     """
     return {
@@ -64,6 +66,7 @@ def report_data(
         "definitions": DEFINITIONS,
         "data": dict(data),
         "model": dict(model),
+        "seen": [dict(entry) for entry in seen],
         "environment": dict(environment),
     }
 
@@ -176,6 +179,7 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
     lines = [
         f"# Retrieval on {escaped(data['name'])}",
         "",
+        *(line for note in seen_notes(report) for line in (f"> **{escaped(note)}**", "")),
         "Recall in percent; median and mean of the rank of the first hit, counted from 1.",
         "",
         *table_lines(_result_header(report), _cells(_result_rows(report))),

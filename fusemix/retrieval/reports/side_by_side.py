@@ -15,7 +15,8 @@ from fusemix.discarding import Owned, says
 from fusemix.retrieval.comparison import DRAWS, Difference, compare_ranks, holm
 from fusemix.retrieval.intervals import LEVEL
 from fusemix.retrieval.reports.reading import RECALL, Queries, Report, common_ks
-from fusemix.retrieval.reports.schema import spoken
+from fusemix.retrieval.reports.schema import seen_notes, spoken
+from fusemix.retrieval.reports.standing import identity_of
 
 FORMAT = "fusemix.comparison"
 VERSION = 1
@@ -169,12 +170,24 @@ def _corrected(differences: Sequence[Mapping[str, Difference]]) -> list[dict[str
     return corrected
 
 
+def compared(names: Sequence[Any], identities: Sequence[Any]) -> dict[str, Any]:
+    """What a comparison is one of, as plain data: its runs in order, and what each of their reports is one of."""
+    return {"runs": list(names), "reports": list(identities)}
+
+
+def compared_in(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same out of compare.json."""
+    runs = [run for run in data.get("runs") or [] if isinstance(run, dict)]
+    return compared([run.get("name") for run in runs], [run.get("identity") for run in runs])
+
+
 def comparison_data(
     reports: Sequence[Report], names: Sequence[str], comparisons: Sequence[Comparison]
 ) -> dict[str, Any]:
     """Everything compared, as plain data for compare.json."""
     runs = [
         {"name": name, "report": str(report.folder), "data": report.data["data"]["name"]}
+        | {"identity": identity_of(report.data), "seen": seen_notes(report.data)}
         | {key: report.data.get(key, {}) for key in ("protocol", "counts", "metrics", "intervals")}
         for name, report in zip(names, reports, strict=True)
     ]

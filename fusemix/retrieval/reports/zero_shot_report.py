@@ -12,6 +12,7 @@ from rich.table import Table
 
 from fusemix.discarding import Owned, says
 from fusemix.markdown import escaped, table_lines
+from fusemix.retrieval.reports.schema import seen_notes
 from fusemix.retrieval.zero_shot import DEFINITIONS, ZeroShot
 
 FORMAT = "fusemix.zero_shot_report"
@@ -34,6 +35,7 @@ def report_data(
     *,
     data: dict[str, Any],
     model: dict[str, Any],
+    seen: Sequence[dict[str, Any]],
     environment: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything measured, and on what, as plain data.
@@ -44,6 +46,7 @@ def report_data(
         words: their names in the prompts.
         data: data set, split, templates, counts of what could not be used, encoders.
         model: run, checkpoint and training data; or the encoders that were compared without a run.
+        seen: what of the measured items the run has learned from; see build/learned.py.
         environment: versions and device.
     """
     per_class = [
@@ -68,6 +71,7 @@ def report_data(
         "definitions": DEFINITIONS,
         "data": data,
         "model": model,
+        "seen": list(seen),
         "environment": environment,
     }
 
@@ -121,6 +125,7 @@ def markdown(report: dict[str, Any], picture: str) -> str:
     lines = [
         f"# Zero-shot classification on {escaped(report['data']['name'])}",
         "",
+        *(line for note in seen_notes(report) for line in (f"> **{escaped(note)}**", "")),
         *table_lines(HEADER, _rows(report)),
         "",
         f"{counts_line(report)}.",

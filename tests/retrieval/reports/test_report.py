@@ -66,6 +66,7 @@ def parts(directions):
             "encoders": {"image": ["dino"], "text": ["bge"]},
         },
         "model": {"run": "runs/a", "checkpoint": "best", "epoch": 4, "train": "made_up/tr", "validation": "made_up/va"},
+        "seen": [{"set": "made_up/tr", "use": "trained on", "shared": {"image": [3, 40]}, "note": "3 of 40 <b>|*"}],
         "environment": {"python": "3"},
     }
 
@@ -178,6 +179,11 @@ def test_without_anything_beside_it_there_is_one_table(directions, parts):
     assert len(printed(bare)) == 1
     assert "Beside it" not in markdown(bare, None)
     assert "Indexes" not in markdown(bare, None)
+
+
+def test_what_was_trained_on_stands_under_the_title_and_is_no_markup(directions, parts):
+    assert markdown(report_data(directions, **parts), None).splitlines()[2] == r"> **3 of 40 \<b\>\|\***"
+    assert "> **" not in markdown(report_data(directions, **{**parts, "seen": []}), None)
 
 
 def test_every_row_of_a_markdown_table_has_the_columns_of_its_header(report):

@@ -24,6 +24,7 @@ from fusemix.retrieval.reports.page.curves import Curve, depths, recall_at
 from fusemix.retrieval.reports.page.data import DirectionPage, PairScores, Points
 from fusemix.retrieval.reports.page.map import drawn_map
 from fusemix.retrieval.reports.page.shelf import NUM_BARS, Shelf
+from fusemix.retrieval.reports.schema import seen_notes
 
 
 def render_page(
@@ -44,6 +45,7 @@ def render_page(
     return _template().render(
         report=report,
         names=names,
+        seen=seen_notes(report),
         headlines=_headlines(report, names),
         tables=_tables(report, names),
         facts={part: tables.facts(report.get(part, {})) for part in ("data", "model", "environment")},
