@@ -124,7 +124,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind is Path:
         return isinstance(value, (str, Path))
     if dataclasses.is_dataclass(kind):
-        return isinstance(value, (dict, kind))
+        return isinstance(value, dict) or type(value) is kind
     return isinstance(value, kind) if kind in NAMES else True
 
 
