@@ -123,8 +123,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is Path:
         return isinstance(value, (str, Path))
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return isinstance(value, (dict, kind))
+    if dataclasses.is_dataclass(kind):
+        return isinstance(value, dict) or type(value) is kind
     return isinstance(value, kind) if kind in NAMES else True
 
 
