@@ -31,7 +31,7 @@ def run(command: str | None = None) -> None:
     Args:
         command: its name; None takes it from the first argument.
     """
-    with heeding_ctrl_c(command or next(iter(sys.argv[1:]), None)) as interrupts:
+    with heeding_ctrl_c(command or next(iter(sys.argv[1:]), "").replace("-", "_")) as interrupts:
         _run(command, interrupts)
 
 

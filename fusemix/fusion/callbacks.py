@@ -217,7 +217,7 @@ class RunProgress(Callback):
             self._loss = f"loss {float(loss):.3f}"
         if recall is not None:
             self._recall = f", mean recall {float(recall):.1%}"
-        self._show(trainer, trainer.current_epoch + 1)
+        self._show(trainer, trainer.current_epoch + 1.0)
 
     def _show(self, trainer: L.Trainer, done: float) -> None:
         note = f"{self._loss}{self._recall}"
