@@ -7,9 +7,10 @@ What a command imports takes seconds; what is wrong with its settings is said be
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import dropwhile, takewhile
+from typing import Any
 
 from fusemix import __version__, config
 from fusemix.build.parts import PARTS
@@ -52,13 +53,22 @@ def call(command: str, arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(options):
         print(help_text(command, _behind_help(options)), flush=True)  # noqa: T201
         return
-    load_config(getattr(config, COMMANDS[command].schema), arguments, parts=PARTS)
     if command not in PRINTING:
         go_on_unread()
-    module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
-    import_module(f"fusemix.commands.{module}").main(arguments)
+    main_of(command)(arguments)
     if sys.stdout:
         sys.stdout.flush()
+
+
+def main_of(command: str) -> Callable[[Sequence[str]], Any]:
+    """A command's own `main`, behind a look at its settings."""
+
+    def main(arguments: Sequence[str]) -> Any:
+        load_config(getattr(config, COMMANDS[command].schema), arguments, parts=PARTS)
+        module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
+        return import_module(f"fusemix.commands.{module}").main(arguments)
+
+    return main
 
 
 def _meant(command: str) -> str:

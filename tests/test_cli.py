@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fusemix import __version__, cli, config
+from fusemix import __version__, called, cli, config
 from fusemix.commands import COMMANDS
-from fusemix.help import field_texts
+from fusemix.help import field_texts, help_text
 from fusemix.locks import one_writer
 
 ROOT = Path(__file__).parents[1]
@@ -37,19 +37,19 @@ def test_script_and_console_command_are_the_same():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_lists_every_setting_with_its_meaning(command):
     schema = getattr(config, COMMANDS[command].schema)
-    text = cli.help_text(command)
+    text = help_text(command)
     for field in dataclasses.fields(schema):
         assert f"  {field.name}" in text
         assert field_texts(schema)[field.name][:60] in text.replace("\n      ", " ")
 
 
 def test_help_shows_defaults_also_of_nested_settings_and_says_what_is_required():
-    text = cli.help_text("train")
+    text = help_text("train")
     assert "  train: path (required)\n" in text
     assert "  adapter.name: str = residual_mlp\n" in text
     assert "  optim.lr: float = 0.001\n" in text
-    assert "  ks: list[int] = [1, 5, 10]\n" in cli.help_text("eval_retrieval")
-    assert "  dataset.name: str (required)\n" in cli.help_text("cache_features")
+    assert "  ks: list[int] = [1, 5, 10]\n" in help_text("eval_retrieval")
+    assert "  dataset.name: str (required)\n" in help_text("cache_features")
     assert "  also: dict[str, SetConfig] = {}\n" in text
     assert "  also.NAME.weight: float = 1.0\n      Passes over it while" in text
 
@@ -78,7 +78,7 @@ def test_an_interrupt_ends_with_a_line_that_says_how_to_go_on(capsys, monkeypatc
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_main_of", lambda command: interrupted)
+    monkeypatch.setattr(called, "main_of", lambda command: interrupted)
     with pytest.raises(SystemExit, match="130"):
         cli.run("train")
     assert capsys.readouterr().err == (
@@ -90,7 +90,7 @@ def run_into(error, monkeypatch, command="train"):
     def main(_):
         raise error
 
-    monkeypatch.setattr(cli, "_main_of", lambda name: main)
+    monkeypatch.setattr(called, "main_of", lambda name: main)
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     with pytest.raises(SystemExit) as ended:
         cli.run(command)
@@ -133,7 +133,7 @@ def test_a_signal_ends_a_command_in_order_and_its_lock_is_given_back(tmp_path, c
         with one_writer(tmp_path / "out", doing="train"):
             signal.raise_signal(number)
 
-    monkeypatch.setattr(cli, "_main_of", lambda name: main)
+    monkeypatch.setattr(called, "main_of", lambda name: main)
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     before = signal.signal(number, signal.SIG_DFL)  # under nohup the tests themselves ignore one
     with pytest.raises(SystemExit) as ended:
@@ -153,7 +153,7 @@ def test_an_exit_that_a_library_makes_of_ctrl_c_is_told_as_that(capsys, monkeypa
         except KeyboardInterrupt:
             sys.exit(1)
 
-    monkeypatch.setattr(cli, "_main_of", lambda name: main)
+    monkeypatch.setattr(called, "main_of", lambda name: main)
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     with pytest.raises(SystemExit) as ended:
         cli.run("train")
@@ -162,7 +162,7 @@ def test_an_exit_that_a_library_makes_of_ctrl_c_is_told_as_that(capsys, monkeypa
 
 
 def test_an_error_that_is_none_of_the_systems_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "_main_of", lambda name: int)
+    monkeypatch.setattr(called, "main_of", lambda name: int)
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     with pytest.raises(TypeError):
         cli.run("train")

@@ -23,7 +23,7 @@ def main(arguments):
     Path(sys.argv[1]).write_text("done")
 
 
-cli._main_of = lambda command: main
+called.main_of = lambda command: main
 cli.run(sys.argv[2])
 """
 
