@@ -135,9 +135,18 @@ def _prepare_cpu() -> None:
 def usable_cores() -> int:
     """Cores that this process may use: what the system allows it, and at most what a container may take."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = Path("/sys/fs/cgroup/cpu.max")
-    quota, _, period = limit.read_text().partition(" ") if limit.is_file() else ("max", "", "")
-    return max(1, min(cores, math.ceil(int(quota) / int(period)))) if quota.isdigit() else cores
+    try:
+        return cores_within(cores, Path("/sys/fs/cgroup/cpu.max").read_text())
+    except OSError:  # no container, or another way to limit one
+        return cores
+
+
+def cores_within(cores: int, limit: str) -> int:
+    """Cores of some that a container may take: `max`, or microseconds of all cores in a period of so many."""
+    quota, _, period = limit.strip().partition(" ")
+    if not (quota.isdigit() and period.isdigit() and int(period)):
+        return cores
+    return max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
 def keep_freed_memory() -> None:

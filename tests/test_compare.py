@@ -193,7 +193,7 @@ def test_compare_takes_at_least_two_reports_and_out_alone(tmp_path):
     a = str(sample_report(tmp_path / "a"))
     with pytest.raises(ConfigError, match="compare needs at least two reports: fusemix compare reports/first"):
         compare.main([a])
-    with pytest.raises(ConfigError, match=r"there is no setting 'ks'\. Settings: reports, out, wait_sec\."):
+    with pytest.raises(ConfigError, match=r"there is no setting 'ks'\. Settings: reports, out, overwrite, wait_sec\."):
         compare.main([a, "ks=1"])
     with pytest.raises(ConfigError, match="--out has no value"):
         compare.main([a, "--out"])
@@ -233,8 +233,8 @@ def test_the_same_reports_are_compared_again_and_others_only_by_overwriting(tmp_
     replaced = run_compare(moved[0], c, out, "overwrite=true")
     assert [run["name"] for run in replaced["runs"]] == ["a", "c"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "elsewhere", "out"]
-    with pytest.raises(ConfigError, match="overwrite is 'yes', but must be true or false"):
-        run_compare(moved[0], c, out, "overwrite=yes")
+    with pytest.raises(ConfigError, match="overwrite is 'maybe', but must be true or false"):
+        run_compare(moved[0], c, out, "overwrite=maybe")
 
 
 def test_figures_on_items_that_were_trained_on_are_told_first(tmp_path, capsys):

@@ -11,7 +11,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 
-from fusemix import cli
+from fusemix import called, cli
 from fusemix.progress import console
 
 
