@@ -129,10 +129,23 @@ def walk(
     settings = CONFIG.format(pictures=pictures, captions=captions, image=image, text=text, workers=workers)
     (folder / "captioned.yaml").write_text(settings)
     road.type("fusemix", "check", "captioned.yaml", says=["what caching takes", "ready: "])
-    road.type("python", "cache_features.py", "captioned.yaml", says=["cached eyes, words over train, validation, test"])
+    road.type(
+        "python",
+        "cache_features.py",
+        "captioned.yaml",
+        says=["cached eyes, words over train, validation, test", "next: fusemix train"],
+    )
     sets = [f"{split}=latents/captioned/{split}" for split in ("train", "validation")]
     of = "encoders={image: [eyes], text: [words]}"
-    road.type("python", "train.py", recipe, *sets, of, "out=runs/captioned", says=["fitted to", "best epoch"])
+    road.type(
+        "python",
+        "train.py",
+        recipe,
+        *sets,
+        of,
+        "out=runs/captioned",
+        says=["fitted to", "after epoch", "next: fusemix eval_retrieval"],
+    )
     measured = ("run=runs/captioned", "latents=latents/captioned/test", "out=reports/captioned")
     road.type("fusemix", "eval_retrieval", *measured, says=["text to image", "report.html"])
     index = ("--model", "runs/captioned", "--data", str(pictures), "--out", "indexes/photos")
