@@ -7,7 +7,8 @@ import re
 import pytest
 from test_guides import ROOT
 
-from fusemix import cli, config
+from fusemix import config
+from fusemix.commands import COMMANDS
 
 PRINTED_BY = {
     "build/collections.py": ("index",),
@@ -53,7 +54,7 @@ def texts_of(path):
 
 
 def settings_of(command):
-    schema = cli.COMMANDS[command].schema
+    schema = COMMANDS[command].schema
     return {field.name for field in dataclasses.fields(getattr(config, schema))} if schema else set()
 
 

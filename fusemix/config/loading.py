@@ -49,7 +49,7 @@ def load_config(
     told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
         told = merged(told, _told(schema, argument))
-    told = merged(told, shaped(said, schema))
+    told = shaped(merged(told, shaped(said, schema, is_whole=False)), schema)
     values = plain(told, schema)
     _require_kinds("", values, schema)
     read_options(told, values, schema, parts or {})
@@ -80,12 +80,11 @@ def _told(schema: type, argument: str) -> Tree:
             raise ConfigError(f"there is no config file {argument}. Settings are given as key=value.")
         if not isinstance(told, dict):
             raise ConfigError(f"{argument}: settings are a mapping, `name: value`.")
-        told = shaped(told, schema)
-        values = plain(told, schema)
+        values = plain(shaped(told, schema), schema)
         if names := list(unknown(values, schema)):
             raise ConfigError(f"{argument}: {_no_setting(names[0], schema)}")
         _require_kinds("" if "=" in argument else f"{argument}: ", values, schema)
-        return told
+        return shaped(told, schema, is_whole=False)
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error
 

@@ -16,28 +16,32 @@ def is_part(settings: Any) -> bool:
     return settings is not None and {field.name for field in dataclasses.fields(settings)} == {"name", "options"}
 
 
-def shaped(tree: Any, kind: Any) -> Any:
+def shaped(tree: Any, kind: Any, *, is_whole: bool = True) -> Any:
     """A tree with all that was left out.
 
     Args:
         tree: see Tree.
         kind: a type, as annotations give it.
+        is_whole: nothing comes to it any more; else settings where a list of them is wanted stay as they are, since
+            others may still join them.
     """
     if isinstance(tree, Word) and tree.tree is not None:
         whole = is_text(kind) and not inside(kind, LISTS if isinstance(tree.tree, list) else MAPPINGS)
-        return tree if whole else tree._replace(tree=shaped(tree.tree, kind))
+        return tree if whole else tree._replace(tree=shaped(tree.tree, kind, is_whole=is_whole))
     if isinstance(tree, list):
-        return [shaped(one, inner_kind(kind, LISTS)) for one in tree]
+        return [shaped(one, inner_kind(kind, LISTS), is_whole=is_whole) for one in tree]
     settings = settings_of(kind)
     is_word = isinstance(tree, Word) and (tree.is_quoted or tree.text not in NULLS)
     if is_word and is_part(settings):
         return Whole(name=tree)
     if inside(kind, LISTS) and not is_text(kind) and (is_word or (isinstance(tree, dict) and not _takes_mapping(kind))):
-        return [shaped(tree, inner_kind(kind, LISTS))]
+        if not is_word and not is_whole:
+            return shaped(tree, inner_kind(kind, LISTS), is_whole=False)
+        return [shaped(tree, inner_kind(kind, LISTS), is_whole=is_whole)]
     if not isinstance(tree, dict):
         return tree
     kinds = kinds_of_fields(settings) if settings else dict.fromkeys(tree, inner_kind(kind, MAPPINGS))
-    return {key: shaped(one, kinds.get(key, Any)) for key, one in tree.items()}
+    return {key: shaped(one, kinds.get(key, Any), is_whole=is_whole) for key, one in tree.items()}
 
 
 def _takes_mapping(kind: Any) -> bool:

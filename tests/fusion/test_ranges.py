@@ -38,6 +38,10 @@ TAKEN = {
     "optim.max_epochs": set(),
     "optim.validate_every": set(),
     "optim.patience": set(),
+    "optim.auto.batch_size": set(),
+    "optim.auto.epochs": set(),
+    "optim.auto.steps": set(),
+    "optim.auto.validations": set(),
     "wait_sec": {"0"},
 }
 """Numeric setting -> the odd values that it takes."""
