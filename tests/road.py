@@ -51,7 +51,7 @@ def draw_pictures(folder: Path, count: int = 120) -> Path:
     for number in range(count):
         colour, shape = COLOURS[number % len(COLOURS)], SHAPES[number // len(COLOURS) % len(SHAPES)]
         draw(folder / f"{number:03}.png", colour, shape, generator)
-        lines.append(f"{number:03}.png,a {colour} {shape}, number {number}")
+        lines.append(f"{number:03}.png,a {colour} {shape} that is number {number}")
     (folder / "captions.csv").write_text("\n".join(lines))
     return folder / "captions.csv"
 
@@ -102,7 +102,7 @@ class Road:
             raise StumbledError("the server ended before it said where it is")
         try:
             page = _fetched(address)
-            found = _fetched(f"{address}/api/search", json.dumps({"text": [ASKED], "k": 3}).encode())
+            found = _fetched(f"{address}/api/search", json.dumps({"text": ASKED, "k": 3}).encode())
         finally:
             process.send_signal(signal.SIGINT)
             _, told = process.communicate(timeout=60)
@@ -178,7 +178,7 @@ def main() -> None:
     captions = given.captions or (pictures / "captions.csv" if given.pictures else draw_pictures(pictures))
     try:
         made = walk(out, pictures.resolve(), captions.resolve(), given.image, given.text)
-    except StumbledError as error:
+    except (StumbledError, OSError) as error:
         sys.exit(f"\nstumbled: {error}")
     print("\nthe whole road was walked:")
     for name, path in made.items():

@@ -7,11 +7,12 @@ from importlib import import_module
 import pytest
 
 from fusemix import cli, config
+from fusemix.commands import COMMANDS
 from fusemix.errors import OutputError
 from fusemix.locks import one_writer
 
 WRITING = {
-    "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=nobody:knows", "accelerator=cpu"],
+    "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=hog", "accelerator=cpu"],
     "train": ["train=nowhere", "holdout=0.1", "encoders={image: [a], text: [b]}", "accelerator=cpu"],
     "eval_retrieval": ["run=nowhere", "latents=nowhere", "accelerator=cpu"],
     "eval_zero_shot": ["run=nowhere", "latents=nowhere"],
@@ -35,7 +36,7 @@ def main(command, out):
 
 
 def test_every_command_that_writes_is_tried_here_and_can_wait():
-    schemas = {name: getattr(config, about.schema) for name, about in cli.COMMANDS.items() if about.schema}
+    schemas = {name: getattr(config, about.schema) for name, about in COMMANDS.items() if about.schema}
     fields = {name: {field.name for field in dataclasses.fields(schema)} for name, schema in schemas.items()}
     with_out = {name for name, names in fields.items() if "out" in names} - {"check"}
     assert with_out | {"compare"} == WRITING.keys()
