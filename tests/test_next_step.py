@@ -1,9 +1,16 @@
 """The line that says what to type next names folders that are there, and settings that the command has."""
 
 import shlex
+from pathlib import Path
 
+import pytest
+from latent_samples import learnable_set
+
+from fusemix.commands import train
 from fusemix.commands.next_step import after_caching, after_evaluating, after_training
 from fusemix.config import EvalConfig, IndexConfig, TrainConfig, load_config
+
+ROOT = Path(__file__).parents[1]
 
 
 def typed(line, command):
@@ -16,9 +23,7 @@ def test_after_caching_comes_training_where_there_is_something_to_train_on(tmp_p
     out = tmp_path / "my photos"
     assert after_caching(str(out), modalities) is None
     for split in ("train", "validation"):
-        config = None
-        (out / split).mkdir(parents=True)
-        (out / split / "set.json").touch()
+        learnable_set(out, split)
         config = load_config(TrainConfig, typed(after_caching(str(out), modalities), "train"))
         assert (config.train, config.out) == (str(out / "train"), "runs/my photos")
         assert config.encoders == {"image": ["dino"], "text": ["e5", "minilm"]}
@@ -26,6 +31,25 @@ def test_after_caching_comes_training_where_there_is_something_to_train_on(tmp_p
             (None, 0.05) if split == "train" else (str(out / "validation"), 0.0)
         )
     assert after_caching(str(out), {"dino": "image"}) is None, "there is nothing to align with"
+
+
+@pytest.mark.parametrize("where", ["in a checkout", "elsewhere"])
+def test_what_is_named_after_caching_trains_as_it_stands(tmp_path, where, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT if where == "in a checkout" else tmp_path)
+    learnable_set(tmp_path / "latents", "train")
+    learnable_set(tmp_path / "latents", "validation", num_left=40, seed=1)
+    line = typed(after_caching(str(tmp_path / "latents"), {"eyes": "image", "words": "text"}), "train")
+    assert ("configs/train/few_pairs.yaml" in line) == (where == "in a checkout")
+    train.main([*line, f"out={tmp_path / 'run'}", "dry_run=true", "accelerator=cpu"])
+    assert "fitted to 128 image and 256 text items" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_recipe_is_the_one_for_so_many_pairs(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    learnable_set(tmp_path, "train")
+    about = tmp_path / "train" / "set.json"
+    about.write_text(about.read_text().replace('"num_links": 256', '"num_links": 10000'))
+    assert "configs/train/recommended.yaml" in after_caching(str(tmp_path), {"eyes": "image", "words": "text"})
 
 
 def test_after_training_comes_evaluation_on_the_test_set_beside_it(tmp_path):

@@ -7,11 +7,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fusemix.latents.description import SET
+from fusemix.latents.description import SET, read_description
+
+RECIPES, MANY_PAIRS = Path("configs") / "train", 10_000
+"""Where the recipes lie for whoever stands in a checkout; from so many pairs on it is the one for many."""
+FITTED = ("optim.batch_size=auto", "optim.max_epochs=auto", "optim.validate_every=auto")
 
 
 def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
-    """The training command on the sets of a folder; None until there is one to train on.
+    """The training command on the sets of a folder, with the recipe for its size; None until there is one to train on.
 
     Args:
         out: folder of the sets.
@@ -25,7 +29,10 @@ def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
         return None
     encoders = ", ".join(f"{modality}: [{', '.join(slugs)}]" for modality, slugs in of.items())
     chosen = f"validation={held_out}" if (held_out / SET).is_file() else "holdout=0.05"
-    return _line("train", f"train={train}", chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
+    is_many = read_description(train / SET)["num_links"] >= MANY_PAIRS
+    recipe = RECIPES / ("recommended.yaml" if is_many else "few_pairs.yaml")
+    how = [str(recipe)] if recipe.is_file() and len(of) == 2 else FITTED
+    return _line("train", *how, f"train={train}", chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
 
 
 def after_training(out: str, sets: Sequence[Path]) -> str:
