@@ -142,10 +142,8 @@ def ended_by(error: BaseException, interrupts: Interrupts) -> tuple[str, Any]:
     elif interrupts.heard or isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         how, code = "interrupted", 130  # Lightning makes an exit of Ctrl-C
     if how == "interrupted" and os.environ.get("LOCAL_RANK", "0") != "0":
-        return (
-            "",
-            0,
-        )  # Lightning's first process kills itself, without a word, where another one ends with any other code
+        # Lightning's first process kills itself, without a word, where another one ends with any other code.
+        return "", 0
     return how, code
 
 

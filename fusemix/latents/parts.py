@@ -109,7 +109,10 @@ class Parts:
             if (table.schema.metadata or {}).get(OF_WHAT) != self._sha256.encode():
                 return None
             table = table.select(self._schema().names).cast(self._schema())
-            places = table["row"].to_numpy() - self._rows.spans[index].start
+            span = self._rows.spans[index]
+            places = table["row"].to_numpy() - span.start
+            if ((places < 0) | (places >= len(span))).any():
+                return None
             as_it_was = table["mtime_ns"].to_numpy() == self._rows.times_in(index)[places]
             return table.filter(pa.array(as_it_was))
         return None

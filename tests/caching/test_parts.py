@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from caching_run import content, settings
 
@@ -19,6 +21,7 @@ from fusemix.encoders import reading
 from fusemix.errors import LatentStoreError
 from fusemix.latents import parts
 from fusemix.latents.inspection import store_facts
+from fusemix.latents.shard_rows import ShardRows
 
 ROOT = Path(__file__).parents[2]
 ONE_SHARD = "shard_size=60"
@@ -196,3 +199,16 @@ def test_what_is_overwritten_goes_with_its_parts(world, whole, tmp_path, parts_a
         cache_features.main(settings(world, out, ONE_SHARD))
     cache_features.main(settings(world, out, ONE_SHARD, "overwrite=true"))
     assert content(out) == whole
+
+
+@pytest.mark.parametrize("rows", [[6, 7, 8], [-1, 0, 1]])
+def test_a_part_with_rows_of_no_shard_does_not_count(tmp_path, rows):
+    ids = pa.chunked_array([[f"{number}.png" for number in range(60)]])
+    large, small = (parts.Parts(tmp_path, ShardRows(ids[:count], None, 8), 2, "a" * 64) for count in (60, 7))
+    of_first = np.array([0, 3], np.int64)
+    kept = parts.Part(of_first, np.ones((2, 2), np.float32), (), np.zeros(2, np.uint64))
+    small.keep(0, kept)
+    foreign = kept._replace(rows=np.array(rows[:2], np.int64))
+    table = large._table(0, foreign).replace_schema_metadata({parts.OF_WHAT: b"a" * 64})
+    pq.write_table(table, tmp_path / "part-00000-00001.parquet", write_page_checksum=True)
+    assert small.read(0).rows.tolist() == [0, 3]
