@@ -1,9 +1,11 @@
 """A real server on a free port, in a thread, and what asks it."""
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
@@ -69,3 +71,9 @@ def running(app: ASGIApp, port: int = 0) -> Iterator[Server]:
         yield Server(listening.getsockname()[1])
         server.should_exit = True
         thread.join()
+
+
+def finished(story: Coroutine[Any, Any, Any]) -> Any:
+    """Run it to its end in a thread of its own: where the browser is, this one has a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, story).result()

@@ -1,8 +1,7 @@
-import asyncio
 import socket
 
 import pytest
-from serving import UPLOAD_MB, running
+from serving import UPLOAD_MB, finished, running
 
 from fusemix.commands.serve import warning
 from fusemix.web.app import create_app
@@ -65,7 +64,7 @@ def test_the_address_that_was_reached_is_a_name_of_the_server(reached, called, i
         passed.append(scope)
 
     scope = {"type": "http", "headers": [(b"host", called.encode())], "server": (reached, 7860)}
-    status = asyncio.run(_call(HostCheck(app, LOCAL), scope))
+    status = finished(_call(HostCheck(app, LOCAL), scope))
     assert bool(passed) == is_known
     assert status == (None if is_known else 421)
 

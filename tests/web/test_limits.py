@@ -3,6 +3,7 @@ import socket
 import time
 
 import pytest
+from serving import finished
 
 from fusemix.errors import ConfigError
 from fusemix.web import limits
@@ -165,14 +166,14 @@ def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered(monke
         assert await ask(app, [b"b" * 10, None]) is None, "who has gone gets no answer"
         assert app._held == 0
 
-    asyncio.run(story())
+    finished(story())
 
 
 @pytest.mark.parametrize("name", ["BODY_SEC", "STEP_SEC"])
 def test_a_body_that_takes_too_long_or_comes_too_slowly_is_refused(monkeypatch, name):
     monkeypatch.setattr(limits, name, 0.05)
     app = BodyLimit(holding(asyncio.Event()), "/search", most_bytes=100, most_together=100)
-    status, body = asyncio.run(ask(app, [b"a"] * 50, delay=0.01))
+    status, body = finished(ask(app, [b"a"] * 50, delay=0.01))
     assert (status, body[:40]) == (408, b'{"error":"the request comes too slowly; ')
 
 
@@ -182,7 +183,7 @@ def test_a_body_that_comes_fast_enough_in_every_step_is_taken(monkeypatch):
     release = asyncio.Event()
     release.set()
     app = BodyLimit(holding(release), "/search", most_bytes=100, most_together=100)
-    assert asyncio.run(ask(app, [b"a"] * 40, delay=0.01)) == (200, b"40"), "0.4 s in all"
+    assert finished(ask(app, [b"a"] * 40, delay=0.01)) == (200, b"40"), "0.4 s in all"
 
 
 @pytest.mark.parametrize(
