@@ -118,9 +118,25 @@ def _fetched(address: str, body: bytes | None = None) -> str:
 
 
 def walk(
-    folder: Path, pictures: Path, captions: Path, image: str, text: str, *, workers: str = "auto", show: bool = True
+    folder: Path,
+    pictures: Path,
+    captions: Path,
+    image: str,
+    text: str,
+    *,
+    workers: str = "auto",
+    steps: Sequence[str] = (),
+    show: bool = True,
 ) -> dict[str, Path]:
     """Go the whole road; returns what a newcomer has at its end.
+
+    Args:
+        folder: where all of it comes to lie.
+        pictures, captions: folder of pictures, and their caption file.
+        image, text: encoders, as a caching config names them.
+        workers: see `num_workers`.
+        steps: settings of training that make it short.
+        show: print what is typed and said.
 
     Raises:
         StumbledError: over which command, and what it said.
@@ -144,6 +160,7 @@ def walk(
         *sets,
         of,
         "out=runs/captioned",
+        *steps,
         says=["fitted to", "after epoch", "next: fusemix eval_retrieval"],
     )
     measured = ("run=runs/captioned", "latents=latents/captioned/test", "out=reports/captioned")
