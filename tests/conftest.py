@@ -34,6 +34,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="session")
+def evaluation_world(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A small run and sets to measure it on, a `World`; whoever changes it copies it first."""
+    from evaluation_world import make_world
+
+    return make_world(tmp_path_factory.mktemp("evaluation"))
+
+
+@pytest.fixture(scope="session")
 def picture_index(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of the tiny run's pictures; whoever changes it copies it first."""
     from index_samples import make

@@ -76,16 +76,21 @@ class Road:
         how = {"cwd": self.folder, "env": self._environment, "text": True, "encoding": "utf-8"}
         return subprocess.Popen([*program, *rest], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
 
-    def type(self, *words: str, says: Sequence[str] = ()) -> str:
-        """Run one command to its end; it must end well, and say certain things without a traceback."""
+    def run(self, words: Sequence[str]) -> tuple[int, str, str]:
+        """Exit code, and what was printed and told to errors."""
         process = self._started(words)
         printed, told = process.communicate(timeout=3600)
+        return process.returncode, printed, told
+
+    def type(self, *words: str, says: Sequence[str] = ()) -> str:
+        """Run one command to its end; it must end well, and say certain things without a traceback."""
+        code, printed, told = self.run(words)
         if self._show:
             print(printed + told, flush=True)
         is_plain = not any(word in told for word in ("Traceback", "Warning"))
         missing = [text for text in says if text not in " ".join(printed.split())]
-        if process.returncode or missing or not is_plain:
-            raise StumbledError(f"{' '.join(words)}: {process.returncode}, without {missing}\n{printed}{told}")
+        if code or missing or not is_plain:
+            raise StumbledError(f"{' '.join(words)}: {code}, without {missing}\n{printed}{told}")
         return printed
 
     def serve(self, *words: str) -> tuple[str, str]:
@@ -118,7 +123,7 @@ def _fetched(address: str, body: bytes | None = None) -> str:
 
 
 def walk(
-    folder: Path,
+    road: Road,
     pictures: Path,
     captions: Path,
     image: str,
@@ -126,22 +131,20 @@ def walk(
     *,
     workers: str = "auto",
     steps: Sequence[str] = (),
-    show: bool = True,
 ) -> dict[str, Path]:
     """Go the whole road; returns what a newcomer has at its end.
 
     Args:
-        folder: where all of it comes to lie.
+        road: that is walked.
         pictures, captions: folder of pictures, and their caption file.
         image, text: encoders, as a caching config names them.
         workers: see `num_workers`.
         steps: settings of training that make it short.
-        show: print what is typed and said.
 
     Raises:
         StumbledError: over which command, and what it said.
     """
-    road, recipe = Road(folder, show=show), str(ROOT / "configs" / "train" / "few_pairs.yaml")
+    folder, recipe = road.folder, str(ROOT / "configs" / "train" / "few_pairs.yaml")
     settings = CONFIG.format(pictures=pictures, captions=captions, image=image, text=text, workers=workers)
     (folder / "captioned.yaml").write_text(settings)
     road.type("fusemix", "check", "captioned.yaml", says=["what caching takes", "ready: "])
@@ -194,7 +197,7 @@ def main() -> None:
     pictures = given.pictures or out / "pictures"
     captions = given.captions or (pictures / "captions.csv" if given.pictures else draw_pictures(pictures))
     try:
-        made = walk(out, pictures.resolve(), captions.resolve(), given.image, given.text)
+        made = walk(Road(out, show=True), pictures.resolve(), captions.resolve(), given.image, given.text)
     except (StumbledError, OSError) as error:
         sys.exit(f"\nstumbled: {error}")
     print("\nthe whole road was walked:")

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import TinyRun
 
-from fusemix.build.embedding import Embedder, rounded
+from fusemix.build.embedding import Embedder
 from fusemix.build.matching import built_again
 from fusemix.commands import train
 from fusemix.errors import EncoderError, RunError
@@ -20,6 +20,7 @@ from fusemix.fusion.checkpoints import read_checkpoint, trained_model
 from fusemix.interfaces import Waveform
 from fusemix.latents.manifest import read_manifest
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.storable import rounded
 
 STORES = {"image": ["hog", "vit"], "text": ["bert"], "audio": ["wavlm"]}
 

@@ -18,6 +18,7 @@ PRINTED_BY = {
     "build/import_latents.py": ("import",),
     "build/index_model.py": ("index", "search", "serve"),
     "build/index_sources.py": ("search", "serve"),
+    "build/index_plan.py": ("index",),
     "build/indexing.py": ("index",),
     "build/searching.py": ("search", "serve"),
     "build/sources.py": ("index", "search", "serve"),

@@ -14,7 +14,7 @@ import pytest
 from index_samples import content, make
 
 import fusemix
-from fusemix.build import indexing
+from fusemix.build import index_plan, indexing
 from fusemix.build.searching import Query, Searcher
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
 from fusemix.search.folder import Index
@@ -135,7 +135,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     embedded = []
-    real = indexing.Embedder.embed_items
+    real = index_plan.Embedder.embed_items
 
     def counted(self, items, parts, **settings):
         embedded.extend(parts)
@@ -143,7 +143,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexing, "PART_ROWS", 10)
-        patch.setattr(indexing.Embedder, "embed_items", counted)
+        patch.setattr(index_plan.Embedder, "embed_items", counted)
         make(tiny, out, folder)
     assert list(map(len, embedded)) == [10, 6], "two parts of three were kept"
     one, other = content(out), content(whole)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from index_samples import content, make, photos
 
-from fusemix.build import indexing
+from fusemix.build import index_plan, indexing
 from fusemix.commands import verify
 from fusemix.errors import (
     ConfigError,
@@ -29,7 +29,7 @@ def everything(folder):
 @contextmanager
 def embedding_counted(monkeypatch, killed=False):
     """How many items are embedded; and a writer that dies when all are."""
-    counts, embed_items = [], indexing.Embedder.embed_items
+    counts, embed_items = [], index_plan.Embedder.embed_items
 
     def counted(self, items, parts, **settings):
         counts.append(sum(map(len, parts)))
@@ -39,7 +39,7 @@ def embedding_counted(monkeypatch, killed=False):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexing.Embedder, "embed_items", counted)
+        patch.setattr(index_plan.Embedder, "embed_items", counted)
         patch.setattr(indexing, "PART_ROWS", 3)
         if killed:
             patch.setattr(indexing.IndexWriter, "finish", die)
@@ -133,10 +133,10 @@ def foreign_folder(folder, kind):
 def test_a_folder_of_somebody_else_is_refused_before_anything_is_opened(tmp_path, kind, options, monkeypatch):
     out = foreign_folder(tmp_path / "out", kind)
     before = everything(tmp_path)
-    monkeypatch.setattr(indexing, "Embedder", None)  # nothing can be opened
+    monkeypatch.setattr(index_plan, "Embedder", None)  # nothing can be opened
     settings = ["--model", "nowhere", "--data", "nowhere", "--out", str(out), *options]
     with pytest.raises(IndexFolderError, match="Choose another (out|folder)"):
-        indexing.indexing_of(indexing_config(settings))
+        index_plan.indexing_of(indexing_config(settings))
     assert everything(tmp_path) == before
 
 

@@ -1,19 +1,43 @@
 """What a newcomer types first, from pictures with captions to a page that searches them, ends well."""
 
+import sys
+
+import pytest
 import torch
-from road import draw_pictures, walk
+from road import Road, draw_pictures, walk
 from tiny_run import save_models
+
+from fusemix import cli
 
 FEW = ["optim.auto.epochs=2", "optim.auto.steps=4"]
 
 
-def test_the_newcomers_road_can_be_walked(tmp_path):
-    """In processes: it is what the commands say, and how they end, that counts."""
+@pytest.fixture
+def road(tmp_path, monkeypatch, capfd):
+    """In this process, but for the server, which is ended from outside: starting each command would take a minute."""
+    monkeypatch.chdir(tmp_path)
+
+    class Here(Road):
+        def run(self, words):
+            capfd.readouterr()
+            name, rest = (words[1], words[2:]) if words[0] == "fusemix" else (words[1].removesuffix(".py"), words[2:])
+            monkeypatch.setattr(sys, "argv", [name, *rest])
+            code = 0
+            try:
+                cli.run(name)
+            except SystemExit as error:
+                code = error.code
+            return code, *capfd.readouterr()
+
+    return Here(tmp_path, show=False)
+
+
+def test_the_newcomers_road_can_be_walked(tmp_path, road):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         save_models(tmp_path / "models")
     text = f"{{name: transformers_text, options: {{model: {tmp_path / 'models' / 'bert'}}}}}"
     image = "{name: hog, options: {size: 16, coarse: 4}}"
     pictures = tmp_path / "pictures"
-    made = walk(tmp_path, pictures, draw_pictures(pictures), image, text, workers="0", steps=FEW, show=False)
+    made = walk(road, pictures, draw_pictures(pictures), image, text, workers="0", steps=FEW)
     assert all(path.is_file() for path in made.values())

@@ -28,6 +28,7 @@ from fusemix.encoders.reading import Done, Task
 from fusemix.environment import resolve_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Content, Encoder, Items, Rejected
+from fusemix.latents.storable import rounded
 
 ROWS_AT_ONCE = 8192
 """Latents that pass the adapter together."""
@@ -282,14 +283,6 @@ class Embedder:
                 rows = torch.from_numpy(latents[at : at + ROWS_AT_ONCE]).to(self.device)
                 parts.append(self._model.embed(modality, rows).cpu())
         return torch.cat(parts).numpy()
-
-
-def rounded(latents: Float[np.ndarray, "items latent_dim"], dtype: str) -> Float[np.ndarray, "items latent_dim"]:
-    """Latents as a store of a dtype holds them; a row that is not finite in it, which no store would hold, is NaN."""
-    with np.errstate(over="ignore"):
-        stored = latents.astype(dtype)
-    stored[~np.isfinite(stored).all(axis=1)] = np.nan
-    return stored
 
 
 def _done(names: Iterable[str], is_done: Bool[np.ndarray, " items"] | None, part: range) -> dict[str, Done]:

@@ -10,7 +10,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from fusemix.build.indexing import LATENTS_AT_ONCE, Indexing, Task
+from fusemix.build.index_plan import Indexing, Task
+from fusemix.build.indexing import LATENTS_AT_ONCE
 from fusemix.build.telling import duration
 from fusemix.fusion.module import FusionModule
 from fusemix.latents.loader import LatentData

@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.build.indexing import Indexing, indexing_of, run_indexing, settle
+from fusemix.build.index_plan import Indexing, indexing_of
+from fusemix.build.indexing import run_indexing, settle
 from fusemix.build.parts import PARTS
 from fusemix.build.rehearsal import seconds_of_indexing
 from fusemix.build.telling import duration

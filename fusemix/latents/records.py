@@ -31,6 +31,7 @@ from fusemix.latents.manifest import (
     Accepted,
     Manifest,
     Shard,
+    read_manifest,
     shard_name,
     size_problem,
 )
@@ -56,6 +57,20 @@ class Record(NamedTuple):
 
     shard: Shard
     rejected: list[Rejected]
+
+
+def started_of(folder: Path) -> Started:
+    """What a store was begun with, sealed or not.
+
+    Raises:
+        LatentStoreError: it is gone, or not ours.
+    """
+    if (folder / MANIFEST).is_file():
+        manifest = read_manifest(folder)
+        return Started(manifest.fingerprint, manifest.batch_size, manifest.accepted, manifest.source)
+    if (started := read_started(folder)) is None:
+        raise LatentStoreError(f"{folder} was taken away while it was being written. Give the command again.")
+    return started
 
 
 def read_started(folder: Path) -> Started | None:

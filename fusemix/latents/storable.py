@@ -3,6 +3,7 @@
 Place in the flow: what an encoder gave -> storable -> writer.py.
 """
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,3 +45,18 @@ def _not_storable(
         if ids[i] not in known:
             found.append(Rejected(ids[i], "encode", reason))
     return found
+
+
+def rounded(latents: Float[np.ndarray, "items latent_dim"], dtype: str) -> Float[np.ndarray, "items latent_dim"]:
+    """Latents as a store of a dtype holds them; a row that is not finite in it, which no store would hold, is NaN."""
+    with np.errstate(over="ignore"):
+        stored = latents.astype(dtype)
+    stored[~np.isfinite(stored).all(axis=1)] = np.nan
+    return stored
+
+
+def npy_of(stored: Float[np.ndarray, "rows dim"]) -> bytes:
+    """The bytes of a shard's file."""
+    buffer = io.BytesIO()
+    np.save(buffer, stored, allow_pickle=False)
+    return buffer.getvalue()

@@ -7,7 +7,6 @@ latents: a run that was killed and went on leaves the same bytes as one that was
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,9 @@ from fusemix.latents.manifest import (
 from fusemix.latents.opening import open_folder, place_for
 from fusemix.latents.parts import Part, Parts
 from fusemix.latents.quarantine import quarantine_sha256, refuse_mostly_bad
-from fusemix.latents.records import STORE, Record, Started, read_started, record_path, unseal, write_started
+from fusemix.latents.records import STORE, Record, record_path, started_of, unseal, write_started
 from fusemix.latents.shard_rows import ShardRows
-from fusemix.latents.storable import storable
+from fusemix.latents.storable import npy_of, storable
 
 
 class StoreWriter:
@@ -94,8 +93,7 @@ class StoreWriter:
         self.folder = place_for(folder, wanted, overwrite=overwrite, accept=accept, joins=joins)
         if not joins:
             open_folder(self.folder, ids, wanted, source, replaces=self.folder != folder, verify=verify, accept=accept)
-        # What was accepted as equal stays as it stands on disk, so that records of earlier runs count.
-        self._started = self._read_started()
+        self._started = started_of(self.folder)  # what was accepted as equal stays as it was: earlier records count
         sha256 = sha256_of_json(self._started.fingerprint)
         self._finished = Finished(self.folder, len(self.spans), sha256)
         self.parts = Parts(self.folder, self.rows, dim, sha256)
@@ -103,15 +101,6 @@ class StoreWriter:
             self._finished.read(read_back=verify and not joins)
             if verify and not joins:
                 self.forget(self._finished.missing)
-
-    def _read_started(self) -> Started:
-        if self.is_sealed:
-            manifest = read_manifest(self.folder)
-            return Started(manifest.fingerprint, manifest.batch_size, manifest.accepted, manifest.source)
-        started = read_started(self.folder)
-        if started is None:
-            raise LatentStoreError(f"{self.folder} was taken away while it was being written. Give the command again.")
-        return started
 
     @property
     def spans(self) -> list[range]:
@@ -252,17 +241,15 @@ class StoreWriter:
     def _put(
         self, index: int, stored: Float[np.ndarray, "rows dim"], rejected: Sequence[Rejected], content: Content | None
     ) -> None:
-        buffer = io.BytesIO()
-        np.save(buffer, stored, allow_pickle=False)
-        sha256 = hashlib.sha256(buffer.getbuffer()).hexdigest()
+        data = npy_of(stored)
         of_content = content_sha256(content.digests) if content else None
-        shard = Shard(shard_name(index), len(stored), buffer.getbuffer().nbytes, sha256, of_content)
+        shard = Shard(shard_name(index), len(stored), len(data), hashlib.sha256(data).hexdigest(), of_content)
         in_order = np.argsort(self.rows.places_in(index, rejected), kind="stable").tolist()
         record = Record(shard, [rejected[i] for i in in_order])
         if index in self._finished.records:
             self._finished.announce(index, record)
         with write_atomic(self.folder / shard_name(index)) as file:
-            file.write(buffer.getbuffer())
+            file.write(data)
         if content:
             write_content(self.folder, index, content)
         self._finished.add(index, record)

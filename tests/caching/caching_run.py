@@ -1,6 +1,9 @@
 """How a caching run is called, and what it leaves."""
 
+import os
 from pathlib import Path
+
+from fusemix.commands import cache_features
 
 OWN_ENCODERS = """
 import os, time
@@ -53,3 +56,17 @@ def settings(world: Path, out: Path, *changes: str) -> list[str]:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def in_a_child(arguments: list[str]) -> int:
+    """Start caching in a process of its own, which a signal can end at any line; returns its id."""
+    child = os.fork()
+    if child == 0:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        try:
+            cache_features.main(arguments)
+        finally:
+            os._exit(0)
+    return child

@@ -12,27 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from caching_run import content, settings
+from caching_run import content, in_a_child, settings
 
 from fusemix import cli
 from fusemix.commands import cache_features
 from fusemix.errors import ConfigError, LatentStoreError
 
 ROOT = Path(__file__).parents[2]
-
-
-def in_a_child(arguments: list[str]) -> int:
-    """Start caching in a process of its own, which a signal can end at any line; returns its id."""
-    child = os.fork()
-    if child == 0:
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        try:
-            cache_features.main(arguments)
-        finally:
-            os._exit(0)
-    return child
 
 
 # Killed

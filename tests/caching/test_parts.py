@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from caching_run import content, settings
+from caching_run import content, in_a_child, settings
 
 from fusemix.build import filling
 from fusemix.commands import cache_features
@@ -45,15 +45,7 @@ def killed_after(
     num_parts: int, world: Path, out: Path, *changes: str, shards: str = ONE_SHARD, wait: float = 0
 ) -> bool:
     """Cache in a child that is killed when so many parts are there; False where it ended first."""
-    child = os.fork()
-    if child == 0:
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        try:
-            cache_features.main(settings(world, out, shards, *changes))
-        finally:
-            os._exit(0)
+    child = in_a_child(settings(world, out, shards, *changes))
     while not (ended := os.waitpid(child, os.WNOHANG)[0]) and len(part_files(out)) < num_parts:
         time.sleep(0.001)
     if ended:
