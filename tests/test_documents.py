@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from test_guides import Block, blocks_of, commands_of, without_redirection
 
 from fusemix.config import CacheConfig, load_config
 from fusemix.datasets import DATASETS
@@ -86,3 +87,22 @@ def test_the_encoder_of_ones_own_in_the_guide_works(tmp_path, monkeypatch):
     assert isinstance(encoder, Encoder)
     red = encoder.encode(encoder.collate(encoder.prepare([Image.new("RGB", (8, 8), (255, 0, 0))])))
     assert red.tolist() == [[1.0, 0.0, 0.0]]
+
+
+def test_commands_are_taken_apart_as_a_shell_would():
+    text = "cd a && python train.py 'b={c: [d]}' \\\n    e=f  # why\nfusemix report x > y.tex\n"
+    assert commands_of(text) == [
+        ["cd", "a"],
+        ["python", "train.py", "b={c: [d]}", "e=f"],
+        ["fusemix", "report", "x", ">", "y.tex"],
+    ]
+    assert without_redirection(["fusemix", "report", "x", ">", "y.tex"]) == (["fusemix", "report", "x"], "y.tex")
+
+
+def test_blocks_are_found_with_their_marks():
+    text = "a\n```bash run\nls\n```\n```\nout\n```\n```yaml\n# my.yaml\na: 1\n```\n"
+    assert blocks_of(text) == [
+        Block("bash", True, "ls\n"),
+        Block("", False, "out\n"),
+        Block("yaml", False, "# my.yaml\na: 1\n"),
+    ]

@@ -285,22 +285,3 @@ def test_a_wrong_line_in_a_guide_would_be_noticed(line, message, here):
     with pytest.raises((FusemixError, AssertionError), match=re.escape(message)):
         for words in commands_of(line):
             check(words)
-
-
-def test_commands_are_taken_apart_as_a_shell_would():
-    text = "cd a && python train.py 'b={c: [d]}' \\\n    e=f  # why\nfusemix report x > y.tex\n"
-    assert commands_of(text) == [
-        ["cd", "a"],
-        ["python", "train.py", "b={c: [d]}", "e=f"],
-        ["fusemix", "report", "x", ">", "y.tex"],
-    ]
-    assert without_redirection(["fusemix", "report", "x", ">", "y.tex"]) == (["fusemix", "report", "x"], "y.tex")
-
-
-def test_blocks_are_found_with_their_marks():
-    text = "a\n```bash run\nls\n```\n```\nout\n```\n```yaml\n# my.yaml\na: 1\n```\n"
-    assert blocks_of(text) == [
-        Block("bash", True, "ls\n"),
-        Block("", False, "out\n"),
-        Block("yaml", False, "# my.yaml\na: 1\n"),
-    ]

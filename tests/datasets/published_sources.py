@@ -1,6 +1,6 @@
 """What the contract tests read of the data sets that are read in their publishers' layouts."""
 
-from dataset_samples import sound
+from dataset_samples import sound, write_files
 from published_samples import (
     region,
     write_clotho,
@@ -74,9 +74,21 @@ def visual_genome_crops(folder):
     return {split: {**options, "crops": True} for split, options in visual_genome(folder).items()}
 
 
+def imagenet(folder):
+    names = [f"{split}/{label}/1.JPEG" for split in ("train", "val") for label in ("n01440764", "n01443537")]
+    options = {
+        "folder": write_files(folder / "imagenet", names),
+        "class_names": {"n01440764": "tench", "n01443537": "goldfish"},
+        "templates": "openai",
+        "check_counts": False,
+    }
+    return dict.fromkeys(("train", "validation"), options)
+
+
 PUBLISHED_SOURCES = {
     "coco": coco,
     "clotho": clotho,
+    "imagenet": imagenet,
     "wavcaps": wavcaps,
     "webdataset, pictures": webdataset,
     "webdataset, sounds": webdataset_sounds,

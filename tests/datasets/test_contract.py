@@ -144,17 +144,6 @@ def esc50(folder):
     return {f"fold{number}": options for number in range(1, 6)}
 
 
-def imagenet(folder):
-    names = [f"{split}/{label}/1.JPEG" for split in ("train", "val") for label in ("n01440764", "n01443537")]
-    options = {
-        "folder": write_files(folder / "imagenet", names),
-        "class_names": {"n01440764": "tench", "n01443537": "goldfish"},
-        "templates": "openai",
-        "check_counts": False,
-    }
-    return dict.fromkeys(("train", "validation"), options)
-
-
 def clip_retrieval(folder):
     for split in SPLITS:
         write_embeddings(folder / split, [f"{split}-{number}.png" for number in range(3)])
@@ -175,7 +164,6 @@ SOURCES = {
     "image_classes": image_classes,
     "audio_classes": audio_classes,
     "esc50": esc50,
-    "imagenet": imagenet,
     **PUBLISHED_SOURCES,
 }
 """A data set, and what it is loaded from where there are several ways -> writer of split -> options."""

@@ -249,44 +249,6 @@ def test_pictures_are_sent_small_or_large_and_sounds_as_mp3_with_an_outline(serv
     assert (wrong.status, wrong.error) == (422, "size must be one of small, large, outline")
 
 
-def test_a_browser_keeps_what_it_was_given_for_as_long_as_the_server_runs(server):
-    address = server.search({"text": "bar", "k": 1}).data["results"][0]["media"]
-    kept = server.ask(address)
-    assert kept.headers["cache-control"] == "private, max-age=86400, immutable"
-    plain = server.ask(address.partition("?")[0])
-    assert plain.headers["cache-control"] == "private, no-cache"
-    again = server.ask(address, headers={"If-None-Match": plain.headers["etag"]})
-    assert (again.status, again.body) == (304, b"")
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "span"),
-    [
-        ("bytes=0-1", 206, slice(0, 2)),
-        ("bytes=100-", 206, slice(100, None)),
-        ("bytes=-7", 206, slice(-7, None)),
-        ("bytes=5-99999999", 206, slice(5, None)),
-        ("bytes=99999999-", 416, None),
-        ("bytes=9-5", 416, None),
-        ("bytes=-", 200, slice(None)),
-        ("bytes=a-b", 200, slice(None)),
-        ("bytes=0-1,5-6", 200, slice(None)),
-    ],
-)
-def test_a_player_may_ask_for_a_part_of_a_sound(server, asked, status, span):
-    whole = server.ask("/media/40")
-    part = server.ask("/media/40", headers={"Range": asked})
-    assert part.status == status
-    if status == 416:
-        assert part.headers["content-range"] == f"bytes */{len(whole.body)}"
-        assert "the range lies outside of the" in part.error
-    else:
-        assert part.body == whole.body[span]
-    if status == 206:
-        places = range(len(whole.body))[span]
-        assert part.headers["content-range"] == f"bytes {places[0]}-{places[-1]}/{len(whole.body)}"
-
-
 def test_bodies_are_json_that_any_parser_reads(server):
     body = server.search({"text": "ünïcode 🐕", "k": 1}).body
     assert json.loads(body.decode("utf-8"))["query"]["parts"][0]["text"] == "ünïcode 🐕"

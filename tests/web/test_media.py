@@ -124,3 +124,41 @@ def test_items_are_drawn_by_processes_that_can_be_ended():
     assert media.get(1, "outline").kind == "image/svg+xml"
     with pytest.raises(Refusal):  # which a Searcher takes for an item that is out of reach
         media.get(2, "small")
+
+
+def test_a_browser_keeps_what_it_was_given_for_as_long_as_the_server_runs(server):
+    address = server.search({"text": "bar", "k": 1}).data["results"][0]["media"]
+    kept = server.ask(address)
+    assert kept.headers["cache-control"] == "private, max-age=86400, immutable"
+    plain = server.ask(address.partition("?")[0])
+    assert plain.headers["cache-control"] == "private, no-cache"
+    again = server.ask(address, headers={"If-None-Match": plain.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "span"),
+    [
+        ("bytes=0-1", 206, slice(0, 2)),
+        ("bytes=100-", 206, slice(100, None)),
+        ("bytes=-7", 206, slice(-7, None)),
+        ("bytes=5-99999999", 206, slice(5, None)),
+        ("bytes=99999999-", 416, None),
+        ("bytes=9-5", 416, None),
+        ("bytes=-", 200, slice(None)),
+        ("bytes=a-b", 200, slice(None)),
+        ("bytes=0-1,5-6", 200, slice(None)),
+    ],
+)
+def test_a_player_may_ask_for_a_part_of_a_sound(server, asked, status, span):
+    whole = server.ask("/media/40")
+    part = server.ask("/media/40", headers={"Range": asked})
+    assert part.status == status
+    if status == 416:
+        assert part.headers["content-range"] == f"bytes */{len(whole.body)}"
+        assert "the range lies outside of the" in part.error
+    else:
+        assert part.body == whole.body[span]
+    if status == 206:
+        places = range(len(whole.body))[span]
+        assert part.headers["content-range"] == f"bytes {places[0]}-{places[-1]}/{len(whole.body)}"

@@ -5,11 +5,6 @@ import re
 
 import pytest
 from browsing import FIRST, drop, found, ids, searched, settled, type_and_search, until
-from serving import running
-
-from fusemix.web.app import create_app
-from fusemix.web.batching import Batcher
-from fusemix.web.hosts import LOCAL
 
 
 def test_words_find_what_the_interface_for_programs_finds_and_the_address_says_them(visit, server, tiny):
@@ -236,32 +231,6 @@ def test_a_second_dropped_picture_leaves_the_first_what_it_is(visit, tiny):
     tab.reload()
     settled(tab)
     assert tab.locator("#chips li span").all_inner_texts() == ["a picture", "a picture", "a sound"]
-
-
-def test_when_the_server_has_gone_results_stay_and_the_same_is_asked_again_on_a_click(visit, searcher):
-    visit.expected += ["Failed to load resource: net::ERR_CONNECTION_REFUSED"]
-    with Batcher(searcher) as batcher:
-        with running(create_app(batcher, max_upload_mb=1, hosts=LOCAL)) as first:
-            tab = visit("/?q=bar", url=first.url)
-            settled(tab)
-            tab.wait_for_load_state("networkidle")
-            before = ids(tab)
-        type_and_search(tab, "a red square")
-        until(tab, "!document.querySelector('#problem').hidden")
-        problem = tab.locator("#problem")
-        assert problem.inner_text().startswith(
-            "The server does not answer. Is it still running? Below are the results of"
-        )
-        assert ids(tab) == before
-        assert tab.locator("#words").input_value() == "a red square"
-        again = problem.get_by_role("button", name="Try again")
-        again.click()
-        until(tab, "document.querySelector('#results').ariaBusy === null")
-        assert (ids(tab), again.is_visible()) == (before, True)
-        with running(create_app(batcher, max_upload_mb=1, hosts=LOCAL), first.port) as second:
-            again.click()
-            assert searched(tab, "/?q=a+red+square") == found(second, text="a red square")
-            assert not problem.is_visible()
 
 
 def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_path):

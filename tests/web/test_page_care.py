@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browsing import drop, ids, searched, settled, type_and_search, until
+from browsing import drop, found, ids, searched, settled, type_and_search, until
 from serving import UPLOAD_MB, running
 
 from fusemix.build.searching import Searcher
@@ -147,3 +147,29 @@ def test_screenshots_are_there_to_look_at(visit, tmp_path):
             path = Path(tmp_path, f"{name}-{scheme}.png")
             tab.screenshot(path=path)
             assert path.stat().st_size > 10_000
+
+
+def test_when_the_server_has_gone_results_stay_and_the_same_is_asked_again_on_a_click(visit, searcher):
+    visit.expected += ["Failed to load resource: net::ERR_CONNECTION_REFUSED"]
+    with Batcher(searcher) as batcher:
+        with running(create_app(batcher, max_upload_mb=1, hosts=LOCAL)) as first:
+            tab = visit("/?q=bar", url=first.url)
+            settled(tab)
+            tab.wait_for_load_state("networkidle")
+            before = ids(tab)
+        type_and_search(tab, "a red square")
+        until(tab, "!document.querySelector('#problem').hidden")
+        problem = tab.locator("#problem")
+        assert problem.inner_text().startswith(
+            "The server does not answer. Is it still running? Below are the results of"
+        )
+        assert ids(tab) == before
+        assert tab.locator("#words").input_value() == "a red square"
+        again = problem.get_by_role("button", name="Try again")
+        again.click()
+        until(tab, "document.querySelector('#results').ariaBusy === null")
+        assert (ids(tab), again.is_visible()) == (before, True)
+        with running(create_app(batcher, max_upload_mb=1, hosts=LOCAL), first.port) as second:
+            again.click()
+            assert searched(tab, "/?q=a+red+square") == found(second, text="a red square")
+            assert not problem.is_visible()
