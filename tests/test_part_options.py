@@ -26,6 +26,7 @@ PLACES = {
     (TrainConfig, "adapters"): "adapters.text",
     (TrainConfig, "loss"): "loss",
     (TrainConfig, "mixup"): "mixup",
+    (TrainConfig, "optimizer"): "optimizer",
     (ModelExportConfig, "encoders"): "encoders.text",
     (IndexConfig, "encoders"): "encoders.text",
 }

@@ -12,6 +12,7 @@ from fusemix.encoders import ENCODERS
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
+from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.kinds import members, settings_of
 from fusemix.registry import Registry
 
@@ -22,6 +23,7 @@ PARTS = {
     "adapters": ADAPTERS,
     "loss": LOSSES,
     "mixup": MIXUPS,
+    "optimizer": OPTIMIZERS,
 }
 
 

@@ -43,7 +43,7 @@ def seconds_of_a_step(module: FusionModule, data: LatentData, device: torch.devi
         source.reside("mapped", device)
     module.to(device).train()
     module.on_train_epoch_start()
-    optimizer, found = torch.optim.AdamW(module.parameters()), []
+    optimizer, found = module.new_optimizer(), []
     batches = (batch for epoch in range(STEPS + 1) for batch in data.batches(epoch))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*self.trainer. reference is not registered.*")

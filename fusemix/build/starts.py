@@ -20,7 +20,7 @@ from fusemix.fusion.adapters.affine import StartsLinear
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
 from fusemix.fusion.model import FusionModel
-from fusemix.interfaces import LatentBatch, Scorer
+from fusemix.interfaces import LatentBatch, PairLoss, Scorer
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import Side
 from fusemix.latents.sources import Source
@@ -31,6 +31,8 @@ ROWS_AT_ONCE = 8192
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 CHOICES = {"left_ridge": RIDGES, "right_ridge": RIDGES, "power": (0.0, 0.5, 0.75, 1.0)}
 """Settings of the closed form that are tried on validation."""
+OF_LOSS = "loss."
+"""How names of what the loss has learned begin, in a checkpoint."""
 
 
 class ClosedForm(NamedTuple):
@@ -134,8 +136,10 @@ def _validation_latents(model: FusionModel, source: Source) -> tuple[Tensor, Ten
     return left, right
 
 
-def start_from_run(model: FusionModel, config: TrainConfig, data: LatentData) -> list[str]:
+def start_from_run(model: FusionModel, loss: PairLoss, config: TrainConfig, data: LatentData) -> list[str]:
     """Take the weights of another run, for the modalities that both have; returns these.
+
+    With them come the temperature and, where both have the same loss, what that has learned.
 
     Raises:
         RunError: there is no such run, it shares no modality, its encoders or its adapters are others.
@@ -163,6 +167,10 @@ def start_from_run(model: FusionModel, config: TrainConfig, data: LatentData) ->
     mine = {key: value for key, value in model.state_dict().items() if key.startswith(prefixes)}
     _require_same_shapes(path, found, mine)
     model.load_state_dict({**found, "log_logit_scale": weights["log_logit_scale"]}, strict=False)
+    if isinstance(loss, nn.Module) and record["config"]["loss"]["name"] == config.loss.name:
+        learned = {k.removeprefix(OF_LOSS): v for k, v in checkpoint["state_dict"].items() if k.startswith(OF_LOSS)}
+        _require_same_shapes(path, learned, loss.state_dict(), "losses")
+        loss.load_state_dict(learned)
     return list(shared)
 
 
@@ -171,11 +179,14 @@ def checkpoint_of(path: Path) -> Path:
     return path / CHECKPOINTS / "best.ckpt" if path.is_dir() else path
 
 
-def _require_same_shapes(path: Path, found: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> None:
+def _require_same_shapes(
+    path: Path, found: Mapping[str, Tensor], mine: Mapping[str, Tensor], part: str = "adapters"
+) -> None:
     other = sorted(found.keys() ^ mine.keys())
     other += sorted(key for key in found.keys() & mine.keys() if found[key].shape != mine[key].shape)
     if other:
         raise RunError(
-            f"init_from={path}: its adapters are built otherwise than those of this run ({', '.join(other[:3])}"
-            f"{', …' if len(other) > 3 else ''}). Give the same adapter, preprocess, embedding_dim and closed form."
+            f"init_from={path}: its {part} are built otherwise than those of this run ({', '.join(other[:3])}"
+            f"{', …' if len(other) > 3 else ''}). Give the same adapter, preprocess, embedding_dim, closed form and "
+            "loss."
         )

@@ -45,7 +45,9 @@ def _about_set(source: Source) -> str:
     if source.gallery:
         held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, source.gallery.rows))
     links = len(source.links.links)
-    return f"{f'{source.name}: ' if source.name else ''}{links:,} pairs of {source.train.name}; {held_out}"
+    few, left = source.links.left_out, source.modalities[0]
+    without = f", without {few:,} {left} items that have fewer than {source.links.per_item} captions" if few else ""
+    return f"{f'{source.name}: ' if source.name else ''}{links:,} pairs of {source.train.name}{without}; {held_out}"
 
 
 def _width(config: TrainConfig, model: FusionModel) -> str:

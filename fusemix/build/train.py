@@ -3,6 +3,7 @@
 Place in the flow: TrainConfig -> LatentData, FusionModule, Trainer.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fusemix.build.processes import devices_of, to_be_had
 from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
-from fusemix.environment import installed, multiplies_bfloat16
+from fusemix.environment import installed, multiplies_bfloat16, multiply_float32
 from fusemix.errors import ConfigError, first_line
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
@@ -26,6 +27,7 @@ from fusemix.fusion.mixup import MIXUPS
 from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
+from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.fusion.runs import MAY_CHANGE, RunState
 from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints
 from fusemix.fusion.schedule import Schedule
@@ -35,6 +37,9 @@ from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
 from fusemix.parallel import Processes
 from fusemix.retrieval.metrics import flat, measure, with_sums
+
+WHOLE = ("32-true", "32", "64-true", "64")
+"""Precisions, as Lightning names them, in which float32 means float32."""
 
 
 def augmentation(config: TrainConfig) -> Augmentation:
@@ -119,6 +124,8 @@ def fusion_module(
             for source in data.sources
         ],
         augmentation=augmented,
+        optimizer=partial(optimizer_of, config),
+        clip_norm=optim.clip_norm,
         structure=Structure(structure.weight, structure.temperature, structure.warmup_steps),
         schedule=Schedule(
             optim.lr,
@@ -137,6 +144,15 @@ def _loss(config: TrainConfig) -> Any:
     made = LOSSES.build(config.loss.name, config.loss.options)
     if not callable(made):
         raise ConfigError(f"loss {config.loss.name!r} gave {type(made).__name__}, where a loss is due.")
+    return made
+
+
+def optimizer_of(config: TrainConfig, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+    """The optimiser of a run, for groups of parameters, at its peak learning rate."""
+    made = OPTIMIZERS.build(config.optimizer.name, config.optimizer.options, params=groups, lr=lr)
+    if not isinstance(made, torch.optim.Optimizer):
+        kind = type(made).__name__
+        raise ConfigError(f"optimizer {config.optimizer.name!r} gave {kind}, where a torch.optim.Optimizer is due.")
     return made
 
 
@@ -237,9 +253,13 @@ def _must_agree(record: dict[str, Any], state: RunState) -> dict[str, str]:
 
 
 def precision_of(config: TrainConfig, device: torch.device, state: RunState) -> Any:
-    """What a run computes in, as Lightning names it; `auto` is decided once, when a run is begun."""
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32, for what bfloat16 does not do
-    if config.precision != "auto":
-        return config.precision
-    return state.decided.get("precision") or ("bf16-mixed" if multiplies_bfloat16(device) else "32-true")
+    """What a run computes in, as Lightning names it; `auto` is decided once, when a run is begun.
+
+    From then on this process multiplies float32 as that asks for: a mixed precision leaves to TF32 what bfloat16 does
+    not do, and `32-true` is float32.
+    """
+    found = config.precision
+    if found == "auto":
+        found = state.decided.get("precision") or ("bf16-mixed" if multiplies_bfloat16(device) else "32-true")
+    multiply_float32(exactly=device.type != "cuda" or str(found) in WHOLE)
+    return found

@@ -187,7 +187,7 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
     told = shared_with_training(data)
     starts.fit_preprocessing(module.model, data, config.seed)
     if config.init_from:
-        shared = starts.start_from_run(module.model, config, data)
+        shared = starts.start_from_run(module.model, module.loss, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
     if config.method == "csa" or config.warm_start or config.closed_form.share:
         scorer = module.pairings[0].scorer

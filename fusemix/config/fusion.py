@@ -33,7 +33,7 @@ class AutoConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW, linear warm-up, then cosine."""
+    """Pace and rates: linear warm-up, then cosine."""
 
     lr: float = 1e-3
     """Peak learning rate."""
@@ -43,6 +43,8 @@ class OptimConfig:
     """On weight matrices only, never on biases, norms or the temperature."""
     warmup_steps: int = 100
     """Steps of linear warm-up."""
+    clip_norm: float | None = None
+    """Longest gradient, over all weights together; longer ones are shortened to it. Not given, none is."""
     batch_size: int | str = 4096
     """Pairs that the loss sees in a step, over all devices; auto fits it to the set. Where halves are mixed twice as
     many are loaded."""
@@ -110,7 +112,7 @@ class TrainConfig:
     """More latent sets, under names of your own; each step draws from one set and uses the adapters of its sides."""
     links_per_item: int | None = None
     """Captions of a picture in an epoch: all, each as a pair of its own, or this many at random; several are taken at
-    once, as several positives. (In general: links of a left item.)"""
+    once, as several positives, and pictures that have fewer are left out. (In general: links of a left item.)"""
     latents_on: Literal["auto", "device", "pinned", "mapped"] = "auto"
     """Where latents are kept: on the device, in the host's pinned memory, on disk; auto takes the first with room."""
     encoders: dict[str, list[str]]
@@ -137,8 +139,10 @@ class TrainConfig:
     """Canonical correlation analysis: alone (method=csa), to start from (warm_start), or beside the adapters."""
     warm_start: bool = False
     """Let adapters with a linear part (linear, low_rank_residual) start from the closed form."""
+    optimizer: PartConfig = field(default_factory=lambda: PartConfig(name="adamw"))
+    """What makes steps of gradients: adamw or lion."""
     optim: OptimConfig = field(default_factory=OptimConfig)
-    """Optimiser and schedule."""
+    """Pace and rates of the optimiser."""
     accelerator: str = "auto"
     """auto, cpu, gpu or mps, as Lightning names them."""
     devices: str = "auto"
@@ -191,6 +195,8 @@ class TrainConfig:
         within("optim.min_lr", optim.min_lr, 0.0, optim.lr)
         within("optim.weight_decay", optim.weight_decay, 0.0, MOST_FACTOR)
         within("optim.warmup_steps", optim.warmup_steps, 0, MOST_ITEMS)
+        if optim.clip_norm is not None:
+            positive("optim.clip_norm", optim.clip_norm)
         or_auto("optim.batch_size", optim.batch_size, 2, MOST_ITEMS)
         or_auto("optim.max_epochs", optim.max_epochs, 1, MOST_ITEMS)
         most = optim.max_epochs if isinstance(optim.max_epochs, int) else MOST_ITEMS

@@ -64,6 +64,11 @@ def log_sum_over_processes(values: Float[Tensor, " columns"]) -> Float[Tensor, "
     return torch.stack(_of_all(values)).logsumexp(dim=0)
 
 
+def of_all_processes(values: Float[Tensor, " own"]) -> Float[Tensor, " all"]:
+    """Values of all processes, in order of ranks; without gradient."""
+    return values if num_processes() == 1 else torch.cat(_of_all(values))
+
+
 def _of_all(own: Tensor) -> list[Tensor]:
     parts = [torch.empty_like(own) for _ in range(num_processes())]
     dist.all_gather(parts, own.contiguous())

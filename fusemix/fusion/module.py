@@ -5,7 +5,7 @@ Not here: arithmetic. Mixing, adapters and losses are functions of their own, an
 as a function, so that training does not import retrieval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -59,7 +59,9 @@ class FusionModule(L.LightningModule):
         pairings: of the run's sets, in the order of the loader's sources.
         augmentation: of latents, in training.
         structure: regulariser beside the loss.
+        optimizer: groups of parameters, peak learning rate -> optimiser.
         schedule: of the optimiser.
+        clip_norm: longest gradient; None leaves all as they are.
         seed: of dropout and mixing, which are drawn anew from seed and epoch, so that a run which was
             interrupted goes on as it would have.
         checkpoint: plain data that goes into the checkpoint, enough to build the model again.
@@ -73,7 +75,9 @@ class FusionModule(L.LightningModule):
         pairings: Sequence[Pairing],
         augmentation: Augmentation,
         structure: Structure,
+        optimizer: Callable[[list[dict[str, Any]], float], torch.optim.Optimizer],
         schedule: Schedule,
+        clip_norm: float | None = None,
         seed: int,
         checkpoint: dict[str, Any],
     ) -> None:
@@ -81,6 +85,7 @@ class FusionModule(L.LightningModule):
         self.model, self.loss = model, loss
         self.pairings, self._augmentation = list(pairings), augmentation
         self._structure, self._schedule, self._seed = structure, schedule, seed
+        self._optimizer, self._clip_norm = optimizer, clip_norm
         self._mixing = np.random.default_rng(seed)
         self._embedded: dict[tuple[int, str], list[Tensor]] = {}
         self._astray: Tensor | None = None
@@ -189,9 +194,26 @@ class FusionModule(L.LightningModule):
         # Each process validates on all items. The mean makes sure that all come to the same decision, bit by bit.
         self.log_dict({**figures, "validation/mean_recall": float(np.mean(recalls))}, sync_dist=True)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: object = None,
+        gradient_clip_algorithm: object = None,
+    ) -> None:
+        """Shorten a gradient that is too long. Lightning's own clipping knows no fused optimiser."""
+        if self._clip_norm is None:
+            return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)  # which a fused one would do in its step; Lightning did it for the others
+        torch.nn.utils.clip_grad_norm_(self.parameters(), self._clip_norm)
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """An optimiser of all that is trained, at the peak rate; its decay spares all but matrices."""
+        return self._optimizer(parameter_groups(self, self._schedule.weight_decay), self._schedule.lr)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW, whose decay spares all but matrices; warm-up and cosine step by step."""
-        groups = parameter_groups(self, self._schedule.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=self._schedule.lr, fused=True)
+        """The optimiser; warm-up and cosine step by step."""
+        optimizer = self.new_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, LearningRate(self._schedule))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Schedule(NamedTuple):
-    """AdamW with linear warm-up and cosine; see `config.OptimConfig`.
+    """Linear warm-up and cosine; see `config.OptimConfig`.
 
     Attributes:
         total_steps: from its first one to its last.

@@ -66,15 +66,22 @@ class Links:
     Args:
         links: (left row, right row).
         per_item: None takes every link as a pair of its own; a number takes as many links of each left item an epoch,
-            at random, as one group.
+            at random, as one group. Items with fewer are left out, since a positive that is there twice counts twice.
+
+    Attributes:
+        links: those that are dealt, in order of left items.
+        left_out: left items that have too few links.
     """
 
     def __init__(self, links: Int64[np.ndarray, "links 2"], per_item: int | None = None) -> None:
         self.links = links[np.argsort(links[:, 0], kind="stable")]
         self.per_item = per_item
-        left = self.links[:, 0]
-        starts = np.flatnonzero(np.r_[True, left[1:] != left[:-1]])
-        self._starts, self._sizes = starts, np.diff(np.r_[starts, len(left)])
+        self._starts, self._sizes = stretches(self.links[:, 0])
+        has_enough = self._sizes >= (per_item or 1)
+        self.left_out = int((~has_enough).sum())
+        if self.left_out:
+            self.links = self.links[np.repeat(has_enough, self._sizes)]
+            self._starts, self._sizes = stretches(self.links[:, 0])
         self._distinct = Distinct(self.links)
 
     def __len__(self) -> int:
@@ -106,7 +113,7 @@ class Links:
             generator: source of the order.
         """
         groups = self._groups(generator)
-        of_batches = WINDOW_IN_BATCHES * batch_size * len(groups) // len(self._starts)
+        of_batches = WINDOW_IN_BATCHES * batch_size * len(groups) // max(1, len(self._starts))
         window = windows(len(groups), max(WINDOW, of_batches), generator)
         if self.per_item is None:
             order = self._dealt(window, generator)
@@ -137,6 +144,12 @@ class Links:
         inside = np.arange(len(self.links)) - np.repeat(self._starts - turn, self._sizes)
         rounds = inside % sizes
         return shuffled_by(rounds if window is None else window * int(self._sizes.max()) + rounds, generator)
+
+
+def stretches(values: Int64[np.ndarray, " n"]) -> tuple[Int64[np.ndarray, " runs"], Int64[np.ndarray, " runs"]]:
+    """Where runs of equal values start, and how long they are."""
+    starts = np.flatnonzero(np.r_[len(values) > 0, values[1:] != values[:-1]])
+    return starts, np.diff(np.r_[starts, len(values)])
 
 
 def shuffled_by(keys: Int64[np.ndarray, " n"], generator: np.random.Generator) -> Int64[np.ndarray, " n"]:

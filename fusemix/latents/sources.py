@@ -159,8 +159,8 @@ def _not_test(validation: LatentSet) -> LatentSet:
 def _require_links_of_each(source: Source) -> None:
     if source.links.largest_batch == 0:
         raise ConfigError(
-            f"links_per_item={source.links.per_item or 1:,} cannot be had: the links of {source.train.name} have fewer "
-            f"{source.modalities[1]} items. Give a smaller number, or leave it out."
+            f"links_per_item={source.links.per_item or 1:,} cannot be had: each {source.modalities[0]} item of "
+            f"{source.train.name} has fewer {source.modalities[1]} items. Give a smaller number, or leave it out."
         )
 
 

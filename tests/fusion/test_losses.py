@@ -34,9 +34,9 @@ def naive_info_nce(left, right, scale):
 
 
 def naive_sigmoid(left, right, scale, bias=-10.0):
-    """By torch's binary cross-entropy over all pairs at once."""
+    """By torch's binary cross-entropy over all pairs at once, a left item."""
     belongs = torch.eye(len(left), dtype=left.dtype).repeat(1, len(right) // len(left))
-    return F.binary_cross_entropy_with_logits(scale * left @ right.T + bias, belongs)
+    return F.binary_cross_entropy_with_logits(scale * left @ right.T + bias, belongs, reduction="sum") / len(left)
 
 
 NAIVE = {"info_nce": naive_info_nce, "sigmoid": naive_sigmoid}

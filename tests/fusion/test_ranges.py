@@ -11,6 +11,7 @@ from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
+from fusemix.fusion.optimizers import OPTIMIZERS
 
 TRAIN = ["train=a", "validation=b", "encoders={image: [x], text: [y]}", "also.more.train=c", "out=o"]
 ODD = ("0", "-1", ".nan", ".inf", "-.inf", "1e300", str(10**30))
@@ -38,6 +39,7 @@ TAKEN = {
     "optim.max_epochs": set(),
     "optim.validate_every": set(),
     "optim.patience": set(),
+    "optim.clip_norm": {"1e300", str(10**30)},
     "optim.auto.batch_size": set(),
     "optim.auto.epochs": set(),
     "optim.auto.steps": set(),
@@ -114,6 +116,9 @@ def test_what_used_to_be_accepted_or_to_crash_is_said(settings, message):
         (ADAPTERS, "low_rank_residual", {"rank": 0}, "adapter.options.rank is 0"),
         (LOSSES, "info_nce", {"label_smoothing": 1}, "loss.options.label_smoothing is 1.0"),
         (LOSSES, "sigmoid", {"bias": float("inf")}, "loss.options.bias is inf"),
+        (OPTIMIZERS, "adamw", {"eps": 0}, "optimizer.options.eps is 0.0, but must lie between 1e-30 and 1.0"),
+        (OPTIMIZERS, "adamw", {"betas": [0.9, 1]}, "optimizer.options.betas is 1, but must be at least 0 and below 1"),
+        (OPTIMIZERS, "lion", {"betas": [0.9]}, "optimizer.options.betas holds 1 numbers, but must hold two"),
         (MIXUPS, "per_batch", {"alpha": 0}, "mixup.options.alpha is 0.0, but must be above 0"),
         (MIXUPS, "per_pair", {"alpha": float("nan")}, "mixup.options.alpha is nan"),
         (MIXUPS, "one_sided", {"alpha": -1}, "mixup.options.alpha is -1.0"),
@@ -122,9 +127,10 @@ def test_what_used_to_be_accepted_or_to_crash_is_said(settings, message):
     ],
 )
 def test_an_option_out_of_its_range_is_refused_by_its_name(registry, name, options, message):
-    given = {"input_dim": 4, "output_dim": 2} if registry is ADAPTERS else {}
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    given = {"adapter": {"input_dim": 4, "output_dim": 2}, "optimizer": {"params": weights, "lr": 0.1}}
     with pytest.raises(ConfigError, match=message):
-        registry.build(name, options, **given)
+        registry.build(name, options, **given.get(registry.kind, {}))
 
 
 def test_a_whole_number_will_do_where_a_decimal_one_is_wanted():

@@ -115,11 +115,13 @@ def test_preprocessing_is_fitted_on_the_training_set_and_kept(make_set, tmp_path
 
 
 def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
-    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=3, preprocess="[standardise]"))
-    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 1, "preprocess": "[standardise]"}
+    same = {"preprocess": "[standardise]", "loss__name": "sigmoid", "temperature": 0.05}
+    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=3, **same))
+    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 1, **same}
     train.main(arguments(make_set, tmp_path / "second", init_from=tmp_path / "first", **still))
     assert f"weights of image, text are those of {tmp_path / 'first'}" in capsys.readouterr().out
     before, after = weights(tmp_path / "first", "best"), weights(tmp_path / "second")
+    assert float(before["loss.bias"]) != -10
     for key, value in before.items():
         torch.testing.assert_close(after[key], value, atol=1e-6, rtol=0)
     record = about(read_checkpoint(tmp_path / "second" / "checkpoints" / "last.ckpt"))

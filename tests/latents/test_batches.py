@@ -77,7 +77,7 @@ def test_groups_hold_linked_items_and_share_none_with_other_groups_of_a_batch(li
         assert batch.shape == (batch_size, 1 + per_item)
         owner: dict[int, int] = {}
         for left, *rights in batch.tolist():
-            assert {(left, right) for right in rights} <= known
+            assert len({(left, right) for right in rights} & known) == per_item, "linked, and none twice"
             assert all(owner.setdefault(right, left) == left for right in rights)
         seen += batch[:, 0].tolist()
     assert len(seen) == len(set(seen)), "each left item has one turn an epoch"
@@ -164,7 +164,16 @@ def test_latents_of_a_large_set_are_read_in_runs_and_the_links_of_an_item_lie_fa
 
 def test_the_largest_batch_is_the_smaller_side():
     assert Links(captioned(7, 5)).largest_batch == 7
-    assert Links(captioned(7, 1), per_item=3).largest_batch == 2
+    assert Links(captioned(7, 5), per_item=3).largest_batch == 7
+
+
+def test_items_with_fewer_links_than_are_taken_at_once_are_left_out():
+    links = np.concatenate([captioned(7, 3), captioned(5, 2) + np.array([7, 21])])
+    dealt = Links(links, per_item=3)
+    assert (dealt.left_out, dealt.largest_batch, len(dealt)) == (5, 7, 7)
+    assert {left for batch in batches_of(links, 7, per_item=3) for left in batch[:, 0].tolist()} == set(range(7))
+    assert Links(links, per_item=2).left_out == 0
+    assert Links(links, per_item=4).largest_batch == 0
 
 
 @given(links=some_links(), holdout=st.floats(0.05, 0.5), seed=st.integers(0, 9))

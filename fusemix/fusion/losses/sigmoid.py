@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from fusemix.fusion.gathering import gathered_rows
-from fusemix.fusion.losses.tiles import full_precision, gradients, partner_cosines, tiles
+from fusemix.fusion.losses.tiles import Partners, full_precision, gradients, logits_by_tile, partners_of
 from fusemix.ranges import within
 
 MOST_BIAS = 1000.0
@@ -22,10 +22,11 @@ EXACT_UP_TO = 40.0
 
 
 class SigmoidLoss(nn.Module):
-    """Mean over all pairs of the log loss of sigmoid(logit_scale · cosine + bias), with a learned bias.
+    """Mean over left items of the sum, over right ones, of the log loss of sigmoid(logit_scale · cosine + bias).
 
-    Source: Zhai et al. (SigLIP), arXiv:2303.15343; the mean over all pairs in place of the mean over rows is SAIL's,
-    arXiv:2412.04616. Both start from a bias of -10; SAIL starts from temperature=0.05.
+    Source: Zhai et al. (SigLIP), arXiv:2303.15343, with a learned bias. A mean over all pairs, as in SAIL
+    (arXiv:2412.04616), has gradients that fall with the batch, soon below AdamW's eps. Both start from a bias of -10;
+    SAIL starts from temperature=0.05.
 
     Args:
         bias: where the bias starts; negative, since nearly all pairs do not belong together.
@@ -42,40 +43,46 @@ class SigmoidLoss(nn.Module):
     def forward(
         self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "columns dim"], logit_scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:
-        """See `interfaces.PairLoss`."""
+        """See `interfaces.PairLoss`. It is at least 0."""
         with torch.autocast(left.device.type, enabled=False):
             left, right, logit_scale, bias = full_precision(left, right, logit_scale, self.bias)
-            columns = gathered_rows(right)
-            of_partners = (logit_scale * partner_cosines(left, right) + bias).sum() / (len(left) * len(columns))
-            # -log sigmoid(-z) = softplus(z) for all pairs; linked ones owe softplus(-z) = softplus(z) - z.
-            return _MeanSoftplus.apply(left, columns, logit_scale, bias) - of_partners
+            return _LogLosses.apply(left, gathered_rows(right), logit_scale, bias, partners_of(left, right))
 
 
-class _MeanSoftplus(torch.autograd.Function):
-    """Mean of softplus over all logits, whose derivative is the sigmoid."""
+class _LogLosses(torch.autograd.Function):
+    """Sum, a left item, of softplus(z), and of softplus(-z) for partners; z are the logits with their bias."""
 
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor, logit_scale: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, left: Tensor, right: Tensor, logit_scale: Tensor, bias: Tensor, partners: Partners) -> Tensor:
         ctx.save_for_backward(left, right, logit_scale, bias)
+        ctx.partners = partners
         total = torch.zeros_like(bias)
-        for rows, columns in tiles(len(left), len(right), left.device.type):
-            logits = (left[rows] @ right[columns].T).mul_(logit_scale).add_(bias)
+        for rows, columns, logits in logits_by_tile(left, right, logit_scale):
+            logits += bias
+            for _, _, view in partners.within(logits, rows, columns):
+                view.neg_()
             total += F.softplus(logits, threshold=EXACT_UP_TO).sum()
-        return total / (len(left) * len(right))
+        return total / len(left)
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: the decorator hides the names
         ctx: Any, *given: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor | None, ...]:
         left, right, logit_scale, bias = ctx.saved_tensors
         for_bias = torch.zeros_like(bias)
 
         def weigh(logits: Tensor, rows: slice, columns: slice) -> Tensor:
-            weights = logits.add_(bias).sigmoid_()
+            logits += bias
+            found = [view for _, _, view in ctx.partners.within(logits, rows, columns)]
+            for view in found:
+                view.neg_()
+            weights = logits.sigmoid_()
+            for view in found:
+                view.neg_()
             for_bias.add_(weights.sum())
             return weights
 
         found = gradients(left, right, logit_scale, weigh)
-        factor = given[0] / (len(left) * len(right))
-        return found.left * factor, found.right * factor, found.logit_scale * factor, for_bias * factor
+        factor = given[0] / len(left)
+        return found.left * factor, found.right * factor, found.logit_scale * factor, for_bias * factor, None
