@@ -86,6 +86,8 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
     best = out / CHECKPOINTS / BEST
     end = f"{out} is trained already, with these settings on these data; overwrite=true trains it again"
     if not state.is_finished:
+        if config.method == "contrastive":
+            data.draw_ahead(state.epoch)
         told = _going_on(state) if state.last else _start(module, config, data)
         if trainer.is_global_zero:  # after all that can fail
             _begin(place, config, data, trainer, state, read)

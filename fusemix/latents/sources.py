@@ -5,7 +5,8 @@ Place in the flow: LatentSet(s) -> Source -> loader.py, which draws from one or 
 
 import re
 from collections.abc import Iterator
-from itertools import chain, count, islice
+from concurrent.futures import Executor
+from itertools import count
 
 import numpy as np
 import torch
@@ -103,13 +104,31 @@ class Source:
         left, right = (reside(side, where, device, advance) for side in self.train.sides)
         self._sides = left, right
 
-    def batches(self, epoch: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
-        """Rows of the batches of one epoch; the same for the same seed and epoch.
+    def batches(self, epoch: int, maker: Executor | None = None) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        """Rows of the batches of one epoch, whose order is drawn at once; the same for the same seed and epoch.
 
         There are `num_batches` always: where items that occur often keep a pass from giving as many, another is begun.
+
+        Args:
+            epoch: counted from 0.
+            maker: what draws the order of a further pass, while the one before is used; None draws it when it is due.
         """
-        passes = (self._pass(epoch, number) for number in count())
-        return islice(chain.from_iterable(passes), self.num_batches)
+        return self._in_passes(epoch, self._pass(epoch, 0), maker)
+
+    def _in_passes(
+        self, epoch: int, drawn: Iterator[Int64[np.ndarray, "batch items"]], maker: Executor | None
+    ) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        due = self.num_batches
+        for number in count(1):
+            coming, whole = None, len(self.links) // self.pairs_per_step
+            for place, rows in enumerate(drawn):
+                if maker and coming is None and 2 * place >= whole and not (self.links.is_one_to_one and due <= whole):
+                    coming = maker.submit(self._pass, epoch, number)
+                yield rows
+                due -= 1
+                if due == 0:
+                    return
+            drawn = coming.result() if coming else self._pass(epoch, number)
 
     def _pass(self, epoch: int, number: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
         generator = np.random.default_rng([self._seed, epoch, number])

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.latents import batches as module
-from fusemix.latents.batches import Distinct, Links, shuffled_by, split_links, windows
+from fusemix.latents.batches import Links, shuffled_by, split_links, windows
+from fusemix.latents.distinct import Distinct
 
 
 def captioned(num_left: int, captions: int) -> np.ndarray:
