@@ -44,6 +44,8 @@ def _about_set(source: Source) -> str:
     held_out = "nothing held out"
     if source.gallery:
         held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, source.gallery.rows))
+        if source.is_sampled:
+            held_out += ", a random sample of {:,} and {:,}".format(*source.held_out)
     links = len(source.links.links)
     return f"{f'{source.name}: ' if source.name else ''}{links:,} pairs of {source.train.name}; {held_out}"
 

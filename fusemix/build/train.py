@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from fusemix.build.pace import Pace
@@ -21,19 +22,22 @@ from fusemix.errors import ConfigError, first_line
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
+from fusemix.fusion.gathering import added_up, num_processes, own_rank
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
 from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
 from fusemix.fusion.runs import MAY_CHANGE, RunState
-from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints
+from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints, WrittenToTheEnd
 from fusemix.fusion.schedule import Schedule
 from fusemix.interfaces import Scorer
-from fusemix.latents.galleries import Gallery
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
+from fusemix.latents.sources import Source
 from fusemix.parallel import Processes
+from fusemix.retrieval.counting import ALONE, Share
 from fusemix.retrieval.metrics import flat, measure, with_sums
 
 
@@ -60,11 +64,11 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
         "encoders": {modality: side.fingerprints for modality, side in sides.items()},
         "accepted": {m: [[list(one) for one in of] for of in side.accepted] for m, side in sides.items()},
         "train": _data_record(first.train),
-        "validation": _data_record(first.validation),
+        "validation": _chosen_on(first),
         "also": {
             source.name: {
                 "train": _data_record(source.train),
-                "validation": _data_record(source.validation) if source.gallery else None,
+                "validation": _chosen_on(source) if source.gallery else None,
                 "weight": config.also[source.name].weight,
                 "holdout": config.also[source.name].holdout,
             }
@@ -94,6 +98,11 @@ def _data_record(latent_set: LatentSet) -> dict[str, Any]:
     return {"name": latent_set.name, "num_links": len(latent_set.links), "links": about["links_sha256"], **hashes}
 
 
+def _chosen_on(source: Source) -> dict[str, Any]:
+    among = {"chosen_among": MOST_CHOSEN_AMONG} if source.is_sampled else {}
+    return {**_data_record(source.validation), **among}
+
+
 def fusion_module(
     config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation, epochs: range
 ) -> FusionModule:
@@ -115,7 +124,7 @@ def fusion_module(
         model=model,
         loss=_loss(config),
         pairings=[
-            Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities))
+            Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities, shared=True))
             for source in data.sources
         ],
         augmentation=augmented,
@@ -151,18 +160,32 @@ def _model(record: dict[str, Any]) -> FusionModel:
         ) from error
 
 
-def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Scorer | None:
-    """Recall of both directions and their mean, by the code that evaluation uses."""
+def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str], *, shared: bool = False) -> Scorer | None:
+    """Recall of both directions and their mean, by the code that evaluation uses.
+
+    Args:
+        gallery: that embeddings are of, in its order.
+        modalities: of its sides.
+        shared: processes that have the same embeddings divide the work; each of them has to come here.
+    """
     if gallery is None:
         return None
     links, smallest = gallery.links, min(len(rows) for rows in gallery.rows)
     ks = [k for k in (1, 5, 10) if k <= smallest]
 
     def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
-        directions = measure(left, right, links, modalities, ks)
+        share = _share_of_work(left.device) if shared else ALONE
+        directions = measure(left, right, links, modalities, ks, share=share)
         return with_sums(flat(directions))
 
     return score
+
+
+def _share_of_work(device: torch.device) -> Share:
+    def total(counts: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
+        return added_up(torch.from_numpy(counts).to(device)).cpu().numpy()
+
+    return Share(own_rank(), num_processes(), total)
 
 
 def trainer(
@@ -214,6 +237,7 @@ def _trainer(
             *early_stopping(config.optim.patience),
             *([NewSchedule()] if state.is_longer else []),
             *checkpoints(place / CHECKPOINTS),
+            WrittenToTheEnd(),
         ],
         num_sanity_val_steps=0,
         enable_progress_bar=False,

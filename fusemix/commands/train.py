@@ -51,7 +51,7 @@ from fusemix.fusion.runs import (
     state_beside,
     state_of_run,
 )
-from fusemix.fusion.saving import Metrics
+from fusemix.fusion.saving import Metrics, finish_writing
 from fusemix.latents.loader import LatentData
 from fusemix.out_folder import require_writable
 from fusemix.parallel import Processes, decided_by_the_first
@@ -192,7 +192,7 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
         shared = starts.start_from_run(module.model, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
     if config.method == "csa" or config.warm_start or config.closed_form.share:
-        scorer = module.pairings[0].scorer
+        scorer = build.retrieval_scorer(data.sources[0].gallery, data.sources[0].modalities)
         assert scorer is not None, "the first set always has something to choose on"
         chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
         settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())
@@ -219,6 +219,7 @@ def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, place: Pa
     figures = trainer.validate(module, data, verbose=False)
     for name in (BEST, LAST):
         trainer.save_checkpoint(place / CHECKPOINTS / name)
+    finish_writing(trainer)
     return float(figures[0][MONITOR])
 
 

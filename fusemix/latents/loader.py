@@ -192,8 +192,9 @@ class _Validation(IterableDataset):
         return len(self._parts)
 
     def __iter__(self) -> Iterator[ValidationRows]:
-        for index, side, rows in self._parts:
-            yield ValidationRows(index, side.modality, torch.from_numpy(side.take(rows)))
+        return ahead(
+            ValidationRows(index, side.modality, torch.from_numpy(side.take(rows))) for index, side, rows in self._parts
+        )
 
 
 def _unbatched(dataset: Dataset) -> DataLoader:

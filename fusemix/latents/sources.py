@@ -15,7 +15,7 @@ from jaxtyping import Int64
 from fusemix.errors import ConfigError
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import Links, split_links
-from fusemix.latents.galleries import Gallery, gallery_of
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery, gallery_of, sampled
 from fusemix.latents.residence import Advance, Residence, Where, reside
 from fusemix.latents.sets import LatentSet
 
@@ -37,7 +37,8 @@ class Source:
         seed: of order and holdout.
 
     Attributes:
-        gallery: items to choose on, or None.
+        gallery: items to choose on, or None; of many that are held out a sample, the same for one seed.
+        held_out: how many items of either side were held out.
         validation: the set that these are of.
         is_validated_apart: whether that is a set of its own, and no part of `train`.
         pairs_per_step: groups in a batch, before mixing; see `deal`.
@@ -61,7 +62,9 @@ class Source:
         self.name, self.train, self.validation = name, train, validation or train
         self.is_validated_apart = validation is not None
         self._weight, self._seed = weight, seed
-        links, self.gallery = _divided(train, validation, holdout, seed)
+        links, held_out = _divided(train, validation, holdout, seed)
+        self.gallery = sampled(held_out, MOST_CHOSEN_AMONG, seed) if held_out else None
+        self.held_out = [len(rows) for rows in held_out.rows] if held_out else [0, 0]
         self.links = Links(links, links_per_item)
         _require_links_of_each(self)
         self.pairs_per_step, self.num_batches = 1, len(self.links)
@@ -71,6 +74,11 @@ class Source:
     def modalities(self) -> tuple[str, str]:
         """Of the left and of the right."""
         return self.train.left.modality, self.train.right.modality
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the best epoch is chosen on a sample of what is held out."""
+        return self.gallery is not None and [len(rows) for rows in self.gallery.rows] != self.held_out
 
     @property
     def num_bytes(self) -> int:
