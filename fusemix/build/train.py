@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
 
 from fusemix.build.pace import Pace
 from fusemix.build.processes import devices_of, to_be_had
+from fusemix.build.scoring import retrieval_scorer
 from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
@@ -22,7 +20,6 @@ from fusemix.errors import ConfigError, first_line
 from fusemix.files import sha256_of_file, sha256_of_json
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
-from fusemix.fusion.gathering import added_up, num_processes, own_rank
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
 from fusemix.fusion.mixup.variants import Augmentation
@@ -31,14 +28,11 @@ from fusemix.fusion.module import FusionModule, Pairing, Structure
 from fusemix.fusion.runs import MAY_CHANGE, RunState
 from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints, WrittenToTheEnd
 from fusemix.fusion.schedule import Schedule
-from fusemix.interfaces import Scorer
-from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.sources import Source
 from fusemix.parallel import Processes
-from fusemix.retrieval.counting import ALONE, Share
-from fusemix.retrieval.metrics import flat, measure, with_sums
 
 
 def augmentation(config: TrainConfig) -> Augmentation:
@@ -158,34 +152,6 @@ def _model(record: dict[str, Any]) -> FusionModel:
             f"{first_line(error)}. Lower embedding_dim, or the widths in "
             "adapter.options."
         ) from error
-
-
-def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str], *, shared: bool = False) -> Scorer | None:
-    """Recall of both directions and their mean, by the code that evaluation uses.
-
-    Args:
-        gallery: that embeddings are of, in its order.
-        modalities: of its sides.
-        shared: processes that have the same embeddings divide the work; each of them has to come here.
-    """
-    if gallery is None:
-        return None
-    links, smallest = gallery.links, min(len(rows) for rows in gallery.rows)
-    ks = [k for k in (1, 5, 10) if k <= smallest]
-
-    def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
-        share = _share_of_work(left.device) if shared else ALONE
-        directions = measure(left, right, links, modalities, ks, share=share)
-        return with_sums(flat(directions))
-
-    return score
-
-
-def _share_of_work(device: torch.device) -> Share:
-    def total(counts: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
-        return added_up(torch.from_numpy(counts).to(device)).cpu().numpy()
-
-    return Share(own_rank(), num_processes(), total)
 
 
 def trainer(

@@ -25,6 +25,7 @@ from fusemix.build.pace import fitted, paced
 from fusemix.build.parts import PARTS
 from fusemix.build.processes import processes_of
 from fusemix.build.rehearsal import rehearsed
+from fusemix.build.scoring import retrieval_scorer
 from fusemix.build.sources import SOURCES
 from fusemix.build.telling import about_run
 from fusemix.build.training_data import latent_data, shared_with_training
@@ -192,7 +193,7 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
         shared = starts.start_from_run(module.model, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
     if config.method == "csa" or config.warm_start or config.closed_form.share:
-        scorer = build.retrieval_scorer(data.sources[0].gallery, data.sources[0].modalities)
+        scorer = retrieval_scorer(data.sources[0].gallery, data.sources[0].modalities)
         assert scorer is not None, "the first set always has something to choose on"
         chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
         settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())

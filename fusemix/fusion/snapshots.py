@@ -101,12 +101,22 @@ class Writer:
 
         Raises:
             OSError: an earlier one could not be written.
+            KeyboardInterrupt, SystemExit: as it came; the state is saved all the same.
         """
         self._look(wait=False)
         self._withdraw(path)  # the memory of an older one serves the new one
-        if not (self._waiting and self._waiting[-1].key == key):
-            self._waiting.append(Snapshot(key, self._buffers.copied(content)))
-        self._waiting[-1].paths.append(path)
+        if self._waiting and self._waiting[-1].key == key:
+            self._waiting[-1].paths.append(path)
+            return
+        try:
+            self._wait(Snapshot(key, self._buffers.copied(content)), path)
+        except (KeyboardInterrupt, SystemExit):  # the older one is gone, and nothing trains meanwhile
+            self._wait(Snapshot(key, self._buffers.copied(content)), path)
+            raise
+
+    def _wait(self, snapshot: Snapshot, path: Path) -> None:
+        snapshot.paths.append(path)
+        self._waiting.append(snapshot)
 
     def write_if_due(self) -> None:
         """Begin to write what waits, where that is due and nothing else is being written."""

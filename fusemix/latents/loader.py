@@ -83,7 +83,7 @@ class LatentData(L.LightningDataModule):
         self.residence: tuple[Where, str] | None = None
         self.first_batch = ""
         self._begun: tuple[int, Iterator[Drawn]] | None = None
-        self._coming: tuple[int, Future[_Drawn]] | None = None
+        self._coming: dict[int, Future[_Drawn]] = {}
         self._thread: ThreadPoolExecutor | None = None
 
     @property
@@ -117,16 +117,16 @@ class LatentData(L.LightningDataModule):
         trainer = self.trainer
         epoch = trainer.current_epoch if trainer else 0
         rank, num_processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        coming, self._coming = self._coming, None
-        drawn = coming[1].result() if coming and coming[0] == epoch else self._drawn(epoch)
+        drawn = self._coming.pop(epoch).result() if epoch in self._coming else self._drawn(epoch)
         self.first_batch, self._begun = drawn.sha256, (epoch, drawn.rows)
-        if trainer and epoch + 1 < (trainer.max_epochs or 0):
-            self.draw_ahead(epoch + 1)
+        following = epoch + 1
+        if trainer and following < (trainer.max_epochs or 0) and following not in self._coming:
+            self.draw_ahead(following)
         return _unbatched(_Epoch(self, epoch, rank, num_processes))
 
     def draw_ahead(self, epoch: int) -> None:
         """Begin to draw the order of an epoch in another thread, so that no device waits for it."""
-        self._coming = epoch, self._maker().submit(self._drawn, epoch)
+        self._coming = {epoch: self._maker().submit(self._drawn, epoch)}
 
     def _drawn(self, epoch: int) -> _Drawn:
         rows = self._rows(epoch)
@@ -143,7 +143,7 @@ class LatentData(L.LightningDataModule):
         """End the thread that draws orders; it may be at one that nobody needs, which takes a second or two."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
-        self._thread = self._coming = self._begun = None
+        self._thread, self._begun, self._coming = None, None, {}
 
     def on_exception(self, exception: BaseException) -> None:
         """The same, where a run breaks off."""

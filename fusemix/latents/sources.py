@@ -127,16 +127,21 @@ class Source:
         self, epoch: int, drawn: Iterator[Int64[np.ndarray, "batch items"]], maker: Executor | None
     ) -> Iterator[Int64[np.ndarray, "batch items"]]:
         due = self.num_batches
+        whole = len(self.links) // self.pairs_per_step
         for number in count(1):
-            coming, whole = None, len(self.links) // self.pairs_per_step
+            coming = None
             for place, rows in enumerate(drawn):
-                if maker and coming is None and 2 * place >= whole and not (self.links.is_one_to_one and due <= whole):
+                if maker and coming is None and 2 * place >= whole and self._may_end_early(due, whole - place):
                     coming = maker.submit(self._pass, epoch, number)
                 yield rows
                 due -= 1
                 if due == 0:
                     return
             drawn = coming.result() if coming else self._pass(epoch, number)
+
+    def _may_end_early(self, due: int, left: int) -> bool:
+        """Whether a pass may give fewer batches than are due, where its links would fill some that are left."""
+        return due > left or not self.links.is_one_to_one
 
     def _pass(self, epoch: int, number: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
         generator = np.random.default_rng([self._seed, epoch, number])

@@ -123,6 +123,24 @@ def test_an_error_is_raised_when_the_next_one_is_saved_or_all_are_to_be_there(wr
     assert [path.name for path in tmp_path.iterdir()] == [LAST], "nothing half written is left"
 
 
+def test_what_is_being_copied_when_a_run_is_ended_is_kept(writer, clock, tmp_path):
+    class Ended:
+        times = 0
+
+        def __deepcopy__(self, memo):
+            self.times += 1
+            if self.times == 1:
+                raise KeyboardInterrupt
+            return "after Ctrl-C"
+
+    for epoch in (0, 1):
+        save(writer, tmp_path, epoch)
+    with pytest.raises(KeyboardInterrupt):
+        writer.take((2, 2), {**state(2), "ended": Ended()}, tmp_path / LAST)
+    finish(writer)
+    assert written(tmp_path) == {LAST: 2}
+
+
 def test_memory_of_copies_is_used_again():
     buffers = Buffers()
     first = buffers.copied({"a": torch.zeros(3), "b": [torch.ones(2, 2)]})
