@@ -15,6 +15,9 @@ took above what the process held before it: of the device on a GPU, else of the 
 and `memory_ratio` say how many times as much the reference takes. `mfu` is the share of the rate of one large matrix
 product, in the same precision on the same device, that our step reaches. On a GPU the largest batch that a step of ours
 can take is looked for, too; on a CPU that is a matter of patience, not of memory.
+
+Beside the steps (beside_steps.py), at the paper's size, is set against a step of that size: the one measured on a GPU,
+and elsewhere one of 100 ms, which is assumed.
 """
 
 import argparse
@@ -47,6 +50,8 @@ ON_GPU = Sizes(widths=(1536, 1024), blocks=4, batch=20_480, pairs=204_800, steps
 ON_CPU = Sizes(widths=(1280, 384), blocks=1, batch=2048, pairs=20_480, steps=8)
 """MobileNetV2 and MiniLM."""
 WARMUP = 2
+ASSUMED_STEP = 0.1
+"""Seconds of a step of the paper's size, where none can be measured."""
 
 
 class Timer:
@@ -119,6 +124,8 @@ def child(which: str, folder: Path) -> dict[str, Any]:
         return {"batch": our_training.largest_batch(folder)}
     if which == "ours":
         import our_training as side
+    elif which == "beside":
+        import beside_steps as side
     else:
         import reference_training as side
     return side.figures(folder)
@@ -174,11 +181,21 @@ def print_table(found: dict[str, Any]) -> None:
         print(f"| largest batch, pairs | | {found['largest_batch']:,} | |")
 
 
+def print_beside(found: dict[str, Any], step: float, how: str) -> None:
+    from beside_steps import LOADED, PAIRS, rows_of
+
+    print(f"\nBeside steps of {step * 1e3:,.0f} ms ({how}), {LOADED:,} of {PAIRS:,} pairs each\n")
+    print("| beside a step | ms | of a step | |")
+    print("|---|--:|--:|---|")
+    for name, seconds, share, note in rows_of(found, step):
+        print(f"| {name} | {seconds * 1e3:,.1f} | {share:.1%} | {note} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is timed")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--child", choices=["ours", "reference", "largest"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=["ours", "reference", "largest", "beside"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -195,9 +212,13 @@ def main() -> None:
                 print(f"round {number + 1}/{arguments.rounds}: {which} …", file=sys.stderr)
                 results.append(run_child(which, Path(name)))
         largest = run_child("largest", Path(name))["batch"] if device.type == "cuda" else None
+        print("beside the steps …", file=sys.stderr)
+        beside = run_child("beside", Path(name))
     found = summary(device, sizes, fastest(rounds["ours"]), fastest(rounds["reference"]))
-    found["largest_batch"] = largest
+    found |= {"largest_batch": largest, "beside": beside}
     print_table(found)
+    on_gpu = device.type == "cuda"
+    print_beside(beside, found["ours"]["step"] if on_gpu else ASSUMED_STEP, "measured" if on_gpu else "assumed")
     if arguments.json:
         from fusemix.files import write_json
 

@@ -20,8 +20,8 @@ from fusemix.build.evaluate import (
     unit_latents,
 )
 from fusemix.build.fitting import require_same_encoders
+from fusemix.build.scoring import retrieval_scorer
 from fusemix.build.starts import ClosedForm, climbed
-from fusemix.build.train import retrieval_scorer
 from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.closed_form import LinearMap, canonical_maps, mapped, pair_moments

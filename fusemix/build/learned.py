@@ -19,7 +19,7 @@ from fusemix.errors import FusemixError, RunError
 from fusemix.files import read_json, sha256_of_json
 from fusemix.fusion.runs import DATA
 from fusemix.latents.batches import split_links
-from fusemix.latents.galleries import gallery_of
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG, gallery_of, sampled
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import shared_items
 from fusemix.latents.sets import LatentSet, Side
@@ -58,7 +58,8 @@ def _entries(config: TrainConfig, source: Source) -> list[dict[str, Any]]:
     cut = {"holdout": share, "seed": config.seed}
     found = [{"use": TRAINED, **_about(source.train, config), **cut}]
     if source.gallery is not None:
-        found.append({"use": CHOSEN, **_about(source.validation, config), **cut})
+        among = {"chosen_among": MOST_CHOSEN_AMONG} if source.is_sampled else {}
+        found.append({"use": CHOSEN, **_about(source.validation, config), **cut, **among})
     return found
 
 
@@ -162,12 +163,14 @@ def _shared(entry: Mapping[str, Any], learned: LatentSet, measured: LatentSet, r
 
 def _rows_used(entry: Mapping[str, Any], learned: LatentSet) -> Rows:
     """Rows of the two sides that were trained on, or chosen on."""
-    links = learned.links
+    links, seed = learned.links, int(entry["seed"])
+    train, held_out = links, None
     if share := float(entry["holdout"]):
-        links = split_links(links, share, int(entry["seed"]))[0 if entry["use"] == TRAINED else 1]
-    elif entry["use"] == CHOSEN:
-        return gallery_of(learned).rows
-    return np.unique(links[:, 0]), np.unique(links[:, 1])
+        train, held_out = split_links(links, share, seed)
+    if entry["use"] == TRAINED:
+        return np.unique(train[:, 0]), np.unique(train[:, 1])
+    gallery = gallery_of(learned, held_out)
+    return sampled(gallery, int(entry["chosen_among"]), seed).rows if "chosen_among" in entry else gallery.rows
 
 
 def _note(found: Mapping[str, Any]) -> str:

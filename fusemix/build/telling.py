@@ -44,6 +44,8 @@ def _about_set(source: Source) -> str:
     held_out = "nothing held out"
     if source.gallery:
         held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, source.gallery.rows))
+        if source.is_sampled:
+            held_out += ", a random sample of {:,} and {:,}".format(*source.held_out)
     links = len(source.links.links)
     few, left = source.links.left_out, source.modalities[0]
     without = f", without {few:,} {left} items that have fewer than {source.links.per_item} captions" if few else ""

@@ -9,11 +9,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from fusemix.build.pace import Pace
 from fusemix.build.processes import devices_of, to_be_had
+from fusemix.build.scoring import retrieval_scorer
 from fusemix.build.starts import checkpoint_of
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
@@ -29,14 +28,13 @@ from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
 from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.fusion.runs import MAY_CHANGE, RunState
-from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints
+from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints, WrittenToTheEnd
 from fusemix.fusion.schedule import Schedule
-from fusemix.interfaces import Scorer
-from fusemix.latents.galleries import Gallery
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
+from fusemix.latents.sources import Source
 from fusemix.parallel import Processes
-from fusemix.retrieval.metrics import flat, measure, with_sums
 
 WHOLE = ("32-true", "32", "64-true", "64")
 """Precisions, as Lightning names them, in which float32 means float32."""
@@ -65,11 +63,11 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
         "encoders": {modality: side.fingerprints for modality, side in sides.items()},
         "accepted": {m: [[list(one) for one in of] for of in side.accepted] for m, side in sides.items()},
         "train": _data_record(first.train),
-        "validation": _data_record(first.validation),
+        "validation": _chosen_on(first),
         "also": {
             source.name: {
                 "train": _data_record(source.train),
-                "validation": _data_record(source.validation) if source.gallery else None,
+                "validation": _chosen_on(source) if source.gallery else None,
                 "weight": config.also[source.name].weight,
                 "holdout": config.also[source.name].holdout,
             }
@@ -99,6 +97,11 @@ def _data_record(latent_set: LatentSet) -> dict[str, Any]:
     return {"name": latent_set.name, "num_links": len(latent_set.links), "links": about["links_sha256"], **hashes}
 
 
+def _chosen_on(source: Source) -> dict[str, Any]:
+    among = {"chosen_among": MOST_CHOSEN_AMONG} if source.is_sampled else {}
+    return {**_data_record(source.validation), **among}
+
+
 def fusion_module(
     config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation, epochs: range
 ) -> FusionModule:
@@ -120,7 +123,7 @@ def fusion_module(
         model=model,
         loss=_loss(config),
         pairings=[
-            Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities))
+            Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities, shared=True))
             for source in data.sources
         ],
         augmentation=augmented,
@@ -165,20 +168,6 @@ def _model(record: dict[str, Any]) -> FusionModel:
             f"{first_line(error)}. Lower embedding_dim, or the widths in "
             "adapter.options."
         ) from error
-
-
-def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str]) -> Scorer | None:
-    """Recall of both directions and their mean, by the code that evaluation uses."""
-    if gallery is None:
-        return None
-    links, smallest = gallery.links, min(len(rows) for rows in gallery.rows)
-    ks = [k for k in (1, 5, 10) if k <= smallest]
-
-    def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
-        directions = measure(left, right, links, modalities, ks)
-        return with_sums(flat(directions))
-
-    return score
 
 
 def trainer(
@@ -230,6 +219,7 @@ def _trainer(
             *early_stopping(config.optim.patience),
             *([NewSchedule()] if state.is_longer else []),
             *checkpoints(place / CHECKPOINTS),
+            WrittenToTheEnd(),
         ],
         num_sanity_val_steps=0,
         enable_progress_bar=False,

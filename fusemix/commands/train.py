@@ -25,6 +25,7 @@ from fusemix.build.pace import fitted, paced
 from fusemix.build.parts import PARTS
 from fusemix.build.processes import processes_of
 from fusemix.build.rehearsal import rehearsed
+from fusemix.build.scoring import retrieval_scorer
 from fusemix.build.sources import SOURCES
 from fusemix.build.telling import about_run
 from fusemix.build.training_data import latent_data, shared_with_training
@@ -51,7 +52,7 @@ from fusemix.fusion.runs import (
     state_beside,
     state_of_run,
 )
-from fusemix.fusion.saving import Metrics
+from fusemix.fusion.saving import Metrics, finish_writing
 from fusemix.latents.loader import LatentData
 from fusemix.out_folder import require_writable
 from fusemix.parallel import Processes, decided_by_the_first
@@ -86,6 +87,8 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
     best = out / CHECKPOINTS / BEST
     end = f"{out} is trained already, with these settings on these data; overwrite=true trains it again"
     if not state.is_finished:
+        if config.method == "contrastive":
+            data.draw_ahead(state.epoch)
         told = _going_on(state) if state.last else _start(module, config, data)
         if trainer.is_global_zero:  # after all that can fail
             _begin(place, config, data, trainer, state, read)
@@ -190,7 +193,7 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
         shared = starts.start_from_run(module.model, module.loss, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
     if config.method == "csa" or config.warm_start or config.closed_form.share:
-        scorer = module.pairings[0].scorer
+        scorer = retrieval_scorer(data.sources[0].gallery, data.sources[0].modalities)
         assert scorer is not None, "the first set always has something to choose on"
         chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
         settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())
@@ -217,6 +220,7 @@ def _solve(trainer: L.Trainer, module: FusionModule, data: LatentData, place: Pa
     figures = trainer.validate(module, data, verbose=False)
     for name in (BEST, LAST):
         trainer.save_checkpoint(place / CHECKPOINTS / name)
+    finish_writing(trainer)
     return float(figures[0][MONITOR])
 
 

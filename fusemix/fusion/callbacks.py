@@ -24,7 +24,7 @@ LOOK_SEC = 1.0
 
 
 def checkpoints(folder: Path) -> list[Callback]:
-    """`best.ckpt` by validation recall, and `last.ckpt` after every epoch."""
+    """`best.ckpt` by validation recall, and `last.ckpt` of every epoch; when they are written: see `snapshots`."""
     # At the end of the training epoch: saved after validation, inside the epoch, a resumed run would repeat it.
     shared: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = RunCheckpoint(filename="best", monitor=MONITOR, mode="max", **shared)

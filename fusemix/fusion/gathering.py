@@ -57,6 +57,30 @@ def gathered_rows(rows: Float[Tensor, "own dim"]) -> Float[Tensor, "all dim"]:
     return rows if num_processes() == 1 else _Gathered.apply(rows)  # pyright: ignore[reportReturnType]
 
 
+def added_up(values: Tensor) -> Tensor:
+    """The sum over all processes, element by element; in place."""
+    if num_processes() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def own_part(total: int) -> slice:
+    """Of so many rows, in order, those that this process works on: as many in each, to one."""
+    few, more = divmod(total, num_processes())
+    starts = [rank * few + min(rank, more) for rank in (own_rank(), own_rank() + 1)]
+    return slice(*starts)
+
+
+def rows_of_parts(rows: Float[Tensor, "own dim"], total: int) -> Float[Tensor, "total dim"]:
+    """Rows that processes have worked on by `own_part`, put together in each of them; without gradient."""
+    if num_processes() == 1:
+        return rows
+    few, more = divmod(total, num_processes())
+    filled = rows.new_zeros(few + 1, rows.shape[1])
+    filled[: len(rows)] = rows
+    return torch.cat([part[: few + (rank < more)] for rank, part in enumerate(_of_all(filled))])
+
+
 def log_sum_over_processes(values: Float[Tensor, " columns"]) -> Float[Tensor, " columns"]:
     """Logarithm of the sum, over processes, of the exponentials of each entry; without gradient."""
     if num_processes() == 1:

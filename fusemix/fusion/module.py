@@ -15,7 +15,7 @@ from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from fusemix.fusion.gathering import own_rank, stop_together
+from fusemix.fusion.gathering import own_part, own_rank, rows_of_parts, stop_together
 from fusemix.fusion.losses.structure import structure_divergence
 from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
@@ -164,9 +164,10 @@ class FusionModule(L.LightningModule):
         self._embedded = {(i, m): [] for i, pairing in enumerate(self.pairings) for m in pairing.modalities}
 
     def validation_step(self, batch: tuple[int, str, Tensor], batch_idx: int) -> None:
-        """Embed some rows of one side."""
+        """Embed some rows of one side, each process its part of them; they stay on the device."""
         source, modality, latents = batch
-        self._embedded[source, modality].append(self.model.embed(modality, latents).float().cpu())
+        own = self.model.embed(modality, latents[own_part(len(latents))])
+        self._embedded[source, modality].append(rows_of_parts(own.float(), len(latents)))
 
     def _require_finite(self) -> None:
         """Stop all processes where embeddings cannot be ranked."""
@@ -191,7 +192,8 @@ class FusionModule(L.LightningModule):
                 found = scorer(left, right)
                 figures |= {"/".join(filter(None, ["validation", name, key])): value for key, value in found.items()}
                 recalls.append(found["mean_recall"])
-        # Each process validates on all items. The mean makes sure that all come to the same decision, bit by bit.
+        self._embedded = {}
+        # All processes have the same figures. The mean makes sure that they come to the same decision, bit by bit.
         self.log_dict({**figures, "validation/mean_recall": float(np.mean(recalls))}, sync_dist=True)
 
     def configure_gradient_clipping(

@@ -11,12 +11,15 @@ import io
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import lightning as L
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
@@ -25,31 +28,45 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from fusemix.errors import RunError
-from fusemix.files import write_atomic, write_text
+from fusemix.files import write_text
 from fusemix.fusion.checkpoints import LAST
 from fusemix.fusion.gathering import stop_together
+from fusemix.fusion.snapshots import Writer
+from fusemix.progress import console
 
 METRICS = "metrics.csv"
 
 
 class WholeCheckpoints(CheckpointIO):
-    """Checkpoints that are complete or absent; an error while one is written ends the run."""
+    """Checkpoints that are complete or absent, written beside the steps; see `snapshots.Writer`.
+
+    An error while one is written ends the run, when the next one is saved or all are to be there.
+    """
+
+    def __init__(self) -> None:
+        self._writer = Writer()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write beside, then rename.
+        """Copy what is to be written; the last one is saved after the best, and with it all is there to be written.
 
         Raises:
-            RunError: it cannot be written; what was there before is as it was.
+            RunError: one could not be written; what was there before is as it was.
         """
         path = Path(path)
-        content = io.BytesIO()  # torch.save hides what is wrong with a file
-        torch.save(checkpoint, content)
-        try:
+        with _told():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with write_atomic(path) as file:
-                file.write(content.getbuffer())
-        except OSError as error:
-            raise RunError(_not_saved(path, error)) from error
+            self._writer.take((checkpoint["epoch"], checkpoint["global_step"]), checkpoint, path)
+            if path.name == LAST:
+                self._writer.write_if_due()
+
+    def finish(self) -> None:
+        """Write what is not written yet.
+
+        Raises:
+            RunError: one could not be written.
+        """
+        with _told():
+            self._writer.finish()
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read, without running any code that a checkpoint might hold."""
@@ -58,6 +75,14 @@ class WholeCheckpoints(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         """Remove."""
         Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(_not_saved(Path(str(error.filename)), error)) from error
 
 
 def _not_saved(path: Path, error: OSError) -> str:
@@ -84,6 +109,46 @@ class SavedTogether(DDPStrategy):
         except RunError as error:
             problem = str(error)
         stop_together(problem)
+
+
+def finish_writing(trainer: L.Trainer) -> None:
+    """Let all checkpoints be written; each process has to come here.
+
+    Raises:
+        RunError: one could not be; in the first process, the others end without a word.
+    """
+    problem = None
+    try:
+        _written_by(trainer).finish()
+    except RunError as error:
+        problem = str(error)
+    stop_together(problem)
+
+
+def _written_by(trainer: L.Trainer) -> WholeCheckpoints:
+    found = trainer.strategy.checkpoint_io
+    assert isinstance(found, WholeCheckpoints), "build.train.trainer gives it"
+    return found
+
+
+class WrittenToTheEnd(Callback):
+    """Writes the checkpoints that wait when training ends, however it does."""
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Wait for all to be written.
+
+        Raises:
+            RunError: one could not be.
+        """
+        finish_writing(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Keep what was finished before, also after Ctrl-C; what is said besides is why the run ends."""
+        try:
+            _written_by(trainer).finish()
+        except RunError as error:
+            if not isinstance(exception, RunError):
+                console.print(str(error))
 
 
 class _OfOneRun(Logger):

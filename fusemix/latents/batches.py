@@ -10,11 +10,14 @@ A group is one left row and one or several right rows that belong to it: a pair,
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from fusemix.latents.distinct import Distinct, draw_batches
 
 LEAST_RANDOM_BITS = 8
 BLOCK = 4096
@@ -24,40 +27,6 @@ WINDOW = 1 << 20
 machine that leaves latents on disk reads at a time, in runs, and then finds in its page cache."""
 WINDOW_IN_BATCHES = 16
 """A window holds as many batches at least, each with all links of its items."""
-
-
-class Distinct:
-    """Finds groups that share no item.
-
-    Args:
-        groups: all groups that will ever be asked for; what is kept of them is the largest row of each side.
-    """
-
-    def __init__(self, groups: Int64[np.ndarray, "groups items"]) -> None:
-        # Where a row was last seen. Made once: a batch touches few of its pages, and fresh pages are slow.
-        self._left = np.empty(int(groups[:, 0].max(initial=0)) + 1, dtype=np.int64)
-        self._right = np.empty(int(groups[:, 1:].max(initial=0)) + 1, dtype=np.int64)
-
-    def first_occurrences(self, groups: Int64[np.ndarray, "some items"]) -> Bool[np.ndarray, " some"]:
-        """True where every item of a group occurs for the first time."""
-        place = np.arange(len(groups))
-        rights = groups[:, 1:]
-        # Written backwards, so that the first occurrence is what stays; without sorting.
-        self._left[groups[::-1, 0]] = place[::-1]
-        self._right[rights[::-1].ravel()] = np.repeat(place[::-1], rights.shape[1])
-        return (self._left[groups[:, 0]] == place) & (self._right[rights] == place[:, None]).all(axis=1)
-
-    def choose(self, groups: Int64[np.ndarray, "some items"], most: int) -> Int64[np.ndarray, " chosen"]:
-        """Places of groups that share no item, in order: as many as a greedy choice finds, and `most` at the most."""
-        chosen = np.flatnonzero(self.first_occurrences(groups))[:most]
-        while len(chosen) < most:
-            taken = np.isin(groups[:, 0], groups[chosen, 0]) | np.isin(groups[:, 1:], groups[chosen, 1:]).any(axis=1)
-            free = np.flatnonzero(~taken)
-            if len(free) == 0:
-                break
-            more = free[self.first_occurrences(groups[free])]
-            chosen = np.sort(np.concatenate([chosen, more[: most - len(chosen)]]))
-        return chosen
 
 
 class Links:
@@ -93,6 +62,11 @@ class Links:
         """Distinct items of the left and of the right."""
         return len(self._starts), len(np.unique(self.links[:, 1]))
 
+    @cached_property
+    def is_one_to_one(self) -> bool:
+        """Whether no item has two links, so that a pass gives as many batches as its links fill."""
+        return self.num_items == (len(self.links), len(self.links))
+
     @property
     def largest_batch(self) -> int:
         """No batch can be larger: the number of distinct items on the smaller side."""
@@ -103,7 +77,7 @@ class Links:
         """Batches of one epoch: every group at most once, and no item twice in a batch.
 
         A group that would repeat an item waits for the next batch. What does not fill a last batch is left to the next
-        epoch, whose order is another.
+        epoch, whose order is another; so is what an item has in surplus, see `surplus`.
 
         The order is the same wherever latents live: runs of links that lie together on disk are shuffled, and then the
         links of some such runs, the windows, so that latents which stay on disk are read in runs.
@@ -121,7 +95,11 @@ class Links:
             order = generator.permutation(len(groups))
         else:
             order = shuffled_by(window, generator)
-        return draw_batches(groups, order, batch_size, self._distinct)
+        left_out = surplus(groups, batch_size, generator)
+        if left_out is not None:
+            order = order[~left_out[order]]
+        ordered = groups.astype(np.int32)[order]
+        return draw_batches(ordered, batch_size, self._distinct, is_crowded=left_out is not None)
 
     def _groups(self, generator: np.random.Generator) -> Int64[np.ndarray, "groups items"]:
         if self.per_item is None:
@@ -168,6 +146,49 @@ def shuffled_by(keys: Int64[np.ndarray, " n"], generator: np.random.Generator) -
     return (packed & np.uint64((1 << place_bits) - 1)).astype(np.int64)
 
 
+def surplus(
+    groups: Int64[np.ndarray, "groups items"], batch_size: int, generator: np.random.Generator
+) -> Bool[np.ndarray, " groups"] | None:
+    """True where a group has no turn, since its item has more groups than there are batches; None where none has.
+
+    A caption of thousands of pictures is in a batch once, so most of its links would wait in vain, and be looked at for
+    each batch again. Which of them have their turn is left to chance, so that it has one in every part of an epoch.
+
+    Args:
+        groups: of an epoch.
+        batch_size: groups in each batch.
+        generator: source of the choice; not used where all have their turn.
+    """
+    counts = [np.bincount(items) for items in groups.T]
+    turns = _turns(counts, len(groups) // batch_size, batch_size)
+    left_out = None
+    for items, count in zip(groups.T, counts, strict=True):
+        if count.max() <= turns:
+            continue
+        places = np.flatnonzero((count > turns)[items])
+        places = places[shuffled_by(items[places], generator)]
+        sizes = count[count > turns]
+        turn = np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        left_out = np.zeros(len(groups), dtype=bool) if left_out is None else left_out
+        left_out[places[turn >= turns]] = True
+    return left_out
+
+
+def _turns(counts: list[Int64[np.ndarray, " _"]], batches: int, batch_size: int) -> int:
+    """Batches that an epoch has at most, if no item is in one twice; 1 at least.
+
+    Args:
+        counts: groups of each item, for every place in a group.
+        batches: that all groups would fill.
+        batch_size: groups in each batch.
+    """
+    while True:
+        fewer = max(1, min(int(np.minimum(count, batches).sum()) for count in counts) // batch_size)
+        if fewer >= batches:
+            return max(1, batches)
+        batches = fewer
+
+
 def windows(count: int, size: int, generator: np.random.Generator) -> Int64[np.ndarray, " count"] | None:
     """Which window each belongs to; a window is made of random whole blocks of neighbours. None where one holds all.
 
@@ -181,32 +202,6 @@ def windows(count: int, size: int, generator: np.random.Generator) -> Int64[np.n
     block = np.arange(count) // BLOCK
     places = generator.permutation(int(block[-1]) + 1)
     return places[block] // max(1, size // BLOCK)
-
-
-def draw_batches(
-    groups: Int64[np.ndarray, "groups items"], order: Int64[np.ndarray, " groups"], batch_size: int, distinct: Distinct
-) -> Iterator[Int64[np.ndarray, "batch items"]]:
-    """Groups in an order, cut into batches that hold no item twice; see `Links.batches`."""
-    waiting = order[:0]
-    position = 0
-    while len(waiting) + len(order) - position >= batch_size:
-        reach = batch_size + batch_size // 4
-        while True:
-            fresh = order[position : position + reach]
-            pool = np.concatenate([waiting, fresh])
-            chosen = distinct.choose(groups[pool], batch_size)
-            if len(chosen) == batch_size or position + reach >= len(order):
-                break
-            reach *= 2
-        if len(chosen) < batch_size:
-            return
-        keep = np.ones(len(pool), dtype=bool)
-        keep[chosen] = False
-        # What lies behind the last chosen group is read again, so the pool stays small.
-        last = max(int(chosen[-1]) + 1, len(waiting))
-        waiting = pool[:last][keep[:last]]
-        position += last - (len(pool) - len(fresh))
-        yield groups[pool[chosen]]
 
 
 def split_links(

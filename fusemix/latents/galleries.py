@@ -10,6 +10,9 @@ from jaxtyping import Int64
 
 from fusemix.latents.sets import LatentSet
 
+MOST_CHOSEN_AMONG = 50_000
+"""Items of a side that an epoch is chosen on: among more, the comparisons would take longer than the epoch."""
+
 
 class Gallery(NamedTuple):
     """The items of a set that take part, and their links, renumbered to them.
@@ -46,6 +49,27 @@ def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None
         rows = [np.unique(links[:, side]) for side in (0, 1)]
     renumbered = np.column_stack([np.searchsorted(rows[side], links[:, side]) for side in (0, 1)])
     return Gallery(rows[0], rows[1], renumbered, times)
+
+
+def sampled(gallery: Gallery, most: int, seed: int) -> Gallery:
+    """The gallery itself, or left items of it at random, each with all of its links, so that no side has more items.
+
+    Args:
+        gallery: to sample from.
+        most: items of either side. A left item that has more links than that is taken all the same, alone.
+        seed: of the choice.
+    """
+    if max(map(len, gallery.rows)) <= most:
+        return gallery
+    lefts, num_links = np.unique(gallery.links[:, 0], return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(lefts))
+    enough = max(1, int(np.searchsorted(np.cumsum(num_links[order]), most, side="right")))
+    taken = np.isin(gallery.links[:, 0], lefts[order[:enough]])
+    links, times = gallery.links[taken], gallery.times
+    kept = [np.unique(links[:, side]) for side in (0, 1)]
+    renumbered = np.column_stack([np.searchsorted(kept[side], links[:, side]) for side in (0, 1)])
+    rows = [of[some] for of, some in zip(gallery.rows, kept, strict=True)]
+    return Gallery(rows[0], rows[1], renumbered, None if times is None else times[taken])
 
 
 def each_caption(gallery: Gallery) -> Gallery:

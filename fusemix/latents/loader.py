@@ -6,6 +6,7 @@ Not here: which pairs make a batch (batches.py), where latents live (residence.p
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from itertools import chain
 from typing import NamedTuple
@@ -26,6 +27,13 @@ from fusemix.progress import console, counting
 ROWS_AT_ONCE = 8192
 Drawn = tuple[int, Int64[np.ndarray, "batch items"]]
 """Source, and rows, of a whole batch."""
+
+
+class _Drawn(NamedTuple):
+    """Whole batches of an epoch, in order, and the hash of the first one."""
+
+    sha256: str
+    rows: Iterator[Drawn]
 
 
 class ValidationRows(NamedTuple):
@@ -75,6 +83,8 @@ class LatentData(L.LightningDataModule):
         self.residence: tuple[Where, str] | None = None
         self.first_batch = ""
         self._begun: tuple[int, Iterator[Drawn]] | None = None
+        self._coming: dict[int, Future[_Drawn]] = {}
+        self._thread: ThreadPoolExecutor | None = None
 
     @property
     def num_batches(self) -> int:
@@ -107,11 +117,37 @@ class LatentData(L.LightningDataModule):
         trainer = self.trainer
         epoch = trainer.current_epoch if trainer else 0
         rank, num_processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        drawn = self._rows(epoch)
-        first = next(drawn)
-        self.first_batch = hashlib.sha256(repr(first[0]).encode() + np.ascontiguousarray(first[1]).data).hexdigest()
-        self._begun = epoch, chain([first], drawn)
+        drawn = self._coming.pop(epoch).result() if epoch in self._coming else self._drawn(epoch)
+        self.first_batch, self._begun = drawn.sha256, (epoch, drawn.rows)
+        following = epoch + 1
+        if trainer and following < (trainer.max_epochs or 0) and following not in self._coming:
+            self.draw_ahead(following)
         return _unbatched(_Epoch(self, epoch, rank, num_processes))
+
+    def draw_ahead(self, epoch: int) -> None:
+        """Begin to draw the order of an epoch in another thread, so that no device waits for it."""
+        self._coming = {epoch: self._maker().submit(self._drawn, epoch)}
+
+    def _drawn(self, epoch: int) -> _Drawn:
+        rows = self._rows(epoch)
+        index, first = next(rows)
+        sha256 = hashlib.sha256(repr(index).encode() + np.ascontiguousarray(first).data).hexdigest()
+        return _Drawn(sha256, chain([(index, first)], rows))
+
+    def _maker(self) -> Executor:
+        """The thread that draws orders, one after the other."""
+        self._thread = self._thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="fusemix-order")
+        return self._thread
+
+    def teardown(self, stage: str) -> None:
+        """End the thread that draws orders; it may be at one that nobody needs, which takes a second or two."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+        self._thread, self._begun, self._coming = None, None, {}
+
+    def on_exception(self, exception: BaseException) -> None:
+        """The same, where a run breaks off."""
+        self.teardown("fit")
 
     def val_dataloader(self) -> DataLoader:
         """All items of the left, then all of the right, in order, of one source after the other."""
@@ -126,9 +162,9 @@ class LatentData(L.LightningDataModule):
 
     def _rows(self, epoch: int) -> Iterator[Drawn]:
         turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
-        drawn = [source.batches(epoch) for source in self.sources]
-        for index in np.random.default_rng([self._seed, epoch]).permutation(turns).tolist():
-            yield index, next(drawn[index])
+        drawn = [source.batches(epoch, self._maker()) for source in self.sources]  # draws their orders, here and now
+        indices = np.random.default_rng([self._seed, epoch]).permutation(turns).tolist()
+        return ((index, next(drawn[index])) for index in indices)
 
 
 class _Epoch(IterableDataset):
@@ -156,8 +192,9 @@ class _Validation(IterableDataset):
         return len(self._parts)
 
     def __iter__(self) -> Iterator[ValidationRows]:
-        for index, side, rows in self._parts:
-            yield ValidationRows(index, side.modality, torch.from_numpy(side.take(rows)))
+        return ahead(
+            ValidationRows(index, side.modality, torch.from_numpy(side.take(rows))) for index, side, rows in self._parts
+        )
 
 
 def _unbatched(dataset: Dataset) -> DataLoader:

@@ -5,7 +5,8 @@ Place in the flow: LatentSet(s) -> Source -> loader.py, which draws from one or 
 
 import re
 from collections.abc import Iterator
-from itertools import chain, count, islice
+from concurrent.futures import Executor
+from itertools import count
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from jaxtyping import Int64
 from fusemix.errors import ConfigError
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import Links, split_links
-from fusemix.latents.galleries import Gallery, gallery_of
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery, gallery_of, sampled
 from fusemix.latents.residence import Advance, Residence, Where, reside
 from fusemix.latents.sets import LatentSet
 
@@ -36,7 +37,8 @@ class Source:
         seed: of order and holdout.
 
     Attributes:
-        gallery: items to choose on, or None.
+        gallery: items to choose on, or None; of many that are held out a sample, the same for one seed.
+        held_out: how many items of either side were held out.
         validation: the set that these are of.
         is_validated_apart: whether that is a set of its own, and no part of `train`.
         pairs_per_step: groups in a batch, before mixing; see `deal`.
@@ -60,7 +62,9 @@ class Source:
         self.name, self.train, self.validation = name, train, validation or train
         self.is_validated_apart = validation is not None
         self._weight, self._seed = weight, seed
-        links, self.gallery = _divided(train, validation, holdout, seed)
+        links, held_out = _divided(train, validation, holdout, seed)
+        self.gallery = sampled(held_out, MOST_CHOSEN_AMONG, seed) if held_out else None
+        self.held_out = [len(rows) for rows in held_out.rows] if held_out else [0, 0]
         self.links = Links(links, links_per_item)
         _require_links_of_each(self)
         self.pairs_per_step, self.num_batches = 1, len(self.links)
@@ -70,6 +74,11 @@ class Source:
     def modalities(self) -> tuple[str, str]:
         """Of the left and of the right."""
         return self.train.left.modality, self.train.right.modality
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the best epoch is chosen on a sample of what is held out."""
+        return self.gallery is not None and [len(rows) for rows in self.gallery.rows] != self.held_out
 
     @property
     def num_bytes(self) -> int:
@@ -103,13 +112,36 @@ class Source:
         left, right = (reside(side, where, device, advance) for side in self.train.sides)
         self._sides = left, right
 
-    def batches(self, epoch: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
-        """Rows of the batches of one epoch; the same for the same seed and epoch.
+    def batches(self, epoch: int, maker: Executor | None = None) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        """Rows of the batches of one epoch, whose order is drawn at once; the same for the same seed and epoch.
 
         There are `num_batches` always: where items that occur often keep a pass from giving as many, another is begun.
+
+        Args:
+            epoch: counted from 0.
+            maker: what draws the order of a further pass, while the one before is used; None draws it when it is due.
         """
-        passes = (self._pass(epoch, number) for number in count())
-        return islice(chain.from_iterable(passes), self.num_batches)
+        return self._in_passes(epoch, self._pass(epoch, 0), maker)
+
+    def _in_passes(
+        self, epoch: int, drawn: Iterator[Int64[np.ndarray, "batch items"]], maker: Executor | None
+    ) -> Iterator[Int64[np.ndarray, "batch items"]]:
+        due = self.num_batches
+        whole = len(self.links) // self.pairs_per_step
+        for number in count(1):
+            coming = None
+            for place, rows in enumerate(drawn):
+                if maker and coming is None and 2 * place >= whole and self._may_end_early(due, whole - place):
+                    coming = maker.submit(self._pass, epoch, number)
+                yield rows
+                due -= 1
+                if due == 0:
+                    return
+            drawn = coming.result() if coming else self._pass(epoch, number)
+
+    def _may_end_early(self, due: int, left: int) -> bool:
+        """Whether a pass may give fewer batches than are due, where its links would fill some that are left."""
+        return due > left or not self.links.is_one_to_one
 
     def _pass(self, epoch: int, number: int) -> Iterator[Int64[np.ndarray, "batch items"]]:
         generator = np.random.default_rng([self._seed, epoch, number])

@@ -98,6 +98,7 @@ def count_unlinked(
         return Counts(*count_unlinked(right, left, turned, Thresholds(*thresholds[::-1]), **how)[::-1])
     on_cpu = left.device.type == "cpu"
     height, width = CPU_TILE if on_cpu else DEVICE_TILE
+    height = min(height, max(1, -(-len(left) // share.num_processes)))  # so that there is work for each
     counts = Counts.none(thresholds)
     buffer = torch.empty(min(height, len(left)) * min(width, len(right)), device=left.device)
     reached = np.zeros((min(height, len(left)) if on_cpu else 0, width), dtype=bool)

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusemix.build.scoring import retrieval_scorer
 from fusemix.errors import RunError
-from fusemix.fusion.gathering import stop_together
+from fusemix.fusion.gathering import own_part, rows_of_parts, stop_together
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.losses.structure import structure_divergence
+from fusemix.latents.galleries import Gallery
 
 ROWS, POSITIVES = 12, 2
 NAMES = [*LOSSES.names(), "structure", "smoothed"]
@@ -74,11 +77,23 @@ def how_it_stops(rank: int, num_processes: int) -> list[str]:
     return []
 
 
+def validated(items: int = 43) -> dict[str, float]:
+    """Figures of made-up embeddings, each process having made its part of them, and ranked its part."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (F.normalize(torch.randn(count, 6, generator=generator), dim=1) for count in (items, 2 * items))
+    links = np.column_stack([np.arange(2 * items) // 2, np.arange(2 * items)])
+    gallery = Gallery(np.arange(items), np.arange(2 * items), links)
+    scorer = retrieval_scorer(gallery, ("image", "text"), shared=True)
+    assert scorer is not None, "there is a gallery"
+    return scorer(*(rows_of_parts(side[own_part(len(side))], len(side)) for side in (left, right)))
+
+
 def work(rank: int, num_processes: int, folder: str) -> None:
     """What each process does."""
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=num_processes)
     found = {name: ten_steps(name, rank, num_processes) for name in NAMES}
+    found["validated"] = validated()
     found["stopping"] = how_it_stops(rank, num_processes)
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
-from sharing import NAMES, ten_steps, work
+from sharing import NAMES, ten_steps, validated, work
 
 from fusemix.commands import train
 from fusemix.errors import ConfigError
@@ -32,6 +32,12 @@ def test_gradients_and_ten_steps_of_processes_that_share_a_batch_are_those_of_on
     for found in shared:
         for part in ("gradients", "weights"):
             torch.testing.assert_close(found[name][part], alone[part], rtol=1e-8, atol=1e-10)
+
+
+def test_processes_divide_validation_and_all_have_the_figures_of_one(shared):
+    """Of 43 and 86 items, which neither two nor three processes share evenly."""
+    assert 0 < validated()["mean_recall"] < 1
+    assert [found["validated"] for found in shared] == [validated()] * len(shared)
 
 
 def test_all_processes_stop_where_one_has_to_and_the_first_one_says_why(shared):

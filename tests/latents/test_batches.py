@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.latents import batches as module
-from fusemix.latents.batches import Distinct, Links, shuffled_by, split_links, windows
+from fusemix.latents.batches import Links, shuffled_by, split_links, surplus, windows
+from fusemix.latents.distinct import Distinct
 
 
 def captioned(num_left: int, captions: int) -> np.ndarray:
@@ -191,3 +192,91 @@ def test_a_holdout_has_the_size_that_was_asked_for_and_depends_on_the_seed():
     assert len(held[0]) == 100
     assert (held[0] == held[1]).all()
     assert set(held[0][:, 0]) != set(held[2][:, 0])
+
+
+def in_turn(groups: np.ndarray) -> list[int]:
+    """Places that are taken one after the other, wherever both items are free."""
+    lefts: set[int] = set()
+    rights: set[int] = set()
+    chosen = []
+    for place, (left, *more) in enumerate(groups.tolist()):
+        if left not in lefts and not rights & set(more):
+            chosen.append(place)
+            lefts.add(left)
+            rights |= set(more)
+    return chosen
+
+
+@given(links=some_links(), most=st.integers(1, 80), seed=st.integers(0, 9))
+def test_what_is_chosen_in_order_is_what_one_after_the_other_finds(links, most, seed):
+    links = np.random.default_rng(seed).permutation(links)
+    assert Distinct(links).choose(links, most, in_order=True).tolist() == in_turn(links)[:most]
+    assert Distinct(links).choose(links, len(links)).tolist() == in_turn(links)
+
+
+@given(links=some_links(), most=st.integers(1, 30), seed=st.integers(0, 9))
+def test_what_is_chosen_in_rounds_is_what_slow_rounds_find(links, most, seed):
+    links = np.random.default_rng(seed).permutation(links)
+    chosen: list[int] = []
+    free = list(range(len(links)))
+    while free and len(chosen) < most:
+        is_first = [all(links[p, s] not in links[free[:at], s] for s in (0, 1)) for at, p in enumerate(free)]
+        found = [place for place, first in zip(free, is_first, strict=True) if first]
+        chosen += found[: most - len(chosen)]
+        free = [p for p in free if not any((links[p] == links[q]).any() for q in found)]
+    assert Distinct(links).choose(links, most).tolist() == sorted(chosen)
+
+
+def frequent(num_left: int, share: float, captions: int) -> np.ndarray:
+    """Every left item once; a share of them with one of a few captions, the first of which half of these have."""
+    generator = np.random.default_rng(0)
+    often = np.minimum(generator.geometric(0.5, num_left) - 1, captions - 1)
+    return np.column_stack(
+        [np.arange(num_left), np.where(generator.random(num_left) < share, often, captions + np.arange(num_left))]
+    )
+
+
+def test_an_item_has_as_many_turns_as_there_are_batches_and_they_are_spread_over_the_epoch():
+    links, turns = frequent(4000, 0.5, 8), np.zeros((40, 8), dtype=int)
+    for seed in range(40):
+        found = batches_of(links, 100, seed)
+        assert len(found) >= 19
+        assert max(np.bincount(batch[:, 1]).max() for batch in found) == 1
+        for number, batch in enumerate(found):
+            turns[number] += np.bincount(batch[:, 1], minlength=8)[:8]
+    most = len(found)
+    assert (turns[: most - 1, :3] >= 10).all(), "in every part of an epoch, and not in its first batches alone"
+
+
+def test_few_groups_wait_however_often_an_item_occurs(monkeypatch):
+    """Else each batch looks at what has waited before it, again and again."""
+    links, looked = frequent(20_000, 0.6, 30), []
+
+    def choose(self, groups, most, **how):
+        looked.append(len(groups))
+        return chosen(self, groups, most, **how)
+
+    chosen = Distinct.choose
+    monkeypatch.setattr(Distinct, "choose", choose)
+    assert len(batches_of(links, 200)) > 30
+    assert max(looked) < 6 * 200
+    assert np.mean(looked) < 4 * 200
+
+
+def test_what_is_left_out_is_the_surplus_alone_and_left_to_chance():
+    links = frequent(1000, 0.5, 4)
+    left_out = np.array([surplus(links, 50, np.random.default_rng(seed)) for seed in range(50)])
+    counts = np.bincount(links[:, 1])
+    turns = [counts[item] - left_out[:, links[:, 1] == item].sum(axis=1) for item in range(4)]
+    assert all((of == turns[0]).all() for of in turns), "all who have more have as many"
+    assert 500 // 50 <= turns[0][0] <= 1000 // 50
+    assert not left_out[:, links[:, 1] >= 4].any()
+    kept = ~left_out[:, links[:, 1] == 0]
+    assert abs(kept[:, :100].sum() - kept[:, 100:200].sum()) < 100, "wherever in the set a link stands"
+    assert (kept[0] != kept[1]).any()
+
+
+def test_nothing_is_left_out_where_all_have_their_turn_and_no_chance_is_spent():
+    generator = np.random.default_rng(0)
+    assert surplus(captioned(100, 5), 50, generator) is None
+    assert generator.random() == np.random.default_rng(0).random()

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,7 +69,7 @@ def test_the_first_batch_of_an_epoch_is_known_by_its_hash_in_all_processes(make_
     data = data_of(source_of(make_set("train"), make_set("validation")))
     hashes = []
     for epoch, rank in ((0, 0), (0, 1), (1, 0)):
-        data.trainer = SimpleNamespace(current_epoch=epoch, global_rank=rank, world_size=2)
+        data.trainer = SimpleNamespace(current_epoch=epoch, global_rank=rank, world_size=2, max_epochs=2)
         own = torch.cat([batch.pairs.left for batch in data.train_dataloader()])
         assert torch.equal(own, lefts(data, epoch, rank=rank, num_processes=2))
         hashes.append(data.first_batch)
@@ -90,7 +92,7 @@ def test_every_epoch_has_an_order_of_its_own_that_can_be_had_again(make_set):
     data = data_of(source_of(make_set("train"), make_set("validation")))
     assert torch.equal(lefts(data, 3), lefts(data, 3))
     assert not torch.equal(lefts(data, 3), lefts(data, 4))
-    data.trainer = SimpleNamespace(current_epoch=3, global_rank=0, world_size=1)
+    data.trainer = SimpleNamespace(current_epoch=3, global_rank=0, world_size=1, max_epochs=4)
     assert torch.equal(torch.cat([batch.pairs.left for batch in data.train_dataloader()]), lefts(data, 3))
 
 
@@ -198,3 +200,58 @@ def test_a_gallery_numbers_its_items_from_nought(make_set):
     gallery = gallery_of(opened, opened.links[[2, 3, 8]])
     assert gallery.left_rows.tolist() == [1, 4]
     assert gallery.links.tolist() == [[0, 0], [0, 1], [1, 2]]
+
+
+def drawing() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fusemix-order")]
+
+
+def test_the_order_of_the_next_epoch_is_drawn_meanwhile_and_is_the_one_it_would_have_had(make_set, monkeypatch):
+    made = make_set("train"), make_set("validation")
+    expected = [lefts(data_of(source_of(*made)), epoch) for epoch in range(5)]
+    by: dict[int, str] = {}
+
+    def noted(self, batch_size, generator):
+        by[len(by)] = threading.current_thread().name
+        return drawn(self, batch_size, generator)
+
+    data, drawn = data_of(source_of(*made)), batches.Links.batches
+    monkeypatch.setattr(batches.Links, "batches", noted)
+    data.draw_ahead(3)
+    for epoch in (3, 4):  # a run that goes on after three epochs
+        data.trainer = SimpleNamespace(current_epoch=epoch, global_rank=0, world_size=1, max_epochs=5)
+        assert torch.equal(torch.cat([batch.pairs.left for batch in data.train_dataloader()]), expected[epoch])
+    assert all(name.startswith("fusemix-order") for name in by.values())
+    data.teardown("fit")
+    assert not drawing()
+
+
+def test_the_thread_that_draws_ends_where_a_run_breaks_off(make_set):
+    data = data_of(source_of(make_set("train"), make_set("validation")))
+    data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1, max_epochs=9)
+    stream = iter(data.train_dataloader())
+    next(stream)
+    assert drawing()
+    data.on_exception(KeyboardInterrupt())
+    assert not drawing()
+
+
+def test_a_further_pass_is_drawn_while_the_one_before_is_used(make_set):
+    """The second pass of two and a half; what is drawn too early would lie about, and too late be waited for."""
+    source = source_of(make_set("train"), make_set("validation"), weight=2.5)
+    alone = np.concatenate(list(source.batches(1)))
+    asked: list[int] = []
+
+    class Maker(ThreadPoolExecutor):
+        def submit(self, work, *args):
+            asked.append(given)
+            return super().submit(work, *args)
+
+    found, given = [], 0
+    with Maker(max_workers=1) as maker:
+        for rows in source.batches(1, maker):
+            found.append(rows)
+            given += 1
+    assert (np.concatenate(found) == alone).all()
+    assert asked == [8, 24, 40][: len(asked)]
+    assert len(asked) >= 2
