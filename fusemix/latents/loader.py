@@ -17,9 +17,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from fusemix.interfaces import TrainBatch
+from fusemix.interfaces import LatentBatch, TrainBatch
 from fusemix.latents.ahead import ahead
 from fusemix.latents.residence import Where, choose
+from fusemix.latents.shuttle import OnItsWay
 from fusemix.latents.sources import Source
 from fusemix.progress import console, counting
 
@@ -34,6 +35,21 @@ class ValidationRows(NamedTuple):
     source: int
     modality: str
     latents: Float[Tensor, "rows dim"]
+
+
+class Underway(NamedTuple):
+    """A batch on its way to the device."""
+
+    source: int
+    left: OnItsWay
+    right: OnItsWay
+
+
+def arrived(batch: Underway) -> TrainBatch:
+    """A batch that what the calling thread computes from now on may use."""
+    for side in (batch.left, batch.right):
+        side.arrive()
+    return TrainBatch(batch.source, LatentBatch(batch.left.values, batch.right.values))
 
 
 def own_share(
@@ -118,11 +134,15 @@ class LatentData(L.LightningDataModule):
         return _unbatched(_Validation(self.sources))
 
     def batches(self, epoch: int, *, rank: int = 0, num_processes: int = 1) -> Iterator[TrainBatch]:
-        """This process's share of each batch of an epoch."""
+        """This process's share of each batch of an epoch, in the order of the thread that asks."""
+        return map(arrived, self.underway(epoch, rank=rank, num_processes=num_processes))
+
+    def underway(self, epoch: int, *, rank: int, num_processes: int) -> Iterator[Underway]:
+        """The same, gathered and going to the device; another thread may do so ahead."""
         begun, self._begun = self._begun, None
         for index, rows in begun[1] if begun and begun[0] == epoch else self._rows(epoch):
             own = own_share(rows, parts=self._parts, rank=rank, num_processes=num_processes)
-            yield TrainBatch(index, self.sources[index].latents(own))
+            yield Underway(index, *self.sources[index].latents(own))
 
     def _rows(self, epoch: int) -> Iterator[Drawn]:
         turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
@@ -139,7 +159,7 @@ class _Epoch(IterableDataset):
         return self._data.num_batches
 
     def __iter__(self) -> Iterator[TrainBatch]:
-        return ahead(self._data.batches(self._epoch, rank=self._rank, num_processes=self._num_processes))
+        return map(arrived, ahead(self._data.underway(self._epoch, rank=self._rank, num_processes=self._num_processes)))
 
 
 class _Validation(IterableDataset):

@@ -1,6 +1,7 @@
-"""Where latents are kept while adapters are trained: on the device, in pinned memory of the host, or on disk.
+"""Where latents are kept while adapters are trained: on the device, in the host's memory, or on disk.
 
-Place in the flow: Side -> Residence -> rows of a batch on the device, gathered in one call.
+Place in the flow: Side -> Residence -> rows of a batch, gathered in one call, on their way to the device.
+Not here: how they get there (shuttle.py).
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from torch import Tensor
 from fusemix.environment import available_memory
 from fusemix.errors import ConfigError
 from fusemix.latents.sets import Side
+from fusemix.latents.shuttle import Carrier, OnItsWay, carrier_to
 
 Where = Literal["auto", "device", "pinned", "mapped"]
 Advance = Callable[[int], None]
@@ -27,8 +29,8 @@ ROWS_AT_ONCE = 65_536
 class Residence(Protocol):
     """Latents of one side."""
 
-    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
-        """Rows in the order asked for, in the dtype of the store; on the device, or on their way to it."""
+    def take(self, rows: Int64[np.ndarray, " n"]) -> OnItsWay:
+        """Rows (n, dim) in the order asked for, in the dtype of the store; on the device, or on their way to it."""
         ...
 
 
@@ -71,7 +73,7 @@ def reside(side: Side, where: Where, device: torch.device, advance: Advance) -> 
     """
     if where == "device":
         return OnDevice(side, device, advance)
-    return Pinned(side, device, advance) if where == "pinned" else Mapped(side, device)
+    return InMemory(side, device, advance) if where == "pinned" else Mapped(side, device)
 
 
 class OnDevice:
@@ -81,34 +83,47 @@ class OnDevice:
         self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side), device=device)
         _copy(side, self._latents, advance)
 
-    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
-        """Rows; see `Residence`."""
-        return self._latents.index_select(0, _sent(torch.from_numpy(rows), self._latents.device))
+    def take(self, rows: Int64[np.ndarray, " n"]) -> OnItsWay:
+        """Rows; see `Residence`. They are gathered by the stream that computes, in its turn."""
+        index = torch.from_numpy(rows)
+        if self._latents.device.type == "cuda":  # some KB: pinned, they do not make the host wait for the device
+            index = index.pin_memory().to(self._latents.device, non_blocking=True)
+        return OnItsWay(self._latents.index_select(0, index.to(self._latents.device)), lambda: None)
 
 
-class Pinned:
-    """All latents of a side in the host's memory, where a GPU can fetch what was gathered while it computes."""
+class InMemory:
+    """All latents of a side in the host's memory, in just as much of it as they need.
+
+    It is not pinned itself: PyTorch rounds pinned memory up to a power of two, and what is gathered from it is not
+    pinned. What a batch takes of them goes through buffers that are.
+    """
 
     def __init__(self, side: Side, device: torch.device, advance: Advance) -> None:
-        self._device = device
-        self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side), pin_memory=True)
+        self._latents = torch.empty(len(side), side.dim, dtype=_dtype(side))
+        self._carrier = carrier_to(device)
         _copy(side, self._latents, advance)
 
-    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
+    def take(self, rows: Int64[np.ndarray, " n"]) -> OnItsWay:
         """Rows; see `Residence`."""
-        return _sent(self._latents.index_select(0, torch.from_numpy(rows)), self._device)
+        return _sent(self._carrier, self._latents, rows)
 
 
 class Mapped:
     """Latents that stay on disk."""
 
     def __init__(self, side: Side, device: torch.device) -> None:
-        self._side, self._device = side, device
+        self._side, self._carrier = side, carrier_to(device)
 
-    def take(self, rows: Int64[np.ndarray, " n"]) -> Float[Tensor, "n dim"]:
+    def take(self, rows: Int64[np.ndarray, " n"]) -> OnItsWay:
         """Rows; see `Residence`. Read in the order of the disk."""
         distinct, places = np.unique(rows, return_inverse=True)
-        return _sent(torch.from_numpy(self._side.take(distinct)[places]), self._device)
+        return _sent(self._carrier, torch.from_numpy(self._side.take(distinct)), places)
+
+
+def _sent(carrier: Carrier, latents: Float[Tensor, "all dim"], rows: Int64[np.ndarray, " n"]) -> OnItsWay:
+    index = torch.from_numpy(rows)
+    shape = (len(rows), latents.shape[1])
+    return carrier.send(shape, latents.dtype, lambda out: torch.index_select(latents, 0, index, out=out))
 
 
 def _dtype(side: Side) -> torch.dtype:
@@ -120,10 +135,3 @@ def _copy(side: Side, to: Tensor, advance: Advance) -> None:
         rows = np.arange(at, min(at + ROWS_AT_ONCE, len(side)))
         to[at : at + len(rows)] = torch.from_numpy(side.take(rows))
         advance(len(rows))
-
-
-def _sent(values: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cpu":
-        return values
-    pinned = values.pin_memory() if device.type == "cuda" and not values.is_pinned() else values
-    return pinned.to(device, non_blocking=True)
