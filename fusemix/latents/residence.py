@@ -5,7 +5,7 @@ Not here: how they get there (shuttle.py).
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,10 +19,36 @@ from fusemix.latents.shuttle import Carrier, OnItsWay, carrier_to
 
 Where = Literal["auto", "device", "pinned", "mapped"]
 Advance = Callable[[int], None]
-SHARE_OF_DEVICE = 0.6
-"""Of a device's free memory that latents may take; the rest is for the step."""
+SHARE_OF_DEVICE = 0.9
+"""Of a device's free memory, for latents and a step; the rest is for what is not counted."""
 SHARE_OF_HOST = 0.5
+"""Of the host's free memory that latents may take."""
 ROWS_AT_ONCE = 65_536
+
+
+class StepBytes(NamedTuple):
+    """What a training step takes of the device's memory, beside weights and latents.
+
+    Attributes:
+        held: with all that its gradient needs held until then.
+        recomputed: with what can be computed a second time computed a second time.
+    """
+
+    held: int
+    recomputed: int
+
+
+@runtime_checkable
+class Step(Protocol):
+    """What is trained with the latents, as far as they have to make room for it."""
+
+    def num_bytes(self, device: torch.device, precision: str, num_processes: int) -> StepBytes:
+        """What a step of one of several processes takes; `precision` as Lightning names it."""
+        ...
+
+    def recompute(self, again: bool) -> None:
+        """Compute a second time what there is no room to hold, or do not."""
+        ...
 
 
 @runtime_checkable
@@ -34,28 +60,66 @@ class Residence(Protocol):
         ...
 
 
-def choose(where: Where, num_bytes: int, device: torch.device) -> tuple[Where, str]:
+class Placement(NamedTuple):
+    """Where latents live, and what that leaves for a step.
+
+    Attributes:
+        where: not `auto`.
+        recompute: whether a step has to compute a second time what it has no room to hold.
+        told: for people, a line each.
+    """
+
+    where: Where
+    recompute: bool
+    told: tuple[str, ...]
+
+
+def choose(where: Where, num_bytes: int, step: StepBytes, device: torch.device) -> Placement:
     """Where latents are going to live, and why.
+
+    A step that may hold what it needs is faster than one that computes it again, and latents in the host's memory are
+    nearly as fast as those on a GPU: so latents make room, as long as that is of use.
 
     Args:
         where: what was asked for; `auto` takes the first of device, pinned and mapped that has room.
         num_bytes: of all latents that are trained on.
+        step: that is taken beside them.
         device: that the adapters are on. A CPU's own memory is the host's, and nothing there is pinned.
 
     Raises:
         ConfigError: pinned memory was asked for and the device is a CPU.
     """
-    room = _free(device) * (SHARE_OF_HOST if device.type == "cpu" else SHARE_OF_DEVICE)
-    size = f"{num_bytes / 1e9:,.3f} GB"
     if where == "pinned" and device.type != "cuda":
         raise ConfigError("latents_on=pinned speeds up copies to a GPU, and there is none here. Use device or mapped.")
-    if where != "auto":
-        return where, f"{size}, as asked for"
+    usable = int(_free(device) * SHARE_OF_DEVICE)
+    needed = step.held if step.held <= usable else step.recomputed
+    found, why = _fitting(num_bytes, usable, needed, device) if where == "auto" else (where, "as asked for")
+    left = usable - (num_bytes if found == "device" else 0)
+    recompute = step.held > left and step.recomputed < step.held
+    told = [f"latents_on={found}: {num_bytes / 1e9:,.3f} GB{', ' if where != 'auto' else ' '}{why}"]
+    if recompute:
+        told.append(
+            f"activations are computed a second time, for the gradient: held until then, a step would take about "
+            f"{step.held / 1e9:,.1f} GB of {left / 1e9:,.1f} GB, and takes {step.recomputed / 1e9:,.1f} GB so; the "
+            "result is the same"
+        )
+    if (least := step.recomputed if recompute else step.held) > left:
+        told.append(
+            f"a step takes about {least / 1e9:,.1f} GB, and {left / 1e9:,.1f} GB are free: if memory runs out, "
+            f"{'give latents_on=auto, or ' if num_bytes and found == 'device' else ''}lower optim.batch_size"
+        )
+    return Placement(found, recompute, tuple(told))
+
+
+def _fitting(num_bytes: int, usable: int, needed: int, device: torch.device) -> tuple[Where, str]:
+    room = max(0, usable - needed)
+    if device.type == "cpu":
+        room = min(room, int(available_memory() * SHARE_OF_HOST))
     if num_bytes <= room:
-        return "device", f"{size} of {room / 1e9:,.1f} GB that may be used there"
+        return "device", f"of {room / 1e9:,.1f} GB that may be used there, beside {needed / 1e9:,.1f} GB of a step"
     if device.type == "cuda" and num_bytes <= available_memory() * SHARE_OF_HOST:
-        return "pinned", f"{size} do not fit into {room / 1e9:,.1f} GB on the device"
-    return "mapped", f"{size} do not fit into memory; links that lie together on disk are read together"
+        return "pinned", f"do not fit into {room / 1e9:,.1f} GB on the device, beside {needed / 1e9:,.1f} GB of a step"
+    return "mapped", "do not fit into memory; links that lie together on disk are read together"
 
 
 def _free(device: torch.device) -> int:
