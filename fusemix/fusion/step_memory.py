@@ -100,7 +100,7 @@ def step_bytes(sizes: StepSizes, *, again: bool) -> int:
     sides = sizes.sides
     latents = [side.rows * side.width for side in sides]
     mixed, prepared = sum(latents) * sizes.number, sum(latents) * sizes.parts * sizes.number
-    mixing = prepared + mixed + 2 * max(latents) * sizes.number
+    mixing = prepared + mixed + max(latents) * sizes.number
     held, at_once = sum(_held(side, again) for side in sides), max(_at_once(side, again) for side in sides)
     one = max(side.rows for side in sides) * sizes.embedding_dim * sizes.number
     others = sides[1].rows * sizes.embedding_dim * sizes.number * (sizes.num_processes - 1)

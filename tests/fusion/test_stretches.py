@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from live_memory import LiveMemory
+from training import arguments, weights
 
+from fusemix.commands import train
 from fusemix.fusion import stretches
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.losses import tiles
@@ -18,6 +20,7 @@ from fusemix.fusion.preprocessing import Preprocessing
 from fusemix.fusion.schedule import Schedule
 from fusemix.fusion.step_memory import SideOfStep, StepSizes, held_by, step_bytes
 from fusemix.interfaces import LatentBatch, TrainBatch
+from fusemix.latents import residence
 
 WIDTHS = {"image": 12, "text": 9}
 CPU = torch.device("cpu")
@@ -190,3 +193,13 @@ def test_the_memory_of_a_step_is_about_what_is_counted(case, again, monkeypatch)
         tile=128,
     )
     assert 1.0 < step_bytes(sizes, again=again) / counted.peak < 1.6
+
+
+def test_a_run_that_has_no_room_says_so_and_ends_as_it_would_have(make_set, tmp_path, monkeypatch, capsys):
+    for name in ("roomy", "tight"):
+        train.main(arguments(make_set, tmp_path / name, optim__max_epochs=2, optim__validate_every=2))
+        said = " ".join(capsys.readouterr().out.split())
+        assert ("activations are computed a second time" in said) == (name == "tight")
+        monkeypatch.setattr(residence, "available_memory", lambda: 10_000)
+    roomy, tight = weights(tmp_path / "roomy"), weights(tmp_path / "tight")
+    assert all(torch.equal(tight[key], value) for key, value in roomy.items())
