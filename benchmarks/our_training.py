@@ -118,6 +118,10 @@ def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwa
     stopwatch, trainer = Stopwatch(sizes.steps), trainer_for(config, pace, record)
     trainer.callbacks = [stopwatch]  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
     trainer.loggers = []
+    if batch:  # of its own size, whatever the set has to give
+        for source in data.sources:
+            source.pairs_per_step = len(batch.pairs.left)
+        data.place(trainer.strategy.root_device, str(trainer.precision), num_processes=1)
     trainer.fit(module, Same(batch, WARMUP + sizes.steps) if batch else data)
     return stopwatch
 

@@ -12,22 +12,23 @@ import torch
 
 from fusemix.build.index_plan import Indexing, Task
 from fusemix.build.indexing import LATENTS_AT_ONCE
+from fusemix.build.step import AUTOCAST
 from fusemix.build.telling import duration
 from fusemix.fusion.module import FusionModule
 from fusemix.latents.loader import LatentData
 
 STEPS, ITEMS = 5, 32
-DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""Of autocast, by Lightning's names; everything else is taken for float32."""
 
 
-def rehearsed(module: FusionModule, data: LatentData, device: torch.device, precision: str, epochs: int) -> str:
-    """How long some epochs would take, in words for people; see `seconds_of_a_step`."""
-    seconds, steps = seconds_of_a_step(module, data, device, DTYPES.get(str(precision))), data.num_batches
-    return (
+def rehearsed(module: FusionModule, data: LatentData, device: torch.device, precision: str, epochs: int) -> list[str]:
+    """Where latents would live, and how long some epochs would take, in words for people; see `seconds_of_a_step`."""
+    told = data.place(device, precision, num_processes=1).told  # it takes the whole batch, as one would alone
+    seconds, steps = seconds_of_a_step(module, data, device, AUTOCAST.get(precision)), data.num_batches
+    return [
+        *told,
         f"{epochs:,} epochs of {steps:,} steps, {1000 * seconds:,.1f} ms each on {device}: about "
-        f"{duration(epochs * steps * seconds)}, and validation besides"
-    )
+        f"{duration(epochs * steps * seconds)}, and validation besides",
+    ]
 
 
 def seconds_of_a_step(module: FusionModule, data: LatentData, device: torch.device, dtype: torch.dtype | None) -> float:

@@ -14,6 +14,7 @@ from fusemix.build.pace import Pace
 from fusemix.build.processes import devices_of, to_be_had
 from fusemix.build.scoring import retrieval_scorer
 from fusemix.build.starts import checkpoint_of
+from fusemix.build.step import TrainingStep
 from fusemix.build.training_data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
 from fusemix.environment import installed, multiplies_bfloat16, multiply_float32
@@ -105,7 +106,7 @@ def _chosen_on(source: Source) -> dict[str, Any]:
 def fusion_module(
     config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation, epochs: range
 ) -> FusionModule:
-    """Model, loss, optimiser and scorers, ready to be fitted.
+    """Model, loss, optimiser and scorers, ready to be fitted; the latents are told what room a step needs.
 
     Args:
         config: of the run.
@@ -119,6 +120,7 @@ def fusion_module(
     if config.compile:
         for adapter in model.adapters.values():
             adapter.compile()
+    data.step = TrainingStep(config, data, model, augmented.parts)
     return FusionModule(
         model=model,
         loss=_loss(config),

@@ -126,9 +126,8 @@ def _rehearse(config: TrainConfig, processes: Processes) -> Path:
     told += _going_on(state) if state.last else shared_with_training(data)
     if config.method == "contrastive":
         device = processes.strategy.root_device
-        told.append(
-            rehearsed(module, data, device, build.precision_of(config, device, state), pace.max_epochs - state.epoch)
-        )
+        precision = str(build.precision_of(config, device, state))
+        told += rehearsed(module, data, device, precision, pace.max_epochs - state.epoch)
     for line in (*told, f"dry run: nothing was written to {out}"):
         console.print(line)
     return best

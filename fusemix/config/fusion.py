@@ -114,7 +114,8 @@ class TrainConfig:
     """Captions of a picture in an epoch: all, each as a pair of its own, or this many at random; several are taken at
     once, as several positives, and pictures that have fewer are left out. (In general: links of a left item.)"""
     latents_on: Literal["auto", "device", "pinned", "mapped"] = "auto"
-    """Where latents are kept: on the device, in the host's pinned memory, on disk; auto takes the first with room."""
+    """Where latents are kept: on the device, in the host's memory (pinned: batches go to a GPU through pinned buffers),
+    on disk (mapped); auto takes the first with room."""
     encoders: dict[str, list[str]]
     """For each modality the latents that stand for its items; several are concatenated."""
     preprocess: list[str] = field(default_factory=list)

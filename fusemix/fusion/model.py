@@ -17,6 +17,7 @@ from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.adapters.linear import Linear
 from fusemix.fusion.preprocessing import Chunks, Preprocessing
+from fusemix.fusion.stretches import by_stretches
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 0.5
 
@@ -35,6 +36,8 @@ class FusionModel(nn.Module):
     Attributes:
         dims: of latents, as given.
         width: of embeddings: `embedding_dim`, and that of the closed form where it has a share.
+        recompute: whether adapters compute a second time, for the gradient, what they would have to hold until then;
+            embeddings and gradients are the same, bit by bit.
     """
 
     def __init__(
@@ -49,7 +52,8 @@ class FusionModel(nn.Module):
     ) -> None:
         super().__init__()
         self.dims = {modality: list(widths) for modality, widths in dims.items()}
-        self.width = embedding_dim
+        self.width, self.recompute = embedding_dim, False
+        self._row_by_row = {modality for modality in dims if ADAPTERS.is_own(adapters[modality][0])}
         built = {
             modality: _adapter(*adapters[modality], sum(widths), embedding_dim) for modality, widths in dims.items()
         }
@@ -87,8 +91,19 @@ class FusionModel(nn.Module):
     def adapt(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
         """What an adapter makes of prepared latents: unit length, in float32 at least. This is what is trained."""
         adapter = self.adapters[modality]
-        out = adapter(prepared.to(next(adapter.parameters()).dtype))
-        return F.normalize(out.to(torch.promote_types(out.dtype, torch.float32)), dim=-1)
+        dtype = next(adapter.parameters()).dtype
+
+        def adapted(rows: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows embedding_dim"]:
+            out = adapter(rows.to(dtype))
+            return F.normalize(out.to(torch.promote_types(out.dtype, torch.float32)), dim=-1)
+
+        if self.training and self.is_cut(modality):
+            return by_stretches(adapted, prepared, again=self.recompute)
+        return adapted(prepared)
+
+    def is_cut(self, modality: str) -> bool:
+        """Whether an adapter takes a large batch in stretches; one of the user's own may look at the whole of it."""
+        return modality in self._row_by_row
 
     def embed(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch width"]:
         """Embeddings of unit length, in float32, with the closed form's beside the adapter's where it has a share.

@@ -102,8 +102,7 @@ class FusionModule(L.LightningModule):
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Mix, embed, compare."""
         one, other = self.pairings[batch.source].modalities
-        prepared = LatentBatch(self.model.prepare(one, batch.pairs.left), self.model.prepare(other, batch.pairs.right))
-        mixed = self._augmentation.apply(prepared, self._mixing)
+        mixed = self._augmentation.apply(self._prepared(batch), self._mixing)
         left, right = self.model.adapt(one, mixed.left), self.model.adapt(other, mixed.right)
         loss = self.loss(left, right, self.model.logit_scale)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=len(left))
@@ -113,6 +112,11 @@ class FusionModule(L.LightningModule):
         # Kept on the device: to look at each loss would make the host wait for each step.
         self._astray = torch.where(loss.detach().isfinite(), self._astray, self._astray.clamp(max=batch_idx))
         return loss
+
+    def _prepared(self, batch: TrainBatch) -> LatentBatch:
+        """What is mixed, and let go of when it is."""
+        one, other = self.pairings[batch.source].modalities
+        return LatentBatch(self.model.prepare(one, batch.pairs.left), self.model.prepare(other, batch.pairs.right))
 
     def _structure_weight(self) -> float:
         warmup = self._structure.warmup_steps

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fusemix.errors import ConfigError
+from fusemix.fusion.stretches import without_gradient
 from fusemix.registry import nearest
 
 CONSTANT = 1e-6
@@ -140,10 +141,13 @@ class Preprocessing(nn.Module):
     def forward(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Preprocess; float16 and bfloat16 latents become float32."""
         with torch.autocast(latents.device.type, enabled=False):
-            latents = latents.float() if latents.dtype in (torch.float16, torch.bfloat16) else latents
-            for step in self.steps:
-                latents = step(latents)
-            return latents
+            return without_gradient(self._prepared, latents) if self.training else self._prepared(latents)
+
+    def _prepared(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        latents = latents.float() if latents.dtype in (torch.float16, torch.bfloat16) else latents
+        for step in self.steps:
+            latents = step(latents)
+        return latents
 
 
 def moments(

@@ -18,9 +18,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from fusemix.interfaces import TrainBatch
+from fusemix.interfaces import LatentBatch, TrainBatch
 from fusemix.latents.ahead import ahead
-from fusemix.latents.residence import Where, choose
+from fusemix.latents.residence import Placement, Step, StepBytes, Where, choose
+from fusemix.latents.shuttle import OnItsWay
 from fusemix.latents.sources import Source
 from fusemix.progress import console, counting
 
@@ -42,6 +43,21 @@ class ValidationRows(NamedTuple):
     source: int
     modality: str
     latents: Float[Tensor, "rows dim"]
+
+
+class Underway(NamedTuple):
+    """A batch on its way to the device."""
+
+    source: int
+    left: OnItsWay
+    right: OnItsWay
+
+
+def arrived(batch: Underway) -> TrainBatch:
+    """A batch that what the calling thread computes from now on may use."""
+    for side in (batch.left, batch.right):
+        side.arrive()
+    return TrainBatch(batch.source, LatentBatch(batch.left.values, batch.right.values))
 
 
 def own_share(
@@ -71,7 +87,8 @@ class LatentData(L.LightningDataModule):
         seed: of the order in which sources take turns.
 
     Attributes:
-        residence: where they live, and why, once it is known.
+        placement: where they live, and why, once it is known.
+        step: what is trained with them, once there is that.
         first_batch: hash of the rows of the first whole batch of the epoch; the same in all processes.
     """
 
@@ -80,7 +97,8 @@ class LatentData(L.LightningDataModule):
         self.sources = list(sources)
         self._parts, self._seed = parts, seed
         self._latents_on: Where = latents_on
-        self.residence: tuple[Where, str] | None = None
+        self.placement: Placement | None = None
+        self.step: Step | None = None
         self.first_batch = ""
         self._begun: tuple[int, Iterator[Drawn]] | None = None
         self._coming: dict[int, Future[_Drawn]] = {}
@@ -93,20 +111,37 @@ class LatentData(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Bring the latents to where they are going to live."""
-        if stage != "fit" or self.residence or self.trainer is None:
+        if stage != "fit" or self.placement or self.trainer is None:
             return
-        device = self.trainer.strategy.root_device
-        copies = self.trainer.num_devices if device.type == "cpu" else 1
-        num_bytes = sum(source.num_bytes for source in self.sources) * copies
-        self.residence = choose(self._latents_on, num_bytes, device)
+        trainer, device = self.trainer, self.trainer.strategy.root_device
+        copies = trainer.num_devices if device.type == "cpu" else 1
+        placement = self.place(device, str(trainer.precision), trainer.world_size, copies)
         progress = nullcontext(lambda count: None)
-        if self.trainer.is_global_zero:
-            console.print("latents_on={}: {}".format(*self.residence))
+        if trainer.is_global_zero:
+            for line in placement.told:
+                console.print(line)
             num_rows = sum(len(side) for source in self.sources for side in source.train.sides)
             progress = counting("reading latents", num_rows)
         with progress as advance:
             for source in self.sources:
-                source.reside(self.residence[0], device, advance)
+                source.reside(placement.where, device, advance)
+
+    def place(self, device: torch.device, precision: str, num_processes: int, copies: int = 1) -> Placement:
+        """Choose where latents are going to live, and have the step take the room that they leave.
+
+        Args:
+            device: that trains.
+            precision: that it trains in, as Lightning names it.
+            num_processes: that share each batch.
+            copies: of latents and step in the device's memory: a process each, on CPUs.
+        """
+        step = self.step.num_bytes(device, precision, num_processes) if self.step else StepBytes(0, 0)
+        num_bytes = sum(source.num_bytes for source in self.sources) * copies
+        all_steps = StepBytes(step.held * copies, step.recomputed * copies)
+        self.placement = choose(self._latents_on, num_bytes, all_steps, device)
+        if self.step:
+            self.step.recompute(self.placement.recompute)
+        return self.placement
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the epoch that the trainer is in.
@@ -154,11 +189,15 @@ class LatentData(L.LightningDataModule):
         return _unbatched(_Validation(self.sources))
 
     def batches(self, epoch: int, *, rank: int = 0, num_processes: int = 1) -> Iterator[TrainBatch]:
-        """This process's share of each batch of an epoch."""
+        """This process's share of each batch of an epoch, in the order of the thread that asks."""
+        return map(arrived, self.underway(epoch, rank=rank, num_processes=num_processes))
+
+    def underway(self, epoch: int, *, rank: int, num_processes: int) -> Iterator[Underway]:
+        """The same, gathered and going to the device; another thread may do so ahead."""
         begun, self._begun = self._begun, None
         for index, rows in begun[1] if begun and begun[0] == epoch else self._rows(epoch):
             own = own_share(rows, parts=self._parts, rank=rank, num_processes=num_processes)
-            yield TrainBatch(index, self.sources[index].latents(own))
+            yield Underway(index, *self.sources[index].latents(own))
 
     def _rows(self, epoch: int) -> Iterator[Drawn]:
         turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
@@ -175,7 +214,7 @@ class _Epoch(IterableDataset):
         return self._data.num_batches
 
     def __iter__(self) -> Iterator[TrainBatch]:
-        return ahead(self._data.batches(self._epoch, rank=self._rank, num_processes=self._num_processes))
+        return map(arrived, ahead(self._data.underway(self._epoch, rank=self._rank, num_processes=self._num_processes)))
 
 
 class _Validation(IterableDataset):

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Int64
 
 from fusemix.errors import ConfigError
-from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import Links, split_links
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery, gallery_of, sampled
 from fusemix.latents.residence import Advance, Residence, Where, reside
 from fusemix.latents.sets import LatentSet
+from fusemix.latents.shuttle import OnItsWay
 
 WORD, WORD_OF_ANY_CASE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+"), re.compile(r"[A-Za-z]+")
 """Of a split's name: `testSet` is two words, or one."""
@@ -147,10 +147,10 @@ class Source:
         generator = np.random.default_rng([self._seed, epoch, number])
         return self.links.batches(self.pairs_per_step, generator)
 
-    def latents(self, rows: Int64[np.ndarray, "batch items"]) -> LatentBatch:
-        """Latents of a batch on the device: the left ones, and block after block those of the right."""
+    def latents(self, rows: Int64[np.ndarray, "batch items"]) -> tuple[OnItsWay, OnItsWay]:
+        """Latents of a batch, going to the device: the left ones, and block after block those of the right."""
         assert self._sides is not None, "reside() comes first"
-        return LatentBatch(self._sides[0].take(rows[:, 0]), self._sides[1].take(rows[:, 1:].T.ravel()))
+        return self._sides[0].take(rows[:, 0]), self._sides[1].take(rows[:, 1:].T.ravel())
 
 
 def _divided(

@@ -13,10 +13,11 @@ from fusemix.errors import RunError
 from fusemix.fusion.gathering import own_part, rows_of_parts, stop_together
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.losses.structure import structure_divergence
+from fusemix.fusion.stretches import by_stretches
 from fusemix.latents.galleries import Gallery
 
 ROWS, POSITIVES = 12, 2
-NAMES = [*LOSSES.names(), "structure", "smoothed"]
+NAMES = [*LOSSES.names(), "structure", "smoothed", "recomputed"]
 
 
 class Towers(nn.Module):
@@ -30,15 +31,19 @@ class Towers(nn.Module):
         options = {"label_smoothing": 0.2} if name == "smoothed" else {}
         kind = name if name in LOSSES.names() else "info_nce"
         self.loss = LOSSES.build(kind, options)
-        self.with_structure = name == "structure"
+        self.with_structure, self.is_cut = name == "structure", name == "recomputed"
         self.double()
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        one, other = F.normalize(self.left(left), dim=1), F.normalize(self.right(right), dim=1)
+        one, other = F.normalize(self._adapted(self.left, left)), F.normalize(self._adapted(self.right, right))
         loss = self.loss(one, other, self.log_scale.exp())
         if self.with_structure:
             loss = loss + structure_divergence(left, one, 0.1) + structure_divergence(right, other, 0.1)
         return loss
+
+    def _adapted(self, adapter: nn.Module, rows: Tensor) -> Tensor:
+        again = self.is_cut and dist.is_initialized()  # one process alone holds what it needs
+        return by_stretches(adapter, rows, again=again)
 
 
 def batch(step: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ Source: Vouitsis et al., "Data-Efficient Multimodal Fusion on a Single GPU", CVP
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -188,7 +188,11 @@ def mix_pairs(first: LatentBatch, second: LatentBatch, *, weight: Weight) -> Lat
     of_right = weight
     if isinstance(weight, Tensor):
         of_right = weight.repeat(len(first.right) // len(first.left), 1)
-    return LatentBatch(
-        left=weight * first.left + (1 - weight) * second.left,
-        right=of_right * first.right + (1 - of_right) * second.right,
-    )
+    return LatentBatch(_blend(first.left, second.left, weight), _blend(first.right, second.right, of_right))
+
+
+def _blend(
+    first: Float[Tensor, "rows dim"], second: Float[Tensor, "rows dim"], weight: Any
+) -> Float[Tensor, "rows dim"]:
+    """Their weighted sum, with one tensor beside it and not two: a large batch has GB of them."""
+    return (weight * first).add_((1 - weight) * second)
