@@ -4,11 +4,11 @@ Place in the flow: tiles of scores -> logarithms of sums -> hubness.py.
 """
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from fusemix.retrieval.tiles import Block, Room, Share, Taker, Tile
 
-Pair = tuple[Float64[np.ndarray, "... rows"], Float64[np.ndarray, "... columns"]]
+Pair = tuple[Float32[np.ndarray, " rows"], Float32[np.ndarray, " columns"]]
 
 
 class Masses(Taker):
