@@ -11,7 +11,8 @@ import pytest
 from evaluation_world import CAPTIONS, World, broken_run, evaluated, settings, write_latents
 from PIL import Image
 
-from fusemix.commands import eval_retrieval
+from fusemix.commands import compare, eval_retrieval
+from fusemix.commands import report as paper_table
 from fusemix.retrieval.reports.reading import read_queries, read_report
 
 ROOT = Path(__file__).parents[1]
@@ -209,6 +210,20 @@ def test_corrections_stand_beside_and_change_nothing_above(world, report, tmp_pa
         assert plain[part] == report[part]
     for each in report["others"]:
         assert each["metrics"] != report["metrics"]
+
+
+def test_corrections_can_be_left_out_and_nothing_else_changes(world, folder, report, tmp_path, capsys):
+    plain = evaluated(world, tmp_path / "report", "corrections=false")
+    assert plain["others"] == []
+    for part in ("metrics", "intervals", "counts", "hubness"):
+        assert plain[part] == report[part]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "**inverted softmax**" not in text
+    assert "## Beside it" not in text
+    assert compare.main([str(folder), str(tmp_path / "report"), f"out={tmp_path / 'both'}"]).exists()
+    capsys.readouterr()
+    paper_table.main([str(tmp_path / "report")])
+    assert f"{100 * plain['metrics']['image_to_text/recall_at_1']:.1f}" in capsys.readouterr().out
 
 
 def test_an_index_that_looks_everywhere_has_the_recall_of_the_model(report):

@@ -49,6 +49,11 @@ def test_mistakes_beside_the_run_are_said_before_anything_is_computed(world, tmp
             evaluated(world, tmp_path, mistake)
 
 
+def test_a_bank_is_for_corrections_that_are_not_left_out(world, tmp_path):
+    with pytest.raises(ConfigError, match=r"corrections=false leaves them out\. Leave out one"):
+        evaluated(world, tmp_path, f"bank={world.sets / 'train'}", "corrections=false")
+
+
 def test_a_bank_must_be_there_and_not_be_the_set_that_is_measured(world, tmp_path):
     with pytest.raises(LatentStoreError, match="nowhere"):
         evaluated(world, tmp_path, "bank=nowhere")

@@ -19,7 +19,7 @@ from fusemix.latents.galleries import gallery_of
 from fusemix.latents.sets import LatentSet
 from fusemix.retrieval import hubness
 from fusemix.retrieval.approximation import index_rows
-from fusemix.retrieval.evaluation import Embeddings, corrected_figures, plain_figures
+from fusemix.retrieval.evaluation import Embeddings, Survey, corrected_figures, plain_figures
 from fusemix.retrieval.metrics import DEFINITIONS
 from fusemix.retrieval.results import Results, belongs
 
@@ -64,19 +64,26 @@ def measured_baselines(evaluation: Evaluation, device: str) -> list[dict[str, An
 
 
 def corrections(
-    evaluation: Evaluation, embeddings: Embeddings, model: FusionModel, device: str
+    evaluation: Evaluation, embeddings: Embeddings, survey: Survey, model: FusionModel, device: str
 ) -> list[dict[str, Any]]:
-    """Figures of the model with its hubs corrected: the inverted softmax, and a query bank where one was given."""
-    how = (embeddings, evaluation.folds, evaluation.modalities, evaluation.config.ks)
-    made = [_correction("inverted softmax", "inverted_softmax", corrected_figures(*how))]
-    if evaluation.config.bank:
-        banks = _banks(evaluation, model, device)
-        made.append(_correction("query bank", "query_bank", corrected_figures(*how, banks)))
-    return made
+    """Figures of the model with its hubs corrected: the inverted softmax, and a query bank where one was given.
 
-
-def _correction(name: str, definition: str, figures: dict[str, float]) -> dict[str, Any]:
-    return {"name": name, "kind": "correction", "about": hubness.DEFINITIONS[definition], "metrics": figures}
+    Nothing where corrections are left out.
+    """
+    config = evaluation.config
+    if not config.corrections:
+        return []
+    banks = _banks(evaluation, model, device) if config.bank else None
+    found = corrected_figures(embeddings, survey, evaluation.modalities, config.ks, banks)
+    return [
+        {
+            "name": name.replace("_", " "),
+            "kind": "correction",
+            "about": hubness.DEFINITIONS[name],
+            "metrics": figures,
+        }
+        for name, figures in found.items()
+    ]
 
 
 def _banks(evaluation: Evaluation, model: FusionModel, device: str) -> tuple[torch.Tensor, torch.Tensor]:

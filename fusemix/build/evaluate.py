@@ -24,10 +24,10 @@ from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import Gallery, each_caption, gallery_of
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.parallel import added_up, stop_if_another_failed
-from fusemix.retrieval.counting import ALONE, Share
 from fusemix.retrieval.evaluation import Fold, folds_of
 from fusemix.retrieval.protocols import Protocol, protocol_for, require_counts
 from fusemix.retrieval.ranks import DEPTH
+from fusemix.retrieval.tiles import ALONE, Share
 
 ROWS_AT_ONCE = 8192
 

@@ -27,9 +27,8 @@ from fusemix.fusion.checkpoints import trained_model
 from fusemix.fusion.model import FusionModel
 from fusemix.parallel import fabric_for, failing_together, first_alone, started_by_others
 from fusemix.progress import console, counting
-from fusemix.retrieval.evaluation import Embeddings, measure_folds, search_folds
+from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_folds
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
-from fusemix.retrieval.metrics import Direction
 from fusemix.retrieval.reports import standing
 from fusemix.retrieval.reports.page.data import Card, DirectionPage
 from fusemix.retrieval.reports.page.render import render_page
@@ -70,13 +69,13 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         if not started_by_others(fabric):
             fabric.launch()
         model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
-        embeddings, directions = _measure(evaluation, model, fabric)
+        embeddings, survey = _measure(evaluation, model, fabric)
         if not fabric.is_global_zero:
             return out / "report.json"
         on_gpu = fabric.device.type == "cuda"
-        tops = search_folds(embeddings, evaluation.folds, k=evaluation.depth, use_gpu=on_gpu)
-        results = results_of(directions, tops, evaluation.gallery.links)
-        report = _report(evaluation, model, embeddings, results, str(fabric.device))
+        tops = listed(survey, embeddings, evaluation.depth, use_gpu=on_gpu)
+        results = results_of(survey.directions, tops, evaluation.gallery.links)
+        report = _report(evaluation, model, embeddings, survey, results, str(fabric.device))
         with shown_at_least(lambda: _show(report)):
             _write(place, evaluation, embeddings, results, report)
     _show(report)
@@ -92,10 +91,8 @@ def _show(report: dict[str, Any]) -> None:
         console.print(table, width=max(console.width, MOST_COLUMNS), crop=False)
 
 
-def _measure(
-    evaluation: build.Evaluation, model: FusionModel, fabric: Fabric
-) -> tuple[Embeddings, tuple[Direction, Direction]]:
-    """Embeddings on the CPU, and both directions; processes share the work, and each has the whole result."""
+def _measure(evaluation: build.Evaluation, model: FusionModel, fabric: Fabric) -> tuple[Embeddings, Survey]:
+    """Embeddings on the CPU, and what is told of them; processes share the work, and each has the whole result."""
     device, share = str(fabric.device), build.share_of(fabric)
     sides = list(zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True))
     with failing_together(fabric):
@@ -103,16 +100,19 @@ def _measure(
     with failing_together(fabric):
         left, right = (build.completed(part, *side, share) for part, side in zip(own, sides, strict=True))
     with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
-        how: dict[str, Any] = {"share": share, "advance": advance}
-        on_device = (left.to(device), right.to(device))
-        directions = measure_folds(on_device, evaluation.folds, evaluation.modalities, evaluation.config.ks, **how)
-    return (left, right), directions
+        config, on_device = evaluation.config, (left.to(device), right.to(device))
+        how: dict[str, Any] = {"with_masses": config.corrections, "share": share, "advance": advance}
+        survey = survey_folds(
+            on_device, evaluation.folds, evaluation.modalities, config.ks, depth=evaluation.depth, **how
+        )
+    return (left, right), survey
 
 
 def _report(
     evaluation: build.Evaluation,
     model: FusionModel,
     embeddings: Embeddings,
+    survey: Survey,
     results: tuple[Results, Results],
     device: str,
 ) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _report(
         others=[
             *beside.merged_captions(evaluation, on_device),
             *beside.measured_baselines(evaluation, device),
-            *beside.corrections(evaluation, on_device, model, device),
+            *beside.corrections(evaluation, on_device, survey, model, device),
         ],
         indexes=beside.indexes(evaluation, results, embeddings),
         data=evaluation.about["data"],

@@ -47,6 +47,8 @@ class EvalConfig:
     """How deep recall looks."""
     baselines: dict[str, BaselineConfig] = field(default_factory=dict)
     """What stands beside the model in the table, by a name of your own."""
+    corrections: bool = True
+    """Rows with hubs corrected beside the plain ones; false leaves them out, and with them half of the work."""
     bank: Location | None = None
     """Latent set of training queries for the query-bank correction of hubs; never the set that is measured."""
     indexes: dict[str, str] = field(default_factory=dict)
@@ -77,6 +79,10 @@ class EvalConfig:
         within("num_examples", self.num_examples, 0, MOST_EXAMPLES)
         within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
         within("seed", self.seed, 0, MOST_SEED)
+        if self.bank and not self.corrections:
+            raise ConfigError(
+                "bank is for a correction, and corrections=false leaves them out. Leave out one of the two."
+            )
         for name, baseline in self.baselines.items():
             if not baseline.train and not baseline.encoders:
                 raise ConfigError(

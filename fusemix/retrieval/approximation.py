@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from fusemix.retrieval.index import Top, search_approximately, share_found
+from fusemix.retrieval.index import search_approximately, share_found
+from fusemix.retrieval.listing import Top
 from fusemix.retrieval.metrics import Direction
 
 DEFINITIONS = {

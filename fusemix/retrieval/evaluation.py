@@ -1,23 +1,28 @@
-"""One evaluation, whole or in folds: measure, search, correct.
+"""One evaluation, whole or in folds: measure and list, correct.
 
-Place in the flow: embeddings and links -> folds -> metrics, FAISS, hubness -> both directions, what was found, figures.
+Place in the flow: embeddings and links -> folds -> ranks, metrics, hubness -> both directions, what was found, figures.
+Scores are computed twice: once for ranks, lists and masses, and once more for all corrections, which need the masses.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from fusemix.retrieval.counting import ALONE, Share
-from fusemix.retrieval.hubness import inverted_softmax, query_bank
-from fusemix.retrieval.index import Top, search_exactly
-from fusemix.retrieval.metrics import Direction, figures_of, flat, measure, values_of, with_sums
-from fusemix.retrieval.ranks import NOWHERE, Ranks, ranks_one_way
+from fusemix.retrieval import hubness
+from fusemix.retrieval.counting import Shift
+from fusemix.retrieval.index import search_exactly
+from fusemix.retrieval.listing import Top
+from fusemix.retrieval.metrics import Direction, directions_of, flat, with_sums
+from fusemix.retrieval.ranks import NOWHERE, Ranks, Seen, look_once, shifted_ranks
+from fusemix.retrieval.tiles import ALONE, Share
 
 Embeddings = tuple[Float32[Tensor, "left dim"], Float32[Tensor, "right dim"]]
 """Of the left and of the right side, unit length."""
+LISTED = 100
+"""Items a query that are listed in the pass over the scores; for more, FAISS is faster."""
 
 
 class Fold(NamedTuple):
@@ -59,27 +64,59 @@ def folds_of(sizes: tuple[int, int], links: Int64[np.ndarray, "links 2"], count:
     return folds
 
 
-def measure_folds(
+class Survey(NamedTuple):
+    """What one pass over all scores of an evaluation tells.
+
+    Attributes:
+        directions: both; figures are means over folds, and everything that belongs to a query is put together.
+        tops: what stands at the top for each query of both, in the order of its ranks; None where nothing is listed.
+        folds: parts that were measured one by one.
+        seen: of each fold, in its own positions.
+    """
+
+    directions: tuple[Direction, Direction]
+    tops: tuple[Top, Top] | None
+    folds: Sequence[Fold]
+    seen: Sequence[Seen]
+
+
+def survey_folds(
     embeddings: Embeddings,
     folds: Sequence[Fold],
     modalities: tuple[str, str],
     ks: Sequence[int],
     *,
+    depth: int = 0,
+    with_masses: bool = False,
     share: Share = ALONE,
     advance: Callable[[int], None] = lambda count: None,
-) -> tuple[Direction, Direction]:
-    """Both directions; figures are means over folds, and everything that belongs to a query is put together.
+) -> Survey:
+    """Measure both directions.
 
     Args:
         embeddings: of all items.
         folds: their parts.
         modalities: names of the sides.
         ks: depths of recall.
-        share, advance: see `ranks.ranks_both_ways`.
+        depth: items to list for each query, at most as many as the smallest gallery has; 0 for none. Of more than
+            LISTED only the best is listed here; see `listed`.
+        with_masses: for `corrected_figures`.
+        share, advance: see `ranks.look_once`.
     """
-    parts = [measure(*fold.of(embeddings), fold.links, modalities, ks, share=share, advance=advance) for fold in folds]
-    left, right = ([getattr(fold, side) for fold in folds] for side in ("left", "right"))
-    return _together([one for one, _ in parts], left, right), _together([other for _, other in parts], right, left)
+    beta = hubness.BETA if with_masses else 0.0
+    depth = depth if depth <= LISTED else 1
+    how: dict[str, Any] = {"depth": depth, "beta": beta, "share": share, "advance": advance}
+    seen = [look_once(*fold.of(embeddings), fold.links, **how) for fold in folds]
+    sizes = [(len(fold.left), len(fold.right)) for fold in folds]
+    parts = [directions_of(each.ranks, modalities, size, ks) for each, size in zip(seen, sizes, strict=True)]
+    left, right = [fold.left for fold in folds], [fold.right for fold in folds]
+    one, other = zip(*parts, strict=True)
+    directions = _together(one, left, right), _together(other, right, left)
+    tops = [each.tops for each in seen if each.tops]
+    if not tops:
+        return Survey(directions, None, folds, seen)
+    one, other = zip(*tops, strict=True)
+    return Survey(directions, (_tops_together(one, right), _tops_together(other, left)), folds, seen)
 
 
 def _together(
@@ -121,64 +158,88 @@ def _means(figures: Sequence[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([each[key] for each in figures])) for key in figures[0]}
 
 
-def search_folds(embeddings: Embeddings, folds: Sequence[Fold], *, k: int, use_gpu: bool) -> tuple[Top, Top]:
+def _tops_together(parts: Sequence[Top], given: Sequence[Int64[np.ndarray, " _items"]]) -> Top:
+    """Lists of the queries of all folds, with positions in the whole set."""
+    positions = [place[part.positions] for part, place in zip(parts, given, strict=True)]
+    return Top(np.concatenate([part.scores for part in parts]), np.concatenate(positions))
+
+
+def listed(survey: Survey, embeddings: Embeddings, k: int, *, use_gpu: bool) -> tuple[Top, Top]:
     """What stands at the top for each query of both directions, in the order of their ranks.
 
     Args:
-        embeddings: of all items.
-        folds: their parts; each is searched by itself.
-        k: items a query, at most as many as the smallest gallery has.
+        survey: of the embeddings, with lists.
+        embeddings: on the CPU.
+        k: items a query, as many as the survey was asked for; more than LISTED are searched by FAISS.
         use_gpu: search on a GPU where FAISS works there.
     """
+    if survey.tops is not None and k <= LISTED:
+        return survey.tops
+    return search_folds(embeddings, survey.folds, k=k, use_gpu=use_gpu)
+
+
+def search_folds(embeddings: Embeddings, folds: Sequence[Fold], *, k: int, use_gpu: bool) -> tuple[Top, Top]:
+    """The same lists by FAISS; each fold is searched by itself."""
     ways: tuple[list[Top], list[Top]] = ([], [])
     for fold in folds:
-        sides, places = fold.of(embeddings), (fold.left, fold.right)
+        sides = fold.of(embeddings)
         for way, (asked, given) in zip(ways, ((0, 1), (1, 0)), strict=True):
             queries, gallery = sides[asked].numpy(), sides[given].numpy()
-            top = search_exactly(queries, gallery, k, rows=np.unique(fold.links[:, asked]), use_gpu=use_gpu)
-            way.append(Top(top.scores, places[given][top.positions]))
-    one, other = (Top(*(np.concatenate(field) for field in zip(*way, strict=True))) for way in ways)
-    return one, other
+            rows = np.unique(fold.links[:, asked])
+            way.append(search_exactly(queries, gallery, k, rows=rows, use_gpu=use_gpu))
+    left, right = [fold.left for fold in folds], [fold.right for fold in folds]
+    return _tops_together(ways[0], right), _tops_together(ways[1], left)
 
 
 def corrected_figures(
     embeddings: Embeddings,
-    folds: Sequence[Fold],
+    survey: Survey,
     modalities: tuple[str, str],
     ks: Sequence[int],
     banks: tuple[Tensor, Tensor] | None = None,
-) -> dict[str, float]:
-    """Figures of both directions with a correction of hubs; see `hubness.DEFINITIONS`.
+) -> dict[str, dict[str, float]]:
+    """Figures of both directions with each correction of hubs, by its name in `hubness.DEFINITIONS`.
+
+    Both corrections and both directions share one pass over the scores.
 
     Args:
         embeddings: of all items.
-        folds: their parts.
+        survey: of them, with masses.
         modalities: names of the sides.
         ks: depths of recall.
-        banks: queries of the training set, of the left and of the right; None for the inverted softmax.
+        banks: queries of the training set, of the left and of the right, for the query bank.
     """
-    return _means([with_sums(dict(_corrected(fold, embeddings, modalities, ks, banks))) for fold in folds])
+    parts: dict[str, list[dict[str, float]]] = {}
+    for fold, seen in zip(survey.folds, survey.seen, strict=True):
+        sides = fold.of(embeddings)
+        shifts = {
+            "inverted_softmax": _by_softmax(seen),
+            **({"query_bank": _by_bank(seen, sides, banks)} if banks else {}),
+        }
+        ranked = shifted_ranks(*sides, fold.links, list(shifts.values()))
+        for name, ranks in zip(shifts, ranked, strict=True):
+            directions = directions_of(ranks, modalities, (len(sides[0]), len(sides[1])), ks)
+            parts.setdefault(name, []).append(with_sums(flat(directions)))
+    return {name: _means(figures) for name, figures in parts.items()}
 
 
-def _corrected(
-    fold: Fold,
-    embeddings: Embeddings,
-    modalities: tuple[str, str],
-    ks: Sequence[int],
-    banks: tuple[Tensor, Tensor] | None,
-) -> Iterator[tuple[str, float]]:
-    sides = fold.of(embeddings)
-    for asked, given in ((0, 1), (1, 0)):
-        pair = sides[asked], sides[given]
-        shift = query_bank(*pair, banks[asked]) if banks else inverted_softmax(*pair)
-        ranks = ranks_one_way(*pair, fold.links[:, [asked, given]], shift)
-        name = f"{modalities[asked]}_to_{modalities[given]}"
-        for metric, value in figures_of(ranks, values_of(ranks, ks)).items():
-            yield f"{name}/{metric}", value
+def _by_softmax(seen: Seen) -> tuple[Shift, Shift]:
+    assert seen.masses is not None, "corrections need masses"
+    left, right = seen.masses
+    return hubness.inverted_softmax(right), hubness.inverted_softmax(left)
+
+
+def _by_bank(seen: Seen, sides: Embeddings, banks: tuple[Tensor, Tensor]) -> tuple[Shift, Shift]:
+    assert seen.tops is not None, "which queries are corrected is told by what they find"
+    one, other = (
+        hubness.query_bank(hubness.bank_over(bank, gallery), ranks.queries, top.positions[:, 0], len(query))
+        for bank, query, gallery, ranks, top in zip(banks, sides, sides[::-1], seen.ranks, seen.tops, strict=True)
+    )
+    return one, other
 
 
 def plain_figures(
     embeddings: Embeddings, folds: Sequence[Fold], modalities: tuple[str, str], ks: Sequence[int]
 ) -> dict[str, float]:
     """Figures of both directions and nothing else, for what stands beside a model."""
-    return with_sums(flat(measure_folds(embeddings, folds, modalities, ks)))
+    return with_sums(flat(survey_folds(embeddings, folds, modalities, ks).directions))

@@ -1,24 +1,27 @@
 """Gallery items that are found too often, and corrections that need no training.
 
-Place in the flow: what was found -> figures of hubness; embeddings -> what is added to scores -> ranks, as ever.
+Place in the flow: what was found -> figures of hubness; masses -> what is added to scores -> ranks, as ever.
 
 A hub is a gallery item that stands near the top for many queries that it does not belong to. Both corrections divide a
 gallery item's score, made positive by an exponential, by its sum over a bank of queries. In logarithms this takes a
 number from each gallery item's score, `score - mass / beta`, and corrected ranks are counted by the same code.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from scipy.stats import skew
 from torch import Tensor
 
-from fusemix.retrieval.counting import Shift, full_float32
+from fusemix.retrieval.counting import Shift
+from fusemix.retrieval.listing import Listing
+from fusemix.retrieval.masses import Masses
+from fusemix.retrieval.tiles import ALONE, walk
 
 TOP = 10
 BETA = 20.0
 """Inverse temperature of the corrections, as in the code of Bogolin et al. 2022."""
-TILE = (1024, 16384)
 DEFINITIONS = {
     "skewness_at_10": "Skewness of the number of queries that have a gallery item among their first 10, over gallery "
     "items; 0 where all are found equally often.",
@@ -51,62 +54,60 @@ def hubness(found: Int64[np.ndarray, "queries k"], num_items: int) -> dict[str, 
     }
 
 
-def log_mass(
-    bank: Float32[Tensor, "bank dim"], gallery: Float32[Tensor, "items dim"], beta: float = BETA
-) -> Float32[Tensor, " items"]:
-    """Logarithm of the sum of exp(beta * score) over a bank, for each gallery item.
+def inverted_softmax(masses: Float32[np.ndarray, " items"], beta: float = BETA) -> Shift:
+    """What the inverted softmax adds to the scores of queries and gallery items; see DEFINITIONS.
+
+    Args:
+        masses: of the gallery items, over all queries; see `ranks.Seen`.
+        beta: inverse temperature of the masses.
+    """
+    return Shift(-masses / np.float32(beta))
+
+
+class Bank(NamedTuple):
+    """What a bank of queries says of a gallery.
+
+    Attributes:
+        masses: of each gallery item, the logarithm of the sum of exp(beta * score) over the bank.
+        is_activated: whether it is the best item of some query of the bank.
+    """
+
+    masses: Float32[np.ndarray, " items"]
+    is_activated: Bool[np.ndarray, " items"]
+
+
+def bank_over(bank: Float32[Tensor, "bank dim"], gallery: Float32[Tensor, "items dim"], beta: float = BETA) -> Bank:
+    """Ask a gallery with the queries of a bank, in one pass over their scores.
 
     Args:
         bank, gallery: unit length, on one device.
         beta: inverse temperature, above 0.
     """
-    mass = torch.full((len(gallery),), -torch.inf, device=gallery.device)
-    with full_float32():
-        for queries in bank.split(TILE[0]):
-            for items, so_far in zip(gallery.split(TILE[1]), mass.split(TILE[1]), strict=True):
-                so_far.copy_(so_far.logaddexp((beta * (queries @ items.T)).logsumexp(dim=0)))
-    return mass
-
-
-def inverted_softmax(
-    query: Float32[Tensor, "queries dim"], gallery: Float32[Tensor, "items dim"], beta: float = BETA
-) -> Shift:
-    """What the inverted softmax adds to the scores of queries and gallery items; see DEFINITIONS.
-
-    Args:
-        query, gallery: unit length, on one device.
-        beta: inverse temperature, above 0.
-    """
-    return Shift(torch.ones(len(query), device=query.device), -log_mass(query, gallery, beta) / beta)
+    sizes = len(bank), len(gallery)
+    masses, listing = Masses(sizes, beta), Listing(sizes, (1, 0))
+    walk(bank, gallery, [masses, listing])
+    (best,) = listing.best()
+    is_activated = np.zeros(len(gallery), dtype=bool)
+    is_activated[best.positions[:, 0]] = True
+    return Bank(masses.logarithms(ALONE)[1], is_activated)
 
 
 def query_bank(
-    query: Float32[Tensor, "queries dim"],
-    gallery: Float32[Tensor, "items dim"],
-    bank: Float32[Tensor, "bank dim"],
+    bank: Bank,
+    queries: Int64[np.ndarray, " asking"],
+    best: Int64[np.ndarray, " asking"],
+    num_queries: int,
     beta: float = BETA,
 ) -> Shift:
     """What query-bank normalisation adds to the scores of queries and gallery items; see DEFINITIONS.
 
     Args:
-        query, gallery, bank: unit length, on one device.
-        beta: inverse temperature, above 0.
+        bank: of the gallery.
+        queries: positions of those that ask.
+        best: the best gallery item of each.
+        num_queries: of the evaluation, those without link included.
+        beta: inverse temperature of the bank's masses.
     """
-    is_activated = torch.zeros(len(gallery), dtype=torch.bool, device=gallery.device)
-    is_activated[best_items(bank, gallery)] = True
-    corrected = is_activated[best_items(query, gallery)].float()
-    return Shift(corrected, -log_mass(bank, gallery, beta) / beta)
-
-
-def best_items(
-    query: Float32[Tensor, "queries dim"], gallery: Float32[Tensor, "items dim"]
-) -> Int64[Tensor, " queries"]:
-    """Position of the best gallery item of each query."""
-    places = []
-    with full_float32():
-        for queries in query.split(TILE[0]):
-            tops = [(queries @ items.T).max(dim=1) for items in gallery.split(TILE[1])]
-            tile = torch.stack([top.values for top in tops]).argmax(dim=0)
-            within = torch.stack([top.indices for top in tops]).gather(0, tile[None])[0]
-            places.append(within + tile * TILE[1])
-    return torch.cat(places)
+    corrected = np.zeros(num_queries, dtype=np.float32)
+    corrected[queries] = bank.is_activated[best]
+    return Shift(-bank.masses / np.float32(beta), corrected)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from fusemix.errors import ConfigError
+from fusemix.retrieval.listing import Top
 
 GPU_K_LIMIT = 2048
 QUERIES_AT_ONCE = 1 << 16
@@ -28,13 +29,6 @@ index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, faiss.IndexFlatI
 index.add(numpy.eye(4, dtype="float32"))
 assert index.search(numpy.eye(4, dtype="float32"), 1)[1].ravel().tolist() == [0, 1, 2, 3], "a search went wrong"
 """
-
-
-class Top(NamedTuple):
-    """The k best gallery items of each query, best first; equal scores in order of position."""
-
-    scores: Float32[np.ndarray, "queries k"]
-    positions: Int64[np.ndarray, "queries k"]
 
 
 def search_exactly(

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from fusemix.retrieval.counting import ALONE, Share
 from fusemix.retrieval.ranks import DEPTH, TIE_TOLERANCE, Ranks, ranks_both_ways
+from fusemix.retrieval.tiles import ALONE, Share
 
 DEFINITIONS = {
     "recall_at_k": "Share of queries with at least one linked item among the first k of the gallery (a hit rate, the "
@@ -158,11 +158,25 @@ def measure(
         ks: depths of recall.
         share, advance: see `ranks_both_ways`.
     """
-    one, other = modalities
     ranks = ranks_both_ways(left, right, links, share=share, advance=advance)
+    return directions_of(ranks, modalities, (len(left), len(right)), ks)
+
+
+def directions_of(
+    ranks: tuple[Ranks, Ranks], modalities: tuple[str, str], sizes: tuple[int, int], ks: Sequence[int]
+) -> tuple[Direction, Direction]:
+    """Sum up both directions.
+
+    Args:
+        ranks: left to right, then right to left.
+        modalities: names of the sides.
+        sizes: their numbers of items.
+        ks: depths of recall, each at most the smaller of them.
+    """
+    one, other = modalities
     return (
-        direction_of(f"{one}_to_{other}", ranks[0], (len(left), len(right)), ks),
-        direction_of(f"{other}_to_{one}", ranks[1], (len(right), len(left)), ks),
+        direction_of(f"{one}_to_{other}", ranks[0], sizes, ks),
+        direction_of(f"{other}_to_{one}", ranks[1], (sizes[1], sizes[0]), ks),
     )
 
 

@@ -1,18 +1,21 @@
 """At which rank each query finds its linked items; exact, in bounded memory.
 
-Place in the flow: embeddings and links -> thresholds -> counting.py -> ranks -> metrics.
-Not here: what stands at the top ranks (index.py).
+Place in the flow: embeddings and links -> thresholds -> tiles.py, counting.py -> ranks -> metrics.
+In the same pass, where they are wanted: what stands at the top ranks (listing.py), and masses (masses.py).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from fusemix.retrieval.counting import ALONE, Share, Shift, Thresholds, count_unlinked
+from fusemix.retrieval.counting import PLAIN, Counting, Shift, Shifts, Thresholds
+from fusemix.retrieval.listing import Listing, Top
+from fusemix.retrieval.masses import Masses
+from fusemix.retrieval.tiles import ALONE, Share, walk
 
 TIE_TOLERANCE = 1e-6
 """Cosines closer than this count as equal: float32 sums of some hundred products differ by as much
@@ -21,7 +24,7 @@ DEPTH = 10
 """How deep mAP and nDCG look, and so how many of a query's linked items are ranked."""
 NOWHERE = np.iinfo(np.int64).max
 """Rank of a linked item that a query does not have."""
-LINKS_AT_ONCE = 1024
+LINKS_AT_ONCE = 256
 
 
 class Ranks(NamedTuple):
@@ -50,6 +53,26 @@ class Ranks(NamedTuple):
         return self.linked[:, 0]
 
 
+class Seen(NamedTuple):
+    """What was wanted of all scores, of both ways: the left asks, and the right asks.
+
+    Attributes:
+        ranks: of linked items.
+        tops: what stands at the top of each query with links; None where nothing was to be listed.
+        masses: for each left and each right item, the logarithm of the sum of exp(beta * score) over the other side;
+            None without beta.
+    """
+
+    ranks: tuple[Ranks, Ranks]
+    tops: tuple[Top, Top] | None
+    masses: tuple[Float32[np.ndarray, " left"], Float32[np.ndarray, " right"]] | None
+
+    def turned(self) -> "Seen":
+        """The same with left for right."""
+        (one, other), tops, masses = self
+        return Seen((other, one), tops and (tops[1], tops[0]), masses and (masses[1], masses[0]))
+
+
 class _Scored(NamedTuple):
     """Queries with links; scores of their best linked items, descending, minus infinity where there is none."""
 
@@ -67,7 +90,21 @@ def ranks_both_ways(
     share: Share = ALONE,
     advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[Ranks, Ranks]:
-    """Ranks of the linked items, asked from the left and asked from the right, in one pass over the scores.
+    """Ranks of the linked items, asked from the left and asked from the right; see `look_once`."""
+    return look_once(left, right, links, share=share, advance=advance).ranks
+
+
+def look_once(
+    left: Float32[Tensor, "left dim"],
+    right: Float32[Tensor, "right dim"],
+    links: Int64[np.ndarray, "links 2"],
+    *,
+    depth: int = 0,
+    beta: float = 0.0,
+    share: Share = ALONE,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Seen:
+    """Ranks of the linked items both ways, and what else is wanted of the scores, in one pass over them.
 
     A linked item's rank is one, plus the linked items of its query that score more, plus the unlinked ones that score
     at least as much (within TIE_TOLERANCE).
@@ -75,40 +112,50 @@ def ranks_both_ways(
     Args:
         left, right: embeddings, of unit length, on one device.
         links: (left position, right position), each pair once.
-        share: where several processes divide the work; all of them get all ranks.
-        advance: told the number of left items that are done.
+        depth: items to list for each query, at most as many as the smaller side has; 0 for none.
+        beta: inverse temperature of masses; 0 for none.
+        share: where several processes divide the work; all of them get everything.
+        advance: told the number of items of the smaller side that are done.
 
     Raises:
         ValueError: there is no link, or embeddings hold NaN, which compare as false and would rank first.
     """
-    links = _checked(left, right, links)
-    scores = _linked_scores(left, right, links)
-    ways = _scored(links, scores), _scored(links[:, ::-1], scores)
-    sizes = len(left), len(right)
-    thresholds = Thresholds(*(_thresholds(way, size) for way, size in zip(ways, sizes, strict=True)))
-    counts = count_unlinked(left, right, links, thresholds, share=share, advance=advance)
-    one, other = (_ranks(way, counted[:, way.queries]) for way, counted in zip(ways, counts, strict=True))
-    return one, other
+    if len(left) > len(right):
+        how: dict[str, Any] = {"depth": depth, "beta": beta, "share": share, "advance": advance}
+        return look_once(right, left, links[:, ::-1], **how).turned()
+    links, sizes = _checked(left, right, links), (len(left), len(right))
+    asked = _Asked.of(links, _linked_scores(left, right, links), sizes)
+    listing = Listing(sizes, (depth, depth)) if depth else None
+    masses = Masses(sizes, beta) if beta else None
+    takers = [asked.counting, *filter(None, (masses, listing))]
+    walk(left, right, takers, share=share, advance=advance)
+    tops = None
+    if listing:
+        one, other = (
+            Top(*(side[way.queries] for side in top)) for top, way in zip(listing.best(share), asked.ways, strict=True)
+        )
+        tops = one, other
+    return Seen(asked.ranks(share), tops, masses and masses.logarithms(share))
 
 
-def ranks_one_way(
-    query: Float32[Tensor, "queries dim"],
-    gallery: Float32[Tensor, "items dim"],
+def shifted_ranks(
+    left: Float32[Tensor, "left dim"],
+    right: Float32[Tensor, "right dim"],
     links: Int64[np.ndarray, "links 2"],
-    shift: Shift | None = None,
-) -> Ranks:
-    """Ranks of the linked items of every query, where scores of the two directions are not the same.
+    shifts: Sequence[tuple[Shift, Shift]],
+) -> list[tuple[Ranks, Ranks]]:
+    """Ranks of the linked items both ways, with each of some shifts of the scores, all in one pass over them.
 
-    Args and Raises: see `ranks_both_ways`; queries are the left. `shift` is added to the scores.
+    Args and Raises: see `look_once`. `shifts`: of each, what is added where the left asks, and where the right does.
     """
-    links = _checked(query, gallery, links)
-    scores = _linked_scores(query, gallery, links)
-    if shift:
-        rows, columns = (torch.from_numpy(side.copy()).to(query.device) for side in links.T)
-        scores += (shift.rows[rows] * shift.columns[columns]).cpu().numpy()
-    way = _scored(links, scores)
-    thresholds = Thresholds(_thresholds(way, len(query)), np.empty((0, len(gallery)), dtype=np.float32))
-    return _ranks(way, count_unlinked(query, gallery, links, thresholds, shift=shift).rows[:, way.queries])
+    if len(left) > len(right):
+        turned = shifted_ranks(right, left, links[:, ::-1], [(other, one) for one, other in shifts])
+        return [(one, other) for other, one in turned]
+    links, sizes = _checked(left, right, links), (len(left), len(right))
+    scores = _linked_scores(left, right, links)
+    asked = [_Asked.of(links, scores, sizes, Shifts(*both)) for both in shifts]
+    walk(left, right, [each.counting for each in asked])
+    return [each.ranks(ALONE) for each in asked]
 
 
 def _checked(left: Tensor, right: Tensor, links: Int64[np.ndarray, "links 2"]) -> Int64[np.ndarray, "links 2"]:
@@ -124,8 +171,39 @@ def _linked_scores(left: Tensor, right: Tensor, links: Int64[np.ndarray, "links 
     scores = torch.empty(len(links), device=left.device)  # a list of parts would keep the allocator from reusing space
     for part in range(0, len(links), LINKS_AT_ONCE):
         some = slice(part, part + LINKS_AT_ONCE)
-        torch.sum(left[rows[some]] * right[columns[some]], dim=1, out=scores[some])
+        products = left.index_select(0, rows[some]).mul_(right.index_select(0, columns[some]))
+        torch.sum(products, dim=1, out=scores[some])
     return scores.cpu().numpy()
+
+
+class _Asked(NamedTuple):
+    """The linked items of all queries, of both ways, and what counts how many stand ahead of them."""
+
+    ways: tuple[_Scored, _Scored]
+    counting: Counting
+
+    @classmethod
+    def of(
+        cls,
+        links: Int64[np.ndarray, "links 2"],
+        scores: Float32[np.ndarray, " links"],
+        sizes: tuple[int, int],
+        shifts: Shifts = PLAIN,
+    ) -> "_Asked":
+        """Args: links in order, their scores, numbers of items of both sides, and what is added to scores."""
+        pairs = links, links[:, ::-1]
+        one, other = (
+            _scored(pair, shift.of_pairs(pair, scores) if shift else scores)
+            for pair, shift in zip(pairs, shifts, strict=True)
+        )
+        thresholds = Thresholds(_thresholds(one, sizes[0]), _thresholds(other, sizes[1]))
+        return cls((one, other), Counting(links, thresholds, shifts))
+
+    def ranks(self, share: Share) -> tuple[Ranks, Ranks]:
+        """Once all scores were looked at."""
+        pairs = zip(self.ways, self.counting.total(share), strict=True)
+        one, other = (_ranks(way, counts[:, way.queries]) for way, counts in pairs)
+        return one, other
 
 
 def _scored(links: Int64[np.ndarray, "links 2"], scores: Float32[np.ndarray, " links"]) -> _Scored:

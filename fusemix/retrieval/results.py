@@ -1,6 +1,6 @@
 """What each query found: the top of its list, for files, pictures and pages.
 
-Place in the flow: a measured direction and what FAISS found -> Results -> queries.jsonl, sample queries.
+Place in the flow: a measured direction and what it listed -> Results -> queries.jsonl, sample queries.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from fusemix.retrieval.index import QUERIES_AT_ONCE, Top
+from fusemix.retrieval.index import QUERIES_AT_ONCE
+from fusemix.retrieval.listing import Top
 from fusemix.retrieval.metrics import Direction
 
 

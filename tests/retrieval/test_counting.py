@@ -1,5 +1,4 @@
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,10 +8,10 @@ from hypothesis import strategies as st
 from largest_tensor import LargestTensor
 from retrieval_samples import drawn_links, lattice, unit
 
-from fusemix.retrieval import counting
-from fusemix.retrieval.counting import WORDS, Counts, Share, Thresholds, count_unlinked, full_float32
-from fusemix.retrieval.hubness import log_mass
-from fusemix.retrieval.ranks import ranks_both_ways
+from fusemix.retrieval import tiles
+from fusemix.retrieval.counting import Counting, Counts, Thresholds
+from fusemix.retrieval.ranks import look_once
+from fusemix.retrieval.tiles import ALONE, WORDS, Block, Room, Share, Tile, full_float32, walk
 
 NARROWEST = 8 * WORDS
 
@@ -26,6 +25,14 @@ def drawn_thresholds(rows: int, columns: int, seed: int) -> Thresholds:
         return np.where(generator.random(shape) < 0.1, np.float32(np.inf), values)
 
     return Thresholds(drawn(2, rows), drawn(3, columns))
+
+
+def counted(
+    left: torch.Tensor, right: torch.Tensor, links: np.ndarray, thresholds: Thresholds, share: Share = ALONE, done=None
+) -> Counts:
+    counting = Counting(links[np.lexsort(links.T[::-1])], thresholds)
+    walk(left, right, [counting], share=share, advance=(done if done is not None else []).append)
+    return counting.total(share)
 
 
 def slow_counts(left: torch.Tensor, right: torch.Tensor, links: np.ndarray, thresholds: Thresholds) -> Counts:
@@ -58,24 +65,19 @@ def test_counts_are_those_of_the_whole_matrix_in_tiles_of_any_size(sizes, turned
     thresholds = drawn_thresholds(left, right, seed)
     done = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "CPU_TILE", (height, NARROWEST))
-        patch.setattr(counting, "THREAD_ROWS", thread_rows)
-        found = count_unlinked(*sides, links[np.lexsort(links.T[::-1])], thresholds, advance=done.append)
+        patch.setattr(tiles, "CPU_TILE", (height, NARROWEST))
+        patch.setattr(tiles, "THREAD_ROWS", thread_rows)
+        found = counted(*sides, links, thresholds, done=done)
     require_same(found, slow_counts(*sides, links, thresholds))
-    assert sum(done) == min(left, right)
+    assert sum(done) == left
 
 
 def test_counts_of_more_rows_and_columns_than_a_real_tile():
-    rows, columns = (side + 21 for side in counting.CPU_TILE)
+    rows, columns = (side + 21 for side in tiles.CPU_TILE)
     left, right = lattice(rows, 4, 0), lattice(columns, 4, 1)
     links = drawn_links(rows, columns, 5000, 0)
     thresholds = drawn_thresholds(rows, columns, 0)
-    found = count_unlinked(left, right, links[np.lexsort(links.T[::-1])], thresholds)
-    expected = slow_counts(left, right, links, thresholds)
-    require_same(found, expected)
-    turned = links[np.lexsort(links.T)][:, ::-1]
-    again = count_unlinked(right, left, turned, Thresholds(*thresholds[::-1]))
-    require_same(Counts(*again[::-1]), expected)
+    require_same(counted(left, right, links, thresholds), slow_counts(left, right, links, thresholds))
 
 
 def test_away_from_ties_counts_of_unit_vectors_are_those_in_float64():
@@ -86,24 +88,19 @@ def test_away_from_ties_counts_of_unit_vectors_are_those_in_float64():
     between = ((scores[gaps] + scores[gaps + 1]) / 2).astype(np.float32)
     generator = np.random.default_rng(0)
     thresholds = Thresholds(generator.choice(between, (2, 70)), generator.choice(between, (1, 90)))
-    found = count_unlinked(left, right, links[np.lexsort(links.T[::-1])], thresholds)
-    require_same(found, slow_counts(left, right, links, thresholds))
+    require_same(counted(left, right, links, thresholds), slow_counts(left, right, links, thresholds))
 
 
 @pytest.mark.parametrize("processes", [2, 3, 9])
-@pytest.mark.parametrize("turned", [False, True])
-def test_shares_of_processes_add_up_to_the_whole(processes, turned, monkeypatch):
-    """Seven tiles; nine processes are more than there is work for."""
-    monkeypatch.setattr(counting, "CPU_TILE", (3, NARROWEST))
-    sizes = (300, 20) if turned else (20, 300)
-    left, right = lattice(sizes[0], 4, 0), lattice(sizes[1], 4, 1)
-    links = drawn_links(*sizes, 60, 0)
-    links = links[np.lexsort(links.T[::-1])]
-    thresholds = drawn_thresholds(*sizes, 0)
+def test_shares_of_processes_add_up_to_the_whole(processes, monkeypatch):
+    """Seven rows of tiles; nine processes are more than there is work for."""
+    monkeypatch.setattr(tiles, "CPU_TILE", (3, NARROWEST))
+    left, right, links = lattice(20, 4, 0), lattice(300, 4, 1), drawn_links(20, 300, 60, 0)
+    thresholds = drawn_thresholds(20, 300, 0)
     parts, done = [], []
     for rank in range(processes):
         share = Share(rank, processes, lambda counts: counts)
-        parts.append(count_unlinked(left, right, links, thresholds, share=share, advance=done.append))
+        parts.append(counted(left, right, links, thresholds, share, done))
     whole = slow_counts(left, right, links, thresholds)
     require_same(Counts(*(sum(part[side] for part in parts) for side in (0, 1))), whole)
     assert sum(done) == 20
@@ -111,22 +108,22 @@ def test_shares_of_processes_add_up_to_the_whole(processes, turned, monkeypatch)
 
 
 def test_a_gpu_counts_what_a_cpu_counts():
-    scores = lattice(50, 4, 0) @ lattice(333, 4, 1).T
-    thresholds = drawn_thresholds(50, 333, 0)
-    room = np.ones((64, NARROWEST), dtype=bool)  # what an earlier, wider tile left there must not count
-    with ThreadPoolExecutor(3) as pool:
-        on_cpu = counting._count_on_cpu(scores.numpy(), thresholds, room, pool)
-    require_same(counting._count_on_device(scores, thresholds), on_cpu)
-    require_same(on_cpu, slow_counts(lattice(50, 4, 0), lattice(333, 4, 1), np.empty((0, 2), dtype=int), thresholds))
+    scores, no_links = lattice(16, 4, 0) @ lattice(333, 4, 1).T, np.empty((0, 2), dtype=int)
+    thresholds, whole = drawn_thresholds(16, 333, 0), (slice(0, 16), slice(0, 333))
+    counting, room = Counting(no_links, thresholds), Room(2 * NARROWEST)
+    room.truths((16, 2 * NARROWEST))[:] = True  # what an earlier, wider tile left there must not count
+    on_cpu = counting.from_block(Block(scores.numpy(), *whole), room)
+    require_same(counting.from_device(Tile(scores, *whole)), on_cpu)
+    require_same(on_cpu, slow_counts(lattice(16, 4, 0), lattice(333, 4, 1), no_links, thresholds))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_counts_on_a_gpu_are_those_of_the_whole_matrix(monkeypatch):
-    monkeypatch.setattr(counting, "DEVICE_TILE", (64, 100))
+    monkeypatch.setattr(tiles, "DEVICE_TILE", (64, 100))
     left, right = lattice(150, 4, 0), lattice(333, 4, 1)
     links = drawn_links(150, 333, 400, 0)
-    links, thresholds = links[np.lexsort(links.T[::-1])], drawn_thresholds(150, 333, 0)
-    found = count_unlinked(left.cuda(), right.cuda(), links, thresholds)
+    thresholds = drawn_thresholds(150, 333, 0)
+    found = counted(left.cuda(), right.cuda(), links, thresholds)
     require_same(found, slow_counts(left, right, links, thresholds))
 
 
@@ -155,35 +152,36 @@ def test_products_are_in_full_float32_whatever_torch_is_set_to():
     assert (left @ right.T).dtype == torch.bfloat16
 
 
-def test_low_precision_of_training_changes_neither_ranks_nor_corrections(request):
+def test_low_precision_of_training_changes_neither_ranks_nor_lists_nor_masses(request):
     left, right, links = unit(60, 64, 0), unit(80, 64, 1), drawn_links(60, 80, 120, 0)
-    before = ranks_both_ways(left, right, links), log_mass(left, right)
+    before = look_once(left, right, links, depth=5, beta=20.0)
     request.getfixturevalue("_low_precision")
-    after = ranks_both_ways(left, right, links), log_mass(left, right)
-    for one, other in zip(before[0], after[0], strict=True):
-        np.testing.assert_array_equal(one.linked, other.linked)
-        np.testing.assert_array_equal(one.best, other.best)
-    assert torch.equal(before[1], after[1])
+    after = look_once(left, right, links, depth=5, beta=20.0)
+    for one, other in zip((*before.ranks, *before.tops), (*after.ranks, *after.tops), strict=True):
+        for field, again in zip(one, other, strict=True):
+            np.testing.assert_array_equal(field, again)
+    for one, other in zip(before.masses, after.masses, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture
 def wide(monkeypatch):
     """Sides whose matrix of scores is many times a tile, with links."""
-    monkeypatch.setattr(counting, "CPU_TILE", (16, NARROWEST))
+    monkeypatch.setattr(tiles, "CPU_TILE", (16, NARROWEST))
     links = np.column_stack([np.repeat(np.arange(600), 10), np.arange(6000)])
     return unit(600, 4, 0), unit(6000, 4, 1), links
 
 
 def test_no_tensor_is_larger_than_a_tile_or_a_side(wide):
     with LargestTensor() as noted:
-        ranks_both_ways(*wide)
+        look_once(*wide, depth=10, beta=20.0)
     assert noted.largest <= max(16 * NARROWEST, wide[1].numel())
 
 
 def test_numpy_holds_not_even_truth_values_of_the_whole_matrix(wide):
-    ranks_both_ways(*wide)  # what libraries keep from their first call does not count
+    look_once(*wide, depth=3, beta=20.0)  # what libraries keep from their first call does not count
     tracemalloc.start()
-    ranks_both_ways(*wide)
+    look_once(*wide, depth=3, beta=20.0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 16 * NARROWEST < peak < 600 * 6000 / 2, "the truth values of a tile are traced"

@@ -5,11 +5,13 @@ from retrieval_samples import matched, unit
 from scipy.special import logsumexp, softmax
 from torch.nn import functional as F
 
-from fusemix.retrieval import hubness as hubness_module
+from fusemix.retrieval import tiles
 from fusemix.retrieval.counting import Shift
-from fusemix.retrieval.hubness import BETA, best_items, hubness, inverted_softmax, log_mass, query_bank
+from fusemix.retrieval.hubness import BETA, bank_over, hubness, inverted_softmax, query_bank
 from fusemix.retrieval.index import search_exactly
-from fusemix.retrieval.ranks import ranks_one_way
+from fusemix.retrieval.masses import Masses
+from fusemix.retrieval.ranks import look_once, ranks_both_ways, shifted_ranks
+from fusemix.retrieval.tiles import Block, Room, Tile
 
 
 def test_occurrences_worked_out_by_hand():
@@ -54,13 +56,51 @@ def scores_of(queries: torch.Tensor, gallery: torch.Tensor) -> np.ndarray:
 
 
 def shifted(queries: torch.Tensor, gallery: torch.Tensor, shift: Shift) -> np.ndarray:
-    return scores_of(queries, gallery) + np.outer(shift.rows.double(), shift.columns.double())
+    asked = np.ones(len(queries)) if shift.queries is None else shift.queries
+    return scores_of(queries, gallery) + np.outer(asked, shift.items.astype(np.float64))
 
 
-def test_the_mass_of_an_item_is_its_sum_over_the_bank():
+def softmax_of(queries: torch.Tensor, gallery: torch.Tensor) -> Shift:
+    return inverted_softmax(look_once(queries, gallery, np.array([[0, 0]]), beta=BETA).masses[1])
+
+
+def bank_of(queries: torch.Tensor, gallery: torch.Tensor, bank: torch.Tensor) -> Shift:
+    everyone = np.arange(len(queries))
+    best = look_once(queries, gallery, np.column_stack([everyone, 0 * everyone]), depth=1).tops[0].positions[:, 0]
+    return query_bank(bank_over(bank, gallery), everyone, best, len(queries))
+
+
+def ranks_with(queries: torch.Tensor, gallery: torch.Tensor, links: np.ndarray, shift: Shift | None) -> np.ndarray:
+    if shift is None:
+        return ranks_both_ways(queries, gallery, links)[0].ranks
+    other = Shift(np.zeros(len(queries), dtype=np.float32))
+    return shifted_ranks(queries, gallery, links, [(shift, other)])[0][0].ranks
+
+
+@pytest.mark.parametrize("tile", [None, (3, 8 * tiles.WORDS), (16, 16 * tiles.WORDS)])
+@pytest.mark.parametrize("sizes", [(50, 30), (20, 2100)])
+def test_masses_are_sums_over_the_other_side_whatever_the_tiles(tile, sizes, monkeypatch):
+    left, right = unit(sizes[0], 8, 0), unit(sizes[1], 8, 1)
+    if tile:
+        monkeypatch.setattr(tiles, "CPU_TILE", tile)
+    found = look_once(left, right, matched(20), beta=BETA).masses
+    for axis, masses in enumerate(found):
+        np.testing.assert_allclose(masses, logsumexp(BETA * scores_of(left, right), axis=1 - axis), atol=1e-5)
+
+
+def test_a_bank_asks_the_gallery_once():
     bank, gallery = unit(50, 8, 0), unit(30, 8, 1)
-    expected = logsumexp(BETA * scores_of(bank, gallery), axis=0)
-    np.testing.assert_allclose(log_mass(bank, gallery).numpy(), expected, atol=1e-4)
+    found, scores = bank_over(bank, gallery), scores_of(bank, gallery)
+    np.testing.assert_allclose(found.masses, logsumexp(BETA * scores, axis=0), atol=1e-5)
+    assert np.flatnonzero(found.is_activated).tolist() == np.unique(scores.argmax(axis=1)).tolist()
+
+
+def test_a_gpu_sums_what_a_cpu_sums():
+    scores, whole = unit(16, 8, 0) @ unit(30, 8, 1).T, (slice(0, 16), slice(0, 30))
+    masses = Masses((16, 30), BETA)
+    on_cpu = masses.from_block(Block(scores.numpy(), *whole), Room(30))
+    for one, other in zip(masses.from_device(Tile(scores, *whole)), on_cpu, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 def require_order(found: np.ndarray, expected: np.ndarray) -> None:
@@ -78,11 +118,11 @@ def test_the_inverted_softmax_ranks_by_scores_normalised_over_queries():
     assert BETA == 20
     normalised = softmax(20 * scores_of(queries, gallery), axis=0)
     np.testing.assert_allclose(normalised.sum(axis=0), 1)
-    shift = inverted_softmax(queries, gallery)
+    shift = softmax_of(queries, gallery)
     require_order(shifted(queries, gallery, shift), normalised)
-    ranks = ranks_one_way(queries, gallery, matched(40), shift).ranks
+    ranks = ranks_with(queries, gallery, matched(40), shift)
     assert ranks.tolist() == [int((row >= row[q]).sum()) for q, row in enumerate(normalised)]
-    assert (ranks != ranks_one_way(queries, gallery, matched(40)).ranks).any()
+    assert (ranks != ranks_with(queries, gallery, matched(40), None)).any()
 
 
 def test_the_query_bank_corrects_queries_whose_best_item_is_the_best_of_the_bank():
@@ -93,10 +133,10 @@ def test_the_query_bank_corrects_queries_whose_best_item_is_the_best_of_the_bank
     assert 5 < is_corrected.sum() < 35, "both kinds must be there"
     positive = np.exp(BETA * scores)
     expected = np.where(is_corrected[:, None], positive / np.exp(BETA * of_bank).sum(axis=0), positive)
-    shift = query_bank(queries, gallery, bank)
+    shift = bank_of(queries, gallery, bank)
     require_order(shifted(queries, gallery, shift), expected)
-    np.testing.assert_array_equal(shift.rows.numpy() == 1, is_corrected)
-    ranks = ranks_one_way(queries, gallery, matched(40), shift).ranks
+    np.testing.assert_array_equal(shift.queries == 1, is_corrected)
+    ranks = ranks_with(queries, gallery, matched(40), shift)
     assert ranks.tolist() == [int((row >= row[q]).sum()) for q, row in enumerate(expected)]
 
 
@@ -116,9 +156,9 @@ def test_a_planted_hub_is_found_and_both_corrections_demote_it(planted):
     found = search_exactly(queries.numpy(), gallery.numpy(), 1, use_gpu=False).positions
     assert hubness(found, 31)["largest"] == 30
     assert hubness(found, 31)["over_retrieved"] == pytest.approx(1 / 31)
-    assert (ranks_one_way(queries, gallery, links).ranks == 2).all()
-    for shift in (inverted_softmax(queries, gallery), query_bank(queries, gallery, bank)):
-        assert (ranks_one_way(queries, gallery, links, shift).ranks == 1).all()
+    assert (ranks_with(queries, gallery, links, None) == 2).all()
+    for shift in (softmax_of(queries, gallery), bank_of(queries, gallery, bank)):
+        assert (ranks_with(queries, gallery, links, shift) == 1).all()
         best = shifted(queries, gallery, shift).argmax(axis=1)
         assert hubness(best[:, None], 31)["largest"] == 1
 
@@ -126,15 +166,5 @@ def test_a_planted_hub_is_found_and_both_corrections_demote_it(planted):
 def test_a_bank_that_never_finds_the_hub_changes_nothing(planted):
     queries, gallery, _ = planted
     links = np.column_stack([np.arange(30), np.arange(1, 31)])
-    corrected = ranks_one_way(queries, gallery, links, query_bank(queries, gallery, gallery[1:]))
-    np.testing.assert_array_equal(corrected.linked, ranks_one_way(queries, gallery, links).linked)
-
-
-def test_tiles_change_nothing(monkeypatch):
-    queries, gallery, bank = unit(23, 8, 0), unit(37, 8, 1), unit(20, 8, 2)
-    whole = best_items(queries, gallery), log_mass(bank, gallery), *query_bank(queries, gallery, bank)
-    np.testing.assert_array_equal(whole[0].numpy(), scores_of(queries, gallery).argmax(axis=1))
-    for tile in ((3, 5), (7, 37), (50, 1)):
-        monkeypatch.setattr(hubness_module, "TILE", tile)
-        pieces = best_items(queries, gallery), log_mass(bank, gallery), *query_bank(queries, gallery, bank)
-        torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=0)
+    corrected = ranks_with(queries, gallery, links, bank_of(queries, gallery, gallery[1:]))
+    np.testing.assert_array_equal(corrected, ranks_with(queries, gallery, links, None))

@@ -18,7 +18,7 @@ from fusemix.retrieval.metrics import (
     values_of,
     with_sums,
 )
-from fusemix.retrieval.ranks import Ranks, ranks_one_way
+from fusemix.retrieval.ranks import Ranks, ranks_both_ways
 
 MODALITIES = ("image", "text")
 
@@ -75,7 +75,7 @@ def by_trec(query: torch.Tensor, gallery: torch.Tensor, links: np.ndarray) -> di
 def test_values_of_each_query_are_those_of_trec_eval(num_links, most):
     """It divides average precision by all links, and by no more than ten here; where ten suffice, they agree."""
     query, gallery, links = drawn(60, 12, 0), drawn(80, 12, 1), drawn_links(60, 80, num_links, 0)
-    ranks = ranks_one_way(query, gallery, links)
+    ranks, _ = ranks_both_ways(query, gallery, links)
     assert ranks.num_links.max() <= most
     assert not ranks.tied.any()
     values, expected = values_of(ranks, [1, 5, 10]), by_trec(query, gallery, links)

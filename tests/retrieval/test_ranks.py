@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -5,11 +7,11 @@ from hypothesis import given, settings
 from retrieval_samples import captioned, drawn_links, matched, problems, slow_ranks, together, unit
 from torch.nn import functional as F
 
-from fusemix.retrieval import counting
 from fusemix.retrieval import ranks as ranks_module
+from fusemix.retrieval import tiles
 from fusemix.retrieval.counting import Shift
 from fusemix.retrieval.index import search_exactly
-from fusemix.retrieval.ranks import DEPTH, NOWHERE, TIE_TOLERANCE, Ranks, ranks_both_ways, ranks_one_way
+from fusemix.retrieval.ranks import DEPTH, NOWHERE, TIE_TOLERANCE, Ranks, ranks_both_ways, shifted_ranks
 
 
 def require_definition(found: Ranks, expected: dict[int, tuple[list[int], bool]], links: np.ndarray) -> None:
@@ -32,8 +34,8 @@ def test_ranks_of_all_linked_items_follow_the_definition_in_both_directions(prob
     one, other = ranks_both_ways(left, right, links)
     require_definition(one, slow_ranks(left, right, links), links)
     require_definition(other, slow_ranks(right, left, links[:, ::-1]), links[:, ::-1])
-    require_same(ranks_one_way(left, right, links), one)
-    require_same(ranks_one_way(right, left, links[:, ::-1].copy()), other)
+    for again, expected in zip(ranks_both_ways(right, left, links[:, ::-1]), (other, one), strict=True):
+        require_same(again, expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -49,7 +51,7 @@ def test_ranks_of_unit_vectors_follow_the_definition(seed):
 @given(problem=problems())
 def test_the_first_linked_item_is_the_most_similar_one_and_of_equals_the_first(problem):
     query, gallery, links = problem
-    found = ranks_one_way(query, gallery, links)
+    found = ranks_both_ways(query, gallery, links)[0]
     scores = query.numpy() @ gallery.numpy().T
     own = [sorted(links[links[:, 0] == q, 1].tolist()) for q in found.queries.tolist()]
     expected = [max(items, key=lambda item: scores[q, item]) for q, items in zip(found.queries, own, strict=True)]
@@ -61,7 +63,7 @@ def test_the_first_linked_item_is_the_most_similar_one_and_of_equals_the_first(p
 def test_faiss_finds_linked_items_at_the_ranks_that_were_counted(problem):
     """Apart from ties: where an unlinked item has the same score, FAISS may put it behind."""
     query, gallery, links = problem
-    exact = ranks_one_way(query, gallery, links)
+    exact = ranks_both_ways(query, gallery, links)[0]
     top = search_exactly(query.numpy(), gallery.numpy(), len(gallery), use_gpu=False)
     scores = query.double().numpy() @ gallery.double().numpy().T
     pairs = {tuple(link) for link in links.tolist()}
@@ -78,7 +80,7 @@ def test_faiss_finds_linked_items_at_the_ranks_that_were_counted(problem):
 def test_faiss_and_the_exact_path_agree_on_unit_vectors():
     left, right, links = unit(300, 16, 0), unit(500, 16, 1), drawn_links(300, 500, 700, 0)
     for query, gallery, of in ((left, right, links), (right, left, links[:, ::-1].copy())):
-        exact = ranks_one_way(query, gallery, of)
+        exact, _ = ranks_both_ways(query, gallery, of)
         clear = ~exact.tied
         assert clear.mean() > 0.99
         top = search_exactly(query.numpy()[exact.queries], gallery.numpy(), len(gallery), use_gpu=False)
@@ -136,7 +138,7 @@ def test_working_in_pieces_gives_the_same(monkeypatch):
     left, right = unit(50, 8, 0), unit(30, 8, 1)
     links = np.column_stack([np.repeat(np.arange(50), 2), np.arange(100) % 30])
     whole = ranks_both_ways(left, right, links)
-    monkeypatch.setattr(counting, "CPU_TILE", (7, 8 * counting.WORDS))
+    monkeypatch.setattr(tiles, "CPU_TILE", (7, 8 * tiles.WORDS))
     monkeypatch.setattr(ranks_module, "LINKS_AT_ONCE", 9)
     for found, expected in zip(ranks_both_ways(left, right, links), whole, strict=True):
         require_same(found, expected)
@@ -144,7 +146,7 @@ def test_working_in_pieces_gives_the_same(monkeypatch):
 
 @pytest.mark.parametrize("processes", [2, 5])
 def test_processes_that_share_the_work_all_have_the_ranks_of_one(processes, monkeypatch):
-    monkeypatch.setattr(counting, "CPU_TILE", (9, 8 * counting.WORDS))
+    monkeypatch.setattr(tiles, "CPU_TILE", (9, 8 * tiles.WORDS))
     left, right, links = unit(60, 8, 0), unit(31, 8, 1), drawn_links(60, 31, 90, 0)
     alone = ranks_both_ways(left, right, links)
     for found in together(processes, lambda share: ranks_both_ways(left, right, links, share=share)):
@@ -173,7 +175,7 @@ def test_queries_without_links_are_left_out():
         assert found.queries.tolist() == [2]
 
 
-@pytest.mark.parametrize("ranked", [ranks_both_ways, ranks_one_way])
+@pytest.mark.parametrize("ranked", [ranks_both_ways, partial(shifted_ranks, shifts=[])])
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_nan_infinity_and_missing_links_are_refused(ranked, bad):
     broken = torch.eye(3)
@@ -190,11 +192,23 @@ def test_nan_infinity_and_missing_links_are_refused(ranked, bad):
 
 @pytest.mark.parametrize("sizes", [(30, 50), (50, 30)])
 def test_a_shift_ranks_as_one_more_column_would(sizes):
-    query, gallery = unit(sizes[0], 8, 0), unit(sizes[1], 8, 1)
-    shift = Shift(torch.linspace(0, 1, sizes[0]), torch.linspace(-0.5, 0.5, sizes[1]))
-    wider = torch.cat([query, shift.rows[:, None]], dim=1), torch.cat([gallery, shift.columns[:, None]], dim=1)
-    links = np.column_stack([np.arange(30), np.arange(30)])
-    np.testing.assert_array_equal(
-        ranks_one_way(query, gallery, links, shift).linked, ranks_one_way(*wider, links).linked
-    )
-    assert (ranks_one_way(*wider, links).ranks != ranks_one_way(query, gallery, links).ranks).any()
+    """For some queries, and for all; each way has its own, and all shifts are ranked together."""
+    sides, links = (unit(sizes[0], 8, 0), unit(sizes[1], 8, 1)), drawn_links(*sizes, 90, 0)
+    numbers = [unit(1, size, size)[0].numpy() for size in sizes]
+    some = [np.arange(size, dtype=np.float32) % 2 for size in sizes]
+    for_some = Shift(numbers[1], some[0]), Shift(numbers[0], some[1])
+    for_all = Shift(numbers[1]), Shift(numbers[0])
+    found = shifted_ranks(*sides, links, [for_some, for_all])
+    plain = ranks_both_ways(*sides, links)
+    for shifts, both in zip((for_some, for_all), found, strict=True):
+        for way, shift in enumerate(shifts):
+            query, gallery = sides[way], sides[1 - way]
+            asked = torch.ones(len(query)) if shift.queries is None else torch.from_numpy(shift.queries)
+            wider = [
+                torch.cat([query, asked[:, None]], dim=1),
+                torch.cat([gallery, torch.from_numpy(shift.items)[:, None]], dim=1),
+            ]
+            expected, _ = ranks_both_ways(*wider, links[:, [way, 1 - way]])
+            np.testing.assert_array_equal(both[way].linked, expected.linked)
+            np.testing.assert_array_equal(both[way].queries, expected.queries)
+            assert (both[way].ranks != plain[way].ranks).any()

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from retrieval_samples import drawn_links, unit
 
-from fusemix.retrieval.evaluation import folds_of, measure_folds, search_folds
+from fusemix.retrieval.evaluation import folds_of, search_folds, survey_folds
 from fusemix.retrieval.results import Results, belongs, query_lines, results_of
 
 LEFT, RIGHT = unit(12, 6, 0), unit(30, 6, 1)
@@ -16,7 +16,7 @@ IDS = [f"picture-{i}" for i in range(12)], [f"text-{i}" for i in range(30)]
 
 def measured(count: int = 1) -> tuple[Results, Results]:
     folds = folds_of((12, 30), np.unique(LINKS, axis=0), count)
-    directions = measure_folds((LEFT, RIGHT), folds, ("image", "text"), [1, 3])
+    directions = survey_folds((LEFT, RIGHT), folds, ("image", "text"), [1, 3]).directions
     return results_of(directions, search_folds((LEFT, RIGHT), folds, k=6 if count == 1 else 4, use_gpu=False), LINKS)
 
 
