@@ -24,7 +24,7 @@ from torch import Tensor
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.preparing import Window, read_whole
 from fusemix.encoders.reading import Piece, Task, cut_windows, windows_ahead
-from fusemix.encoders.trouble import is_out_of_memory, is_passing, one_line, patiently, stopped
+from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, is_passing, one_line, patiently, stopped
 from fusemix.environment import give_back_freed_memory, prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
@@ -249,9 +249,9 @@ class _Run:
             part.latents.append(patiently(lambda: self._latents(name, batch, len(rows)), is_passing))
             part.rows += rows
             return
-        except torch.AcceleratorError:  # the device's fault, and no item is to blame
-            raise
         except Exception as error:
+            if is_of_the_device(error):
+                raise
             if is_passing(error):
                 raise stopped(self._id(rows[0]), "encode", error) from error
             is_too_much, reason = is_out_of_memory(error), one_line(error)
