@@ -26,7 +26,7 @@ def open_clip_image(*, model: Location, pretrained: Location | None = None, dtyp
     Args:
         model: architecture (`ViT-B-32`), `hf-hub:org/name`, or a folder with `open_clip_config.json`.
         pretrained: tag of the weights (`laion2b_s34b_b79k`) or a file of weights, for an architecture.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
 
     Raises:
         EncoderError: the model cannot be loaded.

@@ -45,7 +45,7 @@ def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") ->
             folder with timm's `config.json` and weights.
         pooling: `pooler` (the model's own head before its classifier), `cls`, `mean` (patches alone) or
             `cls+mean` (both, twice as wide). timm's DINOv3 entries average by default: take `cls` there.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
 
     Raises:
         EncoderError: the model cannot be loaded, or has no such pooling.

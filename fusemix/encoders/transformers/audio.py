@@ -140,7 +140,7 @@ def transformers_audio(
             final output. A chosen layer comes without the model's last norm.
         window_sec: longer sounds are cut into windows of this many seconds, whose vectors are averaged;
             by default, and at most, what the model takes whole (Whisper and WavLM 30, CLAP 10, AST 10.24).
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
 
     Raises:
         EncoderError: the model cannot be loaded, is of an unknown type, or has no such pooling or layer.

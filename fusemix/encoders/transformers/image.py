@@ -48,7 +48,7 @@ def transformers_image(
             (both, twice as wide), or `pooler` (the model's own: SigLIP's head, MobileNet's average).
         layer: index into the hidden states, where 0 is the input embedding; by default the model's
             final output. A chosen layer comes without the model's last norm.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
         trust_remote_code: run code that the model's repository brings.
 
     Raises:
