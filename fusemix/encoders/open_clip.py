@@ -17,6 +17,7 @@ from fusemix.encoders.loading import explained, freeze, model_name, package_vers
 from fusemix.encoders.looked_over import look_over, nobody_is_asked
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
+from fusemix.encoders.two_steps import TwoSteps
 from fusemix.kinds import Location
 
 
@@ -52,7 +53,7 @@ class OpenClipImage:
     sample_rate = None
 
     def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any]) -> None:
-        self._network, self._transform, self.fingerprint = network, transform, fingerprint
+        self._network, self._transform, self.fingerprint = network, TwoSteps(transform), fingerprint
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), fingerprint["model"]).shape[1]
 
     def to(self, device: str) -> "OpenClipImage":
@@ -61,8 +62,8 @@ class OpenClipImage:
         return self
 
     def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
-        """Resized, cropped and scaled as the model's own transform says."""
-        return [self._transform(picture) for picture in contents]
+        """Resized and cropped as the model's own transform says, and scaled where that cannot wait for the device."""
+        return [self._transform.pixels(picture) for picture in contents]
 
     def length(self, prepared: Tensor) -> int:
         """Always 1: nothing is padded."""
@@ -73,11 +74,11 @@ class OpenClipImage:
         return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
-        """Run the image tower."""
+        """Scale, and run the image tower."""
         parameter = next(self._network.parameters())
         with torch.inference_mode():
-            pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
-            return own_memory(self._network.encode_image(pixels).float())
+            pixels = self._transform.numbers(batch.to(parameter.device, non_blocking=True))
+            return own_memory(self._network.encode_image(pixels.to(parameter.dtype)).float())
 
 
 class OpenClipText:

@@ -30,6 +30,7 @@ from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_timm
 from fusemix.encoders.trial import first_latents
+from fusemix.encoders.two_steps import TwoSteps
 from fusemix.errors import EncoderError
 from fusemix.kinds import Location
 
@@ -70,7 +71,7 @@ class TimmImage:
     def __init__(self, network: Any, model: str, pooling: str, dtype: str) -> None:
         self._network, self._pooling = network, pooling
         settings = resolve_model_data_config(network)
-        self._transform: Any = create_transform(**settings, is_training=False)
+        self._transform = TwoSteps(create_transform(**settings, is_training=False))
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), model).shape[1]
         mean_rules = MEAN_RULES.get(type(network).__name__, 1)
         self.fingerprint: dict[str, Any] = {
@@ -92,8 +93,8 @@ class TimmImage:
         return self
 
     def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
-        """Resized, cropped and scaled as the model's own settings say."""
-        return [self._transform(picture) for picture in contents]
+        """Resized and cropped as the model's own settings say, and scaled where that cannot wait for the device."""
+        return [self._transform.pixels(picture) for picture in contents]
 
     def length(self, prepared: Tensor) -> int:
         """Always 1: nothing is padded."""
@@ -104,10 +105,10 @@ class TimmImage:
         return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
-        """Run and pool."""
+        """Scale, run and pool."""
         parameter = next(self._network.parameters())
-        pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
         with torch.inference_mode():
+            pixels = self._transform.numbers(batch.to(parameter.device, non_blocking=True)).to(parameter.dtype)
             states = self._network.forward_features(pixels)
             if self._pooling == "pooler":
                 return own_memory(self._network.forward_head(states, pre_logits=True).float())

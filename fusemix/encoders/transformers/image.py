@@ -20,7 +20,15 @@ from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_transformers
 from fusemix.encoders.transformers.scaling import UNSCALED, can_scale_later, scaled
-from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.encoders.transformers.shared import (
+    chosen_layer,
+    fingerprint,
+    load_network,
+    narrowed,
+    pooler_output,
+    run,
+    width,
+)
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
 from fusemix.kinds import Location
@@ -74,7 +82,7 @@ class TransformersImage:
     def __init__(self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str) -> None:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
         self._processor, self._pooling, self._layer = processor, pooling, layer
-        self._scales_later = can_scale_later(processor)
+        self._scales_later, self._dtype = can_scale_later(processor), next(self._tower.parameters()).dtype
         self.dim = width(first_latents(self, Image.new("RGB", (64, 48)), model), network)
         refuse_blind_first_token(self, pooling)
         self.fingerprint = fingerprint(
@@ -105,14 +113,16 @@ class TransformersImage:
         return 1
 
     def collate(self, prepared: Sequence[Pixels]) -> dict[str, Tensor]:
-        """Stacked."""
-        return {key: torch.from_numpy(np.stack([row[key] for row in prepared])) for key in prepared[0]}
+        """Stacked, and numbers as wide as the model takes them."""
+        stacked = {key: torch.from_numpy(np.stack([row[key] for row in prepared])) for key in prepared[0]}
+        return narrowed(stacked, self._dtype)
 
     def encode(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """Scale, run and pool."""
         if self._scales_later:
-            pixels = batch["pixel_values"].to(next(self._tower.parameters()).device, non_blocking=True)
-            batch = {"pixel_values": scaled(self._processor, pixels)}
+            device = next(self._tower.parameters()).device
+            moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+            batch = scaled(self._processor, moved)
         outputs = run(self._tower, batch, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)
