@@ -127,6 +127,9 @@ class Encoder(Protocol):
 
     A latent must not depend on the other items of its batch.
 
+    One of pictures may have `least_side`: JPEGs are then decoded for it at 1/2, 1/4 or 1/8 where no side gets shorter
+    than so many pixels (encoders/drafts.py).
+
     Attributes:
         modality: what it encodes.
         dim: width of its latents.

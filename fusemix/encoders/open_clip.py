@@ -4,7 +4,7 @@ Place in the flow: pictures or captions -> one vector, in the model's own joint 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import open_clip
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from fusemix.encoders.drafts import least_side, needed_by_transforms, noted
 from fusemix.encoders.facts import inner_configs, open_clip_tokenizer, structure
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
 from fusemix.encoders.looked_over import look_over, nobody_is_asked
@@ -21,19 +22,28 @@ from fusemix.encoders.two_steps import TwoSteps
 from fusemix.kinds import Location
 
 
-def open_clip_image(*, model: Location, pretrained: Location | None = None, dtype: str = "float32") -> "OpenClipImage":
+def open_clip_image(
+    *,
+    model: Location,
+    pretrained: Location | None = None,
+    dtype: str = "float32",
+    decode: Literal["whole", "fraction"] = "whole",
+) -> "OpenClipImage":
     """The image tower of an open_clip model.
 
     Args:
         model: architecture (`ViT-B-32`), `hf-hub:org/name`, or a folder with `open_clip_config.json`.
         pretrained: tag of the weights (`laion2b_s34b_b79k`) or a file of weights, for an architecture.
         dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
+        decode: large JPEGs whole, or at a fraction of their size that is still twice what the model wants.
 
     Raises:
-        EncoderError: the model cannot be loaded.
+        EncoderError: the model cannot be loaded, or says no size for decode=fraction.
     """
     network, transform = _load(model, pretrained, dtype)
-    return OpenClipImage(network, transform, _fingerprint(network, model, pretrained, dtype, repr(transform)))
+    least = least_side(decode, needed_by_transforms(transform), model)
+    fingerprint = _fingerprint(network, model, pretrained, dtype, repr(transform))
+    return OpenClipImage(network, transform, {**fingerprint, **noted(least)}, least)
 
 
 def open_clip_text(*, model: Location, pretrained: Location | None = None, dtype: str = "float32") -> "OpenClipText":
@@ -52,8 +62,9 @@ class OpenClipImage:
     modality = "image"
     sample_rate = None
 
-    def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any]) -> None:
+    def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any], least_side: int | None) -> None:
         self._network, self._transform, self.fingerprint = network, TwoSteps(transform), fingerprint
+        self.least_side = least_side
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), fingerprint["model"]).shape[1]
 
     def to(self, device: str) -> "OpenClipImage":

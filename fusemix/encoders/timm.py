@@ -5,7 +5,7 @@ Place in the flow: pictures -> states -> one vector.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import timm as timm_models
 import torch
@@ -15,6 +15,7 @@ from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor
 
+from fusemix.encoders.drafts import least_side, needed_by_transforms, noted
 from fusemix.encoders.facts import structure
 from fusemix.encoders.loading import (
     explained,
@@ -38,7 +39,13 @@ MEAN_RULES = {"VOLO": 2, "CoaT": 2, "PoolingVisionTransformer": 2}
 """Numbers of the rules for a mean by class, 1 where not named; raised whenever latents of a class change."""
 
 
-def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") -> "TimmImage":
+def timm(
+    *,
+    model: Location,
+    pooling: str = "pooler",
+    dtype: str = "float32",
+    decode: Literal["whole", "fraction"] = "whole",
+) -> "TimmImage":
     """Load a timm model with its pretrained weights.
 
     Args:
@@ -47,9 +54,10 @@ def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") ->
         pooling: `pooler` (the model's own head before its classifier), `cls`, `mean` (patches alone) or
             `cls+mean` (both, twice as wide). timm's DINOv3 entries average by default: take `cls` there.
         dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
+        decode: large JPEGs whole, or at a fraction of their size that is still twice what the model wants.
 
     Raises:
-        EncoderError: the model cannot be loaded, or has no such pooling.
+        EncoderError: the model cannot be loaded, has no such pooling, or says no size for decode=fraction.
     """
     check_pooling(pooling)
     if pooling == "last_token":
@@ -59,7 +67,7 @@ def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") ->
         look_over(folder)
         name = f"local-dir:{folder}" if Path(folder).is_dir() else folder
         network = timm_models.create_model(name, pretrained=True, num_classes=0)
-    return TimmImage(freeze(network.to(wanted)), model, pooling, dtype)
+    return TimmImage(freeze(network.to(wanted)), model, pooling, dtype, decode)
 
 
 class TimmImage:
@@ -68,10 +76,14 @@ class TimmImage:
     modality = "image"
     sample_rate = None
 
-    def __init__(self, network: Any, model: str, pooling: str, dtype: str) -> None:
+    def __init__(self, network: Any, model: str, pooling: str, dtype: str, decode: str) -> None:
         self._network, self._pooling = network, pooling
         settings = resolve_model_data_config(network)
-        self._transform = TwoSteps(create_transform(**settings, is_training=False))
+        transform = create_transform(**settings, is_training=False)
+        self._transform, self.least_side = (
+            TwoSteps(transform),
+            least_side(decode, needed_by_transforms(transform), model),
+        )
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), model).shape[1]
         mean_rules = MEAN_RULES.get(type(network).__name__, 1)
         self.fingerprint: dict[str, Any] = {
@@ -85,6 +97,7 @@ class TimmImage:
             "structure": structure(network),
             "rules": {"pooling": POOLING_RULES, "timm": mean_rules if "mean" in pooling else 1},
             "packages": package_versions("timm", "torch", "torchvision", "pillow"),
+            **noted(self.least_side),
         }
 
     def to(self, device: str) -> "TimmImage":
