@@ -61,6 +61,7 @@ class OpenClipImage:
 
     modality = "image"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any], least_side: int | None) -> None:
         self._network, self._transform, self.fingerprint = network, TwoSteps(transform), fingerprint
@@ -97,6 +98,7 @@ class OpenClipText:
 
     modality = "text"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(self, network: Any, tokenizer: Any, fingerprint: dict[str, Any]) -> None:
         self._network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint

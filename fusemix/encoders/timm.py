@@ -75,6 +75,7 @@ class TimmImage:
 
     modality = "image"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(self, network: Any, model: str, pooling: str, dtype: str, decode: str) -> None:
         self._network, self._pooling = network, pooling

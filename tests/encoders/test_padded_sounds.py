@@ -57,7 +57,9 @@ def hearing(tmp_path_factory):
                     weight.add_(torch.randn_like(weight) / 3)
         network.save_pretrained(folder)
         Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
-        return ENCODERS.build("transformers_audio", {"model": str(folder), **options})
+        built = ENCODERS.build("transformers_audio", {"model": str(folder), **options})
+        built._together = True  # as on a GPU
+        return built
 
     return build
 
@@ -74,6 +76,17 @@ def test_a_sound_gives_beside_others_what_it_gives_alone(hearing, sound, name):
     torch.testing.assert_close(encode(encoder, waves), alone, rtol=1e-4, atol=2e-5)
     num_passes = len(encoder.collate(encoder.prepare(waves)).passes)
     assert num_passes == (2 if name in list(MADE)[:8] else 7)
+
+
+def test_a_cpu_computes_each_length_by_itself_as_it_is_faster_so(hearing, sound):
+    encoder, seen = hearing("wavlm-group").to("cpu"), []
+    waves = [sound(seconds, RATE) for seconds in (1.0, 0.9, 1.0)]
+    alone = torch.cat([encode(encoder, [wave]) for wave in waves])
+    encoder._tower.register_forward_pre_hook(
+        lambda _, args, inputs: seen.append((*inputs["input_values"].shape, len(inputs))), with_kwargs=True
+    )
+    torch.testing.assert_close(encode(encoder, waves), alone, rtol=1e-4, atol=2e-5)
+    assert seen == [(2, 16000, 2), (1, 14400, 2)], "input and a word on hidden states, and no mask"
 
 
 @pytest.mark.parametrize("layer", [0, 1])

@@ -22,14 +22,7 @@ from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
-from fusemix.encoders.transformers.padding import (
-    can_pad,
-    is_real,
-    norms_over_real_frames,
-    padded,
-    passes_of,
-    shortest,
-)
+from fusemix.encoders.transformers import padding
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.encoders.windows import RULES as WINDOW_RULES
@@ -94,7 +87,7 @@ def _ast_window(extractor: Any, config: Any) -> float:
 WHISPER = Kind(lambda n: n.get_encoder(), lambda x, c: x.chunk_length, _whisper_states)
 CLAP = Kind(lambda n: getattr(n, "audio_model", n), lambda x, c: x.max_length_s)
 AST = Kind(lambda n: n, _ast_window, _ast_states, num_prefix=AST_CLASS_TOKENS, mean_rules=2)
-RAW = Kind(lambda n: n, lambda x, c: 30.0, pads=can_pad)
+RAW = Kind(lambda n: n, lambda x, c: 30.0, pads=padding.can_pad)
 EQUAL = Kind(lambda n: n, lambda x, c: 30.0)
 KINDS = {
     "whisper": WHISPER,
@@ -173,6 +166,7 @@ class TransformersAudio:
     """Sounds -> latents; see `transformers_audio`."""
 
     modality = "audio"
+    copied_ahead = True
 
     def __init__(
         self,
@@ -188,7 +182,8 @@ class TransformersAudio:
         self._tower = freeze(self._kind.tower(network))
         self._extractor, self._pooling, self._layer = extractor, pooling, layer
         self._pads, self._dtype = self._kind.pads(self._tower.config), next(self._tower.parameters()).dtype
-        self._shortest = shortest(self._tower.config) if self._pads else 0
+        self._shortest = padding.shortest(self._tower.config) if self._pads else 0
+        self._together = False  # a CPU is faster with each length by itself
         self.sample_rate = int(extractor.sampling_rate)
         longest = self._kind.window_sec(extractor, self._tower.config)
         if window_sec is not None and not SHORTEST_REST_SEC < window_sec <= longest:
@@ -219,6 +214,7 @@ class TransformersAudio:
     def to(self, device: str) -> "TransformersAudio":
         """Move the model."""
         self._tower.to(device)
+        self._together = torch.device(device).type != "cpu"
         return self
 
     def prepare(self, contents: Sequence[Waveform]) -> list[list[Window]]:
@@ -234,7 +230,8 @@ class TransformersAudio:
         flat = [(owner, window) for owner, windows in enumerate(prepared) for window in windows]
         groups = self._groups([window for _, window in flat], most=len(prepared))
         passes = [
-            padded([torch.from_numpy(flat[place][1].features) for place in places]).to(self._dtype) for places in groups
+            padding.padded([torch.from_numpy(flat[place][1].features) for place in places]).to(self._dtype)
+            for places in groups
         ]
         order = [flat[place] for places in groups for place in places]
         return WindowBatch(
@@ -245,7 +242,9 @@ class TransformersAudio:
         """Run pass by pass; average the windows of each sound."""
         vectors, at = [], 0
         for features in batch.passes:
-            vectors.append(self._encode_windows(features, batch.num_samples[at : at + len(features)]))
+            lengths = batch.num_samples[at : at + len(features)]
+            parts = padding.unpadded(features, lengths) if self._pads and not self._together else [(features, lengths)]
+            vectors += [self._encode_windows(*part) for part in parts]
             at += len(features)
         return mean_over_windows(torch.cat(vectors), batch.owners, batch.num_samples, batch.num_sounds)
 
@@ -261,7 +260,7 @@ class TransformersAudio:
     def _groups(self, windows: Sequence[Window], most: int) -> list[list[int]]:
         """Which windows go through the model together."""
         if self._pads:
-            return passes_of([window.num_samples for window in windows], self._shortest, most)
+            return padding.passes_of([window.num_samples for window in windows], self._shortest, most)
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, window in enumerate(windows):
             alike[window.features.shape].append(place)
@@ -287,10 +286,10 @@ class TransformersAudio:
         return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=prefix, has_cls=prefix > 0)
 
     def _encode_padded(self, features: Tensor, num_samples: list[int]) -> Float[Tensor, "windows dim"]:
-        mask = is_real(num_samples, features.shape[1], next(self._tower.parameters()).device)
+        mask = padding.is_real(num_samples, features.shape[1], next(self._tower.parameters()).device)
         inputs = {self._extractor.model_input_names[0]: features, "attention_mask": mask}
-        with norms_over_real_frames(self._tower, num_samples):
+        with padding.norms_over_real_frames(self._tower, num_samples):
             states = chosen_layer(run(self._tower, inputs, self._layer), self._layer)
         frames = self._tower._get_feat_extract_output_lengths(torch.tensor(num_samples)).tolist()
-        real = is_real(frames, states.shape[1], states.device)
+        real = padding.is_real(frames, states.shape[1], states.device)
         return pool_tokens(states, real, self._pooling, num_prefix=0, has_cls=False)

@@ -82,6 +82,7 @@ class TransformersImage:
 
     modality = "image"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(
         self,

@@ -89,6 +89,7 @@ class TransformersText:
 
     modality = "text"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(
         self,
