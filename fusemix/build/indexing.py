@@ -6,7 +6,6 @@ Embeddings of a folder are kept part by part while they are made (done_so_far.py
 goes on where it stopped. With `overwrite`, the index that is there stays until the new one is whole.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
@@ -21,6 +20,7 @@ from fusemix.build.index_plan import PARTS, Indexing, Task
 from fusemix.errors import EncoderError
 from fusemix.files import read_jsonl, write_jsonl
 from fusemix.interfaces import Rejected
+from fusemix.limits import usable_cores
 from fusemix.search.description import (
     QUARANTINE,
     Description,
@@ -149,7 +149,7 @@ def _from_files(indexing: Indexing, task: Task, done: DoneSoFar, advance: Callab
         task.collection.items.take(task.new[rows]),
         [range(*ends_of_one) for ends_of_one in pairwise(ends)],
         batch_size=config.batch_size,
-        num_workers=max(0, (os.cpu_count() or 1) - 1) if config.num_workers is None else config.num_workers,
+        num_workers=usable_cores() - 1 if config.num_workers is None else config.num_workers,
         advance=lambda count, rejected: advance(count),
         is_done=is_done[rows],
         part_sec=PART_SEC,

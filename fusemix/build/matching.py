@@ -11,6 +11,7 @@ from fusemix.build.sources import NamedSource, Source, code_of
 from fusemix.build.trained import Trained
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
+from fusemix.encoders.dtypes import AUTO, with_dtype
 from fusemix.errors import FusemixError, RunError
 from fusemix.interfaces import Encoder
 from fusemix.trust import named_by_data, require_trust
@@ -95,7 +96,7 @@ def built_again(name: str, options: Mapping[str, Any], recorded: Mapping[str, An
         length = made_by.get("preprocessing", {}).get("max_length")
         then = {"pooling": made_by.get("pooling"), "prefix": made_by.get("prefix"), "max_length": length}
         options = {**{key: value for key, value in then.items() if value is not None}, **options}
-    return ENCODERS.build(name, options)
+    return ENCODERS.build(name, with_dtype(options, made_by.get("dtype", AUTO)) if ENCODERS.is_own(name) else options)
 
 
 def is_imported(recorded: Mapping[str, Any]) -> bool:

@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> list[Path]:
 
 
 def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
+    config = build.with_dtypes(config, fabric)
     with failing_together(fabric), first_alone(fabric):
         splits = {split: build.pair_set(config, split) for split in config.splits}
         encoders = build.encoders(config, next(iter(splits.values())))
@@ -56,6 +57,7 @@ def _cache(config: CacheConfig, fabric: Fabric) -> list[Path]:
             sides = _open(config, splits, encoders, places)
     if not started_by_others(fabric):
         fabric.launch()
+    config = build.with_workers(config, fabric)
     places = gathered(places)[0]
     sides = sides or _open(config, splits, encoders, places, is_first=False)
     for encoder in encoders.values():

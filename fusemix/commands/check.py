@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> list[Estimate]:
     for path in require_writable(resolved(config.out)):
         path.rmdir()
     fabric = build.fabric(config)
+    config = build.with_dtypes(config, fabric)
     splits = {split: build.pair_set(config, split) for split in config.splits}
     for pairs in splits.values():
         _show(pairs)

@@ -15,6 +15,7 @@ from rich.table import Table
 from fusemix.config import DoctorConfig, load_config
 from fusemix.environment import PACKAGES, installed
 from fusemix.errors import first_line
+from fusemix.limits import usable_cores
 from fusemix.progress import console
 from fusemix.retrieval.index import gpu_problem
 
@@ -51,7 +52,7 @@ def _packages() -> dict[str, str]:
 
 
 def _devices() -> dict[str, str]:
-    found = {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch"}
+    found = {"cpu": f"{usable_cores()} cores, {torch.get_num_threads()} threads for torch"}
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)

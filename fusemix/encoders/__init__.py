@@ -20,6 +20,8 @@ class EncoderRegistry(Registry):
 
     def build(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
         """Check `options`, call the factory, and refuse an encoder whose latents are not the item's alone."""
+        if self.is_own(name) and options.get("dtype") == "auto":
+            options = _settled(options)
         encoder = super().build(name, options, **given)
         from fusemix.encoders.trial import refuse_unsteady  # heavy, as the encoders are
         from fusemix.interfaces import Encoder
@@ -28,6 +30,16 @@ class EncoderRegistry(Registry):
             model = options.get("model")
             refuse_unsteady(encoder, f"encoder {name}" + (f" with {model}" if model else ""))
         return encoder
+
+
+def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With the dtype of the device that is taken where nobody names one."""
+    import torch
+
+    from fusemix.encoders.dtypes import dtype_for, with_dtype
+    from fusemix.environment import resolve_device
+
+    return with_dtype(options, dtype_for([torch.device(resolve_device("auto"))]))
 
 
 ENCODERS = EncoderRegistry(

@@ -10,7 +10,7 @@ from itertools import cycle, islice
 import torch
 
 from fusemix.encoders.priority import Stopwatch
-from fusemix.encoders.trouble import is_out_of_memory, one_line
+from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, one_line
 from fusemix.environment import prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Encoder, Prepared
@@ -67,9 +67,9 @@ def seconds_of_a_pass(encoder: Encoder, batch: object, device: torch.device) -> 
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return clock.seconds()
-    except torch.AcceleratorError:  # the device's fault, and no item is to blame
-        raise
     except Exception as error:
+        if is_of_the_device(error):
+            raise
         if not is_out_of_memory(error):
             raise EncoderError(
                 f"items that were tried could not be encoded: {one_line(error)}. Set batch_size to a number: "

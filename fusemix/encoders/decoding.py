@@ -63,12 +63,19 @@ def decoding_fingerprint(modality: str) -> dict[str, Any]:
     }
 
 
-def decode(modality: str, raw: Raw) -> Content:
+def decode(modality: str, raw: Raw, least_side: int | None = None) -> Content:
     """Decode one item; a modality that is neither image, audio nor text is handed through.
+
+    Args:
+        modality: of the item.
+        raw: as its data set gives it.
+        least_side: of a picture; see `decode_image`.
 
     Raises:
         Exception: whatever the decoder raises; the caller sets the item aside.
     """
+    if modality == "image" and least_side is not None:
+        return decode_image(raw, least_side=least_side)
     return DECODERS[modality](raw) if modality in DECODERS else raw
 
 

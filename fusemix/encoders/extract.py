@@ -21,10 +21,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from fusemix.encoders.copies import Copies
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.preparing import Window, read_whole
 from fusemix.encoders.reading import Piece, Task, cut_windows, windows_ahead
-from fusemix.encoders.trouble import is_out_of_memory, is_passing, one_line, patiently, stopped
+from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, is_passing, one_line, patiently, stopped
 from fusemix.environment import give_back_freed_memory, prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
@@ -90,7 +91,7 @@ def extract(
     if num_workers:
         give_back_freed_memory()
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
-    run, pieces = _Run(items, encoders, sizes, device), cut_windows(items.modality, tasks, sizes)
+    run, pieces = _Run(items, encoders, sizes, device, Copies(device)), cut_windows(items.modality, tasks, sizes)
     windows = windows_ahead(items, encoders, pieces, sizes, num_workers=num_workers, device=device)
     parts = [{name: _Part() for name in task.encoders} for task in tasks]
     left = Counter(dict.fromkeys(range(len(tasks)), 0))
@@ -191,6 +192,7 @@ class _Run:
     encoders: Mapping[str, Encoder]
     sizes: Mapping[str, Tensor]
     device: torch.device
+    copies: Copies
     fresh: list[Rejected] = field(default_factory=list)
 
     def add_all(
@@ -249,9 +251,9 @@ class _Run:
             part.latents.append(patiently(lambda: self._latents(name, batch, len(rows)), is_passing))
             part.rows += rows
             return
-        except torch.AcceleratorError:  # the device's fault, and no item is to blame
-            raise
         except Exception as error:
+            if is_of_the_device(error):
+                raise
             if is_passing(error):
                 raise stopped(self._id(rows[0]), "encode", error) from error
             is_too_much, reason = is_out_of_memory(error), one_line(error)
@@ -269,9 +271,10 @@ class _Run:
         return self.items.table["id"][row].as_py()
 
     def _latents(self, name: str, batch: Batch, num_rows: int) -> Tensor:
+        encoder = self.encoders[name]
         with torch.inference_mode():
-            latents = self.encoders[name].encode(batch)
-        if latents.shape != (num_rows, self.encoders[name].dim):
+            latents = self.copies.encoded(encoder, batch, encoder.encode)
+        if latents.shape != (num_rows, encoder.dim):
             raise ValueError(f"gave latents of shape {tuple(latents.shape)} for {num_rows} items")
         return own_memory(latents)
 
@@ -280,6 +283,7 @@ class _Run:
         size = len(rows) // 2 if is_too_much else 1
         if is_too_much:
             self.sizes[name].clamp_(max=size)
+            self.copies.release()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         for some, window in read_whole(self.items, rows, {name: self.encoders[name]}, {name: size}):

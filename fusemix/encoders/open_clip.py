@@ -4,7 +4,7 @@ Place in the flow: pictures or captions -> one vector, in the model's own joint 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import open_clip
 import torch
@@ -12,27 +12,38 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from fusemix.encoders.drafts import least_side, needed_by_transforms, noted
 from fusemix.encoders.facts import inner_configs, open_clip_tokenizer, structure
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
 from fusemix.encoders.looked_over import look_over, nobody_is_asked
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
+from fusemix.encoders.two_steps import TwoSteps
 from fusemix.kinds import Location
 
 
-def open_clip_image(*, model: Location, pretrained: Location | None = None, dtype: str = "float32") -> "OpenClipImage":
+def open_clip_image(
+    *,
+    model: Location,
+    pretrained: Location | None = None,
+    dtype: str = "float32",
+    decode: Literal["whole", "fraction"] = "whole",
+) -> "OpenClipImage":
     """The image tower of an open_clip model.
 
     Args:
         model: architecture (`ViT-B-32`), `hf-hub:org/name`, or a folder with `open_clip_config.json`.
         pretrained: tag of the weights (`laion2b_s34b_b79k`) or a file of weights, for an architecture.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
+        decode: large JPEGs whole, or at a fraction of their size that is still twice what the model wants.
 
     Raises:
-        EncoderError: the model cannot be loaded.
+        EncoderError: the model cannot be loaded, or says no size for decode=fraction.
     """
     network, transform = _load(model, pretrained, dtype)
-    return OpenClipImage(network, transform, _fingerprint(network, model, pretrained, dtype, repr(transform)))
+    least = least_side(decode, needed_by_transforms(transform), model)
+    fingerprint = _fingerprint(network, model, pretrained, dtype, repr(transform))
+    return OpenClipImage(network, transform, {**fingerprint, **noted(least)}, least)
 
 
 def open_clip_text(*, model: Location, pretrained: Location | None = None, dtype: str = "float32") -> "OpenClipText":
@@ -50,9 +61,11 @@ class OpenClipImage:
 
     modality = "image"
     sample_rate = None
+    copied_ahead = True
 
-    def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any]) -> None:
-        self._network, self._transform, self.fingerprint = network, transform, fingerprint
+    def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any], least_side: int | None) -> None:
+        self._network, self._transform, self.fingerprint = network, TwoSteps(transform), fingerprint
+        self.least_side = least_side
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), fingerprint["model"]).shape[1]
 
     def to(self, device: str) -> "OpenClipImage":
@@ -61,8 +74,8 @@ class OpenClipImage:
         return self
 
     def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
-        """Resized, cropped and scaled as the model's own transform says."""
-        return [self._transform(picture) for picture in contents]
+        """Resized and cropped as the model's own transform says, and scaled where that cannot wait for the device."""
+        return [self._transform.pixels(picture) for picture in contents]
 
     def length(self, prepared: Tensor) -> int:
         """Always 1: nothing is padded."""
@@ -73,11 +86,11 @@ class OpenClipImage:
         return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
-        """Run the image tower."""
+        """Scale, and run the image tower."""
         parameter = next(self._network.parameters())
         with torch.inference_mode():
-            pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
-            return own_memory(self._network.encode_image(pixels).float())
+            pixels = self._transform.numbers(batch.to(parameter.device, non_blocking=True))
+            return own_memory(self._network.encode_image(pixels.to(parameter.dtype)).float())
 
 
 class OpenClipText:
@@ -85,6 +98,7 @@ class OpenClipText:
 
     modality = "text"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(self, network: Any, tokenizer: Any, fingerprint: dict[str, Any]) -> None:
         self._network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint

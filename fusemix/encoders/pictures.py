@@ -50,7 +50,7 @@ TURNS = {
 warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
 
 
-def decode_image(raw: Raw, shortest: int | None = None) -> Image.Image:
+def decode_image(raw: Raw, shortest: int | None = None, *, least_side: int | None = None) -> Image.Image:
     """Decode a picture to RGB, upright as its EXIF data says; of an animation or many pages the first.
 
     Transparent parts show white, 16 bits are scaled to 8, floats are read as 0 to 1, and colour
@@ -60,6 +60,7 @@ def decode_image(raw: Raw, shortest: int | None = None) -> Image.Image:
         raw: the bytes of a file, or a PIL picture, which is left as it is.
         shortest: a picture that is much larger is read at a half, a third, and so on, where no side gets shorter than
             this many pixels: it takes less time and memory. None keeps its size.
+        least_side: the same for the file of a JPEG alone, at 1/2, 1/4 or 1/8, which its own decoder does.
 
     Raises:
         OSError: the bytes are no picture, break off, or do not fit their checksums.
@@ -72,8 +73,8 @@ def decode_image(raw: Raw, shortest: int | None = None) -> Image.Image:
     if not isinstance(picture, Image.Image):
         raise TypeError(f"a picture must be the bytes of a file or a PIL image, not {type(raw).__name__}")
     _check_size(*picture.size)
-    if shortest:
-        picture.draft(None, (shortest, shortest))
+    if least := shortest or (least_side if isinstance(raw, bytes) else None):
+        picture.draft(None, (least, least))
     if isinstance(raw, bytes) and picture.format == "PNG" and "transparency" in picture.info:
         picture = _with_whole_key(picture, raw)
     falls = isinstance(picture, TiffImageFile) and picture.tag_v2.get(HOW_GREY) == WHITE_IS_ZERO

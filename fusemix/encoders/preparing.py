@@ -111,7 +111,9 @@ def _read(
     step = len(rows) if items.modality == "text" else 1  # tokenizers are fast on many texts, which are small
     done = num_bytes = 0
     while done < len(rows) and num_bytes < WINDOW_BYTES:
-        decoded = _decoded(items, rows, range(done, done + step), reader, seconds)
+        decoded = _decoded(
+            items, rows, range(done, done + step), _least_sides(items.modality, encoders), reader, seconds
+        )
         rejected += decoded.rejected
         with _timed(seconds, "prepare"):
             _prepare_for_all(items.modality, encoders, decoded._replace(rejected=[]), ready)
@@ -123,7 +125,19 @@ def _read(
     return ready, rejected, done
 
 
+def _least_sides(modality: str, encoders: Mapping[str, Encoder]) -> tuple[int | None, ...]:
+    """How pictures are to be decoded: each of these is done once, whatever the number of encoders."""
+    wanted = (_least_side(encoder) if modality == "image" else None for encoder in encoders.values())
+    return tuple(dict.fromkeys(wanted))
+
+
+def _least_side(encoder: Encoder) -> int | None:
+    return getattr(encoder, "least_side", None)
+
+
 class _Decoded(NamedTuple):
+    """Contents, or for each item the same content by `least_side`, until an encoder has its own."""
+
     contents: list[Content]
     places: list[int]
     ids: list[str]
@@ -131,7 +145,12 @@ class _Decoded(NamedTuple):
 
 
 def _decoded(
-    items: Items, rows: Sequence[int], places: Sequence[int], reader: Reader, seconds: dict[str, float]
+    items: Items,
+    rows: Sequence[int],
+    places: Sequence[int],
+    least_sides: Sequence[int | None],
+    reader: Reader,
+    seconds: dict[str, float],
 ) -> _Decoded:
     decoded = _Decoded([], [], [], [])
     for place in places:
@@ -141,7 +160,7 @@ def _decoded(
             raw = reader.read(rows[place])
             stage = "decode"
             with _timed(seconds, stage):
-                content = tried(item, stage, decode, items.modality, raw)
+                content = {least: tried(item, stage, decode, items.modality, raw, least) for least in least_sides}
         except MachineError:
             raise
         except Exception as error:  # a decoder may raise anything, and one bad item must not end the run
@@ -165,11 +184,13 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def _prepare_for_all(
     modality: str, encoders: Mapping[str, Encoder], decoded: _Decoded, ready: dict[str, _Ready]
 ) -> None:
-    at_rate: dict[int | None, _Decoded] = {None: decoded}
+    at_rate: dict[int | None, _Decoded] = {}
     for name, encoder in encoders.items():
         rate = encoder.sample_rate if modality == "audio" else None
-        if rate is not None and rate not in at_rate:
-            at_rate[rate] = _resampled(decoded, rate)
+        least = _least_side(encoder) if modality == "image" else None
+        if rate not in at_rate or modality == "image":
+            mine = decoded._replace(contents=[content[least] for content in decoded.contents])
+            at_rate[rate] = mine if rate is None else _resampled(mine, rate)
         _prepare(encoder, at_rate[rate], ready[name])
 
 

@@ -36,7 +36,7 @@ def sentence_transformers(
         revision: commit, tag or branch on the hub.
         prefix: put before every text.
         max_length: tokens; longer texts are cut. By default what the model says.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
         trust_remote_code: run code that the model's repository brings.
 
     Raises:

@@ -5,7 +5,7 @@ Place in the flow: pictures -> states -> one vector.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import timm as timm_models
 import torch
@@ -15,6 +15,7 @@ from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import Tensor
 
+from fusemix.encoders.drafts import least_side, needed_by_transforms, noted
 from fusemix.encoders.facts import structure
 from fusemix.encoders.loading import (
     explained,
@@ -30,6 +31,7 @@ from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_timm
 from fusemix.encoders.trial import first_latents
+from fusemix.encoders.two_steps import TwoSteps
 from fusemix.errors import EncoderError
 from fusemix.kinds import Location
 
@@ -37,7 +39,13 @@ MEAN_RULES = {"VOLO": 2, "CoaT": 2, "PoolingVisionTransformer": 2}
 """Numbers of the rules for a mean by class, 1 where not named; raised whenever latents of a class change."""
 
 
-def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") -> "TimmImage":
+def timm(
+    *,
+    model: Location,
+    pooling: str = "pooler",
+    dtype: str = "float32",
+    decode: Literal["whole", "fraction"] = "whole",
+) -> "TimmImage":
     """Load a timm model with its pretrained weights.
 
     Args:
@@ -45,10 +53,11 @@ def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") ->
             folder with timm's `config.json` and weights.
         pooling: `pooler` (the model's own head before its classifier), `cls`, `mean` (patches alone) or
             `cls+mean` (both, twice as wide). timm's DINOv3 entries average by default: take `cls` there.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
+        decode: large JPEGs whole, or at a fraction of their size that is still twice what the model wants.
 
     Raises:
-        EncoderError: the model cannot be loaded, or has no such pooling.
+        EncoderError: the model cannot be loaded, has no such pooling, or says no size for decode=fraction.
     """
     check_pooling(pooling)
     if pooling == "last_token":
@@ -58,7 +67,7 @@ def timm(*, model: Location, pooling: str = "pooler", dtype: str = "float32") ->
         look_over(folder)
         name = f"local-dir:{folder}" if Path(folder).is_dir() else folder
         network = timm_models.create_model(name, pretrained=True, num_classes=0)
-    return TimmImage(freeze(network.to(wanted)), model, pooling, dtype)
+    return TimmImage(freeze(network.to(wanted)), model, pooling, dtype, decode)
 
 
 class TimmImage:
@@ -66,11 +75,16 @@ class TimmImage:
 
     modality = "image"
     sample_rate = None
+    copied_ahead = True
 
-    def __init__(self, network: Any, model: str, pooling: str, dtype: str) -> None:
+    def __init__(self, network: Any, model: str, pooling: str, dtype: str, decode: str) -> None:
         self._network, self._pooling = network, pooling
         settings = resolve_model_data_config(network)
-        self._transform: Any = create_transform(**settings, is_training=False)
+        transform = create_transform(**settings, is_training=False)
+        self._transform, self.least_side = (
+            TwoSteps(transform),
+            least_side(decode, needed_by_transforms(transform), model),
+        )
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), model).shape[1]
         mean_rules = MEAN_RULES.get(type(network).__name__, 1)
         self.fingerprint: dict[str, Any] = {
@@ -84,6 +98,7 @@ class TimmImage:
             "structure": structure(network),
             "rules": {"pooling": POOLING_RULES, "timm": mean_rules if "mean" in pooling else 1},
             "packages": package_versions("timm", "torch", "torchvision", "pillow"),
+            **noted(self.least_side),
         }
 
     def to(self, device: str) -> "TimmImage":
@@ -92,8 +107,8 @@ class TimmImage:
         return self
 
     def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
-        """Resized, cropped and scaled as the model's own settings say."""
-        return [self._transform(picture) for picture in contents]
+        """Resized and cropped as the model's own settings say, and scaled where that cannot wait for the device."""
+        return [self._transform.pixels(picture) for picture in contents]
 
     def length(self, prepared: Tensor) -> int:
         """Always 1: nothing is padded."""
@@ -104,10 +119,10 @@ class TimmImage:
         return torch.stack(list(prepared))
 
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
-        """Run and pool."""
+        """Scale, run and pool."""
         parameter = next(self._network.parameters())
-        pixels = batch.to(parameter.device, parameter.dtype, non_blocking=True)
         with torch.inference_mode():
+            pixels = self._transform.numbers(batch.to(parameter.device, non_blocking=True)).to(parameter.dtype)
             states = self._network.forward_features(pixels)
             if self._pooling == "pooler":
                 return own_memory(self._network.forward_head(states, pre_logits=True).float())

@@ -70,13 +70,19 @@ HINTS = {
 }
 OUT_OF_MEMORY = HINTS[errno.ENOMEM]
 AWAY = "Is the disk, the network or the server that holds it there?"
-WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+WORDS = ("out of memory", "out_of_memory", "alloc_failed", "can't allocate memory", "not enough memory")
+"""Where memory is lacking, in small letters; CUBLAS_STATUS_ALLOC_FAILED and its like are said by libraries of CUDA."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the CPU's allocator, had no memory left."""
     named = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in WORDS)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or named
+
+
+def is_of_the_device(error: BaseException) -> bool:
+    """Whether a device failed by itself, so that no item is to blame and nothing smaller would help."""
+    return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
 
 
 def is_passing(error: BaseException) -> bool:

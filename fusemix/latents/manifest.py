@@ -189,14 +189,20 @@ def require_same_origin(
     left = [one for one in found if one.field not in (accept or ()) or not _is_acceptable(one)]
     if not left:
         return found
-    hint = ""
+    hint = _how_to_keep_the_dtype(left)
     if accept is not None and all(map(_is_acceptable, left)):
         names = ",".join(one.field for one in found)
-        hint = (
+        hint += (
             "\nIf you know that this changes no number, as with a hub name and a local copy of the same weights, go on "
             f"with {shlex.quote(f'accept=[{names}]')}: it is noted in the {MANIFEST}."
         )
     raise LatentStoreError(_made_by_something_else(folder, differences(recorded, wanted)) + hint)
+
+
+def _how_to_keep_the_dtype(found: Sequence[Accepted]) -> str:
+    """What helps where an encoder computes in another dtype than before, as with `auto` on another device."""
+    before = [one.on_disk for one in found if one.field == "encoder.dtype"]
+    return f"\nTo go on as before on any device, set dtype={before[0]} among the encoder's options." if before else ""
 
 
 def _is_acceptable(one: Accepted) -> bool:

@@ -12,6 +12,7 @@ from extracting import Letters, items_of, run, sound_bytes, texts_of_all_lengths
 
 from fusemix.encoders import extract as extract_module
 from fusemix.encoders import reading
+from fusemix.encoders.copies import Copies
 from fusemix.interfaces import Waveform
 
 # Order and spans
@@ -128,7 +129,8 @@ def test_latents_that_are_views_of_a_users_own_encoder_are_kept_in_memory_of_the
 
     encoder = Views()
     batch = encoder.collate(encoder.prepare(["a dog", "a cat"]))
-    views = extract_module._Run(items_of("text", ["a dog", "a cat"]), {"views": encoder}, {}, torch.device("cpu"))
+    device = torch.device("cpu")
+    views = extract_module._Run(items_of("text", ["a dog", "a cat"]), {"views": encoder}, {}, device, Copies(device))
     latents = views._latents("views", batch, 2)
     assert encoder.encode(batch).untyped_storage().nbytes() == 257 * latents.untyped_storage().nbytes()
     assert torch.equal(latents, encoder.encode(batch))

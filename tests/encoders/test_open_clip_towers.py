@@ -45,7 +45,9 @@ def test_pictures_get_the_latents_of_the_image_tower_not_normalised(encoder, lib
     network, transform, _ = library
     built = encoder("open_clip_image", "open_clip")
     pixels = torch.stack([transform(picture) for picture in pictures])
-    assert torch.equal(torch.stack(built.prepare(pictures)), pixels)
+    batch = built.collate(built.prepare(pictures))
+    assert batch.nbytes * 4 == pixels.nbytes, "handed over in bytes"
+    assert torch.equal(built._transform.numbers(batch), pixels)
     with torch.inference_mode():
         expected = network.encode_image(pixels, normalize=False)
     torch.testing.assert_close(built.encode(built.collate(built.prepare(pictures))), expected, rtol=1e-5, atol=1e-5)

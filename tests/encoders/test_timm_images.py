@@ -44,7 +44,10 @@ def encode(encoder, pictures):
 @pytest.mark.parametrize("model", MODELS)
 def test_pictures_are_prepared_as_timm_does(encoder, library, pictures, model):
     _, pixels, _ = library(model)
-    assert torch.equal(torch.stack(encoder("timm", model).prepare(pictures)), pixels)
+    built = encoder("timm", model)
+    batch = built.collate(built.prepare(pictures))
+    assert batch.nbytes * 4 == pixels.nbytes, "handed over in bytes"
+    assert torch.equal(built._transform.numbers(batch), pixels)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -1,6 +1,5 @@
 """Vision models of transformers against what the library itself computes."""
 
-import numpy as np
 import pytest
 import torch
 from tiny_models import SIZES, SQUARE
@@ -65,13 +64,19 @@ def test_the_network_gets_what_the_librarys_processor_gives(encoder, library, pi
     assert all(torch.equal(seen[0][key], inputs[key]) for key in inputs)
 
 
-@pytest.mark.parametrize(
-    ("model", "dtype"), [("dinov2", np.uint8), ("siglip", np.uint8), ("dinov3", np.float32), ("siglip2", np.float32)]
-)
-def test_pictures_are_handed_over_as_bytes_where_scaling_is_the_processors_last_step(encoder, pictures, model, dtype):
-    """DINOv3 scales before it resizes, and SigLIP2 (NaFlex) before it pads."""
-    for arrays in encoder("transformers_image", model, pooling="mean").prepare(pictures):
-        assert arrays["pixel_values"].dtype == dtype
+@pytest.mark.parametrize(("model", "size"), [("dinov2", 1), ("siglip", 1), ("siglip2", 1), ("dinov3", 4)])
+def test_pictures_are_handed_over_as_bytes_where_scaling_is_the_processors_last_step(encoder, pictures, model, size):
+    """DINOv3 scales before it resizes, so that its pixels are no bytes."""
+    built = encoder("transformers_image", model, pooling="mean")
+    assert built.collate(built.prepare(pictures))["pixel_values"].element_size() == size
+
+
+@pytest.mark.parametrize("model", ["dinov3", "dinov2"])
+def test_what_is_no_bytes_is_handed_over_as_narrow_as_the_model_takes_it(encoder, pictures, model):
+    half, whole = (encoder("transformers_image", model, dtype=dtype) for dtype in ("bfloat16", "float32"))
+    batch, exact = (built.collate(built.prepare(pictures)) for built in (half, whole))
+    assert batch["pixel_values"].element_size() == (2 if model == "dinov3" else 1)
+    assert torch.equal(half.encode(batch), half.encode(exact))
 
 
 def test_a_processor_that_cannot_leave_its_scaling_out_is_used_whole(model_folder):
@@ -94,8 +99,9 @@ def test_a_model_of_timm_gives_what_it_gives_as_one_of_timm(encoder, pictures, m
     if "cls" in pooling and model != "timm_vit":
         pytest.skip("has no class token")
     ours, theirs = (encoder(family, model, pooling=pooling) for family in ("transformers_image", "timm"))
-    pixels = theirs.collate(theirs.prepare(pictures))
-    torch.testing.assert_close(ours.encode({"pixel_values": pixels}), theirs.encode(pixels), rtol=1e-5, atol=1e-5)
+    batch = theirs.collate(theirs.prepare(pictures))
+    pixels = {"pixel_values": theirs._transform.numbers(batch)}
+    torch.testing.assert_close(ours.encode(pixels), theirs.encode(batch), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("model", "before", "after"), [("dinov3_convnext", 1, 0), ("pvt", 1, 0), ("yolos", 1, 5)])

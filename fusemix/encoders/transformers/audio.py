@@ -4,8 +4,8 @@ Place in the flow: sounds -> windows -> spectrograms or samples -> states -> one
 
 Three ways of padding would make a vector depend on more than its own sound; each is closed here:
 Whisper sees 30 s whatever the sound, so only states of real frames are averaged; CLAP crops longer
-sounds at random, so none reaches it; WavLM and its like see padding in their norms, so only windows
-of equal length share a batch.
+sounds at random, so none reaches it; WavLM and its like see padding, so it is kept from them (padding.py), or
+only windows of equal length share a pass.
 """
 
 from collections import defaultdict
@@ -22,6 +22,7 @@ from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
+from fusemix.encoders.transformers import padding
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.encoders.windows import RULES as WINDOW_RULES
@@ -43,6 +44,7 @@ class Kind(NamedTuple):
         window_sec: (feature extractor, config of the tower) -> longest window that the model takes whole.
         real_states: (samples of a window, number of states, feature extractor, config of the tower) -> which of its
             states stand for real sound, class tokens included; None: all.
+        pads: config of the tower -> whether windows of unequal length may share a pass.
         num_prefix: class tokens before the states of the sound.
         mean_rules: number of the rules for a mean over this kind's states; raised whenever it changes.
     """
@@ -50,6 +52,7 @@ class Kind(NamedTuple):
     tower: Callable[[Any], Any]
     window_sec: Callable[[Any, Any], float]
     real_states: Callable[[int, int, Any, Any], Tensor] | None = None
+    pads: Callable[[Any], bool] = lambda config: False
     num_prefix: int = 0
     mean_rules: int = 1
 
@@ -84,7 +87,8 @@ def _ast_window(extractor: Any, config: Any) -> float:
 WHISPER = Kind(lambda n: n.get_encoder(), lambda x, c: x.chunk_length, _whisper_states)
 CLAP = Kind(lambda n: getattr(n, "audio_model", n), lambda x, c: x.max_length_s)
 AST = Kind(lambda n: n, _ast_window, _ast_states, num_prefix=AST_CLASS_TOKENS, mean_rules=2)
-RAW = Kind(lambda n: n, lambda x, c: 30.0)
+RAW = Kind(lambda n: n, lambda x, c: 30.0, pads=padding.can_pad)
+EQUAL = Kind(lambda n: n, lambda x, c: 30.0)
 KINDS = {
     "whisper": WHISPER,
     "clap": CLAP,
@@ -94,7 +98,7 @@ KINDS = {
     "wav2vec2": RAW,
     "hubert": RAW,
     "unispeech-sat": RAW,
-    "data2vec-audio": RAW,
+    "data2vec-audio": EQUAL,  # tells positions by five convolutions, of which each spreads what padding holds
 }
 
 
@@ -140,7 +144,7 @@ def transformers_audio(
             final output. A chosen layer comes without the model's last norm.
         window_sec: longer sounds are cut into windows of this many seconds, whose vectors are averaged;
             by default, and at most, what the model takes whole (Whisper and WavLM 30, CLAP 10, AST 10.24).
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
 
     Raises:
         EncoderError: the model cannot be loaded, is of an unknown type, or has no such pooling or layer.
@@ -162,6 +166,7 @@ class TransformersAudio:
     """Sounds -> latents; see `transformers_audio`."""
 
     modality = "audio"
+    copied_ahead = True
 
     def __init__(
         self,
@@ -176,6 +181,9 @@ class TransformersAudio:
         self._kind = KINDS[network.config.model_type]
         self._tower = freeze(self._kind.tower(network))
         self._extractor, self._pooling, self._layer = extractor, pooling, layer
+        self._pads, self._dtype = self._kind.pads(self._tower.config), next(self._tower.parameters()).dtype
+        self._shortest = padding.shortest(self._tower.config) if self._pads else 0
+        self._together = False  # a CPU is faster with each length by itself
         self.sample_rate = int(extractor.sampling_rate)
         longest = self._kind.window_sec(extractor, self._tower.config)
         if window_sec is not None and not SHORTEST_REST_SEC < window_sec <= longest:
@@ -206,6 +214,7 @@ class TransformersAudio:
     def to(self, device: str) -> "TransformersAudio":
         """Move the model."""
         self._tower.to(device)
+        self._together = torch.device(device).type != "cpu"
         return self
 
     def prepare(self, contents: Sequence[Waveform]) -> list[list[Window]]:
@@ -217,25 +226,25 @@ class TransformersAudio:
         return sum(window.num_samples for window in prepared)
 
     def collate(self, prepared: Sequence[list[Window]]) -> WindowBatch:
-        """Windows of equal length side by side, in passes of at most as many as there are sounds."""
+        """Windows of equal shape side by side, or of like length, in passes of at most as many as there are sounds."""
         flat = [(owner, window) for owner, windows in enumerate(prepared) for window in windows]
-        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, (_, window) in enumerate(flat):
-            groups[window.features.shape].append(place)
-        passes, order = [], []
-        for places in groups.values():
-            for at in range(0, len(places), len(prepared)):
-                chosen = places[at : at + len(prepared)]
-                passes.append(torch.from_numpy(np.stack([flat[place][1].features for place in chosen])))
-                order += chosen
-        owners = [flat[place][0] for place in order]
-        return WindowBatch(passes, owners, [flat[place][1].num_samples for place in order], len(prepared))
+        groups = self._groups([window for _, window in flat], most=len(prepared))
+        passes = [
+            padding.padded([torch.from_numpy(flat[place][1].features) for place in places]).to(self._dtype)
+            for places in groups
+        ]
+        order = [flat[place] for places in groups for place in places]
+        return WindowBatch(
+            passes, [owner for owner, _ in order], [window.num_samples for _, window in order], len(prepared)
+        )
 
     def encode(self, batch: WindowBatch) -> Float[Tensor, "batch dim"]:
         """Run pass by pass; average the windows of each sound."""
         vectors, at = [], 0
         for features in batch.passes:
-            vectors.append(self._encode_windows(features, batch.num_samples[at : at + len(features)]))
+            lengths = batch.num_samples[at : at + len(features)]
+            parts = padding.unpadded(features, lengths) if self._pads and not self._together else [(features, lengths)]
+            vectors += [self._encode_windows(*part) for part in parts]
             at += len(features)
         return mean_over_windows(torch.cat(vectors), batch.owners, batch.num_samples, batch.num_sounds)
 
@@ -248,7 +257,18 @@ class TransformersAudio:
             windows.append(Window(np.asarray(features[name][0], dtype=np.float32), len(samples)))
         return windows
 
+    def _groups(self, windows: Sequence[Window], most: int) -> list[list[int]]:
+        """Which windows go through the model together."""
+        if self._pads:
+            return padding.passes_of([window.num_samples for window in windows], self._shortest, most)
+        alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, window in enumerate(windows):
+            alike[window.features.shape].append(place)
+        return [places[at : at + most] for places in alike.values() for at in range(0, len(places), most)]
+
     def _encode_windows(self, features: Tensor, num_samples: list[int]) -> Float[Tensor, "windows dim"]:
+        if self._pads and min(num_samples) < max(num_samples):
+            return self._encode_padded(features, num_samples)
         inputs = {self._extractor.model_input_names[0]: features}
         if self._kind is CLAP:  # its feature extractor would mark one sound of the batch at random
             inputs["is_longer"] = torch.zeros(len(features), 1, dtype=torch.bool)
@@ -264,3 +284,12 @@ class TransformersAudio:
             mask = torch.stack([self._kind.real_states(samples, *known) for samples in num_samples])
         prefix = self._kind.num_prefix
         return pool_tokens(states, mask.to(states.device), self._pooling, num_prefix=prefix, has_cls=prefix > 0)
+
+    def _encode_padded(self, features: Tensor, num_samples: list[int]) -> Float[Tensor, "windows dim"]:
+        mask = padding.is_real(num_samples, features.shape[1], next(self._tower.parameters()).device)
+        inputs = {self._extractor.model_input_names[0]: features, "attention_mask": mask}
+        with padding.norms_over_real_frames(self._tower, num_samples):
+            states = chosen_layer(run(self._tower, inputs, self._layer), self._layer)
+        frames = self._tower._get_feat_extract_output_lengths(torch.tensor(num_samples)).tolist()
+        real = padding.is_real(frames, states.shape[1], states.device)
+        return pool_tokens(states, real, self._pooling, num_prefix=0, has_cls=False)

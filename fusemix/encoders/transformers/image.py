@@ -5,7 +5,7 @@ Not here: when pixels are scaled (scaling.py).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,22 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor
 
+from fusemix.encoders.drafts import least_side, needed_by_processor, noted
 from fusemix.encoders.loading import explained, freeze
 from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_transformers
 from fusemix.encoders.transformers.scaling import UNSCALED, can_scale_later, scaled
-from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
+from fusemix.encoders.transformers.shared import (
+    chosen_layer,
+    fingerprint,
+    load_network,
+    narrowed,
+    pooler_output,
+    run,
+    width,
+)
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
 from fusemix.kinds import Location
@@ -37,6 +46,7 @@ def transformers_image(
     pooling: str = "cls",
     layer: int | None = None,
     dtype: str = "float32",
+    decode: Literal["whole", "fraction"] = "whole",
     trust_remote_code: bool = False,
 ) -> "TransformersImage":
     """Load a vision model and its image processor.
@@ -48,11 +58,12 @@ def transformers_image(
             (both, twice as wide), or `pooler` (the model's own: SigLIP's head, MobileNet's average).
         layer: index into the hidden states, where 0 is the input embedding; by default the model's
             final output. A chosen layer comes without the model's last norm.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
+        decode: large JPEGs whole, or at a fraction of their size that is still twice what the model wants.
         trust_remote_code: run code that the model's repository brings.
 
     Raises:
-        EncoderError: the model cannot be loaded, or has no such pooling or layer.
+        EncoderError: the model cannot be loaded, has no such pooling or layer, or says no size for decode=fraction.
     """
     check_pooling(pooling)
     if pooling == "last_token":
@@ -62,7 +73,8 @@ def transformers_image(
             look_over(folder, revision)
         processor = AutoImageProcessor.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     network = load_network(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
-    return TransformersImage(network, processor, model, pooling, layer, dtype)
+    least = least_side(decode, needed_by_processor(processor), model)
+    return TransformersImage(network, processor, model, pooling, layer, dtype, least)
 
 
 class TransformersImage:
@@ -70,11 +82,21 @@ class TransformersImage:
 
     modality = "image"
     sample_rate = None
+    copied_ahead = True
 
-    def __init__(self, network: Any, processor: Any, model: str, pooling: str, layer: int | None, dtype: str) -> None:
+    def __init__(
+        self,
+        network: Any,
+        processor: Any,
+        model: str,
+        pooling: str,
+        layer: int | None,
+        dtype: str,
+        least_side: int | None,
+    ) -> None:
         self._tower: Any = freeze(getattr(network, "vision_model", network))
-        self._processor, self._pooling, self._layer = processor, pooling, layer
-        self._scales_later = can_scale_later(processor)
+        self._processor, self._pooling, self._layer, self.least_side = processor, pooling, layer, least_side
+        self._scales_later, self._dtype = can_scale_later(processor), next(self._tower.parameters()).dtype
         self.dim = width(first_latents(self, Image.new("RGB", (64, 48)), model), network)
         refuse_blind_first_token(self, pooling)
         self.fingerprint = fingerprint(
@@ -86,6 +108,7 @@ class TransformersImage:
             rules={"pooling": POOLING_RULES, "image": self._mean_rules() if "mean" in pooling else 1},
             pooling=pooling,
             layer=layer,
+            **noted(least_side),
         )
 
     def to(self, device: str) -> "TransformersImage":
@@ -105,14 +128,16 @@ class TransformersImage:
         return 1
 
     def collate(self, prepared: Sequence[Pixels]) -> dict[str, Tensor]:
-        """Stacked."""
-        return {key: torch.from_numpy(np.stack([row[key] for row in prepared])) for key in prepared[0]}
+        """Stacked, and numbers as wide as the model takes them."""
+        stacked = {key: torch.from_numpy(np.stack([row[key] for row in prepared])) for key in prepared[0]}
+        return narrowed(stacked, self._dtype)
 
     def encode(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """Scale, run and pool."""
         if self._scales_later:
-            pixels = batch["pixel_values"].to(next(self._tower.parameters()).device, non_blocking=True)
-            batch = {"pixel_values": scaled(self._processor, pixels)}
+            device = next(self._tower.parameters()).device
+            moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+            batch = scaled(self._processor, moved)
         outputs = run(self._tower, batch, self._layer)
         if self._pooling == "pooler":
             return pooler_output(outputs, self._layer)

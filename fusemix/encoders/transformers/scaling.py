@@ -17,13 +17,23 @@ UNSCALED: Mapping[str, Any] = MappingProxyType({"do_rescale": False, "do_normali
 """Settings of a processor that leave its scaling out."""
 
 
-def scaled(processor: Any, pixels: Tensor) -> Tensor:
+def scaled(processor: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What an image processor does to pixels as its last step, by its own method.
 
     Args:
         processor: one that `can_scale_later`.
-        pixels: (batch, 3, height, width), bytes.
+        inputs: `pixel_values` in bytes, (batch, 3, height, width), or cut into patches with a mask of those that are
+            real (SigLIP2 NaFlex), (batch, patches, side * side * 3); what is beside them is left as it is.
     """
+    pixels, mask = inputs["pixel_values"], inputs.get("pixel_attention_mask")
+    if mask is None:
+        return {**inputs, "pixel_values": _scaled(processor, pixels)}
+    patches = pixels.unflatten(-1, (processor.patch_size, processor.patch_size, -1)).movedim(-1, -3)
+    values = _scaled(processor, patches).movedim(-3, -1).flatten(-3)
+    return {**inputs, "pixel_values": values.masked_fill(mask[..., None] == 0, 0)}
+
+
+def _scaled(processor: Any, pixels: Tensor) -> Tensor:
     return processor.rescale_and_normalize(
         pixels,
         processor.do_rescale,
@@ -43,8 +53,7 @@ def can_scale_later(processor: Any) -> bool:
     whole = processor(images=[picture], return_tensors="pt")
     try:
         parts = processor(images=[picture], return_tensors="pt", **UNSCALED)
-        values = scaled(processor, parts["pixel_values"])
+        values = scaled(processor, dict(parts))["pixel_values"]
     except Exception:  # a processor of another kind may raise anything here; it is then used whole
         return False
-    is_bytes = set(parts) == {"pixel_values"} and parts["pixel_values"].dtype == torch.uint8
-    return is_bytes and torch.equal(values, whole["pixel_values"])
+    return parts["pixel_values"].dtype == torch.uint8 and torch.equal(values, whole["pixel_values"])

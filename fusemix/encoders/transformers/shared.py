@@ -90,6 +90,11 @@ def fingerprint(
     }
 
 
+def narrowed(inputs: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Inputs with real-valued ones as `run` makes them on the device; done before, half as much is handed over."""
+    return {key: value.to(dtype) if value.is_floating_point() else value for key, value in inputs.items()}
+
+
 def run(tower: Any, inputs: dict[str, Tensor], layer: int | None) -> Any:
     """Run a tower on inputs moved to its device; real-valued ones take its dtype, sizes and masks stay whole."""
     parameter = next(tower.parameters())

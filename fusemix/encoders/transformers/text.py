@@ -64,7 +64,7 @@ def transformers_text(
         prefix: put before every text, such as `"passage: "` for E5. By default the repository's default prompt.
         max_length: tokens, the special ones counted; longer texts are cut. By default what the repository says,
             and at most what the model takes.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; auto is bfloat16 on GPUs that multiply it in hardware, else float32.
         trust_remote_code: run code that the model's repository brings.
 
     Raises:
@@ -89,6 +89,7 @@ class TransformersText:
 
     modality = "text"
     sample_rate = None
+    copied_ahead = True
 
     def __init__(
         self,
