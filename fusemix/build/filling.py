@@ -10,7 +10,6 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +27,7 @@ from fusemix.encoders.reading import Done, Task
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.parts import Part
-from fusemix.latents.quarantine import refuse_mostly_bad
+from fusemix.latents.quarantine import SHOWN, refuse_mostly_bad
 from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
@@ -67,7 +66,6 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
     sizes = decided_by_the_first(fabric, begun)
     for writer in side.writers.values():
         writer.look_again()
-    tally = _Tally(side, config)
 
     def put(task: Task, given: Given, digests: Sequence[int]) -> None:
         for slug, found in given.of.items():
@@ -77,6 +75,8 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
 
     with failing_together(fabric):
         mine = [_with_parts(side, task, config) for task in tasks[fabric.global_rank :: fabric.world_size]]
+        where = goal_of(side.folder) / side.items.modality
+        tally = Tally(where, len(side.items), mine, config.max_bad_fraction)
         encode(side, mine, sizes, fabric, config, tally.add, put, PART_SEC)
     with failing_together(fabric):
         return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
@@ -132,21 +132,36 @@ def batch_sizes(side: Side, tasks: Sequence[Task], fabric: Fabric, config: Cache
     return sizes
 
 
-@dataclass
-class _Tally:
-    """What was read so far, and what of it could not be used."""
+class Tally:
+    """How much was read so far, and how much of it could not be used; an item counts once, whatever encoders say.
 
-    side: Side
-    config: CacheConfig
-    num_rows: int = 0
-    rejected: dict[str, Rejected] = field(default_factory=dict)
+    It holds some of the items that were set aside, and numbers: with millions of them a window takes no longer.
+
+    Args:
+        folder: of the stores, for messages.
+        num_items: of the side.
+        tasks: of this process; what was set aside of their parts counts from the start.
+        max_bad_fraction: share in [0, 1].
+    """
+
+    def __init__(self, folder: Path, num_items: int, tasks: Sequence[Task], max_bad_fraction: float) -> None:
+        self._folder, self._num_items, self._most = folder, num_items, max_bad_fraction
+        before = {item.id: item for task in tasks for done in task.done.values() for item in done.rejected}
+        self._before, self._first = frozenset(before), list(before.values())[:SHOWN]
+        self.num_rows, self.num_rejected = 0, len(before)
 
     def add(self, num_rows: int, rejected: Sequence[Rejected]) -> None:
+        """Count a window, whose encoders have all said what they set aside of it.
+
+        Raises:
+            LatentStoreError: too many could not be used.
+        """
+        fresh = {item.id: item for item in rejected if item.id not in self._before}
         self.num_rows += num_rows
-        self.rejected |= {item.id: item for item in rejected}
-        where, total = goal_of(self.side.folder) / self.side.items.modality, len(self.side.items)
-        counts = (len(self.rejected), self.num_rows, total)
-        refuse_mostly_bad(where, self.rejected.values(), *counts, self.config.max_bad_fraction)
+        self.num_rejected += len(fresh)
+        self._first += list(fresh.values())[: SHOWN - len(self._first)]
+        counts = (self.num_rejected, self.num_rows, self._num_items)
+        refuse_mostly_bad(self._folder, self._first, *counts, self._most)
 
 
 Put = Callable[[Task, Given, Sequence[int]], None]

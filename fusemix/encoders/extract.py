@@ -10,7 +10,7 @@ memory is halved; an item that the model cannot take is set aside with its reaso
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.preparing import Window, read_whole
-from fusemix.encoders.reading import Piece, Task, cut_windows, windows_ahead
+from fusemix.encoders.reading import Piece, Task, cut_windows, rows_left, windows_ahead
 from fusemix.encoders.trouble import is_out_of_memory, is_passing, one_line, patiently, stopped
 from fusemix.environment import give_back_freed_memory, prepare_device
 from fusemix.errors import EncoderError
@@ -91,12 +91,10 @@ def extract(
         give_back_freed_memory()
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
     run, pieces = _Run(items, encoders, sizes, device), cut_windows(items.modality, tasks, sizes)
+    left = [rows_left(items.modality, task, sizes) for task in tasks]
     windows = windows_ahead(items, encoders, pieces, sizes, num_workers=num_workers, device=device)
     parts = [{name: _Part() for name in task.encoders} for task in tasks]
-    left = Counter(dict.fromkeys(range(len(tasks)), 0))
-    for piece in pieces:
-        left[piece.task] += len(piece.rows)
-    _tell_what_is_done(tasks, left.total(), advance)
+    _tell_what_is_done(tasks, sum(left), advance)
     given_at = time.monotonic()
 
     def given(number: int, *, is_last: bool) -> Given:

@@ -10,6 +10,8 @@ A part is complete or absent. One of another fingerprint or of bytes that have c
 not whose file has changed since. Where parts hold a row twice, the later one counts.
 """
 
+import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ from fusemix.interfaces import Rejected
 from fusemix.latents.shard_rows import ShardRows
 
 PARTS = "part-[0-9]*-[0-9]*.parquet"
+NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.parquet", re.ASCII)
 OF_WHAT = b"fusemix.latents.part"
 
 
@@ -61,15 +64,28 @@ class Parts:
 
     def __init__(self, folder: Path, rows: ShardRows, dim: int, fingerprint_sha256: str) -> None:
         self._folder, self._rows, self._dim, self._sha256 = folder, rows, dim, fingerprint_sha256
+        self.look_again()
+
+    def look_again(self) -> None:
+        """List the folder, which holds three files a shard: once, and not for each part."""
+        self._numbers: dict[int, list[int]] = {}
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            for name in (entry.name for entry in entries):
+                if match := NAME.fullmatch(name):
+                    self._numbers.setdefault(int(match[1]), []).append(int(match[2]))
+        for numbers in self._numbers.values():
+            numbers.sort()
 
     def keep(self, index: int, part: Part) -> None:
         """Write down some rows of a shard."""
-        numbers = [int(path.stem.rpartition("-")[2]) for path in self._files(index)]
-        path = self._folder / f"part-{index:05d}-{max(numbers, default=-1) + 1:05d}.parquet"
+        numbers = self._numbers.setdefault(index, [])
+        number = max(numbers, default=-1) + 1
+        path = self._path(index, number)
         about = {OF_WHAT: self._sha256.encode()}
         with write_atomic(path) as file:  # no dictionary: it would take NaN of other bits, or -0, for the same number
             table = self._table(index, part).replace_schema_metadata(about)
             pq.write_table(table, file, write_page_checksum=True, use_dictionary=False)
+        numbers.append(number)
 
     def read(self, index: int) -> Part:
         """What is there of a shard."""
@@ -92,15 +108,19 @@ class Parts:
 
     def indices(self) -> set[int]:
         """Shards that have parts."""
-        return {shard_of_part(path) for path in self._folder.glob(PARTS)}
+        return set(self._numbers)
 
     def clear(self, index: int) -> None:
         """Delete the parts of a shard, the last one first: what is left of them is as if the run had ended earlier."""
         for path in reversed(self._files(index)):
             path.unlink(missing_ok=True)
+        self._numbers.pop(index, None)
 
     def _files(self, index: int) -> list[Path]:
-        return sorted(self._folder.glob(f"part-{index:05d}-[0-9]*.parquet"))
+        return [self._path(index, number) for number in self._numbers.get(index, ())]
+
+    def _path(self, index: int, number: int) -> Path:
+        return self._folder / f"part-{index:05d}-{number:05d}.parquet"
 
     def _read(self, path: Path, index: int) -> pa.Table | None:
         """What a part holds that counts; None where it is of something else, or damaged."""

@@ -38,6 +38,9 @@ from fusemix.latents.records import STORE, Record, record_path, started_of, unse
 from fusemix.latents.shard_rows import ShardRows
 from fusemix.latents.storable import npy_of, storable
 
+SHOWN = 5
+"""Missing shards that a message names."""
+
 
 class StoreWriter:
     """One latent store in the making.
@@ -123,9 +126,9 @@ class StoreWriter:
         return [] if self.is_sealed else self._finished.missing
 
     def look_again(self) -> None:
-        """Find out what other processes have written since."""
+        """Find out what other processes have written since; what was finished before stays so."""
         if not self.is_sealed:
-            self._finished.read()
+            self._finished.read(self._finished.missing)
 
     def index_of(self, rows: range) -> int:
         """Index of the shard that starts where `rows` do."""
@@ -147,18 +150,20 @@ class StoreWriter:
         """Make finished shards missing ones; a sealed store is opened again for them."""
         if not indices:
             return
-        if self.is_sealed:
-            unseal(self.folder, read_manifest(self.folder), self.rows.ids, indices)
+        was_sealed = self.is_sealed
+        if was_sealed:
+            unseal(self.folder, read_manifest(self.folder), self.rows.ids, frozenset(indices))
         for index in indices:
             remove_file(record_path(self.folder, index))
             self.parts.clear(index)
-        self._finished.read()
+        self._finished.read(None if was_sealed else indices)
 
     def set_aside(self) -> dict[int, Int64[np.ndarray, " rows"]]:
         """Rows without latent of each finished shard that has some; a sealed store is opened again for them."""
         if self.is_sealed and read_manifest(self.folder).num_rejected:
             unseal(self.folder, read_manifest(self.folder), self.rows.ids)
         self.look_again()
+        self._finished.read([index for index, record in self._finished.records.items() if record.rejected])
         return {
             index: np.sort(self.spans[index].start + self.rows.places_in(index, record.rejected))
             for index, record in self._finished.records.items()
@@ -261,11 +266,14 @@ class StoreWriter:
             LatentStoreError: shards are missing, or too many items were rejected.
         """
         if not self.is_sealed:
-            if missing := self.missing():
-                raise LatentStoreError(f"{self.folder}: shards {missing} are not written yet.")
+            self._finished.read()
+            if missing := self._finished.missing:
+                some = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
+                raise LatentStoreError(f"{self.folder}: shards [{some}] are not written yet.")
             self._seal()
         for leftover in [self.folder / STARTED, *(record_path(self.folder, i) for i in range(len(self.spans)))]:
             leftover.unlink(missing_ok=True)
+        self.parts.look_again()
         for index in self.parts.indices():  # of a run that was killed when the shard was whole
             self.parts.clear(index)
         if self.folder != self.goal:
