@@ -31,6 +31,7 @@ from fusemix.latents.quarantine import SHOWN, refuse_mostly_bad
 from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
+from fusemix.shares import ALONE, Beside
 
 PART_SEC = 30.0
 """What was encoded of a shard that is not whole is kept so often; a killed run loses that, and what is in work."""
@@ -49,18 +50,24 @@ class Side(NamedTuple):
     writers: dict[str, StoreWriter]
 
 
-def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
-    """Encode what is missing, and seal; returns the manifests, in the first process alone.
+def fill(side: Side, fabric: Fabric, config: CacheConfig, beside: Beside = ALONE) -> list[Manifest]:
+    """Encode what is missing of this command's share, and seal what is complete then.
+
+    Returns:
+        The manifests of sealed stores, in the first process alone.
 
     Raises:
         FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
     """
-    tasks = decided_by_the_first(fabric, lambda: missing_tasks(side.writers))
+    tasks = decided_by_the_first(fabric, lambda: missing_tasks(side.writers, beside))
 
     def begun() -> dict[str, int]:
-        sizes = batch_sizes(side, tasks, fabric, config)
-        for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
-            side.writers[slug].begin(sizes[slug])
+        with beside.moment():  # other jobs take the batch size that the first one has found
+            if beside.share:
+                read_again(side)
+            sizes = batch_sizes(side, tasks, fabric, config)
+            for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
+                side.writers[slug].begin(sizes[slug])
         return sizes
 
     sizes = decided_by_the_first(fabric, begun)
@@ -79,14 +86,29 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
         tally = Tally(where, len(side.items), mine, config.max_bad_fraction)
         encode(side, mine, sizes, fabric, config, tally.add, put, PART_SEC)
     with failing_together(fabric):
-        return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
+        return sealed(side, beside) if fabric.is_global_zero else []
 
 
-def missing_tasks(writers: dict[str, StoreWriter]) -> list[Task]:
+def read_again(side: Side) -> None:
+    """Find out what other jobs have made of the stores."""
+    for writer in side.writers.values():
+        writer.read_again()
+
+
+def sealed(side: Side, beside: Beside) -> list[Manifest]:
+    """Seal the stores of a side; beside other jobs those that are complete, which whoever comes last finds."""
+    if not beside.share:
+        return [writer.seal() for writer in side.writers.values()]
+    with beside.moment():
+        read_again(side)
+        return [writer.seal() for writer in side.writers.values() if not writer.missing()]
+
+
+def missing_tasks(writers: dict[str, StoreWriter], beside: Beside = ALONE) -> list[Task]:
     """Shards that any store lacks, each with the stores that lack it, so that one reading serves them all."""
     wanted: dict[int, list[str]] = {}
     for slug, writer in writers.items():
-        for index in writer.missing():
+        for index in filter(beside.has, writer.missing()):
             wanted.setdefault(index, []).append(slug)
     spans = next(iter(writers.values())).spans
     return [Task(spans[index], tuple(slugs)) for index, slugs in sorted(wanted.items())]

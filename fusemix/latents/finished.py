@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fusemix.interfaces import Rejected
+from fusemix.latents.manifest import STARTED
 from fusemix.latents.records import Record, read_record, record_path, write_record
 
 
@@ -38,13 +39,22 @@ class Finished:
             indices: of the shards; None means all. Those that were missing suffice to see what others have finished.
             read_back: compare each shard with its hash.
         """
-        listed: set[str] = set()
-        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
-            listed = {entry.name for entry in entries}
+        listed = self._listed()
         for index in range(self.num_shards) if indices is None else indices:
             is_listed = record_path(self.folder, index).name in listed
             there = read_record(self.folder, index, self.fingerprint_sha256, read_back=read_back) if is_listed else None
             self._note(index, there)
+
+    def clear(self) -> None:
+        """Delete the records, and what a store was begun with, once its manifest says all that; most are gone then."""
+        leftover = {STARTED, *(record_path(self.folder, index).name for index in range(self.num_shards))}
+        for name in self._listed() & leftover:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _listed(self) -> set[str]:
+        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            return {entry.name for entry in entries}
+        return set()
 
     def add(self, index: int, record: Record) -> None:
         """Say, on disk and here, that a shard is finished."""

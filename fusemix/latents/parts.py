@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int64, UInt64
 
+from fusemix.errors import LatentStoreError
 from fusemix.files import write_atomic
 from fusemix.interfaces import Rejected
 from fusemix.latents.shard_rows import ShardRows
@@ -93,11 +94,20 @@ class Parts:
         return self._part(pa.concat_tables(tables)) if tables else self._nothing()
 
     def joined(self, index: int, last: Part) -> Part:
-        """What is there of a shard, and the rows that came last."""
-        before = self.read(index)
-        if len(before.rows) == 0:
-            return last
-        return self._part(pa.concat_tables([self._table(index, before), self._table(index, last)]))
+        """What is there of a shard, and the rows that came last: all of it.
+
+        Raises:
+            LatentStoreError: something is missing.
+        """
+        whole, before = last, self.read(index)
+        if len(before.rows):
+            whole = self._part(pa.concat_tables([self._table(index, before), self._table(index, last)]))
+        if len(whole.rows) != len(self._rows.spans[index]):
+            raise LatentStoreError(
+                f"{self._folder}: parts of shard {index} were taken away, or their files changed, while it was being "
+                "made. Give the command again."
+            )
+        return whole
 
     def done(self, index: int) -> tuple[Bool[np.ndarray, " rows"], Sequence[Rejected]]:
         """Which rows of a shard are there, and what was set aside of them."""
