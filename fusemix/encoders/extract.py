@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -178,8 +177,7 @@ class _Part:
 def _rows_of(items: Items, rows: Sequence[int], rejected: Sequence[Rejected]) -> list[int]:
     if not rejected:
         return []
-    ids = items.table["id"].take(pa.array(rows)).to_pylist()
-    row_of = dict(zip(ids, rows, strict=True))
+    row_of = dict(zip(items.ids_at(rows), rows, strict=True))
     return [row_of[item.id] for item in rejected]
 
 

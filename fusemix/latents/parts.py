@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int64, UInt64
 
 from fusemix.errors import LatentStoreError
 from fusemix.files import write_atomic
-from fusemix.interfaces import Rejected
+from fusemix.interfaces import Rejected, values_near
 from fusemix.latents.shard_rows import ShardRows
 
 PARTS = "part-[0-9]*-[0-9]*.parquet"
@@ -157,7 +157,7 @@ class Parts:
 
     def _table(self, index: int, part: Part) -> pa.Table:
         said = {item.id: item for item in part.rejected}
-        ids = self._rows.ids.take(pa.array(part.rows)).to_pylist() if said else [""] * len(part.rows)
+        ids = values_near(self._rows.ids, part.rows) if said else [""] * len(part.rows)
         items = [said.get(item) for item in ids]
         columns = [
             pa.array(part.rows),
@@ -176,7 +176,7 @@ class Parts:
         latents = table["latent"].combine_chunks().flatten().to_numpy().reshape(len(rows), self._dim)
         rejected = ()
         if table["stage"].null_count < len(rows):
-            ids = self._rows.ids.take(pa.array(rows)).to_pylist()
+            ids = values_near(self._rows.ids, rows)
             said = zip(ids, table["stage"].to_pylist(), table["reason"].to_pylist(), strict=True)
             rejected = tuple(Rejected(*item) for item in said if item[1])
         return Part(rows, latents, rejected, table["digest"].to_numpy())

@@ -178,9 +178,14 @@ STORE = Owned(
 
 
 def rows_of(ids: pa.ChunkedArray, wanted: Sequence[str]) -> np.ndarray:
-    """Rows of some ids."""
-    found = pc.index_in(pa.array(wanted, ids.type), value_set=ids.combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
-    return found.to_numpy(zero_copy_only=False)
+    """Rows of some ids, each named once; -1 where there is none. Chunks, which may be large, are not joined."""
+    rows, known, at = np.full(len(wanted), -1), pc.SetLookupOptions(pa.array(wanted, ids.type)), 0
+    for chunk in ids.chunks:
+        found = pc.call_function("index_in", [chunk], known)
+        here = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        rows[found.drop_null().to_numpy()] = at + here
+        at += len(chunk)
+    return rows
 
 
 def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Container[int] = ()) -> None:

@@ -12,12 +12,14 @@ import pytest
 from fusemix.build.filling import Tally
 from fusemix.encoders.reading import Done, Task, cut_windows, rows_left
 from fusemix.errors import LatentStoreError
-from fusemix.interfaces import Rejected
+from fusemix.interfaces import Items, Rejected, values_near
 from fusemix.latents import records
 from fusemix.latents.parts import Part
 from fusemix.latents.writer import StoreWriter
 
 ROWS, MANY = 2, 40
+POOL = pa.proxy_memory_pool(pa.default_memory_pool())
+"""Counts what Arrow takes; it must outlive that."""
 
 
 def opened(folder, num_shards=MANY, **changes) -> StoreWriter:
@@ -130,3 +132,26 @@ def test_windows_are_cut_when_their_turn_comes():
     half = np.arange(64) < 32
     task = Task(range(64), ("a",), {"a": Done(half)})
     assert rows_left("image", task, {"a": 8}) == sum(len(p.rows) for p in cut_windows("image", [task], {"a": 8})) < 64
+
+
+# Ids
+
+
+def test_ids_of_a_window_are_taken_without_joining_all():
+    chunks = [[f"{number:08}" for number in range(at, at + 1_000)] for at in range(0, 200_000, 1_000)]
+    ids = pa.chunked_array(chunks)
+    items = Items("image", pa.table({"id": ids}), lambda row: b"")
+    rows, before = range(150_990, 151_020), pa.default_memory_pool()
+    pa.set_memory_pool(POOL)
+    try:
+        found = items.ids_at(rows)
+        of_some = values_near(ids, np.array([7, 3, 5]))
+        placed = records.rows_of(ids, ["00150999", "nowhere", "00000003"]).tolist()
+        few = items.take(np.array([199_999, 3, 3, 150_000]))
+        assert POOL.max_memory() < ids.nbytes / 20
+    finally:
+        pa.set_memory_pool(before)
+    assert found == [f"{number:08}" for number in rows]
+    assert of_some == ["00000007", "00000003", "00000005"]
+    assert placed == [150_999, -1, 3]
+    assert few.table["id"].to_pylist() == ["00199999", "00000003", "00000003", "00150000"]
