@@ -61,8 +61,9 @@ def _cache(config: CacheConfig, fabric: Fabric, beside: Beside) -> list[Path]:
         if not started_by_others(fabric):
             fabric.launch()
         told = gathered(told)[0]
-        if not fabric.is_global_zero:
-            sides = _joined(config, encoders, told)
+        with failing_together(fabric), first_alone(fabric):
+            if not fabric.is_global_zero:
+                sides = _joined(config, encoders, told)
         return _filled(config, fabric, beside, encoders, sides, told.places)
 
 
