@@ -11,8 +11,9 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric import Fabric
@@ -20,7 +21,7 @@ from lightning.fabric import Fabric
 from fusemix.errors import ConfigError, FusemixError, OutputError
 from fusemix.holders import read_holder
 from fusemix.locks import one_writer
-from fusemix.out_folder import lock_of, record_of, resolved
+from fusemix.out_folder import lock_of, record_of, resolved, share_lock
 from fusemix.parallel import (
     Processes,
     end_group,
@@ -31,6 +32,7 @@ from fusemix.parallel import (
     tell_at_once,
     was_said,
 )
+from fusemix.shares import ALONE, Beside, Share, alone_for_a_moment, side_by_side
 
 SHARED_SEC = 20.0
 """So long a network file system may take to show a new file to another machine."""
@@ -49,7 +51,8 @@ def alone_in(
     devices: str,
     num_nodes: int,
     shared: bool = True,
-) -> Iterator[None]:
+    share: Share | None = None,
+) -> Iterator[Beside]:
     """Hold folders for all processes of this command; those that a launcher has started talk to one another from here.
 
     Args:
@@ -59,6 +62,10 @@ def alone_in(
         wait_sec: how long to wait for another writer, in seconds.
         devices, num_nodes: as set.
         shared: all processes must see the folders.
+        share: that this command has of the folders, beside others; None holds all of them alone.
+
+    Yields:
+        How they are held.
 
     Raises:
         ConfigError: a launcher has started another number of processes.
@@ -74,34 +81,39 @@ def alone_in(
             if processes.is_global_zero:
                 try:
                     for folder in sorted(set(folders)):  # in one order, so that two commands cannot wait in a circle
-                        hold = stack.enter_context(one_writer(folder, doing=doing, wait_sec=wait_sec))
-                        tokens.append(hold.me.token)
+                        how: dict[str, Any] = {"doing": doing, "wait_sec": wait_sec}
+                        held = side_by_side(folder, share, **how) if share else one_writer(folder, **how)
+                        tokens.append(stack.enter_context(held).me.token)
                 finally:
                     say(TAKEN)
             elif torch.distributed.is_initialized():
                 while not was_said(TAKEN):
                     time.sleep(LOOK_SEC)
         if shared:
-            require_one_place(sorted(set(folders)), processes, tokens)
+            require_one_place(sorted(set(folders)), processes, tokens, share)
         try:
-            yield
+            yield Beside(share, partial(alone_for_a_moment, folders, doing, share)) if share else ALONE
         except (FusemixError, OSError) as error:
             if torch.distributed.is_initialized() and not getattr(error, "was_told", False):
                 tell_at_once(processes, error)
             raise
 
 
-def require_one_place(folders: Sequence[Path], processes: Processes, tokens: Sequence[str]) -> None:
+def require_one_place(
+    folders: Sequence[Path], processes: Processes, tokens: Sequence[str], share: Share | None = None
+) -> None:
     """Refuse folders that are not the same for all processes; does nothing in one that is by itself yet.
 
     Args:
         folders: whose locks the first process holds.
         processes: all of them.
         tokens: of the locks, in the first process.
+        share: whose locks these are.
     """
     with failing_together(processes):
         for folder, token in zip(folders, gathered(tokens)[0], strict=False):
-            record, deadline = record_of(lock_of(resolved(folder))), time.monotonic() + SHARED_SEC
+            lock, deadline = lock_of(resolved(folder)), time.monotonic() + SHARED_SEC
+            record = record_of(share_lock(lock, *share) if share else lock)
             while (found := read_holder(record)) is None or found.token != token:
                 if time.monotonic() > deadline:
                     raise OutputError(

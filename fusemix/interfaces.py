@@ -56,7 +56,38 @@ class Items:
 
     def take(self, rows: Int64[np.ndarray, " rows"]) -> "Items":
         """Some of them, in the order of `rows`."""
-        return Items(self.modality, self.table.take(pa.array(rows)), _Taken(self.read, rows))
+        return Items(self.modality, _rows_of(self.table, rows), _Taken(self.read, rows))
+
+    def ids_at(self, rows: Sequence[int]) -> list[str]:
+        """Ids of some rows that lie near one another."""
+        return values_near(self.table["id"], rows)
+
+
+def values_near(column: pa.ChunkedArray, rows: Sequence[int] | Int64[np.ndarray, " rows"]) -> list[Any]:
+    """Values in some rows that lie near one another.
+
+    Arrow joins all chunks to take from them, which for a window of pictures costs half a second among five million.
+    """
+    if len(rows) == 0:
+        return []
+    low, high = int(min(rows)), int(max(rows))
+    return column.slice(low, high - low + 1).take(pa.array(np.asarray(rows) - low)).to_pylist()
+
+
+def _rows_of(table: pa.Table, rows: Int64[np.ndarray, " rows"]) -> pa.Table:
+    """Some rows of a table, taken batch by batch: columns that are longer than 2 GB cannot be joined."""
+    order = np.argsort(rows, kind="stable")
+    found, at, batches = rows[order], 0, []
+    for batch in table.to_batches():
+        here = found[np.searchsorted(found, at) : np.searchsorted(found, at + len(batch))]
+        batches += [batch.take(pa.array(here - at))] if len(here) else []
+        at += len(batch)
+    taken = pa.Table.from_batches(batches, table.schema)
+    if (order[1:] > order[:-1]).all():
+        return taken
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return taken.unify_dictionaries().take(pa.array(back))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from fusemix.errors import OutputError, sentence_of
 from fusemix.holders import Holder, Watch, read_holder, this_process, write_holder
-from fusemix.out_folder import CLOSED, lock_of, record_of, require_writable, resolved
+from fusemix.out_folder import CLOSED, lock_of, record_of, require_writable, resolved, share_locks
 from fusemix.progress import console
 from fusemix.temporary import remove_leftovers
 
@@ -36,6 +36,8 @@ BEAT_SEC = 5.0
 SILENT_SEC = 60.0
 """A holder on another machine whose heart stands still for so long is dead."""
 POLL_SEC = 0.25
+SHARED = " part="
+"""In what a job with a share of the folder says of itself."""
 UNKNOWN_SEC = 2.0
 """So long a new holder may take to say who it is."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -51,6 +53,7 @@ class Hold:
         lock: the first of the two files.
         me: what the record says.
         system: the operating system's lock; None where the file system has none.
+        is_brief: for a moment, by a job with a share (shares.py), which waits while other such jobs have theirs.
         is_lost: another machine has taken this process for dead, and the folder over.
     """
 
@@ -58,6 +61,7 @@ class Hold:
     lock: Path
     me: Holder
     system: FileLock | None = None
+    is_brief: bool = False
     is_lost: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -77,7 +81,7 @@ class Hold:
             self._stop.set()
             thread.join(BEAT_SEC)
             if os.getpid() == self.me.pid:  # a forked child may come by
-                self._release()
+                self.release()
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SEC):
@@ -92,7 +96,8 @@ class Hold:
                     return
                 write_holder(self.record, self.me)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give it back, unless somebody else has it."""
         with contextlib.suppress(OSError):
             found = read_holder(self.record)
             if found is None or found.token == self.me.token:
@@ -116,36 +121,78 @@ def one_writer(folder: str | Path, *, doing: str, wait_sec: float = 0.0) -> Iter
     Raises:
         OutputError: another process writes there, or nobody can.
     """
-    folder = resolved(folder)
+    folder, deadline = resolved(folder), time.monotonic() + wait_sec
     made = require_writable(folder)
     try:
-        try:
-            hold = Hold(folder, lock_of(folder), this_process(doing))
-            _take(hold, wait_sec)
-        except OSError as error:
-            raise OutputError(f"{folder} cannot be written: {sentence_of(error)}") from error
-        try:
-            with hold.beating():
-                remove_leftovers(folder)
-                yield hold
-        except BaseException:
-            if not hold.is_lost:
-                raise
-        if hold.is_lost:
-            raise OutputError(
-                f"{folder} is written by {read_holder(hold.record) or 'another process'} now: this process stood still "
-                "for so long that it was taken for dead. When the other has ended, give the same command again."
-            )
+        while True:
+            with holding(_hold(folder, doing), max(0.0, deadline - time.monotonic())) as hold:
+                try:
+                    require_no_share(hold)
+                except OutputError:
+                    if time.monotonic() >= deadline:
+                        raise
+                else:
+                    remove_leftovers(folder)
+                    yield hold
+                    return
+            time.sleep(POLL_SEC)  # not while it is held: these jobs need it to end
     finally:
         for path in made:
             with contextlib.suppress(OSError):  # something is in it, as there should be
                 path.rmdir()
 
 
+def _hold(folder: Path, doing: str) -> Hold:
+    try:
+        return Hold(folder, lock_of(folder), this_process(doing))
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {sentence_of(error)}") from error
+
+
+@contextmanager
+def holding(hold: Hold, wait_sec: float) -> Iterator[Hold]:
+    """Take a lock, say that its holder lives, and give it back; arguments and errors as for `one_writer`."""
+    try:
+        _take(hold, wait_sec)
+    except OSError as error:
+        raise OutputError(f"{hold.folder} cannot be written: {sentence_of(error)}") from error
+    try:
+        with hold.beating():
+            yield hold
+    except BaseException:
+        if not hold.is_lost:
+            raise
+    if hold.is_lost:
+        raise OutputError(
+            f"{hold.folder} is written by {read_holder(hold.record) or 'another process'} now: this process stood "
+            "still for so long that it was taken for dead. When the other has ended, give the same command again."
+        )
+
+
+def require_no_share(hold: Hold, but_of: int = 0) -> None:
+    """Refuse to write in a folder that is held while jobs that live have shares of it; what dead ones left is removed.
+
+    Args:
+        hold: of the folder: nobody else gets a share meanwhile.
+        but_of: jobs that cut it into so many shares do no harm.
+
+    Raises:
+        OutputError: there is one.
+    """
+    for lock, of in share_locks(hold.lock).items():
+        if of != but_of:
+            other = Hold(hold.folder, lock, this_process(hold.me.doing))
+            _take(other, 0.0)
+            other.release()
+
+
 def _take(hold: Hold, wait_sec: float) -> None:
     watch, deadline, has_told = Watch(), time.monotonic() + wait_sec, False
     while not _try(hold, watch):
         holder = read_holder(hold.record)
+        if hold.is_brief and holder and SHARED in holder.doing:
+            time.sleep(POLL_SEC)
+            continue
         if _is_certain(holder, watch):
             if time.monotonic() >= deadline:
                 raise _refusal(hold.folder, holder)

@@ -6,6 +6,7 @@ Place in the flow: out -> locks.py, and whoever asks whether there is anything i
 import errno
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from fusemix.errors import OutputError, sentence_of
@@ -96,6 +97,20 @@ def lock_of(folder: Path) -> Path:
             raise
         return folder / INSIDE
     return folder.with_name(f".{name}.lock")
+
+
+def share_lock(lock: Path, number: int, of: int) -> Path:
+    """Where the lock of a job lies that has the `number`-th of so many shares of a folder, beside the folder's own."""
+    return lock.with_name(f"{lock.name.removesuffix('.lock')}.part-{number}-of-{of}.lock")
+
+
+def share_locks(lock: Path) -> dict[Path, int]:
+    """Locks of such jobs that are there, each with the number of shares that its folder is cut into."""
+    start = re.escape(lock.name.removesuffix(".lock"))
+    name = re.compile(rf"({start}\.part-\d+-of-(\d+)\.lock)(?:\.json)?", re.ASCII)
+    with os.scandir(lock.parent) as entries:
+        found = [match for entry in entries if (match := name.fullmatch(entry.name))]
+    return {lock.with_name(match[1]): int(match[2]) for match in found}
 
 
 def record_of(lock: Path) -> Path:

@@ -37,8 +37,8 @@ def pair_set(config: CacheConfig, split: str) -> PairSet:
     return pairs
 
 
-def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:
-    """The configured encoders, still on the CPU, each for one of the modalities of `pairs`.
+def encoders(config: CacheConfig, pairs: PairSet | None) -> dict[str, Encoder]:
+    """The configured encoders, still on the CPU, each for one of the modalities of `pairs`; None asks for none.
 
     Raises:
         ConfigError: an encoder is for another modality, or does not offer what an encoder must.
@@ -49,8 +49,8 @@ def encoders(config: CacheConfig, pairs: PairSet) -> dict[str, Encoder]:
         if not isinstance(encoder, Encoder):
             missing = [name for name in ENCODER_OFFERS if not hasattr(encoder, name)]
             raise ConfigError(f"encoders.{slug}: {part.name} gave an object without {', '.join(missing)}.")
-        modalities = [items.modality for items in pairs.sides]
-        if encoder.modality not in modalities:
+        modalities = [items.modality for items in pairs.sides] if pairs else [encoder.modality]
+        if pairs and encoder.modality not in modalities:
             raise ConfigError(
                 f"encoders.{slug} ({part.name}) is for {encoder.modality}, but {pairs.dataset} pairs "
                 f"{' with '.join(modalities)}."

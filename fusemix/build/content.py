@@ -18,11 +18,14 @@ from fusemix.latents.content import Content, changed_places, doubtful
 from fusemix.latents.manifest import Shard
 from fusemix.latents.writer import StoreWriter
 from fusemix.progress import console, counting
+from fusemix.shares import ALONE, Beside
 
 THREADS, ROWS_AT_ONCE = 16, 4096
 
 
-def forget_replaced(folder: Path, items: Items, writers: dict[str, StoreWriter], *, everything: bool) -> None:
+def forget_replaced(
+    folder: Path, items: Items, writers: dict[str, StoreWriter], *, everything: bool, beside: Beside = ALONE
+) -> None:
     """Make shards missing ones whose items have another content than the one that was encoded.
 
     Args:
@@ -30,8 +33,14 @@ def forget_replaced(folder: Path, items: Items, writers: dict[str, StoreWriter],
         items: one side of it.
         writers: of its stores.
         everything: read all media, also those whose times are as they were.
+        beside: whose shards are looked at.
     """
-    shards = {(slug, index): shard for slug, writer in writers.items() for index, shard in writer.shards().items()}
+    shards = {
+        (slug, index): shard
+        for slug, writer in writers.items()
+        for index, shard in writer.shards().items()
+        if beside.has(index)
+    }
     found = {
         (slug, i): doubtful(writers[slug].folder, i, shard, writers[slug].rows.times_in(i), everything=everything)
         for (slug, i), shard in shards.items()
@@ -51,7 +60,9 @@ def forget_replaced(folder: Path, items: Items, writers: dict[str, StoreWriter],
     for slug, writer in writers.items():
         changed = {i: _changed(writer, i, shards[s, i], digests) for s, i in doubts if s == slug}
         changed = {index: rows for index, rows in changed.items() if len(rows)}
-        writer.forget(list(changed))
+        if changed:
+            with beside.moment():
+                writer.forget(list(changed))
         _tell(items, slug, changed)
 
 

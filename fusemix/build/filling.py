@@ -10,7 +10,6 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,10 +27,11 @@ from fusemix.encoders.reading import Done, Task
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.parts import Part
-from fusemix.latents.quarantine import refuse_mostly_bad
+from fusemix.latents.quarantine import SHOWN, refuse_mostly_bad
 from fusemix.latents.writer import StoreWriter
 from fusemix.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
+from fusemix.shares import ALONE, Beside
 
 PART_SEC = 30.0
 """What was encoded of a shard that is not whole is kept so often; a killed run loses that, and what is in work."""
@@ -50,24 +50,29 @@ class Side(NamedTuple):
     writers: dict[str, StoreWriter]
 
 
-def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
-    """Encode what is missing, and seal; returns the manifests, in the first process alone.
+def fill(side: Side, fabric: Fabric, config: CacheConfig, beside: Beside = ALONE) -> list[Manifest]:
+    """Encode what is missing of this command's share, and seal what is complete then.
+
+    Returns:
+        The manifests of sealed stores, in the first process alone.
 
     Raises:
         FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.
     """
-    tasks = decided_by_the_first(fabric, lambda: missing_tasks(side.writers))
+    tasks = decided_by_the_first(fabric, lambda: missing_tasks(side.writers, beside))
 
     def begun() -> dict[str, int]:
-        sizes = batch_sizes(side, tasks, fabric, config)
-        for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
-            side.writers[slug].begin(sizes[slug])
+        with beside.moment():  # other jobs take the batch size that the first one has found
+            if beside.share:
+                read_again(side)
+            sizes = batch_sizes(side, tasks, fabric, config)
+            for slug in dict.fromkeys(slug for task in tasks for slug in task.encoders):
+                side.writers[slug].begin(sizes[slug])
         return sizes
 
     sizes = decided_by_the_first(fabric, begun)
     for writer in side.writers.values():
         writer.look_again()
-    tally = _Tally(side, config)
 
     def put(task: Task, given: Given, digests: Sequence[int]) -> None:
         for slug, found in given.of.items():
@@ -77,16 +82,33 @@ def fill(side: Side, fabric: Fabric, config: CacheConfig) -> list[Manifest]:
 
     with failing_together(fabric):
         mine = [_with_parts(side, task, config) for task in tasks[fabric.global_rank :: fabric.world_size]]
+        where = goal_of(side.folder) / side.items.modality
+        tally = Tally(where, len(side.items), mine, config.max_bad_fraction)
         encode(side, mine, sizes, fabric, config, tally.add, put, PART_SEC)
     with failing_together(fabric):
-        return [writer.seal() for writer in side.writers.values()] if fabric.is_global_zero else []
+        return sealed(side, beside) if fabric.is_global_zero else []
 
 
-def missing_tasks(writers: dict[str, StoreWriter]) -> list[Task]:
+def read_again(side: Side) -> None:
+    """Find out what other jobs have made of the stores."""
+    for writer in side.writers.values():
+        writer.read_again()
+
+
+def sealed(side: Side, beside: Beside) -> list[Manifest]:
+    """Seal the stores of a side; beside other jobs those that are complete, which whoever comes last finds."""
+    if not beside.share:
+        return [writer.seal() for writer in side.writers.values()]
+    with beside.moment():
+        read_again(side)
+        return [writer.seal() for writer in side.writers.values() if not writer.missing()]
+
+
+def missing_tasks(writers: dict[str, StoreWriter], beside: Beside = ALONE) -> list[Task]:
     """Shards that any store lacks, each with the stores that lack it, so that one reading serves them all."""
     wanted: dict[int, list[str]] = {}
     for slug, writer in writers.items():
-        for index in writer.missing():
+        for index in filter(beside.has, writer.missing()):
             wanted.setdefault(index, []).append(slug)
     spans = next(iter(writers.values())).spans
     return [Task(spans[index], tuple(slugs)) for index, slugs in sorted(wanted.items())]
@@ -132,21 +154,36 @@ def batch_sizes(side: Side, tasks: Sequence[Task], fabric: Fabric, config: Cache
     return sizes
 
 
-@dataclass
-class _Tally:
-    """What was read so far, and what of it could not be used."""
+class Tally:
+    """How much was read so far, and how much of it could not be used; an item counts once, whatever encoders say.
 
-    side: Side
-    config: CacheConfig
-    num_rows: int = 0
-    rejected: dict[str, Rejected] = field(default_factory=dict)
+    It holds some of the items that were set aside, and numbers: with millions of them a window takes no longer.
+
+    Args:
+        folder: of the stores, for messages.
+        num_items: of the side.
+        tasks: of this process; what was set aside of their parts counts from the start.
+        max_bad_fraction: share in [0, 1].
+    """
+
+    def __init__(self, folder: Path, num_items: int, tasks: Sequence[Task], max_bad_fraction: float) -> None:
+        self._folder, self._num_items, self._most = folder, num_items, max_bad_fraction
+        before = {item.id: item for task in tasks for done in task.done.values() for item in done.rejected}
+        self._before, self._first = frozenset(before), list(before.values())[:SHOWN]
+        self.num_rows, self.num_rejected = 0, len(before)
 
     def add(self, num_rows: int, rejected: Sequence[Rejected]) -> None:
+        """Count a window, whose encoders have all said what they set aside of it.
+
+        Raises:
+            LatentStoreError: too many could not be used.
+        """
+        fresh = {item.id: item for item in rejected if item.id not in self._before}
         self.num_rows += num_rows
-        self.rejected |= {item.id: item for item in rejected}
-        where, total = goal_of(self.side.folder) / self.side.items.modality, len(self.side.items)
-        counts = (len(self.rejected), self.num_rows, total)
-        refuse_mostly_bad(where, self.rejected.values(), *counts, self.config.max_bad_fraction)
+        self.num_rejected += len(fresh)
+        self._first += list(fresh.values())[: SHOWN - len(self._first)]
+        counts = (self.num_rejected, self.num_rows, self._num_items)
+        refuse_mostly_bad(self._folder, self._first, *counts, self._most)
 
 
 Put = Callable[[Task, Given, Sequence[int]], None]

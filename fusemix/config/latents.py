@@ -19,6 +19,7 @@ from fusemix.config.typed import Noted
 from fusemix.errors import ConfigError
 from fusemix.kinds import Location
 from fusemix.ranges import within
+from fusemix.shares import Share, share_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +70,19 @@ class CacheConfig:
     """Fields of a store's fingerprint that may differ, since you know that the latents do not: [encoder.model]."""
     dry_run: bool = False
     """Load everything, show the data and estimate what it takes, as `fusemix check` does; nothing is written."""
+    part: str | None = None
+    """i/n, such as 3/16: write every n-th shard alone, beside other jobs that write theirs; the last one seals."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
+    @property
+    def share(self) -> Share | None:
+        """What `part` means; None means all shards."""
+        return share_of(self.part) if self.part is not None else None
+
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        self._check_part()
         within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         within("shard_size", self.shard_size, 1, MOST_ITEMS)
         within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
@@ -89,6 +98,18 @@ class CacheConfig:
             raise ConfigError("encoders is empty. Name at least one, for example encoders.bge.name=transformers_text.")
         for slug in self.encoders:
             require_folder_name(f"encoders.{slug}", slug)
+
+    def _check_part(self) -> None:
+        try:
+            share = self.share
+        except ValueError as error:
+            raise ConfigError(f"part: {error}.") from error
+        others = ("overwrite", "verify", "retry_rejected")
+        if share and (found := [key for key in others if getattr(self, key)]):
+            raise ConfigError(
+                f"part={self.part} cannot be given with {found[0]}=true, which is about all shards: give that to one "
+                "command without part, before these jobs or after them."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

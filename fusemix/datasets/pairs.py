@@ -39,6 +39,11 @@ class TextReader:
         return self.captions[row].as_py()
 
 
+def text_reader(table: pa.Table) -> TextReader:
+    """Reader of a table's column `caption`."""
+    return TextReader(table["caption"])
+
+
 @dataclass(frozen=True)
 class FileReader:
     """Reads the bytes of the file behind an item."""
@@ -104,7 +109,7 @@ def pair_captions(
         revision=revision,
         split=split,
         left=Items(modality, kept, reader(kept)),
-        right=Items("text", unique, TextReader(unique["caption"])),
+        right=Items("text", unique, text_reader(unique)),
         links=links,
         excluded=tuple(left_out),
         times=times,

@@ -1,90 +1,174 @@
-"""The header pass over a tar, kept in the user's cache; and the reading of single samples out of tars.
+"""What the header pass over a tar gave, kept beside it; and the pass over many tars, by many processes.
 
-Place in the flow: tar -> table of its samples, quick the second time -> bytes of one sample.
-Not here: what a tar's headers say (tars.py).
+Place in the flow: tars -> tables of their samples (tars.py), quick from the second time on -> webdataset.py.
+Not here: reading single samples (tar_reader.py).
 
-The cache may be deleted at any time. A tar that was changed, moved or replaced is read anew.
+Files:
+    00000.tar.fusemix-image   the table of 00000.tar, as Parquet; its metadata say which state of the tar it is of
+
+Where the folder of the tars cannot be written, the table lies in the user's cache. Both may be deleted at any time, and
+neither is believed: whoever can write a tar can write what lies beside it, so a table of another state, or one that
+names bytes that the tar does not have, does not count.
 """
 
 import contextlib
-import os
-from collections import OrderedDict
-from dataclasses import dataclass
+import json
+import multiprocessing
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusemix.datasets.tars import MEDIA_ENDINGS, SCHEMA, scan_tar
+from fusemix.datasets.tars import BLOCK, MEDIA_ENDINGS, SCHEMA, scan_tar
+from fusemix.environment import usable_cores
 from fusemix.files import sha256_of_json, write_atomic
+from fusemix.orphans import end_with_parent
 from fusemix.own_code import user_cache
 from fusemix.regular import open_regular
-from fusemix.temporary import forget_leftovers_of
+from fusemix.temporary import remove_leftovers
 
-VERSION = 4
+VERSION = 5
 """Counted up when scan_tar gives something else for the same tar."""
-FILES_KEPT_OPEN = 8
+OF_WHAT = b"fusemix.tar"
+MOST_PROCESSES = 16
+AHEAD = 4
+"""Tars that each process may be ahead of the table that is asked for."""
+WORTH_PROCESSES = 1 << 25
+"""Bytes of tars from which on processes are started: headers of less are read sooner."""
+START_METHOD = "fork" if sys.platform == "linux" else None
+
+
+def tar_tables(paths: Sequence[Path], modality: str) -> Iterator[pa.Table]:
+    """What `scan_tar` gives for each tar, in order; what is kept is read, and other tars by several processes.
+
+    Headers are read by Python, so threads would wait for one another.
+    """
+    forget_leftovers(paths)
+    count = min(len(paths), MOST_PROCESSES, usable_cores())
+    if count < 2 or sum(path.stat().st_size for path in paths) < WORTH_PROCESSES:
+        yield from (tar_table(path, modality) for path in paths)
+        return
+    context: Any = multiprocessing.get_context(START_METHOD)
+    with ProcessPoolExecutor(count, context, initializer=_begin) as pool:
+        ahead: deque[tuple[Path, pa.Table | Future[pa.Table]]] = deque()
+        try:
+            for path in paths:
+                table = kept_table(path, modality)
+                ahead.append((path, pool.submit(_read, path, modality) if table is None else table))
+                if len(ahead) > AHEAD * count:
+                    yield _awaited(*ahead.popleft(), modality)
+            while ahead:
+                yield _awaited(*ahead.popleft(), modality)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin() -> None:
+    """What each process does first: how a command ends is its parent's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+
+
+def _awaited(path: Path, table: pa.Table | Future[pa.Table], modality: str) -> pa.Table:
+    if not isinstance(table, Future):
+        return table
+    try:
+        return table.result()
+    except BrokenProcessPool:  # one was killed, for lack of memory perhaps
+        return _read(path, modality)
 
 
 def tar_table(path: Path, modality: str) -> pa.Table:
-    """What `scan_tar` gives, from the cache where the tar has not changed since."""
-    state = path.stat()
-    key = [str(path.absolute()), state.st_size, state.st_mtime_ns, modality, MEDIA_ENDINGS[modality], VERSION]
-    cached = user_cache() / "tars" / f"{sha256_of_json(key)[:32]}.parquet"
-    # Anything may have happened to a cache; it is only a shortcut.
-    with contextlib.suppress(OSError, pa.ArrowException):
-        table = pq.read_table(cached)
-        if table.schema.equals(SCHEMA):
-            return table
+    """What `scan_tar` gives, as it is kept where the tar has not changed since."""
+    table = kept_table(path, modality)
+    return _read(path, modality) if table is None else table
+
+
+def beside(path: Path, modality: str) -> Path:
+    """Where a tar's table is kept."""
+    return path.with_name(f"{path.name}.fusemix-{modality}")
+
+
+def _places(path: Path, modality: str) -> tuple[Path, Path]:
+    name = sha256_of_json([str(path.absolute()), modality])[:32]
+    return beside(path, modality), user_cache() / "tars" / f"{name}.parquet"
+
+
+def _read(path: Path, modality: str) -> pa.Table:
+    about = _about(path, modality)
     table = scan_tar(path, modality)
-    with contextlib.suppress(OSError):  # a home that cannot be written to
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        forget_leftovers_of(cached)
-        with write_atomic(cached) as file:
-            pq.write_table(table, file)
+    if _about(path, modality) == about:  # nobody has written to it meanwhile
+        _keep(path, modality, table.replace_schema_metadata({OF_WHAT: about}))
     return table
 
 
-@dataclass(frozen=True)
-class TarReader:
-    """Reads the bytes of one sample's picture or sound out of its tar."""
-
-    paths: pa.ChunkedArray
-    offsets: pa.ChunkedArray
-    sizes: pa.ChunkedArray
-
-    def __call__(self, row: int) -> bytes:
-        """Bytes of the picture or sound of a row."""
-        path, offset, num_bytes = self.paths[row].as_py(), self.offsets[row].as_py(), self.sizes[row].as_py()
-        try:
-            file = _open(path)
-            file.seek(offset)
-            content = file.read(num_bytes)
-        except OSError:  # a file that was open while its disk was away stays unusable
-            _open_files.pop((os.getpid(), path), None)
-            raise
-        if len(content) < num_bytes:
-            raise ValueError(
-                f"{path} ends at byte {offset + len(content):,}: it was changed since its headers were read"
-            )
-        return content
+def _keep(path: Path, modality: str, table: pa.Table) -> None:
+    own, other = _places(path, modality)
+    for place in (own, other):
+        with contextlib.suppress(OSError):  # a folder that cannot be written to
+            if place == other:
+                place.parent.mkdir(parents=True, exist_ok=True)
+            elif place.exists() and not _is_ours(place):
+                continue
+            with write_atomic(place) as file:
+                pq.write_table(table, file, write_page_checksum=True)
+            return
 
 
-def tar_reader(table: pa.Table) -> TarReader:
-    """Reader of what a table's columns `path`, `offset` and `num_bytes` name."""
-    return TarReader(table["path"], table["offset"], table["num_bytes"])
+def _is_ours(place: Path) -> bool:
+    with contextlib.suppress(OSError, pa.ArrowException), open_regular(place) as file:
+        return OF_WHAT in (pq.read_metadata(file).metadata or {})
+    return False
 
 
-_open_files: OrderedDict[tuple[int, str], IO[bytes]] = OrderedDict()
+def _about(path: Path, modality: str) -> bytes:
+    """Which state of a tar a table is of, and by which rules."""
+    state = path.stat()
+    about = {"version": VERSION, "modality": modality, "endings": MEDIA_ENDINGS[modality]}
+    return json.dumps({**about, "num_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}).encode()
 
 
-def _open(path: str) -> IO[bytes]:
-    """A file that stays open, one of a few a process; the one that waited longest is closed for a new one."""
-    key = (os.getpid(), path)  # a forked worker must not share its parent's place in a file
-    if key not in _open_files:
-        _open_files[key] = open_regular(path)
-        while len(_open_files) > FILES_KEPT_OPEN:
-            _open_files.popitem(last=False)[1].close()
-    _open_files.move_to_end(key)
-    return _open_files[key]
+def kept_table(path: Path, modality: str) -> pa.Table | None:
+    """The table of a tar as it is now, where one is kept that may be believed."""
+    about = _about(path, modality)
+    num_bytes = json.loads(about)["num_bytes"]
+    for place in _places(path, modality):
+        with contextlib.suppress(OSError, pa.ArrowException), open_regular(place) as file:
+            if (table := _believable(file, about, num_bytes)) is not None:
+                return table
+    return None
+
+
+def _believable(file: Any, about: bytes, num_bytes: int) -> pa.Table | None:
+    """The table that a file holds; None where it is of something else, or cannot be of a tar of so many bytes."""
+    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        found = parquet.metadata
+        unpacked = sum(found.row_group(group).total_byte_size for group in range(found.num_row_groups))
+        if (found.metadata or {}).get(OF_WHAT) != about or not parquet.schema_arrow.equals(SCHEMA):
+            return None
+        if found.num_rows > 3 * (num_bytes // BLOCK + 1) or unpacked > 2 * num_bytes + (1 << 20):
+            return None
+        table = parquet.read().replace_schema_metadata()
+    table.validate(full=True)
+    usable = table.filter(table["reason"].is_null())
+    if any(usable[name].null_count for name in ("key", "offset", "num_bytes", "caption")):
+        return None
+    offsets, sizes = (usable[name].to_numpy() for name in ("offset", "num_bytes"))
+    lies_within = (offsets >= 0) & (sizes > 0) & (sizes <= num_bytes) & (offsets <= num_bytes - sizes)
+    is_unique = pc.call_function("count_distinct", [usable["key"]]).as_py() == len(usable)
+    return table if lies_within.all() and is_unique else None
+
+
+def forget_leftovers(paths: Sequence[Path]) -> None:
+    """Remove what dead writers have left half written, once a folder and not once a tar."""
+    for folder in {*(path.parent for path in paths), user_cache() / "tars"}:
+        remove_leftovers(folder, depth=0)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,7 +20,8 @@ import pyarrow.parquet as pq
 from fusemix.datasets.caption_column import parted
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.shards import find_shards
-from fusemix.datasets.tar_index import tar_reader, tar_table
+from fusemix.datasets.tar_index import tar_tables
+from fusemix.datasets.tar_reader import tar_reader
 from fusemix.datasets.tars import MEDIA_ENDINGS
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
@@ -173,9 +175,9 @@ def _samples(
     excluded: list[Rejected] = []
     for name, found in _tables(tars, modality):
         stem = name.removesuffix(".tar")
-        ids = [f"{stem}/{key}" if key is not None else None for key in found["key"].to_pylist()]
-        kept = pa.array([belongs is None or item is None or belongs(item) for item in ids], pa.bool_())
-        found = found.set_column(0, "id", pa.array(ids, pa.string())).filter(kept)
+        found = found.set_column(0, "id", _joined(stem, found["key"]))
+        if belongs is not None:
+            found = found.filter(pa.array([item is None or belongs(item) for item in found["id"].to_pylist()]))
         lost = found.filter(found["reason"].is_valid())
         for item, reason in zip(lost["id"].to_pylist(), lost["reason"].to_pylist(), strict=True):
             excluded.append(Rejected(item or name, "dataset", sys.intern(reason)))
@@ -188,8 +190,7 @@ def _samples(
 def _tables(tars: Mapping[str, Path], modality: str) -> Iterator[tuple[str, pa.Table]]:
     with progress_bar() as bar:
         task = bar.add_task("tars", total=len(tars), note="")
-        for name, path in tars.items():
-            table = tar_table(path, modality)
+        for (name, path), table in zip(tars.items(), tar_tables([*tars.values()], modality), strict=True):
             changed = pa.repeat(pa.scalar(path.stat().st_mtime_ns, pa.int64()), len(table))
             yield name, table.append_column("mtime_ns", changed)
             bar.advance(task)
@@ -201,9 +202,22 @@ def _media(usable: pa.Table, name: str, path: Path) -> pa.Table:
         indices = pa.nulls(len(usable), pa.int32()).fill_null(0)
         repeated = pa.DictionaryArray.from_arrays(indices, pa.array([value]))
         usable = usable.add_column(place, pa.field(column, NAMES), repeated)
+    return usable.drop_columns(["caption", "further"]).append_column("captions", _captions(usable))
+
+
+def _joined(stem: str, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids of samples, by tar and key; null where the key is."""
+    parts = [pa.scalar(f"{stem}/"), keys, pa.scalar("")]
+    return pc.call_function("binary_join_element_wise", parts)
+
+
+def _captions(usable: pa.Table) -> pa.Array:
+    """All captions of each sample; nearly always there is one."""
+    if usable["further"].null_count == len(usable):
+        ends = pa.array(np.arange(len(usable) + 1, dtype=np.int32))
+        return pa.ListArray.from_arrays(ends, usable["caption"].combine_chunks())
     texts = zip(usable["caption"].to_pylist(), usable["further"].to_pylist(), strict=True)
-    captions = pa.array([[first, *(further or ())] for first, further in texts], pa.list_(pa.string()))
-    return usable.drop_columns(["caption", "further"]).append_column("captions", captions)
+    return pa.array([[first, *(further or ())] for first, further in texts], pa.list_(pa.string()))
 
 
 def _not_downloaded(path: Path, stem: str) -> Iterator[Rejected]:

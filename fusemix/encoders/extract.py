@@ -10,13 +10,12 @@ memory is halved; an item that the model cannot take is set aside with its reaso
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -24,7 +23,7 @@ from torch import Tensor
 from fusemix.encoders.copies import Copies
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.preparing import Window, read_whole
-from fusemix.encoders.reading import Piece, Task, cut_windows, windows_ahead
+from fusemix.encoders.reading import Piece, Task, cut_windows, rows_left, windows_ahead
 from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, is_passing, one_line, patiently, stopped
 from fusemix.environment import give_back_freed_memory, prepare_device
 from fusemix.errors import EncoderError
@@ -92,12 +91,10 @@ def extract(
         give_back_freed_memory()
     sizes = {name: torch.tensor(size).share_memory_() for name, size in batch_sizes.items()}
     run, pieces = _Run(items, encoders, sizes, device, Copies(device)), cut_windows(items.modality, tasks, sizes)
+    left = [rows_left(items.modality, task, sizes) for task in tasks]
     windows = windows_ahead(items, encoders, pieces, sizes, num_workers=num_workers, device=device)
     parts = [{name: _Part() for name in task.encoders} for task in tasks]
-    left = Counter(dict.fromkeys(range(len(tasks)), 0))
-    for piece in pieces:
-        left[piece.task] += len(piece.rows)
-    _tell_what_is_done(tasks, left.total(), advance)
+    _tell_what_is_done(tasks, sum(left), advance)
     given_at = time.monotonic()
 
     def given(number: int, *, is_last: bool) -> Given:
@@ -181,8 +178,7 @@ class _Part:
 def _rows_of(items: Items, rows: Sequence[int], rejected: Sequence[Rejected]) -> list[int]:
     if not rejected:
         return []
-    ids = items.table["id"].take(pa.array(rows)).to_pylist()
-    row_of = dict(zip(ids, rows, strict=True))
+    row_of = dict(zip(items.ids_at(rows), rows, strict=True))
     return [row_of[item.id] for item in rejected]
 
 

@@ -13,8 +13,9 @@ import pickle
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ class Piece(NamedTuple):
 def windows_ahead(
     items: Items,
     encoders: Mapping[str, Encoder],
-    pieces: Sequence[Piece],
+    pieces: Iterable[Piece],
     sizes: Mapping[str, Tensor],
     *,
     num_workers: int,
@@ -116,7 +117,7 @@ def windows_ahead(
     allow_open_files()
     finished = torch.full((2 * AHEAD * num_workers,), -1).share_memory_()
     reading = _Windows(items, encoders, sizes, finished)
-    while queue.waiting:
+    while queue.has_more:
         loader = _started(reading, queue, num_workers, pins=device.type == "cuda", steps_back=steps_back)
         waited = 0.0
         while queue.read_now and not (steps_back and waited > LONG_WAIT_SEC):
@@ -137,41 +138,57 @@ def windows_ahead(
         steps_back = False
 
 
-def cut_windows(modality: str, tasks: Sequence[Task], sizes: Mapping[str, int | Tensor]) -> list[Piece]:
-    """Each task in windows of one batch, then two, four and more, so that the encoder can begin soon.
+def cut_windows(modality: str, tasks: Iterable[Task], sizes: Mapping[str, int | Tensor]) -> Iterator[Piece]:
+    """Cut each task in windows of one batch, then two, four and more, so that the encoder can begin soon.
 
     Where they are cut depends on nothing but the task's rows and the largest size, whichever encoders want the task; a
-    window is left out where all of it is done.
+    window is left out where all of it is done. A task is cut when its turn comes: of 400 million pictures there are
+    twelve million windows.
 
     Args:
         modality: of the items.
         tasks: what to read.
-        sizes: items in one batch of each encoder of the side, also of those that have nothing to do.
+        sizes: items in one batch of each encoder of the side, also of those that have nothing to do; as they are now.
     """
-    pieces, size = [], max(map(int, sizes.values()))
+    size = max(map(int, sizes.values()))
     most = max(TEXTS_SORTED_TOGETHER, BATCHES_SORTED_TOGETHER * size) if modality == "text" else FEW
-    for number, task in enumerate(tasks):
-        rows, step, at = task.rows, size, 0
-        while at < len(rows):
-            window = rows[at : at + step]
-            if not all(task.is_done(name, window) for name in task.encoders):
-                pieces.append(Piece(number, window, task.encoders))
-            at += step
-            step = step * 2 if step * 2 <= most else step
-    return pieces
+    return chain.from_iterable(_cut(number, task, size, most) for number, task in enumerate(tasks))
+
+
+def _cut(number: int, task: Task, step: int, most: int) -> Iterator[Piece]:
+    rows, at = task.rows, 0
+    while at < len(rows):
+        window = rows[at : at + step]
+        if not all(task.is_done(name, window) for name in task.encoders):
+            yield Piece(number, window, task.encoders)
+        at += step
+        step = step * 2 if step * 2 <= most else step
+
+
+def rows_left(modality: str, task: Task, sizes: Mapping[str, int | Tensor]) -> int:
+    """Rows of a task that `cut_windows` gives."""
+    return sum(len(piece.rows) for piece in cut_windows(modality, [task], sizes)) if task.done else len(task.rows)
 
 
 class _Queue:
     """What is still to be read, numbered as it is given out: the loader's sampler."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        self.waiting, self.read_now, self._next = deque(pieces), deque[tuple[int, Piece]](), 0
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._left, self._next = iter(pieces), 0
+        self.waiting, self.read_now = deque[Piece](), deque[tuple[int, Piece]]()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is still to be given out."""
+        if not self.waiting:
+            self.waiting.extend(islice(self._left, 1))
+        return bool(self.waiting)
 
     def __iter__(self) -> "_Queue":
         return self
 
     def __next__(self) -> tuple[int, Piece]:
-        if not self.waiting:
+        if not self.has_more:
             raise StopIteration
         self.read_now.append((self._next, self.waiting.popleft()))
         self._next += 1

@@ -5,15 +5,13 @@ Not here: what they read (reading.py).
 """
 
 import contextlib
-import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator
-from multiprocessing import connection
 from typing import Any, NoReturn
 
 from fusemix.encoders.priority import step_back
 from fusemix.errors import EncoderError, FusemixError, first_line
+from fusemix.orphans import end_with_parent
 from fusemix.progress import console
 
 LOOK_SEC = 5
@@ -103,15 +101,7 @@ def allow_open_files() -> None:
 def begin(_: int) -> None:
     """What every worker does first."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # after a fork its threads are gone, and it would say so
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker that is stuck in a read would outlive a parent that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+    end_with_parent()
 
 
 def begin_behind_the_encoder(worker: int) -> None:

@@ -11,6 +11,7 @@ and its digest decides.
 """
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from jaxtyping import Bool, Int64, UInt64
 
 from fusemix.files import write_atomic
 from fusemix.latents.manifest import Shard
+from fusemix.latents.shard_rows import ShardRows
 
 
 class Content(NamedTuple):
@@ -27,6 +29,14 @@ class Content(NamedTuple):
 
     digests: UInt64[np.ndarray, " rows"]
     times: UInt64[np.ndarray, " rows"]
+
+
+def content_of(rows: ShardRows, index: int, digests: Sequence[int] | None) -> Content | None:
+    """What the rows of a shard are made from, as they are now; None where nothing is known of that."""
+    if rows.times is None and not (digests is not None and any(digests)):
+        return None
+    times = rows.times_in(index)
+    return Content(np.array(digests or [0] * len(times), dtype=np.uint64), times)
 
 
 def content_name(index: int) -> str:

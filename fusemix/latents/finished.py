@@ -3,12 +3,14 @@
 Place in the flow: records on disk <-> Finished <-> writer.py.
 """
 
-from collections.abc import Iterator
-from itertools import chain
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fusemix.interfaces import Rejected
-from fusemix.latents.records import Record, read_record, write_record
+from fusemix.latents.manifest import STARTED
+from fusemix.latents.records import Record, read_record, record_path, write_record
 
 
 class Finished:
@@ -30,23 +32,42 @@ class Finished:
         self.records: dict[int, Record] = {}
         self.num_rows = self.num_rejected = 0
 
-    def read(self, *, read_back: bool = False) -> None:
-        """Look at the folder again; `read_back` compares each shard with its hash."""
-        found = (
-            (index, read_record(self.folder, index, self.fingerprint_sha256, read_back=read_back))
-            for index in range(self.num_shards)
-        )
-        self.records = {index: record for index, record in found if record}
-        self.num_rows = sum(record.shard.num_rows for record in self.records.values())
-        self.num_rejected = sum(len(record.rejected) for record in self.records.values())
+    def read(self, indices: Iterable[int] | None = None, *, read_back: bool = False) -> None:
+        """Look at records again.
+
+        Args:
+            indices: of the shards; None means all. Those that were missing suffice to see what others have finished.
+            read_back: compare each shard with its hash.
+        """
+        listed = self._listed()
+        for index in range(self.num_shards) if indices is None else indices:
+            is_listed = record_path(self.folder, index).name in listed
+            there = read_record(self.folder, index, self.fingerprint_sha256, read_back=read_back) if is_listed else None
+            self._note(index, there)
+
+    def clear(self) -> None:
+        """Delete the records, and what a store was begun with, once its manifest says all that; most are gone then."""
+        leftover = {STARTED, *(record_path(self.folder, index).name for index in range(self.num_shards))}
+        for name in self._listed() & leftover:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _listed(self) -> set[str]:
+        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            return {entry.name for entry in entries}
+        return set()
 
     def add(self, index: int, record: Record) -> None:
         """Say, on disk and here, that a shard is finished."""
         write_record(self.folder, index, record, self.fingerprint_sha256)
-        before = self.records.get(index)
-        self.records[index] = record
-        self.num_rows += record.shard.num_rows - (before.shard.num_rows if before else 0)
-        self.num_rejected += len(record.rejected) - (len(before.rejected) if before else 0)
+        self._note(index, record)
+
+    def _note(self, index: int, record: Record | None) -> None:
+        for one, sign in ((self.records.pop(index, None), -1), (record, 1)):
+            if one:
+                self.num_rows += sign * one.shard.num_rows
+                self.num_rejected += sign * len(one.rejected)
+        if record:
+            self.records[index] = record
 
     def announce(self, index: int, record: Record) -> None:
         """Say on disk what a finished shard becomes next, before its file is replaced."""
@@ -58,5 +79,6 @@ class Finished:
         return [index for index in range(self.num_shards) if index not in self.records]
 
     def rejected(self) -> Iterator[Rejected]:
-        """Items without latent, in order of shards."""
-        return chain.from_iterable(self.records[index].rejected for index in sorted(self.records))
+        """Items without latent, in order of shards, which are sorted only when the first of these is asked for."""
+        for index in sorted(self.records):
+            yield from self.records[index].rejected

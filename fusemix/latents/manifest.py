@@ -11,6 +11,7 @@ While a store is being written, there are others instead of the manifest (record
 """
 
 import shlex
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,10 +138,13 @@ def _manifest_of(data: dict[str, Any]) -> Manifest:
 
 def size_problem(folder: Path, shard: Shard) -> str | None:
     """What is wrong with a shard that a look at the folder shows, or None."""
-    path = folder / shard.file
-    if not path.is_file():
+    try:
+        status = (folder / shard.file).stat()
+    except (FileNotFoundError, NotADirectoryError):
         return "is missing"
-    found = path.stat().st_size
+    if not stat.S_ISREG(status.st_mode):
+        return "is missing"
+    found = status.st_size
     return None if found == shard.num_bytes else f"is {found:,} bytes long, not {shard.num_bytes:,}"
 
 

@@ -10,6 +10,8 @@ A part is complete or absent. One of another fingerprint or of bytes that have c
 not whose file has changed since. Where parts hold a row twice, the later one counts.
 """
 
+import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int64, UInt64
 
+from fusemix.errors import LatentStoreError
 from fusemix.files import write_atomic
-from fusemix.interfaces import Rejected
+from fusemix.interfaces import Rejected, values_near
 from fusemix.latents.shard_rows import ShardRows
 
 PARTS = "part-[0-9]*-[0-9]*.parquet"
+NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.parquet", re.ASCII)
 OF_WHAT = b"fusemix.latents.part"
 
 
@@ -61,15 +65,28 @@ class Parts:
 
     def __init__(self, folder: Path, rows: ShardRows, dim: int, fingerprint_sha256: str) -> None:
         self._folder, self._rows, self._dim, self._sha256 = folder, rows, dim, fingerprint_sha256
+        self.look_again()
+
+    def look_again(self) -> None:
+        """List the folder, which holds three files a shard: once, and not for each part."""
+        self._numbers: dict[int, list[int]] = {}
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            for name in (entry.name for entry in entries):
+                if match := NAME.fullmatch(name):
+                    self._numbers.setdefault(int(match[1]), []).append(int(match[2]))
+        for numbers in self._numbers.values():
+            numbers.sort()
 
     def keep(self, index: int, part: Part) -> None:
         """Write down some rows of a shard."""
-        numbers = [int(path.stem.rpartition("-")[2]) for path in self._files(index)]
-        path = self._folder / f"part-{index:05d}-{max(numbers, default=-1) + 1:05d}.parquet"
+        numbers = self._numbers.setdefault(index, [])
+        number = max(numbers, default=-1) + 1
+        path = self._path(index, number)
         about = {OF_WHAT: self._sha256.encode()}
         with write_atomic(path) as file:  # no dictionary: it would take NaN of other bits, or -0, for the same number
             table = self._table(index, part).replace_schema_metadata(about)
             pq.write_table(table, file, write_page_checksum=True, use_dictionary=False)
+        numbers.append(number)
 
     def read(self, index: int) -> Part:
         """What is there of a shard."""
@@ -77,11 +94,20 @@ class Parts:
         return self._part(pa.concat_tables(tables)) if tables else self._nothing()
 
     def joined(self, index: int, last: Part) -> Part:
-        """What is there of a shard, and the rows that came last."""
-        before = self.read(index)
-        if len(before.rows) == 0:
-            return last
-        return self._part(pa.concat_tables([self._table(index, before), self._table(index, last)]))
+        """What is there of a shard, and the rows that came last: all of it.
+
+        Raises:
+            LatentStoreError: something is missing.
+        """
+        whole, before = last, self.read(index)
+        if len(before.rows):
+            whole = self._part(pa.concat_tables([self._table(index, before), self._table(index, last)]))
+        if len(whole.rows) != len(self._rows.spans[index]):
+            raise LatentStoreError(
+                f"{self._folder}: parts of shard {index} were taken away, or their files changed, while it was being "
+                "made. Give the command again."
+            )
+        return whole
 
     def done(self, index: int) -> tuple[Bool[np.ndarray, " rows"], Sequence[Rejected]]:
         """Which rows of a shard are there, and what was set aside of them."""
@@ -92,15 +118,19 @@ class Parts:
 
     def indices(self) -> set[int]:
         """Shards that have parts."""
-        return {shard_of_part(path) for path in self._folder.glob(PARTS)}
+        return set(self._numbers)
 
     def clear(self, index: int) -> None:
         """Delete the parts of a shard, the last one first: what is left of them is as if the run had ended earlier."""
         for path in reversed(self._files(index)):
             path.unlink(missing_ok=True)
+        self._numbers.pop(index, None)
 
     def _files(self, index: int) -> list[Path]:
-        return sorted(self._folder.glob(f"part-{index:05d}-[0-9]*.parquet"))
+        return [self._path(index, number) for number in self._numbers.get(index, ())]
+
+    def _path(self, index: int, number: int) -> Path:
+        return self._folder / f"part-{index:05d}-{number:05d}.parquet"
 
     def _read(self, path: Path, index: int) -> pa.Table | None:
         """What a part holds that counts; None where it is of something else, or damaged."""
@@ -127,7 +157,7 @@ class Parts:
 
     def _table(self, index: int, part: Part) -> pa.Table:
         said = {item.id: item for item in part.rejected}
-        ids = self._rows.ids.take(pa.array(part.rows)).to_pylist() if said else [""] * len(part.rows)
+        ids = values_near(self._rows.ids, part.rows) if said else [""] * len(part.rows)
         items = [said.get(item) for item in ids]
         columns = [
             pa.array(part.rows),
@@ -146,7 +176,7 @@ class Parts:
         latents = table["latent"].combine_chunks().flatten().to_numpy().reshape(len(rows), self._dim)
         rejected = ()
         if table["stage"].null_count < len(rows):
-            ids = self._rows.ids.take(pa.array(rows)).to_pylist()
+            ids = values_near(self._rows.ids, rows)
             said = zip(ids, table["stage"].to_pylist(), table["reason"].to_pylist(), strict=True)
             rejected = tuple(Rejected(*item) for item in said if item[1])
         return Part(rows, latents, rejected, table["digest"].to_numpy())

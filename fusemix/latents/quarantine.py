@@ -18,6 +18,8 @@ from fusemix.latents.manifest import QUARANTINE, Manifest
 
 ENOUGH_TO_JUDGE = 1024
 """Items after which the share of bad ones is taken as it is."""
+SHOWN = 5
+"""Items that a message names."""
 
 
 def read_quarantine(folder: Path) -> list[Rejected]:
@@ -94,7 +96,7 @@ def refuse_mostly_bad(
         LatentStoreError: there are too many of them.
     """
     if num_rejected > max_bad_fraction * max(num_seen, min(num_rows, ENOUGH_TO_JUDGE)):
-        shown = "\n  ".join(f"{r.id} ({r.stage}): {r.reason}" for r in islice(rejected, 5))
+        shown = "\n  ".join(f"{r.id} ({r.stage}): {r.reason}" for r in islice(rejected, SHOWN))
         raise LatentStoreError(
             f"{folder}: {num_rejected:,} of {num_seen:,} items so far could not be used, which is more than "
             f"max_bad_fraction={max_bad_fraction:g} allows:\n  {shown}\n"

@@ -116,13 +116,13 @@ def read_record(folder: Path, index: int, fingerprint_sha256: str, *, read_back:
         read_back: compare the shard with its hash, and not its size alone.
     """
     path = record_path(folder, index)
-    if not path.is_file():
-        return None
     try:
         data = read_json(path)
         if data.pop("fingerprint_sha256", None) != fingerprint_sha256:
             return None
         following, record = data.pop("next", None), _record(data)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
     except (ValueError, TypeError, KeyError, AttributeError, FusemixError):  # not as we write them
         return None
     if size_problem(folder, record.shard):
@@ -178,9 +178,14 @@ STORE = Owned(
 
 
 def rows_of(ids: pa.ChunkedArray, wanted: Sequence[str]) -> np.ndarray:
-    """Rows of some ids."""
-    found = pc.index_in(pa.array(wanted, ids.type), value_set=ids.combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
-    return found.to_numpy(zero_copy_only=False)
+    """Rows of some ids, each named once; -1 where there is none. Chunks, which may be large, are not joined."""
+    rows, known, at = np.full(len(wanted), -1), pc.SetLookupOptions(pa.array(wanted, ids.type)), 0
+    for chunk in ids.chunks:
+        found = pc.call_function("index_in", [chunk], known)
+        here = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        rows[found.drop_null().to_numpy()] = at + here
+        at += len(chunk)
+    return rows
 
 
 def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Container[int] = ()) -> None:
@@ -191,12 +196,13 @@ def unseal(folder: Path, manifest: Manifest, ids: pa.ChunkedArray, damaged: Cont
     """
     is_lost = quarantine_problem(folder, manifest.num_rejected, manifest.quarantine_sha256)
     rejected = [] if is_lost else read_quarantine(folder)
-    shard_of = rows_of(ids, [item.id for item in rejected]) // manifest.shard_size
+    here: dict[int, list[Rejected]] = {}
+    for item, row in zip(rejected, rows_of(ids, [item.id for item in rejected]).tolist(), strict=True):
+        here.setdefault(row // manifest.shard_size, []).append(item)
     sha256 = sha256_of_json(manifest.fingerprint)
     for index, shard in enumerate(manifest.shards):
         if index not in damaged:
-            here = [rejected[i] for i in np.flatnonzero(shard_of == index)]
-            write_record(folder, index, Record(shard, here), sha256)
+            write_record(folder, index, Record(shard, here.get(index, [])), sha256)
         else:
             record_path(folder, index).unlink(missing_ok=True)
     write_started(folder, Started(manifest.fingerprint, manifest.batch_size, manifest.accepted, manifest.source))

@@ -28,7 +28,13 @@ NOT_IDENTITY = {"source", "quarantine_sha256"}
 
 
 def write_set(
-    folder: Path, pairs: PairSet, source: Mapping[str, Any], *, overwrite: bool = False, verify: bool = False
+    folder: Path,
+    pairs: PairSet,
+    source: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    verify: bool = False,
+    hashes: Mapping[str, str] | None = None,
 ) -> Path:
     """Write tables, links and `set.json`; where the same set is there already, only what it has lost or never had.
 
@@ -38,6 +44,7 @@ def write_set(
         source: plain data that loads the pair set again: name and options of the data set.
         overwrite: replace another set, with its latents, once `replace_set` is called; until then this one lies beside.
         verify: read the tables back, so that one whose content has changed counts as lost.
+        hashes: modality -> hash of its table, where they are known.
 
     Returns:
         Where the set lies, and its stores are to be written: `folder`, or beside it.
@@ -48,7 +55,7 @@ def write_set(
     """
     if pairs.left.modality == pairs.right.modality:
         raise ConfigError(f"{pairs.dataset}: both sides are {pairs.left.modality}; fusemix aligns two modalities.")
-    wanted = _describe(pairs, source)
+    wanted = _describe(pairs, source, hashes or hashes_of(pairs))
     clear_discarded(folder)
     try:
         _write(folder, pairs, wanted, verify)
@@ -132,9 +139,14 @@ def damaged_files(folder: Path, description: Mapping[str, Any], *, read_back: bo
     return {name: problem for name, problem in found.items() if problem}
 
 
-def _describe(pairs: PairSet, source: Mapping[str, Any]) -> dict[str, Any]:
+def hashes_of(pairs: PairSet) -> dict[str, str]:
+    """Modality -> hash of the table of its side."""
+    return {items.modality: items_sha256(items.table) for items in pairs.sides}
+
+
+def _describe(pairs: PairSet, source: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
     def side(items: Any) -> dict[str, Any]:
-        return {"modality": items.modality, "num_items": len(items), "sha256": items_sha256(items.table)}
+        return {"modality": items.modality, "num_items": len(items), "sha256": hashes[items.modality]}
 
     return {
         "format": FORMAT,

@@ -19,12 +19,11 @@ from fusemix.discarding import take_place
 from fusemix.errors import LatentStoreError
 from fusemix.files import remove_file, sha256_of_json, write_atomic, write_jsonl
 from fusemix.interfaces import Rejected
-from fusemix.latents.content import Content, content_sha256, read_content, write_content
+from fusemix.latents.content import Content, content_of, content_sha256, read_content, write_content
 from fusemix.latents.finished import Finished
 from fusemix.latents.manifest import (
     MANIFEST,
     QUARANTINE,
-    STARTED,
     Manifest,
     Shard,
     read_manifest,
@@ -33,7 +32,7 @@ from fusemix.latents.manifest import (
 )
 from fusemix.latents.opening import open_folder, place_for
 from fusemix.latents.parts import Part, Parts
-from fusemix.latents.quarantine import quarantine_sha256, refuse_mostly_bad
+from fusemix.latents.quarantine import SHOWN, quarantine_sha256, refuse_mostly_bad
 from fusemix.latents.records import STORE, Record, record_path, started_of, unseal, write_started
 from fusemix.latents.shard_rows import ShardRows
 from fusemix.latents.storable import npy_of, storable
@@ -123,8 +122,14 @@ class StoreWriter:
         return [] if self.is_sealed else self._finished.missing
 
     def look_again(self) -> None:
-        """Find out what other processes have written since."""
+        """Find out what other processes have written since; what was finished before stays so."""
         if not self.is_sealed:
+            self._finished.read(self._finished.missing)
+
+    def read_again(self) -> None:
+        """Forget what is known of the folder, where other commands write, too."""
+        if not self.is_sealed:
+            self._started = started_of(self.folder)
             self._finished.read()
 
     def index_of(self, rows: range) -> int:
@@ -147,18 +152,20 @@ class StoreWriter:
         """Make finished shards missing ones; a sealed store is opened again for them."""
         if not indices:
             return
-        if self.is_sealed:
-            unseal(self.folder, read_manifest(self.folder), self.rows.ids, indices)
+        was_sealed = self.is_sealed
+        if was_sealed:
+            unseal(self.folder, read_manifest(self.folder), self.rows.ids, frozenset(indices))
         for index in indices:
             remove_file(record_path(self.folder, index))
             self.parts.clear(index)
-        self._finished.read()
+        self._finished.read(None if was_sealed else indices)
 
     def set_aside(self) -> dict[int, Int64[np.ndarray, " rows"]]:
         """Rows without latent of each finished shard that has some; a sealed store is opened again for them."""
         if self.is_sealed and read_manifest(self.folder).num_rejected:
             unseal(self.folder, read_manifest(self.folder), self.rows.ids)
         self.look_again()
+        self._finished.read([index for index, record in self._finished.records.items() if record.rejected])
         return {
             index: np.sort(self.spans[index].start + self.rows.places_in(index, record.rejected))
             for index, record in self._finished.records.items()
@@ -187,21 +194,13 @@ class StoreWriter:
         if latents.shape != (len(span), self.dim):
             raise ValueError(f"shard {index} takes {(len(span), self.dim)}, not {latents.shape}")
         stored, rejected = storable(self.rows.ids_in(index), latents, rejected, self._dtype)
-        content = None
-        if self.rows.times is not None or (digests is not None and any(digests)):
-            content = Content(np.array(digests or [0] * len(span), dtype=np.uint64), self.rows.times_in(index))
-        self._put(index, stored, rejected, content)
+        self._put(index, stored, rejected, content_of(self.rows, index, digests))
         self.parts.clear(index)
         self._stop_if_mostly_bad()
 
     def finish(self, index: int, last: Part) -> None:
         """Write one shard whose other rows are in parts; errors as those of `write`."""
         whole = self.parts.joined(index, last)
-        if len(whole.rows) != len(self.spans[index]):
-            raise LatentStoreError(
-                f"{self.folder}: parts of shard {index} were taken away, or their files changed, while it was being "
-                "made. Give the command again."
-            )
         self.write(index, whole.latents, whole.rejected, whole.digests.tolist())
 
     def fill(
@@ -261,11 +260,13 @@ class StoreWriter:
             LatentStoreError: shards are missing, or too many items were rejected.
         """
         if not self.is_sealed:
-            if missing := self.missing():
-                raise LatentStoreError(f"{self.folder}: shards {missing} are not written yet.")
+            self._finished.read()
+            if missing := self._finished.missing:
+                more = " and more" if len(missing) > SHOWN else ""
+                raise LatentStoreError(f"{self.folder}: shards {missing[:SHOWN]}{more} are not written yet.")
             self._seal()
-        for leftover in [self.folder / STARTED, *(record_path(self.folder, i) for i in range(len(self.spans)))]:
-            leftover.unlink(missing_ok=True)
+        self._finished.clear()
+        self.parts.look_again()
         for index in self.parts.indices():  # of a run that was killed when the shard was whole
             self.parts.clear(index)
         if self.folder != self.goal:
@@ -295,6 +296,5 @@ class StoreWriter:
         write_manifest(self.folder, manifest)
 
     def _stop_if_mostly_bad(self) -> None:
-        there = self._finished
-        counts = (there.num_rejected, there.num_rows, len(self.rows.ids))
-        refuse_mostly_bad(self.folder, there.rejected(), *counts, self._max_bad_fraction)
+        counts = (self._finished.num_rejected, self._finished.num_rows, len(self.rows.ids))
+        refuse_mostly_bad(self.folder, self._finished.rejected(), *counts, self._max_bad_fraction)
