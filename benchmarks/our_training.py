@@ -1,9 +1,10 @@
 """Training as train.py does it, for benchmarks/train.py: a latent set, and Lightning's Trainer with a stopwatch."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -13,11 +14,11 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset
 
 from fusemix.build import train as build
-from fusemix.build.pace import Pace
 from fusemix.build.processes import processes_of
 from fusemix.build.training_data import latent_data
 from fusemix.commands.train import quiet_lightning
 from fusemix.config import OptimConfig, PartConfig, TrainConfig
+from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import RunState
 from fusemix.interfaces import Items, LatentBatch, PairSet, TrainBatch
 from fusemix.latents.item_tables import items_sha256
@@ -27,10 +28,11 @@ from fusemix.latents.writer import StoreWriter
 from train import WARMUP, Peak, Sizes, Timer, here, product_rate
 
 HELD_OUT = 0.01
+SHARD = 65_536
 
 
 def write_latents(folder: Path, sizes: Sizes) -> None:
-    """A latent set of random float16 latents, one caption a picture."""
+    """A latent set of float16 latents, one caption a picture; random ones, again and again, to save time."""
     pairs = int(sizes.pairs / (1 - HELD_OUT)) + 1
     tables = [pa.table({"id": [f"{kind}-{row}" for row in range(pairs)]}) for kind in ("image", "text")]
     left, right = (Items(kind, table, str) for kind, table in zip(("image", "text"), tables, strict=True))
@@ -45,16 +47,16 @@ def write_latents(folder: Path, sizes: Sizes) -> None:
             modality=items.modality,
             dim=width,
             dtype="float16",
-            shard_size=65_536,
+            shard_size=SHARD,
             fingerprint={"encoder": {}, "items_sha256": items_sha256(items.table)},
         )
+        rows = generator.standard_normal((min(pairs, SHARD), width), dtype=np.float32).astype(np.float16)
         for index in writer.missing():
-            rows = len(writer.spans[index])
-            writer.write(index, generator.standard_normal((rows, width), dtype=np.float32).astype(np.float16), [])
+            writer.write(index, rows[: len(writer.spans[index])], [])
         writer.seal()
 
 
-def config_for(folder: Path, sizes: Sizes, out: str) -> TrainConfig:
+def config_for(folder: Path, sizes: Sizes, out: str, *, compiled: bool) -> TrainConfig:
     return TrainConfig(
         train=str(folder / "set"),
         holdout=HELD_OUT,
@@ -63,7 +65,7 @@ def config_for(folder: Path, sizes: Sizes, out: str) -> TrainConfig:
         optim=OptimConfig(batch_size=sizes.batch, max_epochs=1000, validate_every=1000),
         embedding_dim=sizes.embedding_dim,
         devices="1",
-        compile=torch.cuda.is_available(),
+        compile=compiled,
         out=out,
     )
 
@@ -73,16 +75,16 @@ class Stopwatch(Callback):
 
     def __init__(self, steps: int) -> None:
         self.steps, self.seen = steps, 0
-        self.seconds, self.memory = 0.0, 0
+        self.seconds, self.memory, self.loss = 0.0, 0, math.nan
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         self.seen += 1
         device = trainer.strategy.root_device
         if self.seen == WARMUP:
             self.peak, self.timer = Peak(device), Timer(device)
         elif self.seen == WARMUP + self.steps:
             self.seconds = self.timer.seconds() / self.steps
-            self.memory = self.peak.bytes()
+            self.memory, self.loss = self.peak.bytes(), float(outputs["loss"])
             trainer.should_stop = True
 
 
@@ -105,19 +107,29 @@ class Same(L.LightningDataModule):
         return DataLoader(self.data, batch_size=None)
 
 
-def trainer_for(config: TrainConfig, pace: Pace, record: dict[str, Any]) -> L.Trainer:
-    return build.trainer(config, pace, Path(config.out), record, RunState(), processes_of(config))
+class Built(NamedTuple):
+    """A run that is ready to be fitted."""
+
+    data: LatentData
+    module: FusionModule
+    trainer: L.Trainer
+
+
+def built(config: TrainConfig) -> Built:
+    """Wired as train.py does it, but for what a run leaves on disk."""
+    augmentation = build.augmentation(config)
+    data, pace = latent_data(config, augmentation.parts, 1)
+    record = build.run_record(config, data)
+    trainer = build.trainer(config, pace, Path(config.out), record, RunState(), processes_of(config))
+    trainer.callbacks, trainer.loggers = [], []  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
+    return Built(data, build.fusion_module(config, data, record, augmentation, range(pace.max_epochs)), trainer)
 
 
 def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwatch:
     """Fit on one batch, or on all of them."""
-    augmentation = build.augmentation(config)
-    data, pace = latent_data(config, augmentation.parts, 1)
-    record = build.run_record(config, data)
-    module = build.fusion_module(config, data, record, augmentation, range(pace.max_epochs))
-    stopwatch, trainer = Stopwatch(sizes.steps), trainer_for(config, pace, record)
+    data, module, trainer = built(config)
+    stopwatch = Stopwatch(sizes.steps)
     trainer.callbacks = [stopwatch]  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
-    trainer.loggers = []
     if batch:  # of its own size, whatever the set has to give
         for source in data.sources:
             source.pairs_per_step = len(batch.pairs.left)
@@ -141,11 +153,11 @@ def figures(folder: Path) -> dict[str, Any]:
     quiet_lightning()
     device, sizes = here()
     with tempfile.TemporaryDirectory() as out:
-        config = config_for(folder, sizes, out)
-        data, pace = latent_data(config, 2, 1)
+        config = config_for(folder, sizes, out, compiled=device.type == "cuda")
+        data, _, trainer = built(config)
         seconds, batch = data_seconds(data, sizes, device)
         step, loop = timed(config, sizes, batch), timed(config, sizes, None)
-        precision = str(trainer_for(config, pace, build.run_record(config, data)).precision)
+        precision = str(trainer.precision)
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
     return {
         "data": seconds,
@@ -168,7 +180,11 @@ def largest_batch(folder: Path) -> int:
         left, right = (torch.randn(rows, width, device=device, dtype=torch.float16) for width in sizes.widths)
         try:
             with tempfile.TemporaryDirectory() as out:
-                timed(config_for(folder, sizes, out), tried, TrainBatch(0, LatentBatch(left, right)))
+                timed(
+                    config_for(folder, sizes, out, compiled=device.type == "cuda"),
+                    tried,
+                    TrainBatch(0, LatentBatch(left, right)),
+                )
         except torch.cuda.OutOfMemoryError:
             break
         found = tried.batch
