@@ -177,8 +177,17 @@ def _surely_reached(
     maxima = parts.amax(dim=2 - across).cpu().numpy()
     maxima = np.ascontiguousarray(maxima.T if across else maxima)
     reach = np.partition(maxima, number - k, axis=1)[:, number - k]
-    in_order = np.cumsum(maxima >= reach[:, None], axis=1, dtype=np.int32)
-    return reach, ((in_order >= k).argmax(axis=1) + 1) * size
+    before = _needed(maxima, reach, k) * size
+    first = scores.narrow(1 - across, 0, min(length, 4 * k)).cpu().numpy()  # where most scores tie, parts hold too many
+    places = _needed(first.T if across else first, reach, k)
+    return reach, np.where(places <= min(length, 4 * k), places, before)
+
+
+def _needed(
+    scores: Float32[np.ndarray, "own places"], reach: Float32[np.ndarray, " own"], k: int
+) -> Int64[np.ndarray, " own"]:
+    """How many of the first places hold k scores that reach something; one more than there are where they do not."""
+    return 1 + (np.cumsum(scores >= reach[:, None], axis=1, dtype=np.int32) < k).sum(axis=1)
 
 
 def _merged(best: Top, new: _Entries, start: int) -> Top:

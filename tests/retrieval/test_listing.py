@@ -31,7 +31,7 @@ def require_lists(found: tuple[Top, Top], left: torch.Tensor, right: torch.Tenso
         np.testing.assert_allclose(top.scores, expected.scores, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(
     sizes=st.tuples(st.integers(1, 40), st.one_of(st.integers(1, 60), st.integers(NARROWEST - 5, NARROWEST + 50))),
     turned=st.booleans(),
@@ -49,7 +49,7 @@ def test_lists_are_those_of_a_stable_sort_in_tiles_of_any_size(sizes, turned, co
         patch.setattr(tiles, "CPU_TILE", (height, NARROWEST))
         patch.setattr(tiles, "THREAD_ROWS", 1 + seed % 5)
         patch.setattr(listing, "LOOKED_AT", looked_at)
-        patch.setattr(listing, "LISTS_AT_ONCE", 1 + seed % 30)
+        patch.setattr(listing, "LISTS_AT_ONCE", 30 + seed)
         require_lists(look_once(*sides, links, depth=k).tops, *sides, links, k)
 
 
@@ -111,4 +111,4 @@ def test_of_nothing_but_ties_few_entries_are_put_into_order(monkeypatch):
     )
     same = torch.ones(900, 4) / 2
     look_once(same, same, matched(900), depth=5)
-    assert sum(seen) < 900 * 900 / 2
+    assert sum(seen) == 2 * 900 * 5
