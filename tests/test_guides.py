@@ -70,9 +70,10 @@ def blocks_of(text: str) -> list[Block]:
 
 
 def commands_of(text: str) -> list[list[str]]:
-    """Words of each command; loops are unrolled and pipes taken apart."""
+    """Words of each command; loops are unrolled, pipes taken apart, and a job of an array is its third."""
     commands: list[list[str]] = [[]]
-    for line in LOOP.sub(_unrolled, text.replace("\\\n", " ")).splitlines():
+    text = text.replace("\\\n", " ").replace("$SLURM_ARRAY_TASK_ID", "3")
+    for line in LOOP.sub(_unrolled, text).splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         for word in lexer:
