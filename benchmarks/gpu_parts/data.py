@@ -104,7 +104,7 @@ def checkpoint(context: Context) -> dict[str, Any]:
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     file = context.folder / "whole.ckpt"
-    content: dict[str, Any] = {"epoch": 0, "hyper_parameters": dict(module.hparams)}
+    content: dict[str, Any] = {"epoch": 0, "global_step": 1, "hyper_parameters": dict(module.hparams)}
     content |= {"state_dict": module.state_dict(), "optimizer_states": [optimizer.state_dict()]}
     timer = Timer(context.device)
     writer = WholeCheckpoints()

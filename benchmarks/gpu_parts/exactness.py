@@ -1,7 +1,7 @@
 """Is it right? Losses against float64 with all logits at once, and what precision=32-true computes in."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,8 @@ from gpu_parts.context import Context, judged, relative
 
 LEVELS = (3.0, 0.1, 1e-4)
 """Losses at which a run begins, has learned, and has learned by heart."""
+SCALES = (5.0, 15.0, 25.0)
+"""Of the sigmoid loss, whose bias keeps it from falling so low."""
 IN_FLOAT32, IN_TF32 = 1e-4, 0.05
 """Largest error, by the norm, of a value or a gradient. TF32 rounds cosines to 11 bits."""
 ROUNDING = 2.0
@@ -30,8 +32,9 @@ def losses(context: Context) -> dict[str, Any]:
     claims: dict[str, bool] = {}
     for name in LOSSES.names():
         for positives in (1, 3):
-            for level in LEVELS:
-                inputs = at_level(name, level, rows, width, positives, context.device)
+            left, right = pairs_of(rows, width, positives, context.device)
+            for scale in SCALES if name == "sigmoid" else scales_at(LEVELS, left, right):
+                inputs = [left, right, torch.tensor(scale, device=context.device)]
                 wanted = gradients(lambda *given, name=name: dense(name, *given), inputs, torch.float64)
                 for precision, most in (("highest", IN_FLOAT32), ("high", IN_TF32)):
                     torch.set_float32_matmul_precision(precision)
@@ -60,17 +63,23 @@ def dense(name: str, left: Tensor, right: Tensor, scale: Tensor) -> Tensor:
     return (rows + F.cross_entropy(logits.T, own.repeat(blocks))) / 2
 
 
-def at_level(name: str, level: float, rows: int, width: int, positives: int, device: torch.device) -> list[Tensor]:
-    """Embeddings in float32 and a scale, such that the loss of all logits in float64 is about `level`, if it can be."""
+def pairs_of(rows: int, width: int, positives: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Embeddings of unit length, each right one near its left one."""
     left = F.normalize(torch.randn(rows, width, device=device), dim=1)
     right = left.repeat(positives, 1) + 0.3 * torch.randn(positives * rows, width, device=device) / width**0.5
-    right = F.normalize(right, dim=1)
-    low, high = 0.0, 200.0
-    for _ in range(12):
-        scale = (low + high) / 2
-        loss = float(dense(name, left.double(), right.double(), torch.tensor(scale, device=device).double()))
-        low, high = (scale, high) if loss > level else (low, scale)
-    return [left, right, torch.tensor(high, device=device)]
+    return left, F.normalize(right, dim=1)
+
+
+def scales_at(levels: Sequence[float], left: Tensor, right: Tensor) -> Iterator[float]:
+    """The scales at which InfoNCE has these values in float64: the larger, the lower."""
+    for level in levels:
+        low, high = 0.0, 200.0
+        for _ in range(12):
+            scale = (low + high) / 2
+            tried = torch.tensor(scale, dtype=torch.float64, device=left.device)
+            loss = float(dense("info_nce", left.double(), right.double(), tried))
+            low, high = (scale, high) if loss > level else (low, scale)
+        yield high
 
 
 def gradients(loss: Loss, given: list[Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
