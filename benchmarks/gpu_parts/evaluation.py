@@ -58,10 +58,13 @@ def evaluation(context: Context) -> dict[str, Any]:
 
 
 def corrected(left: Tensor, right: Tensor, links: np.ndarray) -> dict[str, float]:
-    """Figures with hubs corrected by the inverted softmax."""
-    from fusemix.retrieval.evaluation import corrected_figures, folds_of
+    """Figures with hubs corrected, each way."""
+    from fusemix.retrieval.evaluation import corrected_figures, folds_of, survey_folds
 
-    return corrected_figures((left, right), folds_of((len(left), len(right)), links, 1), SIDES, KS)
+    folds = folds_of((len(left), len(right)), links, 1)
+    survey = survey_folds((left, right), folds, SIDES, KS, with_masses=True)
+    found = corrected_figures((left, right), survey, SIDES, KS)
+    return {f"{name} {key}": value for name, figures in found.items() for key, value in figures.items()}
 
 
 def all_scores(left: Tensor, right: Tensor) -> None:

@@ -58,7 +58,7 @@ def dense(name: str, left: Tensor, right: Tensor, scale: Tensor) -> Tensor:
     blocks = len(right) // len(left)
     if name == "sigmoid":
         belongs = torch.eye(len(left), dtype=left.dtype, device=left.device).repeat(1, blocks)
-        return F.binary_cross_entropy_with_logits(logits - 10.0, belongs)
+        return F.binary_cross_entropy_with_logits(logits - 10.0, belongs, reduction="sum") / len(left)
     rows = sum(F.cross_entropy(logits, own + block * len(left)) for block in range(blocks)) / blocks
     return (rows + F.cross_entropy(logits.T, own.repeat(blocks))) / 2
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fusemix.fusion.gathering import added_up, num_processes, own_rank
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
-from fusemix.retrieval.counting import ALONE, Share
+from fusemix.retrieval.tiles import ALONE, Share
 from fusemix.retrieval.metrics import flat, measure, with_sums
 
 

@@ -34,7 +34,7 @@ def lines(tmp_path_factory):
     done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert found[0]["missing"] == list(LACKING)
-    assert done.returncode == (1 if found[-1]["failed"] else 0)
+    assert done.returncode == 0
     assert not list(folder.glob("fusemix-gpu-*")), "what it wrote is gone"
     return {line["part"]: line for line in found}
 
@@ -45,15 +45,9 @@ def test_every_part_tells_its_line(lines, benchmark_module):
 
 
 def test_every_part_is_right(lines):
-    wrong = {name: line for name, line in lines.items() if line["ok"] is False and name not in ("losses", "total")}
-    assert not wrong
+    assert not {name: line for name, line in lines.items() if line["ok"] is False}
     not_run = {name for name, line in lines.items() if line["ok"] is None}
-    assert not_run == NEED_A_GPU | ({"activations"} & not_run)
-
-
-@pytest.mark.xfail(reason="a loss near nought is a difference of large numbers", strict=True)
-def test_losses_are_exact_where_they_are_small(lines):
-    assert lines["losses"]["ok"]
+    assert not_run == NEED_A_GPU
 
 
 def test_losses_are_looked_at_where_a_run_begins_and_where_it_ends(lines):

@@ -10,7 +10,7 @@ only windows of equal length share a pass.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -290,6 +290,6 @@ class TransformersAudio:
         inputs = {self._extractor.model_input_names[0]: features, "attention_mask": mask}
         with padding.norms_over_real_frames(self._tower, num_samples):
             states = chosen_layer(run(self._tower, inputs, self._layer), self._layer)
-        frames = self._tower._get_feat_extract_output_lengths(torch.tensor(num_samples)).tolist()
+        frames = cast(Any, self._tower)._get_feat_extract_output_lengths(torch.tensor(num_samples)).tolist()
         real = padding.is_real(frames, states.shape[1], states.device)
         return pool_tokens(states, real, self._pooling, num_prefix=0, has_cls=False)
