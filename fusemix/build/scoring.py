@@ -11,8 +11,8 @@ from torch import Tensor
 from fusemix.fusion.gathering import added_up, num_processes, own_rank
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
-from fusemix.retrieval.tiles import ALONE, Share
 from fusemix.retrieval.metrics import flat, measure, with_sums
+from fusemix.retrieval.tiles import ALONE, Share
 
 
 def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str], *, shared: bool = False) -> Scorer | None:
