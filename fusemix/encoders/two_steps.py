@@ -30,7 +30,7 @@ class TwoSteps:
         kinds = [type(step) for step in steps[-2:]]
         self.in_bytes = len(kinds) == 2 and issubclass(kinds[0], ToTensor) and kinds[1] is Normalize
         if self.in_bytes:
-            self._first = Compose([*steps[:-2], PILToTensor()])
+            self._first: Any = Compose([*steps[:-2], PILToTensor()])
             ends = (steps[-1].mean, steps[-1].std)
             self._shift, self._scale = (torch.as_tensor(end, dtype=torch.float32).view(-1, 1, 1) for end in ends)
             self.in_bytes = self._gives_the_same_as(transform)
