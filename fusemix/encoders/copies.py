@@ -30,7 +30,7 @@ class Copies:
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._stream = device, None
-        self._held = deque[tuple[Any, Batch, Any]]()
+        self._held = deque[tuple[Any, Batch, Batch]]()
 
     def encoded(self, encoder: Encoder, batch: Batch, encode: Callable[[Batch], T]) -> T:
         """What an encoder gives for a batch.

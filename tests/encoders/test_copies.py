@@ -1,7 +1,7 @@
 """Copies to a GPU beside its work, with made-up streams and tensors that hold nothing: what is done in which order."""
 
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ class There(Letters):
     copied_ahead = True
 
 
-def encode_on(copies, encoder, notes, count):
+def encode_on(copies, encoder: Any, notes, count):
     def encode(batch):
         notes.append(f"encode {batch.device.type}")
         return batch
@@ -89,9 +89,10 @@ def test_a_batch_that_cannot_be_encoded_is_held_as_well(notes):
     def fails(batch):
         raise torch.OutOfMemoryError
 
+    encoder: Any = There()
     copies = Copies(GPU)
     with FakeTensorMode(), pytest.raises(torch.OutOfMemoryError):
-        copies.encoded(There(), torch.ones(2), fails)
+        copies.encoded(encoder, torch.ones(2), fails)
     del notes[:]
     copies.release()
     assert len(notes) == 1

@@ -179,7 +179,7 @@ class TransformersAudio:
         dtype: str,
     ) -> None:
         self._kind = KINDS[network.config.model_type]
-        self._tower = freeze(self._kind.tower(network))
+        self._tower: Any = freeze(self._kind.tower(network))
         self._extractor, self._pooling, self._layer = extractor, pooling, layer
         self._pads, self._dtype = self._kind.pads(self._tower.config), next(self._tower.parameters()).dtype
         self._shortest = padding.shortest(self._tower.config) if self._pads else 0

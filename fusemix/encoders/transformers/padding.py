@@ -108,7 +108,7 @@ def norms_over_real_frames(tower: Any, lengths: Sequence[int]) -> Iterator[None]
             normed[real] = F.group_norm(states[real], norm.num_groups, norm.weight, norm.bias, norm.eps)
         return normed
 
-    norm.forward = forward  # pyright: ignore[reportAttributeAccessIssue]: torch calls its argument `input`
+    norm.forward = forward  # pyright: ignore[reportAttributeAccessIssue]: of the same shape, by its own name
     try:
         yield
     finally:
