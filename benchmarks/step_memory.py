@@ -11,14 +11,11 @@ come in a GPU's tiles. Beside it stands what a run estimates at its start.
 
 import argparse
 import sys
-import weakref
 from pathlib import Path
 
 import torch
+from live_memory import LiveMemory
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
-from torch.utils.weak import WeakIdKeyDictionary
 
 from fusemix.fusion.adapters.dropout import Dropout
 from fusemix.fusion.losses import tiles
@@ -30,31 +27,6 @@ from fusemix.interfaces import LatentBatch
 
 WIDTHS, EMBEDDING_DIM = {"image": 1536, "text": 1024}, 512
 CPU = torch.device("cpu")
-
-
-class LiveMemory(TorchDispatchMode):
-    """Bytes of the tensors that operations have made and that are still there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known = WeakIdKeyDictionary()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        for tensor in filter(torch.is_tensor, tree_iter((args, kwargs))):
-            self._known[tensor.untyped_storage()] = True
-        given = func(*args, **(kwargs or {}))
-        for tensor in filter(torch.is_tensor, tree_iter(given)):
-            storage = tensor.untyped_storage()
-            if storage not in self._known:
-                self._known[storage] = True
-                self._change(storage.nbytes())
-                weakref.finalize(storage, self._change, -storage.nbytes())
-        return given
-
-    def _change(self, num_bytes: int) -> None:
-        self.now += num_bytes
-        self.peak = max(self.peak, self.now)
 
 
 def as_on_a_gpu() -> None:

@@ -1,8 +1,10 @@
 """For all tests: no network, one thread, and small real latent sets."""
 
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from hypothesis import settings
 from latent_samples import learnable_set
 
 torch.set_num_threads(1)
+
+BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 
 # How long an example takes says something of the machine and of what else runs there, not of the code.
 settings.register_profile("any machine", deadline=None)
@@ -47,6 +51,21 @@ def picture_index(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from index_samples import make
 
     return make(tiny, tmp_path_factory.mktemp("index") / "pictures", tiny.files["image"][0].parent)
+
+
+@pytest.fixture(scope="module")
+def benchmark_module() -> Iterator[Callable[[str], Any]]:
+    """Imports a module of benchmarks/, which are scripts beside the package, and forgets it: `train` is another file
+    for everybody else.
+    """
+    others = sys.modules.pop("train", None)
+    sys.path.insert(0, BENCHMARKS)
+    yield import_module
+    sys.path.remove(BENCHMARKS)
+    for name in [n for n, module in sys.modules.items() if str(getattr(module, "__file__", "")).startswith(BENCHMARKS)]:
+        del sys.modules[name]
+    if others:
+        sys.modules["train"] = others
 
 
 @pytest.fixture

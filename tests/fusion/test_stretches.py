@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from live_memory import LiveMemory
 from training import arguments, weights
 
 from fusemix.commands import train
@@ -163,7 +162,7 @@ CASES = {
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_the_memory_of_a_step_is_about_what_is_counted(case, again, monkeypatch):
+def test_the_memory_of_a_step_is_about_what_is_counted(case, again, monkeypatch, benchmark_module):
     """Counted tensor by tensor; at sizes where the batch matters, and not the weights."""
     monkeypatch.setattr(stretches, "ROWS", 64)
     monkeypatch.setitem(tiles.TILE, "cpu", 128)
@@ -174,7 +173,7 @@ def test_the_memory_of_a_step_is_about_what_is_counted(case, again, monkeypatch)
     model.recompute = again
     batch = LatentBatch(*(side.half() for side in batch_of(rows * parts, about["positives"], widths)))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    with LiveMemory() as counted:
+    with benchmark_module("live_memory").LiveMemory() as counted:
         for taken in (LatentBatch(batch.left[:2], batch.right[: 2 * about["positives"]]), batch):
             step_of(model, taken, structure=about["structure"], mixup=mixup, dtype=dtype)
             optimizer.step()  # its means are there from the first step on
