@@ -1,6 +1,7 @@
 """Options of parts, of every table and of users: texts stay as typed, wherever they are typed; a wrong type is said."""
 
 from itertools import takewhile
+from typing import Literal, get_origin
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from fusemix.build.parts import PARTS, parts_of
 from fusemix.commands import COMMANDS
 from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig, load_config
 from fusemix.errors import ConfigError
-from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, written
+from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
 
 GIVEN = {
     CacheConfig: ["dataset=glyphs", "splits=all", "encoders.hog=hog", "out=o"],
@@ -46,7 +47,8 @@ def parameters_of(registry, name):
 
 def is_one_text(parameter):
     kind = kind_of(parameter)
-    return is_text(kind) and not inside(kind, LISTS + MAPPINGS)
+    is_choice = any(get_origin(one) is Literal for one in members(kind))
+    return is_text(kind) and not is_choice and not inside(kind, LISTS + MAPPINGS)
 
 
 def cases():
