@@ -109,7 +109,7 @@ def checkpoint(context: Context) -> dict[str, Any]:
     timer = Timer(context.device)
     writer = WholeCheckpoints()
     writer.save_checkpoint(content, file)
-    writer.teardown()  # it is on the disk now, whoever writes it
+    writer.finish()
     found = {"gb": gigabytes(file.stat().st_size), "write_sec": timer.seconds()}
     timer = Timer(context.device)
     read = read_checkpoint(file)["state_dict"]

@@ -51,7 +51,6 @@ class Links:
         if self.left_out:
             self.links = self.links[np.repeat(has_enough, self._sizes)]
             self._starts, self._sizes = stretches(self.links[:, 0])
-        self._distinct = Distinct(self.links)
 
     def __len__(self) -> int:
         """Groups in an epoch."""
@@ -99,7 +98,8 @@ class Links:
         if left_out is not None:
             order = order[~left_out[order]]
         ordered = groups.astype(np.int32)[order]
-        return draw_batches(ordered, batch_size, self._distinct, is_crowded=left_out is not None)
+        # Of this pass alone: another thread may draw the next one meanwhile.
+        return draw_batches(ordered, batch_size, Distinct(self.links), is_crowded=left_out is not None)
 
     def _groups(self, generator: np.random.Generator) -> Int64[np.ndarray, "groups items"]:
         if self.per_item is None:
@@ -163,7 +163,7 @@ def surplus(
     turns = _turns(counts, len(groups) // batch_size, batch_size)
     left_out = None
     for items, count in zip(groups.T, counts, strict=True):
-        if count.max() <= turns:
+        if count.max(initial=0) <= turns:
             continue
         places = np.flatnonzero((count > turns)[items])
         places = places[shuffled_by(items[places], generator)]

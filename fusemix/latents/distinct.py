@@ -25,7 +25,7 @@ class _Firsts(NamedTuple):
 
 
 class Distinct:
-    """Finds groups that share no item.
+    """Finds groups that share no item; for one thread.
 
     Args:
         groups: all groups that will ever be asked for; what is kept of them is the largest row of each side.
