@@ -50,6 +50,7 @@ NO_PATHS |= {
     "method",
     "dtype",
     "format",
+    "part",
 }
 
 

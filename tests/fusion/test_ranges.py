@@ -117,7 +117,12 @@ def test_what_used_to_be_accepted_or_to_crash_is_said(settings, message):
         (LOSSES, "info_nce", {"label_smoothing": 1}, "loss.options.label_smoothing is 1.0"),
         (LOSSES, "sigmoid", {"bias": float("inf")}, "loss.options.bias is inf"),
         (OPTIMIZERS, "adamw", {"eps": 0}, "optimizer.options.eps is 0.0, but must lie between 1e-30 and 1.0"),
-        (OPTIMIZERS, "adamw", {"betas": [0.9, 1]}, "optimizer.options.betas is 1, but must be at least 0 and below 1"),
+        (
+            OPTIMIZERS,
+            "adamw",
+            {"betas": [0.9, 1.0]},
+            "optimizer.options.betas is 1.0, but must be at least 0 and below 1",
+        ),
         (OPTIMIZERS, "lion", {"betas": [0.9]}, "optimizer.options.betas holds 1 numbers, but must hold two"),
         (MIXUPS, "per_batch", {"alpha": 0}, "mixup.options.alpha is 0.0, but must be above 0"),
         (MIXUPS, "per_pair", {"alpha": float("nan")}, "mixup.options.alpha is nan"),

@@ -15,6 +15,7 @@ from fusemix.fusion.losses.info_nce import InfoNCE
 from fusemix.fusion.mixup import MIXUPS
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
+from fusemix.fusion.optimizers.adamw import adamw
 from fusemix.fusion.preprocessing import Preprocessing
 from fusemix.fusion.schedule import Schedule
 from fusemix.fusion.step_memory import SideOfStep, StepSizes, held_by, step_bytes
@@ -44,6 +45,7 @@ def step_of(model: FusionModel, batch: LatentBatch, *, structure: float = 0.0, m
         pairings=[Pairing("", ("image", "text"), None)],
         augmentation=MIXUPS.build(mixup, {}),
         structure=Structure(structure, 0.05, 0),
+        optimizer=adamw,
         schedule=Schedule(1e-3, 1e-6, 0.1, 0, 10),
         seed=0,
         checkpoint={},
