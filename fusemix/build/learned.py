@@ -19,6 +19,7 @@ from fusemix.errors import FusemixError, RunError
 from fusemix.files import read_json, sha256_of_json
 from fusemix.fusion.runs import DATA
 from fusemix.latents.batches import split_links
+from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG, gallery_of, sampled
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import shared_items
@@ -112,7 +113,7 @@ def seen_before(
     if entries is None:
         sets = [record["train"], *(also["train"] for also in record.get("also", {}).values())]
         entries = [{"use": TRAINED, "set": one["name"], **{key: one[key] for key in HASHES}} for one in sets]
-    return [_seen(entry, checkpoint, latent_set, (np.unique(rows[0]), np.unique(rows[1]))) for entry in entries]
+    return [_seen(entry, checkpoint, latent_set, (distinct_rows(rows[0]), distinct_rows(rows[1]))) for entry in entries]
 
 
 def _seen(entry: Mapping[str, Any], checkpoint: str, latent_set: LatentSet, rows: Rows) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def _rows_used(entry: Mapping[str, Any], learned: LatentSet) -> Rows:
     if share := float(entry["holdout"]):
         train, held_out = split_links(links, share, seed)
     if entry["use"] == TRAINED:
-        return np.unique(train[:, 0]), np.unique(train[:, 1])
+        return distinct_rows(train[:, 0]), distinct_rows(train[:, 1])
     gallery = gallery_of(learned, held_out)
     return sampled(gallery, int(entry["chosen_among"]), seed).rows if "chosen_among" in entry else gallery.rows
 

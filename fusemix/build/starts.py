@@ -21,6 +21,7 @@ from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
 from fusemix.fusion.model import FusionModel
 from fusemix.interfaces import LatentBatch, PairLoss, Scorer
+from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import Side
 from fusemix.latents.sources import Source
@@ -47,7 +48,7 @@ def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
     """Fit each modality's preprocessing on the items that are trained on."""
     for modality, side in sides_by_modality(data).items():
         source = next(source for source in data.sources if modality in source.modalities)
-        rows = np.unique(source.links.links[:, source.modalities.index(modality)])
+        rows = distinct_rows(source.links.links[:, source.modalities.index(modality)])
         model.fit_preprocessing(modality, _latents_of(side, _sample(rows, seed)))
 
 

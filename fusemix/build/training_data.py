@@ -6,12 +6,11 @@ Place in the flow: TrainConfig -> Source(s) -> LatentData.
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fusemix.build.fitting import require_same_encoders
 from fusemix.build.pace import Pace, batch_of, pace_of, require_divisible
 from fusemix.config import SetConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
+from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import hold_the_same, shared_items
 from fusemix.latents.sets import LatentSet, Side
@@ -94,7 +93,7 @@ def shared_with_training(data: LatentData) -> list[str]:
             if chosen_on.gallery is None or (chosen_on is source and not chosen_on.is_validated_apart):
                 continue
             shared = {
-                side.modality: shared_items(train, np.unique(source.links.links[:, place]), side, rows)
+                side.modality: shared_items(train, distinct_rows(source.links.links[:, place]), side, rows)
                 for side, rows in zip(chosen_on.validation.sides, chosen_on.gallery.rows, strict=True)
                 for place, train in enumerate(source.train.sides)
                 if train.modality == side.modality

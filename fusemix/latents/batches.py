@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int64, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fusemix.latents.distinct import Distinct, draw_batches
+from fusemix.latents.distinct import Distinct, distinct_rows, draw_batches
 
 LEAST_RANDOM_BITS = 8
 BLOCK = 4096
@@ -56,10 +56,10 @@ class Links:
         """Groups in an epoch."""
         return len(self.links) if self.per_item is None else len(self._starts)
 
-    @property
+    @cached_property
     def num_items(self) -> tuple[int, int]:
         """Distinct items of the left and of the right."""
-        return len(self._starts), len(np.unique(self.links[:, 1]))
+        return len(self._starts), len(distinct_rows(self.links[:, 1]))
 
     @cached_property
     def is_one_to_one(self) -> bool:

@@ -1,4 +1,4 @@
-"""Cuts an order of groups into batches that hold no item twice.
+"""What differs: distinct rows of links, and batches that hold no item twice.
 
 Place in the flow: groups in an order (batches.py) -> rows of each batch. Pure: numbers in, numbers out.
 """
@@ -11,6 +11,11 @@ from jaxtyping import Bool, Int32, Int64, Integer
 
 MOST_WAIT = 4
 """Of a set with items that occur very often, no more groups should wait than a batch has, divided by this."""
+
+
+def distinct_rows(rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " distinct"]:
+    """Each row once, ascending; by counting, since numpy 2.4 takes six seconds for the same of five million."""
+    return np.flatnonzero(np.bincount(rows))
 
 
 class _Firsts(NamedTuple):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.sets import LatentSet
 
 MOST_CHOSEN_AMONG = 50_000
@@ -46,7 +47,7 @@ def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None
         rows = [np.flatnonzero(side.valid) for side in latent_set.sides]
         links, times = latent_set.link_table
     else:
-        rows = [np.unique(links[:, side]) for side in (0, 1)]
+        rows = [distinct_rows(links[:, side]) for side in (0, 1)]
     renumbered = np.column_stack([np.searchsorted(rows[side], links[:, side]) for side in (0, 1)])
     return Gallery(rows[0], rows[1], renumbered, times)
 
@@ -66,7 +67,7 @@ def sampled(gallery: Gallery, most: int, seed: int) -> Gallery:
     enough = max(1, int(np.searchsorted(np.cumsum(num_links[order]), most, side="right")))
     taken = np.isin(gallery.links[:, 0], lefts[order[:enough]])
     links, times = gallery.links[taken], gallery.times
-    kept = [np.unique(links[:, side]) for side in (0, 1)]
+    kept = [distinct_rows(links[:, side]) for side in (0, 1)]
     renumbered = np.column_stack([np.searchsorted(kept[side], links[:, side]) for side in (0, 1)])
     rows = [of[some] for of, some in zip(gallery.rows, kept, strict=True)]
     return Gallery(rows[0], rows[1], renumbered, None if times is None else times[taken])
