@@ -1,6 +1,3 @@
-import sys
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -169,23 +166,6 @@ def test_latents_of_a_large_set_are_read_in_runs_and_the_links_of_an_item_lie_fa
 def test_the_largest_batch_is_the_smaller_side():
     assert Links(captioned(7, 5)).largest_batch == 7
     assert Links(captioned(7, 5), per_item=3).largest_batch == 7
-
-
-def test_passes_that_are_drawn_at_once_are_those_that_are_drawn_one_after_the_other():
-    links = Links(captioned(300, 5))
-
-    def drawn(seed):
-        return np.concatenate([*links.batches(20, np.random.default_rng(seed))])
-
-    expected, before = [drawn(seed) for seed in range(8)], sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            found = [*pool.map(drawn, range(8))]
-    finally:
-        sys.setswitchinterval(before)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_items_with_fewer_links_than_are_taken_at_once_are_left_out():
