@@ -88,7 +88,7 @@ def under_a_limit(limit, path):
 @pytest.mark.parametrize("limit", [64, 1024])
 def test_a_small_limit_of_open_files_is_enough_for_many_small_batches(limit, tmp_path):
     open_now = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 200
-    limit = max(limit, open_now + 32)
+    limit = max(limit, open_now + 50)  # what 64 leave to a process of its own, whatever other tests hold open here
     assert in_a_process(under_a_limit, limit, tmp_path / "latents.npy") == 0
     assert np.array_equal(np.load(tmp_path / "latents.npy"), two_encoders(0))
 
