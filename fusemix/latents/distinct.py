@@ -41,10 +41,6 @@ class Distinct:
         self._left = np.empty(int(groups[:, 0].max(initial=0)) + 1, dtype=np.int32)
         self._right = np.empty(int(groups[:, 1:].max(initial=0)) + 1, dtype=np.int32)
 
-    def first_occurrences(self, groups: Integer[np.ndarray, "some items"]) -> Bool[np.ndarray, " some"]:
-        """True where every item of a group occurs for the first time."""
-        return _is_first(self._firsts(groups))
-
     def _firsts(self, groups: Integer[np.ndarray, "some items"]) -> _Firsts:
         left, rights = np.ascontiguousarray(groups[:, 0]), np.ascontiguousarray(groups[:, 1:])
         backwards = np.arange(len(groups), dtype=np.int32)[::-1]

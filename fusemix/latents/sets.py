@@ -137,9 +137,13 @@ class LatentSet:
         """Links between items that have latents on both sides, and how often each was written.
 
         Raises:
-            LatentStoreError: there are none.
+            LatentStoreError: there are none, or some name items that the set does not have.
         """
         links, times = link_file.read_sealed_links(self.folder / LINKS, self.description)
+        if len(links) and (links.min() < 0 or (links.max(axis=0) >= [len(side) for side in self.sides]).any()):
+            raise LatentStoreError(
+                f"{self.folder / LINKS} names items that the set does not have. Cache the set again."
+            )
         usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
         if not usable.any():
             raise LatentStoreError(

@@ -23,20 +23,10 @@ def batches_of(links: np.ndarray, batch_size: int, seed: object = 0, **options: 
     return list(Links(links, per_item).batches(batch_size, np.random.default_rng(seed), **options))
 
 
-@given(links=some_links())
-def test_first_occurrences_agree_with_a_plain_loop(links):
-    lefts, rights, expected = set(), set(), []
-    for left, right in links.tolist():
-        expected.append(left not in lefts and right not in rights)
-        lefts.add(left)
-        rights.add(right)
-    assert Distinct(links).first_occurrences(links).tolist() == expected
-
-
 @given(links=some_links(), most=st.integers(1, 10))
 def test_what_is_chosen_shares_no_item_and_nothing_could_be_added(links, most):
     distinct = Distinct(links)
-    distinct.first_occurrences(links[::-1])  # what was seen before must not matter
+    distinct.choose(links[::-1], most)  # what was seen before must not matter
     chosen = links[distinct.choose(links, most)]
     assert len(np.unique(chosen[:, 0])) == len(np.unique(chosen[:, 1])) == len(chosen) <= most
     if len(chosen) < most:

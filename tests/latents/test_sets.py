@@ -14,7 +14,7 @@ from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.files import read_json
 from fusemix.interfaces import Items, Rejected
 from fusemix.latents.item_tables import items_sha256
-from fusemix.latents.links import LinkTable, read_links, write_links
+from fusemix.latents.links import LinkTable, described_links, read_links, write_links
 from fusemix.latents.set_writer import damaged_files, replace_set, write_set
 from fusemix.latents.sets import LatentSet
 
@@ -68,6 +68,21 @@ def test_links_of_items_without_latent_are_left_out(tmp_path):
     assert opened.links.tolist() == [[1, 2], [2, 1]]
     assert opened.left.valid.tolist() == [False, True, True]
     assert opened.num_unusable == 2
+
+
+@pytest.mark.parametrize("wrong", [[-1, 0], [0, 99], [2**60, 0]])
+def test_links_to_items_that_are_not_there_are_refused(wrong, tmp_path):
+    """As only somebody hostile writes them: their hash is right."""
+    pairs = pair_set(LINKS)
+    write_set(tmp_path / "set", pairs, SOURCE)
+    write_store(tmp_path / "set", pairs.left, "eyes", latents(3, 6))
+    write_store(tmp_path / "set", pairs.right, "words", latents(4, 5))
+    table = LinkTable(np.array([*LINKS.tolist(), wrong], dtype=np.int64))
+    write_links(tmp_path / "set" / "links.parquet", table)
+    path = tmp_path / "set" / "set.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **described_links(table)}))
+    with pytest.raises(LatentStoreError, match="names items that the set does not have"):
+        _ = LatentSet(tmp_path / "set", ENCODERS).links
 
 
 def test_a_set_without_a_usable_pair_is_refused(tmp_path):
