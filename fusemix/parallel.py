@@ -250,8 +250,9 @@ def decided_by_the_first(processes: Processes, decide: Callable[[], T]) -> T:
 
 
 def added_up(values: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, element by element, on the CPU; in place."""
-    torch.distributed.all_reduce(values)
+    """The sum over all processes, element by element, where their group exchanges tensors; in place."""
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(values)
     return values
 
 

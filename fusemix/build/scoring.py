@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fusemix.fusion.gathering import added_up, num_processes, own_rank
+from fusemix.fusion.gathering import num_processes, own_rank
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
+from fusemix.parallel import added_up
 from fusemix.retrieval.metrics import flat, measure, with_sums
 from fusemix.retrieval.tiles import ALONE, Share
 
@@ -38,6 +39,6 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str], *, sh
 
 def _share_of_work(device: torch.device) -> Share:
     def total(counts: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
-        return added_up(torch.from_numpy(counts).to(device)).cpu().numpy()
+        return added_up(torch.from_numpy(counts.copy()).to(device)).cpu().numpy()
 
     return Share(own_rank(), num_processes(), total)

@@ -57,13 +57,6 @@ def gathered_rows(rows: Float[Tensor, "own dim"]) -> Float[Tensor, "all dim"]:
     return rows if num_processes() == 1 else _Gathered.apply(rows)  # pyright: ignore[reportReturnType]
 
 
-def added_up(values: Tensor) -> Tensor:
-    """The sum over all processes, element by element; in place."""
-    if num_processes() > 1:
-        dist.all_reduce(values)
-    return values
-
-
 def own_part(total: int) -> slice:
     """Of so many rows, in order, those that this process works on: as many in each, to one."""
     few, more = divmod(total, num_processes())
