@@ -5,7 +5,7 @@
 The same as `fusemix cache_features`; `--help` lists all settings.
 """
 
-from fusemix.cli import run
+from fusemix.cli.run import run
 
 if __name__ == "__main__":
     run("cache_features")

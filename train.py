@@ -5,7 +5,7 @@
 The same as `fusemix train`; `--help` lists all settings.
 """
 
-from fusemix.cli import run
+from fusemix.cli.run import run
 
 if __name__ == "__main__":
     run("train")

@@ -22,7 +22,7 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusemix.build.scoring import retrieval_scorer
+from fusemix.models.scoring import retrieval_scorer
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.snapshots import Writer
 from fusemix.latents.batches import Links

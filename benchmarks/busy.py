@@ -89,7 +89,7 @@ def encode(folder: Path) -> None:
     from PIL import Image
 
     from fusemix.encoders import ENCODERS
-    from fusemix.environment import prepare_device
+    from fusemix.machine.environment import prepare_device
 
     model = mobilenet(folder)
     encoder = ENCODERS.build(model["family"], {"model": model["model"], "pooling": model["pooling"]})

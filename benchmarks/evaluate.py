@@ -153,7 +153,7 @@ def require_equal(name: str, one: dict[str, float], other: dict[str, float]) -> 
 
 
 def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    from fusemix.environment import device_name
+    from fusemix.machine.environment import device_name
 
     figures: dict[str, Any] = {"device": device_name("cpu"), "threads": torch.get_num_threads(), "cases": found}
     for name, sides in found.items():

@@ -68,7 +68,7 @@ def write_files(folder: Path, items: int) -> None:
 
 def peak() -> float:
     """Largest resident size so far, in MB."""
-    from fusemix.environment import peak_memory
+    from fusemix.machine.environment import peak_memory
 
     return peak_memory() / 1e6
 
@@ -138,7 +138,7 @@ def main() -> None:
         built, opened = run_stage("build", folder), run_stage("open", folder)
     print_table(arguments.items, built, opened)
     if arguments.json:
-        from fusemix.files import write_json
+        from fusemix.disk.files import write_json
 
         write_json(arguments.json, {"items": arguments.items, "build": built, "open": opened})
 

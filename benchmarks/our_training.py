@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset
 
-from fusemix.build import train as build
-from fusemix.build.processes import processes_of
-from fusemix.build.training_data import latent_data
+from fusemix.wiring.training import train as build
+from fusemix.wiring.training.processes import processes_of
+from fusemix.wiring.training.data import latent_data
 from fusemix.commands.train import quiet_lightning
 from fusemix.config import OptimConfig, PartConfig, TrainConfig
 from fusemix.fusion.module import FusionModule

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from fusemix.environment import peak_memory
+from fusemix.machine.environment import peak_memory
 from fusemix.progress import console, counting
 from fusemix.search.description import Description
 from fusemix.search.folder import Index

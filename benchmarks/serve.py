@@ -133,7 +133,7 @@ def add_made_up(out: Path) -> None:
 
 def serve(index: Path, together: str) -> None:
     """The server's process: says its port, and ends when its input does."""
-    from fusemix.build.searching import Query, Searcher
+    from fusemix.wiring.searching.searcher import Query, Searcher
     from fusemix.web.app import create_app
     from fusemix.web.batching import MOST_TOGETHER, Batcher
     from fusemix.web.hosts import LOCAL
@@ -218,7 +218,7 @@ def made_up_texts() -> list[str]:
 
 
 def show(figures: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> None:
-    from fusemix.environment import device_name
+    from fusemix.machine.environment import device_name
     from fusemix.progress import console
 
     console.print(f"{device_name('cpu')}, {arguments.clients} clients at once, {arguments.seconds:g} s each")

@@ -88,8 +88,8 @@ def make(folder: Path, items: int) -> dict[str, float]:
 
 def start(folder: Path, items: int) -> dict[str, float]:
     """What cache_features.py does of a set that is there, before it encodes; step by step."""
-    from fusemix.build.content import forget_replaced
-    from fusemix.build.filling import missing_tasks
+    from fusemix.wiring.caching.content import forget_replaced
+    from fusemix.wiring.caching.filling import missing_tasks
     from fusemix.latents.set_writer import hashes_of, write_set
 
     figures, pairs = {"imports, MB": peak()}, pair_set(items)
@@ -117,7 +117,7 @@ def start(folder: Path, items: int) -> dict[str, float]:
 
 def join(folder: Path, items: int) -> dict[str, float]:
     """What another process of the same command does for its tables; the first one has written them down."""
-    from fusemix.build.handing import handing, taken
+    from fusemix.wiring.caching.handing import handing, taken
     from fusemix.interfaces import Items
 
     pairs = pair_set(items)
@@ -168,7 +168,7 @@ def main() -> None:
         figures["tables in another process"] = run("join", folder, arguments.items)
     show(arguments.items, figures)
     if arguments.json:
-        from fusemix.files import write_json
+        from fusemix.disk.files import write_json
 
         write_json(arguments.json, {"items": arguments.items, **figures})
 

@@ -169,7 +169,7 @@ def main() -> None:
     found = estimate(kernels_of_a_step(sizes, given.loss), rates, flops_of_a_step(sizes))
     print_tables(found, rates)
     if given.json:
-        from fusemix.files import write_json
+        from fusemix.disk.files import write_json
 
         write_json(given.json, {"sizes": sizes._asdict(), "rates": rates._asdict(), **found})
 

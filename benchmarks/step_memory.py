@@ -98,7 +98,7 @@ def main() -> None:
         numbers = " | ".join(f"{row[key] / 1e9:,.1f}" for key in ("activations", "peak", "estimated"))
         print(f"| {row['pairs']:,} | {how} | {numbers} |")
     if arguments.json:
-        from fusemix.files import write_json
+        from fusemix.disk.files import write_json
 
         write_json(arguments.json, figures)
 

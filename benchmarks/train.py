@@ -147,7 +147,7 @@ def fastest(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def summary(device: torch.device, sizes: Sizes, ours: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
-    from fusemix.environment import device_name
+    from fusemix.machine.environment import device_name
 
     return {
         "device": device_name(str(device)),
@@ -220,7 +220,7 @@ def main() -> None:
     on_gpu = device.type == "cuda"
     print_beside(beside, found["ours"]["step"] if on_gpu else ASSUMED_STEP, "measured" if on_gpu else "assumed")
     if arguments.json:
-        from fusemix.files import write_json
+        from fusemix.disk.files import write_json
 
         write_json(arguments.json, found)
 

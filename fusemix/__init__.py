@@ -13,13 +13,13 @@ _PUBLIC = {
     "Items": "fusemix.interfaces",
     "LatentSet": "fusemix.latents.sets",
     "LatentStore": "fusemix.latents.store",
-    "Model": "fusemix.build.model",
+    "Model": "fusemix.models.model",
     "PairSet": "fusemix.interfaces",
     "Waveform": "fusemix.interfaces",
-    "cache_features": "fusemix.stages",
-    "eval_retrieval": "fusemix.stages",
-    "load": "fusemix.build.model",
-    "train": "fusemix.stages",
+    "cache_features": "fusemix.api",
+    "eval_retrieval": "fusemix.api",
+    "load": "fusemix.models.model",
+    "train": "fusemix.api",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 

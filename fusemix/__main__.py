@@ -1,5 +1,5 @@
 """`python -m fusemix <command>` is the console command `fusemix <command>`."""
 
-from fusemix.cli import run
+from fusemix.cli.run import run
 
 run()

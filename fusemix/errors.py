@@ -1,6 +1,6 @@
 """What a user can mend. Each message says what is wrong, where, and how to mend it.
 
-Place in the flow: raised anywhere, shown by `fusemix.cli` without a traceback.
+Place in the flow: raised anywhere, shown by `fusemix.cli.run` without a traceback.
 A caller's mistake inside the package stays a ValueError and keeps its traceback.
 """
 

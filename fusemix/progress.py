@@ -40,7 +40,7 @@ class _Console(Console):
         return super().render_str(visible(text), **how)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to `fusemix.cli`, which knows whether anything but printing is done here."""
+        """Leave it to `fusemix.cli.run`, which knows whether anything but printing is done here."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from fusemix.discarding import (
+from fusemix.disk.discarding import (
     Owned,
     beside,
     clear_discarded,
@@ -18,7 +18,7 @@ from fusemix.discarding import (
     take_place,
 )
 from fusemix.errors import OutputError
-from fusemix.files import write_json
+from fusemix.disk.files import write_json
 
 KIND = Owned(
     "a thing", lambda folder: says(folder / "thing.json", "fusemix.thing", 2), ("thing.json", "parts/[0-9]*.npy")

@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import TinyRun
 
-from fusemix.build.embedding import Embedder
-from fusemix.build.matching import built_again
+from fusemix.models.embedder import Embedder
+from fusemix.models.matching import built_again
 from fusemix.commands import train
 from fusemix.errors import EncoderError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from fusemix import called, cli
-from fusemix.locks import one_writer
+from fusemix.cli.run import called
+from fusemix.cli.run import run as cli
+from fusemix.disk.locks import one_writer
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 MUCH = 300 << 20
 CHILD = (
     "import sys; from unittest.mock import MagicMock; sys.modules['torch'] = MagicMock();"  # it alone takes so much
-    "from fusemix.environment import peak_memory; print(peak_memory())"
+    "from fusemix.machine.environment import peak_memory; print(peak_memory())"
 )
 
 

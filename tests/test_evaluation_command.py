@@ -13,7 +13,7 @@ from PIL import Image
 
 from fusemix.commands import compare, eval_retrieval
 from fusemix.commands import report as paper_table
-from fusemix.retrieval.reports.reading import read_queries, read_report
+from fusemix.reports.reading import read_queries, read_report
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("image_to_text", "text_to_image")

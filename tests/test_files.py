@@ -5,7 +5,7 @@ import resource
 import numpy as np
 import pytest
 
-from fusemix.files import (
+from fusemix.disk.files import (
     differences,
     read_jsonl,
     sha256_of_file,

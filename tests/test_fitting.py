@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from latent_samples import learnable_set
 
-from fusemix.build.fitting import encoder_differences, fitting_set
+from fusemix.models.fitting import encoder_differences, fitting_set
 from fusemix.commands import train
 from fusemix.encoders.decoding import ALIKE, RULES, decoding_fingerprint
 from fusemix.errors import RunError

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from index_samples import make, photos
 
-from fusemix.build.searching import Query, Searcher
+from fusemix.wiring.searching.searcher import Query, Searcher
 from fusemix.commands import cache_features, search
-from fusemix.files import read_json, write_json
+from fusemix.disk.files import read_json, write_json
 from fusemix.search.folder import Index
 
 

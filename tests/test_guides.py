@@ -19,7 +19,8 @@ import yaml
 from shape_samples import COLOURS, SHAPES, draw
 from tiny_run import COUNTS, save_models
 
-from fusemix import cli, config
+from fusemix import config
+from fusemix.cli.run import run as cli
 from fusemix.commands import COMMANDS
 from fusemix.config import CacheConfig, TrainConfig, load_config
 from fusemix.datasets import DATASETS

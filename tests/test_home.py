@@ -3,12 +3,12 @@
 import pytest
 
 from fusemix import config
-from fusemix.build.parts import PARTS
+from fusemix.cli.parts import PARTS
 from fusemix.commands import COMMANDS
 from fusemix.config import CacheConfig, SearchConfig, TrainConfig, load_config
 from fusemix.config.names import full_names
 from fusemix.config.typed import kind_at
-from fusemix.kinds import is_location
+from fusemix.parts.kinds import is_location
 
 NO_PATHS = {
     "also",

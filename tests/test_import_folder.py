@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fusemix.build import import_latents as build
+from fusemix.wiring.caching import import_latents as build
 from fusemix.commands import import_latents
 from fusemix.datasets import DATASETS
 from fusemix.errors import DatasetError, LatentStoreError

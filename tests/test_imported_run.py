@@ -12,10 +12,10 @@ import torch
 from transformers import BertConfig, BertModel
 
 import fusemix
-from fusemix import cli
+from fusemix.cli.run import run as cli
 from fusemix.commands import export, import_latents, index, search, train
 from fusemix.errors import ConfigError, RunError
-from fusemix.files import read_json
+from fusemix.disk.files import read_json
 from fusemix.latents.sets import LatentSet
 from fusemix.search.description import read_description
 

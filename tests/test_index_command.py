@@ -14,8 +14,9 @@ import pytest
 from index_samples import content, make
 
 import fusemix
-from fusemix.build import index_plan, indexing
-from fusemix.build.searching import Query, Searcher
+from fusemix.wiring.searching import index_plan
+from fusemix.wiring.searching import indexing
+from fusemix.wiring.searching.searcher import Query, Searcher
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
 from fusemix.search.folder import Index
 
@@ -119,7 +120,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
     whole = make(tiny, tmp_path / "whole", folder)
     out = tmp_path / "out"
     script = (
-        "from fusemix import regular; from fusemix.build import indexing; from fusemix.commands import index;"
+        "from fusemix import regular; from fusemix.wiring import indexing; from fusemix.commands import index;"
         "indexing.PART_ROWS = 10; opened = regular.open_regular;"
         "regular.open_regular = lambda path: __import__('time').sleep(600) if '25.png' in str(path) else opened(path);"
         f"index.main(['--model', {str(tiny.run)!r}, '--data', {str(folder)!r}, '--out', {str(out)!r},"

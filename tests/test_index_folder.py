@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from index_samples import content, make, photos
 
-from fusemix.build import index_plan, indexing
+from fusemix.wiring.searching import index_plan
+from fusemix.wiring.searching import indexing
 from fusemix.commands import verify
 from fusemix.errors import (
     ConfigError,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from index_samples import content, make, photos
 
-from fusemix import cli
-from fusemix.build.searching import Searcher
+from fusemix.cli.run import run as cli
+from fusemix.wiring.searching.searcher import Searcher
 from fusemix.errors import EncoderError, FusemixError
 from fusemix.search.folder import Index
 

@@ -8,7 +8,7 @@ import pytest
 from evaluation_world import World, evaluated, make_world, write_latents
 from travel.exports import train_on_made_up_latents
 
-from fusemix.build.learned import seen_before
+from fusemix.models.learned import seen_before
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.sets import LatentSet

@@ -73,7 +73,7 @@ def test_many_threads_get_what_one_gets(tiny, model):
 
 
 def test_a_long_list_shows_progress_and_a_short_one_is_silent(model, monkeypatch):
-    import fusemix.build.model as module
+    import fusemix.models.model as module
 
     labels = []
     real = module.counting
@@ -104,7 +104,7 @@ def test_mistakes_are_named(model, given, error, message):
 
 def test_using_a_model_does_not_import_what_training_needs():
     """Lightning alone takes several seconds."""
-    script = "import sys; import fusemix.commands.search, fusemix.build.model; print(*sys.modules)"
+    script = "import sys; import fusemix.commands.search, fusemix.models.model; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" in loaded
     assert not {"lightning", "matplotlib", "transformers", "datasets", "faiss"} & set(loaded)

@@ -10,16 +10,17 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from fusemix import locks, out_folder
+from fusemix.disk import locks
+from fusemix.disk import out_folder
 from fusemix.errors import OutputError
-from fusemix.holders import Watch, read_holder, this_process, write_holder
-from fusemix.locks import one_writer
-from fusemix.temporary import host_key
+from fusemix.disk.holders import Watch, read_holder, this_process, write_holder
+from fusemix.disk.locks import one_writer
+from fusemix.disk.temporary import host_key
 
 HELD = """
 import os, sys, time
-from fusemix.locks import one_writer
-from fusemix.temporary import host_key
+from fusemix.disk.locks import one_writer
+from fusemix.disk.temporary import host_key
 with one_writer(sys.argv[1], doing="index"):
     child = os.fork()  # as workers are
     if child == 0:

@@ -23,8 +23,8 @@ from fusemix.commands import (
     verify,
 )
 from fusemix.errors import ConfigError, DamagedFileError, FusemixError
-from fusemix.files import read_json, read_jsonl
-from fusemix.registry import Registry
+from fusemix.disk.files import read_json, read_jsonl
+from fusemix.parts.registry import Registry
 
 DAMAGED = [b"", b"nope", b"[]", b"{}", b"[1]\n", b'{"format": "x"}', b"\xff\xfe\x00", b"[" * 100_000]
 

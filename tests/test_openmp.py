@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fusemix.openmp import VARIABLES, wait_without_spinning
+from fusemix.machine.openmp import VARIABLES, wait_without_spinning
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Literal
 import pytest
 
 from fusemix.config import IndexConfig, SearchConfig, TrainConfig, load_config
-from fusemix.config.options import BARE
+from fusemix.cli.options import BARE
 from fusemix.errors import ConfigError
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 
 @dataclass(frozen=True)

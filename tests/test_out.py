@@ -6,10 +6,11 @@ from importlib import import_module
 
 import pytest
 
-from fusemix import cli, config
+from fusemix import config
+from fusemix.cli.run import run as cli
 from fusemix.commands import COMMANDS
 from fusemix.errors import OutputError
-from fusemix.locks import one_writer
+from fusemix.disk.locks import one_writer
 
 WRITING = {
     "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=hog", "accelerator=cpu"],

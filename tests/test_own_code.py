@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from fusemix.errors import ConfigError, UntrustedCodeError
-from fusemix.own_code import is_known, user_cache
-from fusemix.registry import Registry
-from fusemix.trust import imported, named_by_data, require_trust
+from fusemix.parts.own_code import is_known, user_cache
+from fusemix.parts.registry import Registry
+from fusemix.parts.trust import imported, named_by_data, require_trust
 
 PARTS = Registry("part", {})
 
@@ -74,7 +74,7 @@ def test_of_an_installed_package_only_the_very_name_is_known(here):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", '{"format": "fusemix.own_code", "version": 1}', '{"format": "x", "version": 1, "known": []}'],
+    ["", "{}", "[]", '{"format": "fusemix.parts.own_code", "version": 1}', '{"format": "x", "version": 1, "known": []}'],
 )
 def test_a_list_that_cannot_be_read_costs_a_question(here, text):
     PARTS.build("own_part:one", {})

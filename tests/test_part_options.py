@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from fusemix import config
-from fusemix.build.parts import PARTS, parts_of
+from fusemix.cli.parts import PARTS, parts_of
 from fusemix.commands import COMMANDS
 from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig, load_config
 from fusemix.errors import ConfigError
-from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
+from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
 
 GIVEN = {
     CacheConfig: ["dataset=glyphs", "splits=all", "encoders.hog=hog", "out=o"],
@@ -179,7 +179,7 @@ def test_what_is_no_part_or_no_option_of_it_is_said(argument, message):
 
 
 def test_help_names_every_part_with_its_options():
-    from fusemix.help import help_text
+    from fusemix.cli.help import help_text
 
     for command, about in COMMANDS.items():
         text = help_text(command)

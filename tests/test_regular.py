@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from fusemix.regular import open_regular, read_below, read_regular
+from fusemix.disk.regular import open_regular, read_below, read_regular
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from report_samples import drawn_ranks, figures, report_content, sample_report, write_report
 
-from fusemix import cli
+from fusemix.cli.run import run as cli
 from fusemix.commands import report
 from fusemix.errors import ConfigError, RunError
-from fusemix.retrieval.reports.paper_tables import latex_text
-from fusemix.retrieval.reports.report import VERSION
+from fusemix.reports.comparison.paper_tables import latex_text
+from fusemix.reports.retrieval.report import VERSION
 
 HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"
 

@@ -9,7 +9,7 @@ from index_samples import make
 from PIL import Image
 
 import fusemix
-from fusemix.build.searching import Query, Searcher, summed
+from fusemix.wiring.searching.searcher import Query, Searcher, summed
 from fusemix.commands import export, search
 from fusemix.errors import FusemixError, QueryError
 

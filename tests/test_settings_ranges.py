@@ -20,7 +20,7 @@ from fusemix.config import (
     load_config,
 )
 from fusemix.errors import ConfigError
-from fusemix.kinds import members
+from fusemix.parts.kinds import members
 
 GIVEN = {
     CacheConfig: ["dataset.name=glyphs", "splits=[train]", "encoders.hog.name=hog", "out=o"],

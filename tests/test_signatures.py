@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from fusemix.build.parts import PARTS
-from fusemix.signatures import stated, stated_in_source
+from fusemix.cli.parts import PARTS
+from fusemix.parts.signatures import stated, stated_in_source
 
 TARGETS = sorted({target for registry in PARTS.values() for target in registry.table.values()})
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from fusemix.build.parts import PARTS
+from fusemix.cli.parts import PARTS
 from fusemix.config import CacheConfig, EvalConfig, ImportConfig, TrainConfig, load_config, to_plain
 from fusemix.errors import ConfigError
-from fusemix.registry import Registry
+from fusemix.parts.registry import Registry
 
 LOOK_ALIKES = [
     "2024_01",

@@ -11,7 +11,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 
-from fusemix import called, cli
+from fusemix.cli.run import called
+from fusemix.cli.run import run as cli
 from fusemix.progress import console
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.build.index_places import Place
-from fusemix.build.searching import Hit
+from fusemix.models.places import Place
+from fusemix.wiring.searching.searcher import Hit
 from fusemix.commands import cache_features, check, info, search
 from fusemix.progress import console, counting, progress_bar
 from fusemix.visible import shown, visible, visible_json

@@ -9,7 +9,7 @@ import pytest
 from latent_samples import pair_set, write_store
 from PIL import Image
 
-from fusemix.build import zero_shot as build
+from fusemix.wiring.evaluation import zero_shot as build
 from fusemix.commands import cache_features, eval_zero_shot, train
 from fusemix.errors import ConfigError, LatentStoreError, OutputError, RunError
 from fusemix.interfaces import Rejected

@@ -81,7 +81,7 @@ def pictures(context: Context) -> tuple[Path, Path]:
 
 def cached(context: Context, out: str, **changes: Any) -> Path:
     """The latent set that cache_features.py makes of the pictures and captions."""
-    from fusemix.stages import cache_features
+    from fusemix.api import cache_features
 
     folder, captions = pictures(context)
     options = {"folder": str(folder), "captions": str(captions)}

@@ -117,7 +117,7 @@ class Data(L.LightningDataModule):
 
 def validation(context: Context) -> dict[str, Any]:
     """What choosing an epoch costs: embedding and scoring a validation set of Flickr30K's and of COCO's size."""
-    from fusemix.build.train import retrieval_scorer
+    from fusemix.wiring.training.train import retrieval_scorer
     from fusemix.fusion.module import Pairing
     from fusemix.latents.galleries import Gallery
 

@@ -13,7 +13,7 @@ from gpu_parts.context import Context, gigabytes, milliseconds
 
 def machine(context: Context) -> dict[str, Any]:
     """Versions, memory, and rates of products and copies."""
-    from fusemix.environment import device_name, installed, multiplies_bfloat16
+    from fusemix.machine.environment import device_name, installed, multiplies_bfloat16
 
     device, size = context.device, 256 if context.tiny else 8192
     packages = ("torch", "torchvision", "lightning", "transformers", "triton", "faiss-gpu", "numpy")

@@ -31,7 +31,7 @@ class _Module(types.ModuleType):
 
 
 class OmegaConf:
-    """What fusemix.config.loading asks of OmegaConf; values are checked before they come here."""
+    """What fusemix.cli.loading asks of OmegaConf; values are checked before they come here."""
 
     @staticmethod
     def structured(schema: type) -> type:

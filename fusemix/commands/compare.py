@@ -13,14 +13,14 @@ from typing import Any
 from rich.console import RenderableType
 
 from fusemix.config import CompareConfig, load_config
-from fusemix.files import write_json, write_text
-from fusemix.locks import one_writer
+from fusemix.disk.files import write_json, write_text
+from fusemix.disk.locks import one_writer
 from fusemix.progress import console, counting
-from fusemix.retrieval.reports.comparison_picture import draw_comparison
-from fusemix.retrieval.reports.comparison_tables import comparison_markdown, comparison_parts
-from fusemix.retrieval.reports.page.comparison import render_comparison
-from fusemix.retrieval.reports.reading import Report, read_queries, read_reports, run_names
-from fusemix.retrieval.reports.side_by_side import (
+from fusemix.reports.comparison.picture import draw_comparison
+from fusemix.reports.comparison.tables import comparison_markdown, comparison_parts
+from fusemix.reports.page.comparison import render_comparison
+from fusemix.reports.reading import Report, read_queries, read_reports, run_names
+from fusemix.reports.comparison.side_by_side import (
     COMPARISON,
     Comparison,
     compare_runs,
@@ -28,7 +28,7 @@ from fusemix.retrieval.reports.side_by_side import (
     compared_in,
     comparison_data,
 )
-from fusemix.retrieval.reports.standing import identity_of, place_for, shown_at_least
+from fusemix.reports.standing import identity_of, place_for, shown_at_least
 
 WIDTH = 100
 """Columns that need not be exceeded; 80 will do."""

@@ -9,13 +9,13 @@ loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.build import export as build
-from fusemix.build.parts import PARTS
-from fusemix.build.travel.folder import EXPORT, INSIDE, folder_bytes
-from fusemix.build.travel.hub import push
+from fusemix.wiring.exporting import export as build
+from fusemix.cli.parts import PARTS
+from fusemix.models.folder import EXPORT, INSIDE, folder_bytes
+from fusemix.models.hub import push
 from fusemix.config import ModelExportConfig, load_config
-from fusemix.discarding import replacing
-from fusemix.locks import one_writer
+from fusemix.disk.discarding import replacing
+from fusemix.disk.locks import one_writer
 from fusemix.progress import console, counting
 
 MOST_NAMED = 20

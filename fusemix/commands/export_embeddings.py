@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.build import export_embeddings as build
+from fusemix.wiring.caching import export_embeddings as build
 from fusemix.config import ExportConfig, load_config
-from fusemix.locks import one_writer
+from fusemix.disk.locks import one_writer
 from fusemix.progress import console, progress_bar
 
 

@@ -10,15 +10,15 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.build.index_plan import Indexing, indexing_of
-from fusemix.build.indexing import run_indexing, settle
-from fusemix.build.parts import PARTS
-from fusemix.build.rehearsal import seconds_of_indexing
-from fusemix.build.telling import duration
+from fusemix.wiring.searching.index_plan import Indexing, indexing_of
+from fusemix.wiring.searching.indexing import run_indexing, settle
+from fusemix.cli.parts import PARTS
+from fusemix.wiring.training.rehearsal import seconds_of_indexing
+from fusemix.wiring.training.telling import duration
 from fusemix.config import IndexConfig, load_config
 from fusemix.interfaces import Rejected
-from fusemix.locks import one_writer
-from fusemix.out_folder import require_writable
+from fusemix.disk.locks import one_writer
+from fusemix.disk.out_folder import require_writable
 from fusemix.progress import console, counting
 from fusemix.search.description import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW

@@ -37,7 +37,7 @@ def _parts(folder: Path) -> Iterator[RenderableType]:
     if (folder / SET).is_file() or is_store(folder):
         yield from _of_latents(folder)
         return
-    from fusemix.build.folder_facts import KNOWN_BY, OURS, facts_of  # latents are told of without torch
+    from fusemix.wiring.folder_facts import KNOWN_BY, OURS, facts_of  # latents are told of without torch
 
     if facts := facts_of(folder):
         yield pairs(f"{facts.kind} {folder}", facts.rows)

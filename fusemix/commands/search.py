@@ -17,8 +17,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.build.index_places import Place
-from fusemix.build.searching import LIKE, Hit, Query, Searcher, summed
+from fusemix.models.places import Place
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 from fusemix.config import SearchConfig, load_config
 from fusemix.progress import console
 from fusemix.visible import shown, visible_json

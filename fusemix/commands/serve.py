@@ -34,7 +34,7 @@ THERE IS NO PASSWORD. For this machine alone, leave --host out.
 
 
 def _serve(config: ServeConfig, listening: socket.socket) -> None:
-    from fusemix.build.searching import Query, Searcher
+    from fusemix.wiring.searching.searcher import Query, Searcher
     from fusemix.web.app import create_app
     from fusemix.web.batching import Batcher
     from fusemix.web.page import counted

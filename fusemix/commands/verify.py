@@ -6,8 +6,8 @@ fusemix verify FOLDER …      of latent sets, folders of them, latent stores, i
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.build.trained import open_trained
-from fusemix.build.travel.folder import CONFIG, is_export
+from fusemix.models.trained import open_trained
+from fusemix.models.folder import CONFIG, is_export
 from fusemix.config import VerifyConfig, load_config
 from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError, UntrustedCodeError
 from fusemix.fusion.checkpoints import CHECKPOINTS, read_checkpoint

@@ -6,7 +6,7 @@ Place in the flow: a value and its key -> nothing, or a ConfigError.
 from collections.abc import Sequence
 
 from fusemix.errors import ConfigError
-from fusemix.ranges import within
+from fusemix.parts.ranges import within
 
 MOST_PROCESSES = 1024
 """Of one machine, and machines of one run: more are a slip of the hand."""

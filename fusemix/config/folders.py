@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fusemix.config.checks import MOST_WAIT
-from fusemix.config.options import BARE
+from fusemix.cli.options import BARE
 from fusemix.errors import ConfigError
-from fusemix.kinds import Location
-from fusemix.ranges import within
+from fusemix.parts.kinds import Location
+from fusemix.parts.ranges import within
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fusemix.config.shapes import is_part
 from fusemix.config.typed import inner_kind, kinds_of_fields
-from fusemix.kinds import LISTS, MAPPINGS, inside, misfit, settings_of
+from fusemix.parts.kinds import LISTS, MAPPINGS, inside, misfit, settings_of
 
 
 def misfits(value: Any, kind: Any, name: str = "") -> Iterator[str]:

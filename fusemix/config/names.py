@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from fusemix.config.typed import kinds_of_fields
-from fusemix.kinds import members, settings_of
+from fusemix.parts.kinds import members, settings_of
 
 NAME = "NAME"
 """Stands for a name of the user's own."""

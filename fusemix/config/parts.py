@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from fusemix.config.shapes import is_part, shaped
 from fusemix.config.typed import bare, inner_kind, kinds_of_fields, plain
 from fusemix.errors import ConfigError
-from fusemix.kinds import LISTS, MAPPINGS, settings_of
-from fusemix.registry import Registry
+from fusemix.parts.kinds import LISTS, MAPPINGS, settings_of
+from fusemix.parts.registry import Registry
 
 
 class Named(NamedTuple):

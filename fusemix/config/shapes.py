@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 from fusemix.config.typed import NULLS, Whole, Word, inner_kind, kinds_of_fields
-from fusemix.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
+from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
 
 
 def is_part(settings: Any) -> bool:

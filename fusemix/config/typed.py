@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_origin, get_type_hints
 
 import yaml
 
-from fusemix.kinds import LISTS, MAPPINGS, inside, is_location, is_text, members, settings_of
+from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_location, is_text, members, settings_of
 
 NULLS = ("", "~", "null", "Null", "NULL")
 TRUTHS = {"true": True, "false": False}

@@ -8,8 +8,8 @@ from typing import Literal
 
 from fusemix.config.checks import MOST_WAIT
 from fusemix.errors import ConfigError
-from fusemix.kinds import Location
-from fusemix.ranges import within
+from fusemix.parts.kinds import Location
+from fusemix.parts.ranges import within
 
 
 @dataclass(frozen=True, kw_only=True)

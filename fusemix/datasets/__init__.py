@@ -4,7 +4,7 @@ Place in the flow: raw data on disk or on a hub -> PairSet.
 A factory is called as `factory(split=…, **options)` and returns a PairSet.
 """
 
-from fusemix.registry import Registry
+from fusemix.parts.registry import Registry
 
 DATASETS = Registry(
     "data set",
@@ -13,7 +13,7 @@ DATASETS = Registry(
         "audio_classes": "fusemix.datasets.classes:audio_classes",
         "audiocaps": "fusemix.datasets.audiocaps:audiocaps",
         "cc3m": "fusemix.datasets.webdataset:cc3m",
-        "clip_retrieval": "fusemix.build.import_latents:clip_retrieval",
+        "clip_retrieval": "fusemix.wiring.caching.import_latents:clip_retrieval",
         "clotho": "fusemix.datasets.clotho:clotho",
         "coco": "fusemix.datasets.coco:coco",
         "esc50": "fusemix.datasets.esc50:esc50",
@@ -29,5 +29,5 @@ DATASETS = Registry(
         "webdataset": "fusemix.datasets.webdataset:webdataset",
     },
     given=["split"],
-    earlier={"fusemix.build.import_latents:clip_retrieval_pairs": "clip_retrieval"},
+    earlier={"fusemix.wiring.caching.import_latents:clip_retrieval_pairs": "clip_retrieval"},
 )

@@ -30,11 +30,11 @@ from fusemix.datasets.hub import (
 )
 from fusemix.datasets.tables import separator_of, table_rows
 from fusemix.errors import DatasetError
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.interfaces import PairSet
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known
-from fusemix.system_names import is_system_name
+from fusemix.disk.system_names import is_system_name
 from fusemix.text_files import open_text, why_no_text
 
 SPLIT_FILES = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}

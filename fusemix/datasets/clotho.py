@@ -15,9 +15,9 @@ from fusemix.datasets.caption_files import CaptionLine, read_captions
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.counted import TalliedLines
 from fusemix.errors import DatasetError
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.interfaces import PairSet
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known
 
 COUNTS = {"train": (3_839, 19_195), "validation": (1_045, 5_225), "test": (1_045, 5_225)}

@@ -14,9 +14,9 @@ from fusemix.datasets.caption_files import read_captions
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.counted import TalliedLines
 from fusemix.errors import DatasetError
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.interfaces import PairSet
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known
 
 COUNTS = {

@@ -13,9 +13,9 @@ from pathlib import Path
 from fusemix.datasets.caption_files import CaptionLine, read_captions
 from fusemix.datasets.classes import pair_classes, require_published
 from fusemix.datasets.prompts import chosen_templates, require_different_words, words_of_classes
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.interfaces import PairSet
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known
 
 NUM_CLASSES = 50

@@ -20,9 +20,9 @@ from fusemix.datasets.hub import (
 )
 from fusemix.datasets.pairs import require_counts
 from fusemix.errors import DatasetError
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known
 
 COUNTS = {"train": (29_000, 145_000), "validation": (1_014, 5_070), "test": (1_000, 5_000)}

@@ -23,9 +23,9 @@ from fusemix.datasets.given_values import id_text
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.same_media import require_same_media
 from fusemix.errors import DatasetError, first_line
-from fusemix.files import sha256_of_json
+from fusemix.disk.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.regular import read_regular
+from fusemix.disk.regular import read_regular
 from fusemix.split_names import meant
 
 FEATURES = {"image": Image, "audio": Audio}

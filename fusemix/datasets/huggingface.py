@@ -10,7 +10,7 @@ from fusemix.datasets.given_values import captions_in, id_text
 from fusemix.datasets.hub import CaptionedRows, load_rows, pair_rows, revision_of, stream, undecoded
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 
 def huggingface(

@@ -13,7 +13,7 @@ from fusemix.datasets.classes import pair_folders, require_published, subfolders
 from fusemix.datasets.prompts import chosen_templates, classes_of_equal_words, given_names
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.progress import console
 from fusemix.split_names import require_known
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from fusemix.datasets.given_values import unique_pairs
 from fusemix.errors import DatasetError
-from fusemix.registry import nearest
+from fusemix.parts.registry import nearest
 from fusemix.text_files import read_text, why_no_text
 
 TEMPLATES = {"image": ("a photo of a {}.",), "audio": ("This is a sound of {}.",)}

@@ -16,7 +16,7 @@ from fusemix.datasets.unsplit import WHOLE
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 from fusemix.split_names import MEANINGS, meaning_of, meant
-from fusemix.system_names import is_system_name
+from fusemix.disk.system_names import is_system_name
 
 COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 WORD = re.compile(r"[a-z]+")

@@ -11,7 +11,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from fusemix.regular import open_regular
+from fusemix.disk.regular import open_regular
 
 FILES_KEPT_OPEN = 8
 

@@ -18,8 +18,8 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from fusemix.datasets.given_values import captions_in
-from fusemix.regular import open_regular
-from fusemix.system_names import is_system_name
+from fusemix.disk.regular import open_regular
+from fusemix.disk.system_names import is_system_name
 from fusemix.text_files import decoded
 
 MEDIA_ENDINGS = {"image": ("jpg", "jpeg", "png", "webp"), "audio": ("flac", "wav", "mp3", "ogg")}

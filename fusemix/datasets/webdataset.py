@@ -25,9 +25,9 @@ from fusemix.datasets.tar_reader import tar_reader
 from fusemix.datasets.tars import MEDIA_ENDINGS
 from fusemix.datasets.unsplit import members
 from fusemix.errors import DatasetError
-from fusemix.files import sha256_of_json
+from fusemix.disk.files import sha256_of_json
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 from fusemix.progress import console, progress_bar
 from fusemix.split_names import require_known
 

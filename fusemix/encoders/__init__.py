@@ -7,7 +7,7 @@ A factory is called as `factory(**options)` and returns something that meets `in
 from collections.abc import Mapping
 from typing import Any
 
-from fusemix.registry import Registry
+from fusemix.parts.registry import Registry
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 """How timm and open_clip mark a name on the hub."""
@@ -37,7 +37,7 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from fusemix.encoders.dtypes import dtype_for, with_dtype
-    from fusemix.environment import resolve_device
+    from fusemix.machine.environment import resolve_device
 
     return with_dtype(options, dtype_for([torch.device(resolve_device("auto"))]))
 

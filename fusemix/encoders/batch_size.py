@@ -11,7 +11,7 @@ import torch
 
 from fusemix.encoders.priority import Stopwatch
 from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, one_line
-from fusemix.environment import prepare_device
+from fusemix.machine.environment import prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Encoder, Prepared
 

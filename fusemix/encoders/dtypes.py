@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fusemix.environment import multiplies_bfloat16
+from fusemix.machine.environment import multiplies_bfloat16
 
 AUTO = "auto"
 

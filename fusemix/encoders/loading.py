@@ -20,8 +20,8 @@ from torch import nn
 
 from fusemix.encoders import CARRIERS, HUB_PREFIXES
 from fusemix.errors import EncoderError, first_line
-from fusemix.extras import install, packages_of
-from fusemix.trust import imported
+from fusemix.parts.extras import install, packages_of
+from fusemix.parts.trust import imported
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LOAD_ERRORS = (ImportError, OSError, ValueError, LookupError, RuntimeError, SafetensorError, UnpicklingError)

@@ -19,7 +19,7 @@ from fusemix.encoders.looked_over import look_over, nobody_is_asked
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
 from fusemix.encoders.two_steps import TwoSteps
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 
 def open_clip_image(

@@ -17,7 +17,7 @@ from fusemix.encoders.loading import explained, freeze, model_name, package_vers
 from fusemix.encoders.looked_over import look_over
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 
 def sentence_transformers(

@@ -33,7 +33,7 @@ from fusemix.encoders.prefix import as_tokens, extra_of_timm
 from fusemix.encoders.trial import first_latents
 from fusemix.encoders.two_steps import TwoSteps
 from fusemix.errors import EncoderError
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 MEAN_RULES = {"VOLO": 2, "CoaT": 2, "PoolingVisionTransformer": 2}
 """Numbers of the rules for a mean by class, 1 where not named; raised whenever latents of a class change."""

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from fusemix.encoders.priority import step_back
 from fusemix.errors import EncoderError, FusemixError, first_line
-from fusemix.orphans import end_with_parent
+from fusemix.machine.orphans import end_with_parent
 from fusemix.progress import console
 
 LOOK_SEC = 5

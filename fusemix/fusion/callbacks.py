@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import read_checkpoint
 from fusemix.fusion.gathering import num_processes, stop_together, take_from_first
-from fusemix.parallel import gathered
+from fusemix.machine.parallel import gathered
 from fusemix.progress import LineTimes, console, progress_bar, rate_text, time_text
 
 MONITOR = "validation/mean_recall"

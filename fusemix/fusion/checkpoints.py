@@ -18,7 +18,7 @@ import torch
 from fusemix.errors import RunError, first_line
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.model import FusionModel
-from fusemix.trust import named_by_data, require_trust
+from fusemix.parts.trust import named_by_data, require_trust
 
 CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"

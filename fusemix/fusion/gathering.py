@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fusemix.errors import RunError
-from fusemix.parallel import gathered
+from fusemix.machine.parallel import gathered
 
 
 def num_processes() -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fusemix.errors import ConfigError
 from fusemix.fusion.stretches import without_gradient
-from fusemix.registry import nearest
+from fusemix.parts.registry import nearest
 
 CONSTANT = 1e-6
 """A dimension whose standard deviation is smaller than this share of the largest one counts as constant."""

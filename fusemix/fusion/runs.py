@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.discarding import Owned, beside, clear_discarded, require_free, require_ours, says
+from fusemix.disk.discarding import Owned, beside, clear_discarded, require_free, require_ours, says
 from fusemix.errors import RunError
-from fusemix.files import differences, write_atomic
+from fusemix.disk.files import differences, write_atomic
 from fusemix.fusion.callbacks import knows_a_best, stopped_early
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, is_checkpoint, read_checkpoint
 
@@ -40,7 +40,7 @@ NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 PROBE = "can_be_written"
 SETTINGS = "config.yaml"
 DATA = "data.json"
-"""What the run has learned from; see build/learned.py."""
+"""What the run has learned from; see models/learned.py."""
 SEAL, FORMAT, VERSION = "environment.json", "fusemix.run", 1
 
 

@@ -28,7 +28,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from fusemix.errors import RunError
-from fusemix.files import write_text
+from fusemix.disk.files import write_text
 from fusemix.fusion.checkpoints import LAST
 from fusemix.fusion.gathering import stop_together
 from fusemix.fusion.snapshots import Writer

@@ -19,7 +19,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from fusemix.files import write_atomic
+from fusemix.disk.files import write_atomic
 from fusemix.fusion.checkpoints import LAST
 
 EVERY_SEC = 60.0

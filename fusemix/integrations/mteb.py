@@ -19,10 +19,10 @@ from mteb.models import ModelMeta
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import Modalities
 
-from fusemix.build.embedding import Embedder
-from fusemix.build.trained import Source
+from fusemix.models.embedder import Embedder
+from fusemix.models.trained import Source
 from fusemix.errors import RunError
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.interfaces import Content, Waveform
 from fusemix.progress import counting
 

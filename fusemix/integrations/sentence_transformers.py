@@ -18,7 +18,7 @@ import torch
 from sentence_transformers.base.modality import infer_batch_modality
 from sentence_transformers.base.modules import InputModule
 
-from fusemix.build.embedding import Embedder
+from fusemix.models.embedder import Embedder
 from fusemix.encoders.given import raw_of
 from fusemix.interfaces import Waveform
 

@@ -1,7 +1,7 @@
 """Which content the latents of a shard were made from, so that a file replaced by another of equal size is noticed.
 
 Place in the flow: digests taken while reading -> a small file beside each shard -> compared at the next start.
-Not here: reading media again (build/content.py).
+Not here: reading media again (wiring/caching/content.py).
 
 Files:
     content-00000.bin …  two numbers of 64 bits a row, low byte first: digest of what was read of the item, 0 where
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
-from fusemix.files import write_atomic
+from fusemix.disk.files import write_atomic
 from fusemix.latents.manifest import Shard
 from fusemix.latents.shard_rows import ShardRows
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusemix.discarding import Owned, says
+from fusemix.disk.discarding import Owned, says
 from fusemix.errors import LatentStoreError
-from fusemix.files import read_json
-from fusemix.kinds import misfit
+from fusemix.disk.files import read_json
+from fusemix.parts.kinds import misfit
 from fusemix.latents.links import LINKS
 from fusemix.latents.manifest import QUARANTINE
 from fusemix.latents.records import STORE

@@ -1,7 +1,7 @@
 """Write embeddings in clip-retrieval's layout, which embeddings_folder.py describes.
 
 Place in the flow: rows of a latent set -> EmbeddingsWriter -> a folder.
-Not here: which vectors are written (build/export_embeddings.py).
+Not here: which vectors are written (wiring/caching/export_embeddings.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
-from fusemix.discarding import Owned, clear_discarded, discard, require_ours, says
+from fusemix.disk.discarding import Owned, clear_discarded, discard, require_ours, says
 from fusemix.errors import FusemixError, LatentStoreError
-from fusemix.files import read_json, remove_file, write_atomic, write_json, write_npy
+from fusemix.disk.files import read_json, remove_file, write_atomic, write_json, write_npy
 from fusemix.latents.embeddings_folder import EXPORT, METADATA, folder_name, shown_column
 from fusemix.latents.manifest import STARTED, refuse_difference
-from fusemix.out_folder import is_empty
+from fusemix.disk.out_folder import is_empty
 
 FORMAT, VERSION = "fusemix.embeddings", 1
 WITHOUT_FORMAT = {"num_rows", "rows_per_file", "items_sha256"}

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from fusemix.errors import LatentStoreError
-from fusemix.system_names import is_system_name
+from fusemix.disk.system_names import is_system_name
 
 DIGITS = re.compile(r"([0-9]+)")
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float32, Int64
 
 from fusemix.errors import LatentStoreError, first_line
-from fusemix.files import sha256_of_file, sha256_of_json
+from fusemix.disk.files import sha256_of_file, sha256_of_json
 from fusemix.interfaces import Rejected
 from fusemix.latents.file_order import files_in_order
 from fusemix.latents.writer import StoreWriter

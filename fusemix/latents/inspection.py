@@ -23,7 +23,7 @@ from fusemix.latents.manifest import MANIFEST, STARTED, Manifest, shard_name
 from fusemix.latents.parts import PARTS, shard_of_part
 from fusemix.latents.records import read_quarantine, read_started
 from fusemix.latents.store import LatentStore
-from fusemix.system_names import is_system_name
+from fusemix.disk.system_names import is_system_name
 
 SAMPLE_ROWS = 4096
 """Latents that figures are computed on: enough for two digits, little to read even from a store of millions."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
-from fusemix.files import write_atomic
+from fusemix.disk.files import write_atomic
 from fusemix.latents.item_tables import CHANGED, ROWS_AT_ONCE, ROWS_IN_GROUP, require_sound, table_problem, unreadable
 
 LINKS = "links.parquet"

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusemix.errors import DamagedFileError, LatentStoreError
-from fusemix.files import differences, differing_fields, read_json, write_json
-from fusemix.kinds import record_of
+from fusemix.disk.files import differences, differing_fields, read_json, write_json
+from fusemix.parts.kinds import record_of
 
 MANIFEST = "manifest.json"
 STARTED = "started.json"

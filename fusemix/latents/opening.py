@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fusemix.discarding import beside, clear_discarded, discard, require_free, require_ours
+from fusemix.disk.discarding import beside, clear_discarded, discard, require_free, require_ours
 from fusemix.errors import LatentStoreError
 from fusemix.latents.manifest import (
     MANIFEST,

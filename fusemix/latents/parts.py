@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int64, UInt64
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import write_atomic
+from fusemix.disk.files import write_atomic
 from fusemix.interfaces import Rejected, values_near
 from fusemix.latents.shard_rows import ShardRows
 

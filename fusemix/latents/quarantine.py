@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fusemix.errors import DamagedFileError, LatentStoreError
-from fusemix.files import read_jsonl
+from fusemix.disk.files import read_jsonl
 from fusemix.interfaces import Rejected
-from fusemix.kinds import record_of
+from fusemix.parts.kinds import record_of
 from fusemix.latents.manifest import QUARANTINE, Manifest
 
 ENOUGH_TO_JUDGE = 1024

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusemix.discarding import Owned, says
+from fusemix.disk.discarding import Owned, says
 from fusemix.errors import FusemixError, LatentStoreError
-from fusemix.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
+from fusemix.disk.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
 from fusemix.interfaces import Rejected
-from fusemix.kinds import misfit, record_of
+from fusemix.parts.kinds import misfit, record_of
 from fusemix.latents.manifest import (
     FORMAT,
     MANIFEST,

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fusemix.environment import available_memory
+from fusemix.machine.environment import available_memory
 from fusemix.errors import ConfigError
 from fusemix.latents.sets import Side
 from fusemix.latents.shuttle import Carrier, OnItsWay, carrier_to

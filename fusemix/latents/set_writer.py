@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusemix.discarding import beside, clear_discarded, discard, goal_of, require_free, require_ours, take_place
+from fusemix.disk.discarding import beside, clear_discarded, discard, goal_of, require_free, require_ours, take_place
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.files import remove_file, write_json, write_jsonl
+from fusemix.disk.files import remove_file, write_json, write_jsonl
 from fusemix.interfaces import PairSet
 from fusemix.latents import links as link_file
 from fusemix.latents.description import FORMAT, LATENT_SET, SET, SET_STARTED, VERSION, read_ours

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.latents.content import content_name, read_content
 from fusemix.latents.description import SET, read_description
 from fusemix.latents.manifest import MANIFEST, QUARANTINE, Manifest, read_manifest, size_problem

@@ -7,7 +7,7 @@ Most arguments about retrieval figures are about unstated splits and caption cou
 from typing import NamedTuple
 
 from fusemix.errors import ConfigError, RunError
-from fusemix.registry import nearest
+from fusemix.parts.registry import nearest
 
 
 class Protocol(NamedTuple):

@@ -21,11 +21,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from fusemix.discarding import says
+from fusemix.disk.discarding import says
 from fusemix.errors import IndexFolderError
-from fusemix.files import read_json, sha256_of_json, write_json
-from fusemix.kinds import record_of
-from fusemix.proven_names import is_ours
+from fusemix.disk.files import read_json, sha256_of_json, write_json
+from fusemix.parts.kinds import record_of
+from fusemix.disk.proven_names import is_ours
 from fusemix.search.seals import Seal, problem_of
 
 INDEX = "index.json"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusemix.files import write_atomic
+from fusemix.disk.files import write_atomic
 from fusemix.search.description import damaged, telling_damage
 
 SCHEMA = pa.schema(

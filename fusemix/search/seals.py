@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusemix.files import BLOCK_BYTES, sha256_of_file
+from fusemix.disk.files import BLOCK_BYTES, sha256_of_file
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from fusemix.files import write_atomic, write_npy
+from fusemix.disk.files import write_atomic, write_npy
 from fusemix.search.description import damaged, telling_damage
 
 FLAT_BELOW = 100_000

@@ -19,7 +19,7 @@ import pyarrow as pa
 from jaxtyping import Float32
 
 from fusemix.errors import IndexFolderError
-from fusemix.proven_names import is_ours, new_name
+from fusemix.disk.proven_names import is_ours, new_name
 from fusemix.search.description import (
     INDEX,
     SEGMENTS,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from fusemix.build.searching import Hit, Query, Searcher, summed
+from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fusemix.encoders.decoding import decode
 from fusemix.interfaces import Content, Raw, Waveform
-from fusemix.retrieval.reports.page.media import outline
+from fusemix.reports.page.media import outline
 from fusemix.web.answers import Kept, kept
 from fusemix.web.budget import Budget
 from fusemix.web.decoder import File

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fusemix.build.searching import EMBEDDING, LIKE, Query
+from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Query
 from fusemix.encoders.decoding import clean_text
-from fusemix.registry import nearest
+from fusemix.parts.registry import nearest
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST_MEGAPIXELS, MOST_MINUTES
 from fusemix.web.uploads import PICTURES, SOUNDS

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fusemix.build.searching import EMBEDDING, LIKE, Hit, Query
+from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Hit, Query
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal, json_response, kept_response
 from fusemix.web.batching import SENT, Answered, Asked, Batcher

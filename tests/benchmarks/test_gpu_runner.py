@@ -122,5 +122,5 @@ def test_settings_are_the_same_without_omegaconf(benchmark_module, monkeypatch):
         (EvalConfig, [str(CONFIGS / "eval" / "glyphs.yaml"), "ks=[1,5]"]),
     ]
     wanted = [load_config(schema, argv) for schema, argv in asked]
-    monkeypatch.setattr("fusemix.config.loading.OmegaConf", missing.OmegaConf)
+    monkeypatch.setattr("fusemix.cli.loading.OmegaConf", missing.OmegaConf)
     assert [load_config(schema, argv) for schema, argv in asked] == wanted

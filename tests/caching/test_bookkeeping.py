@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fusemix.build.filling import Tally
+from fusemix.wiring.caching.filling import Tally
 from fusemix.encoders.reading import Done, Task, cut_windows, rows_left
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, Rejected, values_near

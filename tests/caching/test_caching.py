@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix import cli
+from fusemix.cli.run import run as cli
 from fusemix.commands import cache_features
 from fusemix.errors import ConfigError, LatentStoreError
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from fusemix.build.handing import handing, taken
+from fusemix.wiring.caching.handing import handing, taken
 from fusemix.datasets.pairs import text_reader
 from fusemix.datasets.tar_reader import tar_reader
 from fusemix.interfaces import Items

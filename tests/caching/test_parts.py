@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix.build import filling
+from fusemix.wiring.caching import filling
 from fusemix.commands import cache_features
 from fusemix.encoders import reading
 from fusemix.errors import LatentStoreError

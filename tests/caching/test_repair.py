@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from caching_run import content, settings
 
-from fusemix import cli
+from fusemix.cli.run import run as cli
 from fusemix.commands import cache_features
 from fusemix.errors import LatentStoreError
 

@@ -85,7 +85,7 @@ def test_files_that_were_only_copied_elsewhere_are_compared_once_and_nothing_is_
     shutil.copytree(own / "pictures", own / "elsewhere")
     for path in (own / "elsewhere").iterdir():
         os.utime(path, (2, 2))
-    monkeypatch.setattr("fusemix.build.content.digest_of", counted := Counted())
+    monkeypatch.setattr("fusemix.wiring.caching.content.digest_of", counted := Counted())
     changes = [f"dataset.options.folder={own / 'elsewhere'}"]
     run(own, *changes)
     assert counted.calls == 9

@@ -7,13 +7,13 @@ import time
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix.build import filling
+from fusemix.wiring.caching import filling
 from fusemix.commands import cache_features
 from fusemix.config import CacheConfig, PartConfig
 from fusemix.errors import ConfigError, LatentStoreError, OutputError
-from fusemix.files import read_json
-from fusemix.locks import one_writer
-from fusemix.shares import Share, side_by_side
+from fusemix.disk.files import read_json
+from fusemix.disk.locks import one_writer
+from fusemix.disk.shares import Share, side_by_side
 
 
 def run(world, out, *changes):

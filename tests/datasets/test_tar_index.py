@@ -12,7 +12,7 @@ from published_samples import TAR_SAMPLES, write_samples, write_tar
 from fusemix.datasets import tar_index, tar_reader
 from fusemix.datasets.tar_index import beside, tar_table, tar_tables
 from fusemix.datasets.webdataset import webdataset
-from fusemix.own_code import user_cache
+from fusemix.parts.own_code import user_cache
 
 
 @pytest.fixture(autouse=True)

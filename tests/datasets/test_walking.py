@@ -13,7 +13,7 @@ from fusemix.datasets.folder import files_of, items_of
 from fusemix.datasets.tars import scan_tar
 from fusemix.datasets.wavcaps import source_folders
 from fusemix.errors import DatasetError
-from fusemix.regular import NOT_REGULAR
+from fusemix.disk.regular import NOT_REGULAR
 
 
 def excluded(folder, **settings):

@@ -6,8 +6,8 @@ import pytest
 import torch
 import yaml
 
-from fusemix.build import cache as build
-from fusemix.build.matching import built_again
+from fusemix.wiring.caching import cache as build
+from fusemix.models.matching import built_again
 from fusemix.config import CacheConfig, PartConfig
 from fusemix.encoders import ENCODERS, dtypes
 from fusemix.encoders.dtypes import dtype_for

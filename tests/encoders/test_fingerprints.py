@@ -14,7 +14,7 @@ from transformers.models.byt5 import ByT5Tokenizer
 
 from fusemix.encoders import ENCODERS, hog, pooling, windows
 from fusemix.encoders.facts import structure, tokenizer_settings
-from fusemix.files import differences
+from fusemix.disk.files import differences
 
 TEXT = ["a dog's ball, runs over: the green grass"]
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusemix.build.scoring import retrieval_scorer
+from fusemix.models.scoring import retrieval_scorer
 from fusemix.errors import RunError
 from fusemix.fusion.gathering import own_part, rows_of_parts, stop_together
 from fusemix.fusion.losses import LOSSES

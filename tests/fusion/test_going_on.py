@@ -16,7 +16,7 @@ import torch
 from latent_samples import learnable_set
 from training import arguments, recalls, weights
 
-from fusemix.build import train as build
+from fusemix.wiring.training import train as build
 from fusemix.commands import train
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint

@@ -6,10 +6,10 @@ import pytest
 import torch
 from training import arguments, weights
 
-from fusemix.build import train as build
+from fusemix.wiring.training import train as build
 from fusemix.commands import train
 from fusemix.config import PartConfig, TrainConfig, load_config
-from fusemix.environment import multiply_float32
+from fusemix.machine.environment import multiply_float32
 from fusemix.errors import ConfigError
 from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.fusion.runs import RunState

@@ -7,7 +7,7 @@ import pytest
 from latent_samples import pair_set, write_store
 from training import arguments
 
-from fusemix.build.pace import batch_of, fitted, pace_of
+from fusemix.wiring.training.pace import batch_of, fitted, pace_of
 from fusemix.commands import train
 from fusemix.config import AutoConfig, OptimConfig, TrainConfig, load_config
 from fusemix.fusion.checkpoints import about, read_checkpoint

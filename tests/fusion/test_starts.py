@@ -7,7 +7,7 @@ import pytest
 import torch
 from training import arguments, recalls, weights
 
-from fusemix.build.starts import climbed
+from fusemix.wiring.training.starts import climbed
 from fusemix.commands import eval_retrieval, train
 from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError, RunError

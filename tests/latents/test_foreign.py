@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fusemix.errors import LatentStoreError
-from fusemix.files import sha256_of_file
+from fusemix.disk.files import sha256_of_file
 from fusemix.latents.foreign import NpyVectors, fill_store, match_ids, read_ids, require_agreement
 from fusemix.latents.records import read_quarantine
 from fusemix.latents.store import LatentStore

@@ -12,7 +12,7 @@ import pytest
 from killing import killed_before
 from latent_samples import pair_set, write_store
 
-from fusemix.build.content import forget_replaced
+from fusemix.wiring.caching.content import forget_replaced
 from fusemix.encoders.content import digest_of
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, Rejected

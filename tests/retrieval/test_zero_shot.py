@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fusemix.retrieval import average_precision as ap
 from fusemix.retrieval import zero_shot
-from fusemix.retrieval.reports.class_picture import draw_classes
+from fusemix.reports.classes.picture import draw_classes
 from fusemix.retrieval.zero_shot import (
     chance_figures,
     class_embeddings,

@@ -9,13 +9,13 @@ import pytest
 from exports import train_on_made_up_latents
 from huggingface_hub import ModelCard
 
-from fusemix.build.sources import NamedSource
-from fusemix.build.travel.card import cell, listed
-from fusemix.build.travel.encoder_facts import encoder_facts, hub_name_of, settings_of
-from fusemix.build.travel.facts import data_facts
-from fusemix.build.travel.folder import Travelling
-from fusemix.build.travel.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
-from fusemix.build.travel.sources import travelling
+from fusemix.models.recipes import NamedSource
+from fusemix.wiring.exporting.card import cell, listed
+from fusemix.wiring.exporting.encoder_facts import encoder_facts, hub_name_of, settings_of
+from fusemix.wiring.exporting.facts import data_facts
+from fusemix.models.folder import Travelling
+from fusemix.wiring.exporting.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
+from fusemix.wiring.exporting.copies import travelling
 from fusemix.commands import export
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
@@ -200,4 +200,4 @@ def test_text_in_a_table_stays_in_its_cell():
 
 def test_the_template_is_part_of_the_package():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert '"fusemix.build.travel" = ["*.j2"]' in text
+    assert '"fusemix.wiring.exporting" = ["*.j2"]' in text

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from fusemix.build.trained import open_trained
-from fusemix.build.travel.onnx import check_onnx, require_packages, run_onnx, write_onnx
+from fusemix.models.trained import open_trained
+from fusemix.wiring.exporting.onnx import check_onnx, require_packages, run_onnx, write_onnx
 from fusemix.commands import export
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters import ADAPTERS

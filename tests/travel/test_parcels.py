@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import fusemix
-from fusemix.build.travel.files import FAMILIES, parcel_of, send, without_places
+from fusemix.wiring.exporting.parcels import FAMILIES, parcel_of, send, without_places
 from fusemix.commands import export
 from fusemix.encoders import ENCODERS
 

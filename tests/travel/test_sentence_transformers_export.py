@@ -10,8 +10,8 @@ import torch
 from exports import train_on_made_up_latents
 from PIL import Image
 
-from fusemix.build.embedding import Embedder
-from fusemix.build.travel.sentence_transformers import check_modules
+from fusemix.models.embedder import Embedder
+from fusemix.wiring.exporting.sentence_transformers import check_modules
 from fusemix.commands import export
 from fusemix.errors import ConfigError, RunError
 

@@ -9,7 +9,7 @@ from browsing import CHROMIUM
 from serving import UPLOAD_MB, Server, running
 from tiny_run import TinyRun
 
-from fusemix.build.searching import Searcher
+from fusemix.wiring.searching.searcher import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher

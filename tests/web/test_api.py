@@ -9,7 +9,7 @@ from nasty_bodies import NASTY
 from PIL import Image
 from serving import UPLOAD_MB, running
 
-from fusemix.build.searching import Query
+from fusemix.wiring.searching.searcher import Query
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL

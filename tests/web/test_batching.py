@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusemix.build.searching import Query, Searcher, summed
+from fusemix.wiring.searching.searcher import Query, Searcher, summed
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
 from fusemix.web.batching import Asked, Batcher, answered, halved

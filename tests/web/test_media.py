@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from fusemix.build.searching import Searcher
+from fusemix.wiring.searching.searcher import Searcher
 from fusemix.commands import index
 from fusemix.interfaces import Waveform
 from fusemix.web.answers import Refusal

@@ -8,7 +8,7 @@ import pytest
 from browsing import drop, found, ids, searched, settled, type_and_search, until
 from serving import UPLOAD_MB, running
 
-from fusemix.build.searching import Searcher
+from fusemix.wiring.searching.searcher import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher

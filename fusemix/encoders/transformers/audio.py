@@ -29,7 +29,7 @@ from fusemix.encoders.windows import RULES as WINDOW_RULES
 from fusemix.encoders.windows import SHORTEST_REST_SEC, cut_windows, mean_over_windows
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Waveform
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 AST_HOP, AST_FRAME = 160, 400
 """Samples from one frame of the spectrogram to the next and in one frame, fixed in its feature extractor."""

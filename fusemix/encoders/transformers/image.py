@@ -32,7 +32,7 @@ from fusemix.encoders.transformers.shared import (
 )
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 Pixels = dict[str, np.ndarray]
 MEAN_RULES = {"timm_wrapper": 2, "dinov3_convnext": 2, "pvt": 2, "yolos": 2}

@@ -21,7 +21,7 @@ from fusemix.encoders.transformers.repository import Settings, read_stated, sett
 from fusemix.encoders.transformers.shared import chosen_layer, fingerprint, load_network, pooler_output, run, width
 from fusemix.encoders.trial import first_latents, refuse_blind_first_token
 from fusemix.errors import EncoderError
-from fusemix.kinds import Location
+from fusemix.parts.kinds import Location
 
 Tokens = dict[str, list[int]]
 

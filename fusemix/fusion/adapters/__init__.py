@@ -3,7 +3,7 @@
 Place in the flow: prepared latents -> adapter -> (batch, embedding_dim), before it is brought to unit length.
 """
 
-from fusemix.registry import Registry
+from fusemix.parts.registry import Registry
 
 MOST_WIDTH = 1 << 20
 """Of a layer: more is a slip of the hand."""

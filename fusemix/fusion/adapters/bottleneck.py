@@ -5,7 +5,7 @@ from torch import nn
 from fusemix.fusion.adapters import MOST_BLOCKS, MOST_WIDTH
 from fusemix.fusion.adapters.dropout import Dropout
 from fusemix.fusion.adapters.residual_mlp import ResidualBlock
-from fusemix.ranges import share, within
+from fusemix.parts.ranges import share, within
 
 
 def bottleneck(

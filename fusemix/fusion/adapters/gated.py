@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from fusemix.fusion.adapters import MOST_WIDTH
 from fusemix.fusion.adapters.dropout import Dropout
-from fusemix.ranges import share, within
+from fusemix.parts.ranges import share, within
 
 
 class Gated(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from fusemix.fusion.adapters.affine import set_affine
 from fusemix.fusion.adapters.dropout import Dropout
-from fusemix.ranges import share
+from fusemix.parts.ranges import share
 
 
 class Linear(nn.Module):

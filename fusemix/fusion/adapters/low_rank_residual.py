@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from fusemix.fusion.adapters import MOST_WIDTH
 from fusemix.fusion.adapters.affine import set_affine
 from fusemix.fusion.adapters.dropout import Dropout
-from fusemix.ranges import share, within
+from fusemix.parts.ranges import share, within
 
 
 class LowRankResidual(nn.Module):

@@ -1,6 +1,6 @@
 """Contrastive losses. One file each; a factory returns something that meets `interfaces.PairLoss`."""
 
-from fusemix.registry import Registry
+from fusemix.parts.registry import Registry
 
 LOSSES = Registry(
     "loss",

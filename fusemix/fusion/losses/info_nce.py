@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from fusemix.fusion.gathering import gathered_rows, log_sum_over_processes, of_all_processes
 from fusemix.fusion.losses.tiles import Partners, full_precision, gradients, logits_by_tile, partners_of
-from fusemix.ranges import share
+from fusemix.parts.ranges import share
 
 LARGEST_EXPONENT = 85.0
 """Exponentials of numbers up to it, and of their negatives, are ordinary numbers in float32."""

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from fusemix.fusion.gathering import gathered_rows
 from fusemix.fusion.losses.tiles import Partners, full_precision, gradients, logits_by_tile, partners_of
-from fusemix.ranges import within
+from fusemix.parts.ranges import within
 
 MOST_BIAS = 1000.0
 """Logits, at the lowest temperature, reach as far."""

@@ -4,7 +4,7 @@ Place in the flow: LatentBatch -> augmented LatentBatch -> adapters.
 A factory is called as `factory(**options)` and returns an `Augmentation` (variants.py).
 """
 
-from fusemix.registry import Registry
+from fusemix.parts.registry import Registry
 
 MIXUPS = Registry(
     "mixup",

@@ -21,7 +21,7 @@ from torch import Tensor
 from fusemix.errors import ConfigError
 from fusemix.fusion.gathering import num_processes, own_rank
 from fusemix.interfaces import LatentBatch
-from fusemix.ranges import within
+from fusemix.parts.ranges import within
 
 MOST_STD = 1000.0
 Weight = float | Float[Tensor, "pairs 1"]

@@ -6,8 +6,8 @@ Place in the flow: parameter groups, with their weight decay (schedule.py), and 
 from collections.abc import Sequence
 
 from fusemix.errors import ConfigError
-from fusemix.ranges import share
-from fusemix.registry import Registry
+from fusemix.parts.ranges import share
+from fusemix.parts.registry import Registry
 
 OPTIMIZERS = Registry(
     "optimizer",

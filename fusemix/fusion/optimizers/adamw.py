@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from fusemix.fusion.optimizers import two
-from fusemix.ranges import within
+from fusemix.parts.ranges import within
 
 
 def adamw(

@@ -9,10 +9,10 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from PIL import Image
 
-from fusemix.retrieval.reports.class_picture import draw_classes
-from fusemix.retrieval.reports.fonts import INSTEAD, OWN, drawable
-from fusemix.retrieval.reports.page.data import Card, FoundItem, Shown
-from fusemix.retrieval.reports.picture import draw_examples
+from fusemix.reports.classes.picture import draw_classes
+from fusemix.reports.fonts import INSTEAD, OWN, drawable
+from fusemix.reports.page.data import Card, FoundItem, Shown
+from fusemix.reports.retrieval.picture import draw_examples
 
 DOG = "犬が走る"
 MIXED = ["a dog", "一只狗", DOG, "كلب يركض", "😀 👩‍💻 ❤️", "שלום", "tab\there", "half \ud83d a pair"]

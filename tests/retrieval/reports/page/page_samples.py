@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from fusemix.interfaces import Waveform
-from fusemix.retrieval.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
-from fusemix.retrieval.reports.page.render import render_page
+from fusemix.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
+from fusemix.reports.page.render import render_page
 
 HOSTILE = """</script><script>window.ran = 1</script><img src="x" onerror="window.ran = 2">'"&amp; {{ 7 * 7 }} $x_1$"""
 RATE = 16_000

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fusemix.retrieval.metrics import chance_recall_at
-from fusemix.retrieval.reports.page.charts import rank_chart, recall_chart, similarity_chart
-from fusemix.retrieval.reports.page.curves import Curve, depths, rank_bounds, recall_at
-from fusemix.retrieval.reports.page.data import PairScores
+from fusemix.reports.page.charts import rank_chart, recall_chart, similarity_chart
+from fusemix.reports.page.curves import Curve, depths, rank_bounds, recall_at
+from fusemix.reports.page.data import PairScores
 
 RANKS = np.random.default_rng(0).integers(1, 700, 300)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusemix.retrieval.reports.page.choice import chosen_queries
+from fusemix.reports.page.choice import chosen_queries
 
 QUERIES = st.lists(st.tuples(st.integers(1, 4), st.sampled_from([0.1, 0.2, 0.3])), max_size=30)
 

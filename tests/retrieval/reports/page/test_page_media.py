@@ -8,9 +8,9 @@ from page_samples import sine
 from PIL import Image
 
 from fusemix.interfaces import Waveform
-from fusemix.retrieval.reports.page.data import Shown
-from fusemix.retrieval.reports.page.media import LONGEST_SEC, MP3_RATES, fit, jpeg_uri, mp3_uri, outline
-from fusemix.retrieval.reports.page.shelf import Shelf
+from fusemix.reports.page.data import Shown
+from fusemix.reports.page.media import LONGEST_SEC, MP3_RATES, fit, jpeg_uri, mp3_uri, outline
+from fusemix.reports.page.shelf import Shelf
 
 
 def content(uri, kind):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from fusemix.retrieval.reports.page.data import Points
-from fusemix.retrieval.reports.page.map import MARGIN, WIDTH, drawn_map
-from fusemix.retrieval.reports.page.plane import on_plane
+from fusemix.reports.page.data import Points
+from fusemix.reports.page.map import MARGIN, WIDTH, drawn_map
+from fusemix.reports.page.plane import on_plane
 
 
 def pairs(left, right):

@@ -1,7 +1,7 @@
 import pytest
 from page_samples import report
 
-from fusemix.retrieval.reports.page import tables
+from fusemix.reports.page import tables
 
 NAMES = ("image_to_text", "text_to_image")
 

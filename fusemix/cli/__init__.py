@@ -1,0 +1,1 @@
+"""The command line: words that are typed -> settings -> a command; help, completion, and how a command ends."""

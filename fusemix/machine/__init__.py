@@ -1,0 +1,1 @@
+"""The machine and its processes: cores, memory, devices, one process or many."""

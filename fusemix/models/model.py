@@ -1,0 +1,163 @@
+"""A trained model for everybody: `fusemix.load`, `encode`, `similarity`.
+
+Place in the flow: run folder, exported folder or a name on the hub -> Model: pictures, texts, sounds -> unit vectors
+-> cosines.
+
+    model = fusemix.load("runs/flickr30k")
+    pictures = model.encode(images=["beach.jpg", "street.jpg"])
+    words = model.encode(texts="a dog leaping into water")
+    model.similarity(words, pictures)          # (1, 2)
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from fusemix.models.embedder import Embedder
+from fusemix.models.recipes import Source
+from fusemix.encoders.given import Given, listed
+from fusemix.errors import ConfigError
+from fusemix.progress import counting
+
+KEYWORDS = {"images": "image", "texts": "text", "audio": "audio"}
+
+
+def load(
+    model: str | Path,
+    *,
+    checkpoint: str = "best",
+    encoders: Mapping[str, Sequence[Source]] | None = None,
+    device: str = "auto",
+    revision: str | None = None,
+    trust_code: bool = False,
+) -> "Model":
+    """Load a trained model. Its encoders are loaded when they are first needed.
+
+    Args:
+        model: folder of a run or of an exported model, or organisation/model on the hub.
+        checkpoint: of a run: `best` on validation, or `last`.
+        encoders: modality -> what builds its encoders (`name` and `options`, as in the config of caching), in the order
+            of training; needed where the model does not know, or where encoders have moved.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
+        revision: commit, tag or branch on the hub; by default the newest of the main branch.
+        trust_code: run code that the model names, where its adapters or encoders are not fusemix's own. What you give
+            in `encoders` runs anyway.
+
+    Raises:
+        UntrustedCodeError: it names or carries such code, and `trust_code` is false.
+        RunError: there is no such model, or it is damaged.
+        ConfigError: the device is not there.
+    """
+    return Model(Embedder(model, checkpoint, encoders, device, revision, trust_code=trust_code))
+
+
+class Model:
+    """Encodes pictures, texts and sounds into one space; made by `load`.
+
+    Several threads may encode at once; those of the same modality take turns.
+
+    Args:
+        embedder: adapters and encoders.
+
+    Attributes:
+        embedder: as given.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+
+    def __repr__(self) -> str:
+        return f"fusemix.Model({str(self.embedder.trained.folder)!r}: {', '.join(self.modalities)} in {self.dim})"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What can be encoded: `image`, `text`, `audio`, or a user's own."""
+        return self.embedder.modalities
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self.embedder.dim
+
+    @property
+    def device(self) -> str:
+        """Where encoders and adapters compute, as torch names it."""
+        return self.embedder.device
+
+    def encode(
+        self,
+        *,
+        images: Any = None,
+        texts: Any = None,
+        audio: Any = None,
+        sample_rate: int | None = None,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        progress: bool = True,
+        **others: Any,
+    ) -> Float32[np.ndarray, "*items dim"]:
+        """Embeddings of items of one modality.
+
+        They are read, decoded, encoded and adapted as in caching and training, so an item gets the vector that it has
+        in evaluation. A list is read item by item, so that it may be long.
+
+        Args:
+            images: a picture or a list of them: paths, encoded files as `bytes`, PIL images, or arrays of height ×
+                width × channels (uint8 from 0 to 255, or floating point from 0 to 1).
+            texts: a `str` or a list of them.
+            audio: a sound or a list of them: paths, encoded files as `bytes`, `fusemix.Waveform`s, pairs of samples and
+                rate, or arrays of mono samples with `sample_rate`.
+            sample_rate: hertz of sounds that are given as arrays.
+            batch_size: items in one pass of an encoder; halved where memory does not suffice.
+            num_workers: processes that read and decode ahead; 0 does it in this one.
+            progress: show a bar when there is more than one batch.
+            **others: items of a modality with another name, such as `video=[…]`.
+
+        Returns:
+            Unit vectors in float32, on the CPU: (items, dim) for a list, (dim,) for one item.
+
+        Raises:
+            ConfigError: none or several modalities were given.
+            RunError: the model knows nothing of the modality, or its encoders cannot be loaded.
+            EncoderError: an item cannot be encoded; the message says its index and why.
+        """
+        given = {"images": images, "texts": texts, "audio": audio, **others}
+        here = [keyword for keyword, value in given.items() if value is not None]
+        if len(here) != 1:
+            raise ConfigError(f"encode takes items of one modality at a time, and got {' and '.join(here) or 'none'}.")
+        modality = KEYWORDS.get(here[0], here[0])
+        self.embedder.trained.require_known(modality)
+        items, is_one = listed(modality, given[here[0]])
+        shown = progress and len(items) > batch_size
+        with counting(f"{modality}: encoding", len(items)) if shown else nullcontext(lambda count: None) as advance:
+            found = self.embedder.embed(
+                modality,
+                Given(items, modality, sample_rate),
+                batch_size=batch_size,
+                num_workers=num_workers,
+                advance=advance,
+            )
+        return found[0] if is_one else found
+
+    def similarity(
+        self, a: Float[np.ndarray, "*left _dim"], b: Float[np.ndarray, "*right _dim"]
+    ) -> Float32[np.ndarray, "left right"]:
+        """Cosines between embeddings, from -1 to 1.
+
+        Args:
+            a, b: as `encode` returns them; one vector counts as a list of one.
+
+        Returns:
+            Row i, column j: item i of `a` with item j of `b`.
+
+        Raises:
+            ValueError: their widths differ.
+        """
+        left, right = (np.atleast_2d(np.asarray(side, dtype=np.float32)) for side in (a, b))
+        if left.shape[1] != right.shape[1]:
+            raise ValueError(f"embeddings are {left.shape[1]} and {right.shape[1]} wide; both must be of one model")
+        return left @ right.T

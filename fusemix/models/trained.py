@@ -1,0 +1,137 @@
+"""A trained model, opened: what it is, its adapters, and what builds its encoders.
+
+Place in the flow: run folder, exported folder, or a name on the hub -> Trained -> Embedder.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fusemix.models.recipes import SOURCES, NamedSource, Source
+from fusemix.models.folder import CONFIG, is_export, read_export
+from fusemix.errors import RunError
+from fusemix.disk.files import read_json
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
+from fusemix.fusion.model import FusionModel
+
+__all__ = ["NamedSource", "Source", "Trained", "open_trained"]
+
+
+class Trained(NamedTuple):
+    """A trained model without its encoders.
+
+    Attributes:
+        folder: that it was opened from, for messages.
+        file: that the weights of its adapters were read from.
+        record: what its checkpoint says about its run: `dims`, `config`, `encoders` (fingerprints of the latents), …
+        model: its adapters, in evaluation mode, on the CPU.
+        sources: modality -> what builds its encoders, in the order of training.
+        trust_code: whether code that it names may run.
+    """
+
+    folder: Path
+    file: Path
+    record: dict[str, Any]
+    model: FusionModel
+    sources: dict[str, list[NamedSource]]
+    trust_code: bool = False
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it embeds."""
+        return tuple(self.record["dims"])
+
+    def with_sources(self, noted: Mapping[str, Sequence[Source]]) -> "Trained":
+        """The same, whose encoders of some modalities are built by what somebody has noted.
+
+        Raises:
+            RunError: it knows nothing of a modality, or has another number of encoders.
+        """
+        sources = dict(self.sources)
+        for modality, parts in noted.items():
+            self.require_known(modality)
+            if len(parts) != len(sources[modality]):
+                trained_with = len(sources[modality])
+                raise RunError(
+                    f"encoders.{modality} names {len(parts)}, and {self.folder} was trained with {trained_with}."
+                )
+            sources[modality] = [NamedSource(old.name, new) for old, new in zip(sources[modality], parts, strict=True)]
+        return self._replace(sources=sources)
+
+    def require_known(self, modality: str) -> None:
+        """Refuse a modality that it was not trained on.
+
+        Raises:
+            RunError: it was not.
+        """
+        if modality not in self.modalities:
+            raise RunError(
+                f"{self.folder} knows nothing of {modality!r}. It was trained on: {', '.join(self.modalities)}."
+            )
+
+
+def open_trained(
+    model: str | Path, checkpoint: str = "best", revision: str | None = None, *, trust_code: bool = False
+) -> Trained:
+    """Open a run folder, an exported folder, or a model on the hub.
+
+    Args:
+        model: folder of a run or of an export, or organisation/model on the hub.
+        checkpoint: of a run, `best` or `last`; an export holds one.
+        revision: commit, tag or branch on the hub.
+        trust_code: run code that it names, where its adapters or encoders are not fusemix's own.
+
+    Raises:
+        UntrustedCodeError: its adapters are not fusemix's own, or it carries code, and that is not trusted.
+        RunError: it is none of them, is damaged, cannot be had from the hub, or has no such checkpoint.
+    """
+    folder = Path(model)
+    if not folder.exists():
+        folder = _from_hub(str(model), revision)
+    elif revision is not None:
+        raise RunError(f"revision={revision} is for models on the hub, and {folder} is a folder. Leave it out.")
+    if is_export(folder):
+        exported = read_export(folder, trust_code)
+        return Trained(folder, *exported, trust_code)
+    if (folder / CHECKPOINTS).is_dir():
+        return _run(folder, checkpoint, trust_code)
+    if (folder / CONFIG).is_file():
+        read_export(folder, trust_code)  # says what is wrong with it
+    raise RunError(
+        f"{folder} is neither a run nor an exported model: a run has {CHECKPOINTS}/, and an export has a {CONFIG}."
+    )
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    from fusemix.models.hub import HUB_NAME, fetched
+
+    if not HUB_NAME.fullmatch(model):
+        raise RunError(
+            f"there is no folder {model}. Give the folder of a run (python train.py CONFIG) or of an exported model, "
+            "or organisation/model on the hub."
+        )
+    return fetched(model, revision)
+
+
+def _run(folder: Path, checkpoint: str, trust_code: bool) -> Trained:
+    file = folder / CHECKPOINTS / f"{checkpoint}.ckpt"
+    content = read_checkpoint(file)
+    record = about(content)
+    model = trained_model(content, trust_code)
+    return Trained(folder, file, record, model, _sources(folder, record), trust_code)
+
+
+def _sources(folder: Path, record: Mapping[str, Any]) -> dict[str, list[NamedSource]]:
+    """As the run folder says; runs of before, and on latents that were imported, know nothing of it."""
+    path = folder / SOURCES
+    noted = read_json(path) if path.is_file() else {}
+    if not isinstance(noted, dict):
+        raise RunError(
+            f"{path} is damaged: it names no encoders. Delete it; what needs encoders then says how to name them."
+        )
+    return {
+        modality: [NamedSource(entry["store"], entry["source"]) for entry in noted[modality]]
+        if modality in noted
+        else [NamedSource(f"{modality} {number}", None) for number in range(1, len(fingerprints) + 1)]
+        for modality, fingerprints in record["encoders"].items()
+    }

@@ -1,0 +1,1 @@
+"""Parts that settings name (encoders, data sets, losses, adapters, …): found, checked, trusted, called."""

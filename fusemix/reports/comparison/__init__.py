@@ -1,0 +1,1 @@
+"""What people read of several runs side by side."""

@@ -1,0 +1,1 @@
+"""What people read of one run's retrieval, but for the page."""

@@ -1,1 +1,0 @@
-"""What is written of evaluations: reports, tables, pictures, pages; and reports read back."""

@@ -1,0 +1,1 @@
+"""A trained run as a folder that holds all that is needed to load it elsewhere."""

@@ -1,0 +1,1 @@
+"""An index, wired: what goes into it, and how it is searched."""

@@ -1,0 +1,207 @@
+"""Searching, wired: queries of any modality -> the items of an index that are nearest.
+
+Place in the flow: Index + the model that made it -> Searcher: queries -> vectors -> hits.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from fusemix.wiring.searching.index_model import model_of_index
+from fusemix.models.places import Place, place_of
+from fusemix.wiring.searching.sources import Decode, reader_of, why_unseen
+from fusemix.encoders.decoding import decode
+from fusemix.encoders.given import Given
+from fusemix.errors import EncoderError, QueryError
+from fusemix.interfaces import Content
+from fusemix.search.folder import Index
+
+LIKE, EMBEDDING = "like", "embedding"
+SHORTEST_SUM = 1e-3
+"""Unit vectors whose sum is shorter cancel out, and what is left of them is noise."""
+
+
+class Query(NamedTuple):
+    """What is asked.
+
+    Attributes:
+        kind: a modality of the model; `like` for an item of the index; `embedding` for a vector.
+        content: of a modality, what `Model.encode` takes for one item; the item's id; or the vector.
+    """
+
+    kind: str
+    content: Any
+
+
+class Hit(NamedTuple):
+    """An item that was found.
+
+    Attributes:
+        position: in the index; items that are added later do not change it.
+        score: cosine with the query, or with the sum of several.
+        id: of the item.
+        modality: of the item.
+        path: as its source names it, for people; `Searcher.places` says where that is.
+        captions: what is known of it in words.
+    """
+
+    position: int
+    score: float
+    id: str
+    modality: str
+    path: str | None
+    captions: list[str]
+
+
+class Searcher:
+    """Searches an index with the model that made it. Several threads may search at once.
+
+    Args:
+        folder: of the index.
+        model: where the model is now; None looks where it was.
+        device: to embed queries on; `auto` takes a GPU where there is one.
+        trust_code: run code that the model, or what was indexed, names where it is not fusemix's own.
+
+    Attributes:
+        index: opened.
+        embedder: the model.
+        unseen: why items of some sources are not shown: their data sets are not fusemix's own, and not trusted.
+
+    Raises:
+        UntrustedCodeError: the model names code that is not fusemix's own, and that is not trusted.
+        IndexFolderError: there is no such index, or it is damaged.
+        RunError: its model is gone, or has changed.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        model: str | Path | None = None,
+        device: str = "auto",
+        *,
+        trust_code: bool = False,
+    ) -> None:
+        self.index = Index(folder)
+        self.embedder = model_of_index(self.index, model, device, trust_code)
+        sources = self.index.description.sources
+        self._readers = [reader_of(source, self.index.folder, trust_code) for source in sources]
+        self.unseen = [] if trust_code else [why for why in map(why_unseen, sources) if why]
+
+    @property
+    def name(self) -> str:
+        """Of the index, for people."""
+        return self.index.folder.resolve().name
+
+    @property
+    def model_name(self) -> str:
+        """Of the model that made the index, for people: its folder."""
+        return PurePath(self.index.description.model["name"]).name
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What may be asked by."""
+        return self.embedder.modalities
+
+    def load(self, modalities: Sequence[str] | None = None) -> None:
+        """Load encoders now, rather than at the first query; all of them by default.
+
+        Raises:
+            RunError: one cannot be loaded, or the model knows nothing of a modality.
+        """
+        for modality in self.modalities if modalities is None else modalities:
+            self.embedder.encoders(modality)
+
+    def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "queries dim"]:
+        """Unit vectors of queries; those of one modality are encoded together.
+
+        Raises:
+            QueryError: one cannot be read, or is not in the index; the message is about the first such.
+            RunError: the model knows nothing of a modality.
+        """
+        vectors = np.empty((len(queries), self.index.dim), dtype=np.float32)
+        for kind in dict.fromkeys(query.kind for query in queries):
+            places = [place for place, query in enumerate(queries) if query.kind == kind]
+            vectors[places] = self._embedded(kind, [queries[place].content for place in places])
+        return vectors
+
+    def _embedded(self, kind: str, contents: list[Any]) -> Float32[np.ndarray, "contents dim"]:
+        if kind == LIKE:
+            return self.index.vectors([self._position(item) for item in contents])
+        if kind == EMBEDDING:
+            return np.stack([self._unit(vector) for vector in contents])
+        self.embedder.trained.require_known(kind)
+        try:
+            return self.embedder.embed(kind, Given(contents, kind, None), batch_size=len(contents))
+        except EncoderError as error:
+            raise QueryError(str(error)) from error
+
+    def _position(self, item: str) -> int:
+        position = self.index.find(item)
+        if position is None:
+            raise QueryError(f"no item of the index has the id {item!r}.")
+        return position
+
+    def _unit(self, vector: Any) -> Float32[np.ndarray, " dim"]:
+        found = np.asarray(vector, dtype=np.float32)
+        length = float(np.linalg.norm(found)) if found.shape == (self.index.dim,) else 0.0
+        if not 0 < length < np.inf:
+            raise QueryError(f"an embedding must be {self.index.dim} finite numbers that are not all nought.")
+        return found / np.float32(length)
+
+    def search(self, vectors: Float32[np.ndarray, "queries dim"], k: int) -> list[list[Hit]]:
+        """The best items for each vector, best first.
+
+        Args:
+            vectors: unit length.
+            k: at least 1; no more are found than there are.
+        """
+        scores, positions = self.index.search(vectors, k)
+        items = iter(self.index.items(positions[positions >= 0].tolist()))
+        found = []
+        for row, of_row in zip(positions, scores, strict=True):
+            good = row >= 0
+            pairs = zip(row[good].tolist(), of_row[good].tolist(), strict=True)
+            found.append([_hit(position, score, next(items)) for position, score in pairs])
+        return found
+
+    def places(self, positions: Sequence[int]) -> list[Place]:
+        """Where some items lie, on this machine.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        sources, folder = self.index.description.sources, self.index.folder
+        return [place_of(sources[item["source"]], item, folder) for item in self.index.items(positions)]
+
+    def content(self, position: int, decode: Decode = decode) -> Content | None:
+        """An item as it is decoded: a picture, a sound or a text; None where its source is out of reach.
+
+        Args:
+            position: in the index.
+            decode: what decodes it.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        (item,) = self.index.items([position])
+        return self._readers[item["source"]](item, decode)
+
+
+def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
+    return Hit(position, score, item["id"], item["modality"], item["path"], item["captions"] or [])
+
+
+def summed(vectors: Float32[np.ndarray, "queries dim"]) -> Float[np.ndarray, " dim"]:
+    """The unit vector that has the highest mean cosine with some unit vectors: that of their sum.
+
+    Raises:
+        QueryError: they cancel out.
+    """
+    total = vectors.sum(axis=0)
+    length = float(np.linalg.norm(total))
+    if length < SHORTEST_SUM:
+        raise QueryError("the queries cancel out: nothing is near to all of them.")
+    return total / np.float32(length)

@@ -1,0 +1,84 @@
+"""How long training and indexing would take, from a few steps or items, without writing anything.
+
+Place in the flow: FusionModule, LatentData; Indexing -> seconds.
+"""
+
+import time
+import warnings
+from statistics import median
+
+import numpy as np
+import torch
+
+from fusemix.wiring.searching.index_plan import Indexing, Task
+from fusemix.wiring.searching.indexing import LATENTS_AT_ONCE
+from fusemix.wiring.training.step import AUTOCAST
+from fusemix.wiring.training.telling import duration
+from fusemix.fusion.module import FusionModule
+from fusemix.latents.loader import LatentData
+
+STEPS, ITEMS = 5, 32
+
+
+def rehearsed(module: FusionModule, data: LatentData, device: torch.device, precision: str, epochs: int) -> list[str]:
+    """Where latents would live, and how long some epochs would take, in words for people; see `seconds_of_a_step`."""
+    told = data.place(device, precision, num_processes=1).told  # it takes the whole batch, as one would alone
+    seconds, steps = seconds_of_a_step(module, data, device, AUTOCAST.get(precision)), data.num_batches
+    return [
+        *told,
+        f"{epochs:,} epochs of {steps:,} steps, {1000 * seconds:,.1f} ms each on {device}: about "
+        f"{duration(epochs * steps * seconds)}, and validation besides",
+    ]
+
+
+def seconds_of_a_step(module: FusionModule, data: LatentData, device: torch.device, dtype: torch.dtype | None) -> float:
+    """Median time of a step: a batch, forward, backward, and the optimiser's own.
+
+    Args:
+        module: whose weights change with it.
+        data: its sets; latents are read from where they lie.
+        device: that trains.
+        dtype: of autocast; None computes in float32.
+    """
+    for source in data.sources:
+        source.reside("mapped", device)
+    module.to(device).train()
+    module.on_train_epoch_start()
+    optimizer, found = module.new_optimizer(), []
+    batches = (batch for epoch in range(STEPS + 1) for batch in data.batches(epoch))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*self.trainer. reference is not registered.*")
+        for number in range(STEPS + 1):
+            started = time.perf_counter()
+            batch = next(batches)
+            with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+                loss = module.training_step(batch, number)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            loss.detach().item()  # waits for the device
+            found.append(time.perf_counter() - started)
+    return median(found[1:])  # the first one sets things up
+
+
+def seconds_of_indexing(indexing: Indexing) -> float:
+    """How long all that is new would take, from a sample of each collection, without processes that read ahead."""
+    return sum(_seconds_of_an_item(indexing, task) * len(task.new) for task in indexing.tasks if len(task.new))
+
+
+def _seconds_of_an_item(indexing: Indexing, task: Task) -> float:
+    embedder, collection = indexing.embedder, task.collection
+    if collection.side is not None:
+        latents = collection.side.take(collection.rows[task.new[:LATENTS_AT_ONCE]])
+        started = time.perf_counter()
+        embedder.adapted(collection.side.modality, latents)
+        return (time.perf_counter() - started) / len(latents)
+    places = np.unique(task.new[np.linspace(0, len(task.new) - 1, ITEMS).astype(np.int64)])
+    embedder.encoders(collection.items.modality)  # loaded before the clock starts
+    items, size = collection.items.take(places), indexing.config.batch_size
+    started = time.perf_counter()
+    for _ in embedder.embed_items(
+        items, [range(len(places))], batch_size=size, num_workers=0, advance=lambda count, rejected: None
+    ):
+        pass
+    return (time.perf_counter() - started) / len(places)

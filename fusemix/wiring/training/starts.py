@@ -1,0 +1,193 @@
+"""What a model starts from: statistics of the training set, a closed form, or the weights of another run.
+
+Place in the flow: LatentData, TrainConfig -> a FusionModel's buffers and weights.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fusemix.models.fitting import require_same_encoders
+from fusemix.wiring.training.data import sides_by_modality
+from fusemix.config import ClosedFormConfig, TrainConfig
+from fusemix.errors import ConfigError, RunError
+from fusemix.fusion.adapters.affine import StartsLinear
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
+from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
+from fusemix.fusion.model import FusionModel
+from fusemix.interfaces import LatentBatch, PairLoss, Scorer
+from fusemix.latents.distinct import distinct_rows
+from fusemix.latents.loader import LatentData
+from fusemix.latents.sets import Side
+from fusemix.latents.sources import Source
+
+MOST_ROWS = 500_000
+"""More tell nothing new about means and covariances."""
+ROWS_AT_ONCE = 8192
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+CHOICES = {"left_ridge": RIDGES, "right_ridge": RIDGES, "power": (0.0, 0.5, 0.75, 1.0)}
+"""Settings of the closed form that are tried on validation."""
+OF_LOSS = "loss."
+"""How names of what the loss has learned begin, in a checkpoint."""
+
+
+class ClosedForm(NamedTuple):
+    """Settings of `canonical_maps`."""
+
+    left_ridge: float
+    right_ridge: float
+    power: float
+
+
+def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
+    """Fit each modality's preprocessing on the items that are trained on."""
+    for modality, side in sides_by_modality(data).items():
+        source = next(source for source in data.sources if modality in source.modalities)
+        rows = distinct_rows(source.links.links[:, source.modalities.index(modality)])
+        model.fit_preprocessing(modality, _latents_of(side, _sample(rows, seed)))
+
+
+def _sample(rows: np.ndarray, seed: int) -> np.ndarray:
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))]
+
+
+def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Tensor, "rows dim"]]]:
+    def chunks() -> Iterator[Tensor]:
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            yield torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE]))
+
+    return chunks
+
+
+def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Source, scorer: Scorer) -> ClosedForm:
+    """Put the closed form where the settings want it, into the adapters and beside them; returns what was chosen.
+
+    Raises:
+        ConfigError: it is to go into an adapter that has no linear part.
+    """
+    inside = config.method == "csa" or config.warm_start
+    wanted = [*([model.adapters] if inside else []), *([model.beside] if config.closed_form.share else [])]
+    places = [[_with_linear_part(modules, modality) for modality in source.modalities] for modules in wanted]
+    moments = pair_moments(_pairs_of(model, source, config.seed))
+    dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
+    prepared = _validation_latents(model, source)
+
+    def recall(setting: ClosedForm) -> float:
+        maps = canonical_maps(moments, dims=dims, **setting._asdict())
+        return scorer(*(mapped(side, found) for side, found in zip(prepared, maps, strict=True)))["mean_recall"]
+
+    chosen = climbed(recall, config.closed_form)
+    maps = canonical_maps(moments, dims=dims, **chosen._asdict())
+    for sides in places:
+        for place, found in zip(sides, maps, strict=True):
+            place.start_from(found.weight.float(), found.bias.float())
+    return chosen
+
+
+def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
+    place = modules[modality]
+    if isinstance(place, StartsLinear):
+        return place
+    raise ConfigError(
+        f"the {modality} adapter has no linear part that could start from the closed form. "
+        "Use adapter.name=linear or low_rank_residual."
+    )
+
+
+def climbed(recall: Callable[[ClosedForm], float], given: ClosedFormConfig) -> ClosedForm:
+    """The best of some settings, found by changing one at a time, twice through; what was given is left alone."""
+    at = {name: getattr(given, name) for name in CHOICES}
+    free = [name for name, value in at.items() if value is None]
+    best = ClosedForm(**{name: 1.0 if value is None else value for name, value in at.items()})
+    seen = {best: recall(best)} if free else {}
+    for name in free * 2:
+        for value in CHOICES[name]:
+            tried = best._replace(**{name: value})
+            if tried not in seen:
+                seen[tried] = recall(tried)
+        best = max(seen, key=lambda setting: seen[setting])
+    return best
+
+
+def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+    links = source.links.links
+    links = links[_sample(np.arange(len(links)), seed)]
+
+    def chunks() -> Iterator[LatentBatch]:
+        for at in range(0, len(links), ROWS_AT_ONCE):
+            rows = links[at : at + ROWS_AT_ONCE].T
+            sides = zip(source.train.sides, rows, strict=True)
+            left, right = (model.prepare(side.modality, torch.from_numpy(side.take(r))) for side, r in sides)
+            yield LatentBatch(left, right)
+
+    return chunks
+
+
+def _validation_latents(model: FusionModel, source: Source) -> tuple[Tensor, Tensor]:
+    assert source.gallery is not None, "the first set always has something to choose on"
+    sides = zip(source.validation.sides, source.gallery.rows, strict=True)
+    left, right = (model.prepare(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
+    return left, right
+
+
+def start_from_run(model: FusionModel, loss: PairLoss, config: TrainConfig, data: LatentData) -> list[str]:
+    """Take the weights of another run, for the modalities that both have; returns these.
+
+    With them come the temperature and, where both have the same loss, what that has learned.
+
+    Raises:
+        RunError: there is no such run, it shares no modality, its encoders or its adapters are others.
+    """
+    path = checkpoint_of(Path(str(config.init_from)))
+    checkpoint = read_checkpoint(path)
+    record = about(checkpoint)
+    shared = {modality: side for modality, side in sides_by_modality(data).items() if modality in record["dims"]}
+    if not shared:
+        raise RunError(f"init_from={path}: it was trained on {', '.join(record['dims'])}, none of which is here.")
+    for modality, side in shared.items():
+        accepted = record.get("accepted", {}).get(modality, ())
+        require_same_encoders(config.train, modality, record["encoders"][modality], side, accepted)
+    parts = ["adapters", "preprocessing"]
+    if config.closed_form.share:
+        parts.append("beside")
+        if len(shared) < len(model.dims):
+            raise RunError(
+                f"init_from={path}: the closed form beside adapters belongs to both modalities, and it has only "
+                f"{', '.join(shared)}. Set closed_form.share=0."
+            )
+    prefixes = tuple(f"{part}.{modality}." for part in parts for modality in shared)
+    weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
+    found = {key: value for key, value in weights.items() if key.startswith(prefixes)}
+    mine = {key: value for key, value in model.state_dict().items() if key.startswith(prefixes)}
+    _require_same_shapes(path, found, mine)
+    model.load_state_dict({**found, "log_logit_scale": weights["log_logit_scale"]}, strict=False)
+    if isinstance(loss, nn.Module) and record["config"]["loss"]["name"] == config.loss.name:
+        learned = {k.removeprefix(OF_LOSS): v for k, v in checkpoint["state_dict"].items() if k.startswith(OF_LOSS)}
+        _require_same_shapes(path, learned, loss.state_dict(), "losses")
+        loss.load_state_dict(learned)
+    return list(shared)
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The best checkpoint of a run folder, or the checkpoint itself."""
+    return path / CHECKPOINTS / "best.ckpt" if path.is_dir() else path
+
+
+def _require_same_shapes(
+    path: Path, found: Mapping[str, Tensor], mine: Mapping[str, Tensor], part: str = "adapters"
+) -> None:
+    other = sorted(found.keys() ^ mine.keys())
+    other += sorted(key for key in found.keys() & mine.keys() if found[key].shape != mine[key].shape)
+    if other:
+        raise RunError(
+            f"init_from={path}: its {part} are built otherwise than those of this run ({', '.join(other[:3])}"
+            f"{', …' if len(other) > 3 else ''}). Give the same adapter, preprocess, embedding_dim, closed form and "
+            "loss."
+        )
