@@ -22,13 +22,13 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusemix.models.scoring import retrieval_scorer
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.snapshots import Writer
 from fusemix.latents.batches import Links
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sources import Source
+from fusemix.models.scoring import retrieval_scorer
 from train import ON_GPU, Timer, here
 
 PAIRS, LOADED = 5_000_000, 2 * ON_GPU.batch

@@ -25,17 +25,17 @@ from models import WORDS, bge_large, dinov2_base, minilm, mobilenet
 from PIL import Image
 from rich.table import Table
 
-from fusemix.wiring.caching.cache import fabric, store_writer
-from fusemix.wiring.caching.filling import Side, fill
 from fusemix.config import CacheConfig, PartConfig
 from fusemix.datasets.pairs import TextReader, file_reader
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.preparing import prepared_sample
 from fusemix.encoders.reading import Task, cut_windows, windows_ahead
-from fusemix.machine.environment import device_name, keep_freed_memory
 from fusemix.interfaces import Encoder, Items
+from fusemix.machine.environment import device_name, keep_freed_memory
 from fusemix.progress import console
+from fusemix.wiring.caching.cache import fabric, store_writer
+from fusemix.wiring.caching.filling import Side, fill
 
 
 def main() -> None:

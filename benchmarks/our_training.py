@@ -13,9 +13,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset
 
-from fusemix.wiring.training import train as build
-from fusemix.wiring.training.processes import processes_of
-from fusemix.wiring.training.data import latent_data
 from fusemix.commands.train import quiet_lightning
 from fusemix.config import OptimConfig, PartConfig, TrainConfig
 from fusemix.fusion.module import FusionModule
@@ -25,6 +22,9 @@ from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.loader import LatentData
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.writer import StoreWriter
+from fusemix.wiring.training import train as build
+from fusemix.wiring.training.data import latent_data
+from fusemix.wiring.training.processes import processes_of
 from train import WARMUP, Peak, Sizes, Timer, here, product_rate
 
 HELD_OUT = 0.01

@@ -88,9 +88,9 @@ def make(folder: Path, items: int) -> dict[str, float]:
 
 def start(folder: Path, items: int) -> dict[str, float]:
     """What cache_features.py does of a set that is there, before it encodes; step by step."""
+    from fusemix.latents.set_writer import hashes_of, write_set
     from fusemix.wiring.caching.content import forget_replaced
     from fusemix.wiring.caching.filling import missing_tasks
-    from fusemix.latents.set_writer import hashes_of, write_set
 
     figures, pairs = {"imports, MB": peak()}, pair_set(items)
     figures["tables, MB"] = peak()
@@ -117,8 +117,8 @@ def start(folder: Path, items: int) -> dict[str, float]:
 
 def join(folder: Path, items: int) -> dict[str, float]:
     """What another process of the same command does for its tables; the first one has written them down."""
-    from fusemix.wiring.caching.handing import handing, taken
     from fusemix.interfaces import Items
+    from fusemix.wiring.caching.handing import handing, taken
 
     pairs = pair_set(items)
     with handing(folder, pairs.sides) as handed:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fusemix import __version__, config
+from fusemix.cli.help import field_texts, help_text
 from fusemix.cli.run import called
 from fusemix.cli.run import run as cli
 from fusemix.commands import COMMANDS
-from fusemix.cli.help import field_texts, help_text
 from fusemix.disk.locks import one_writer
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,8 @@ from scipy.stats import permutation_test
 
 from fusemix.commands import compare, report
 from fusemix.errors import ConfigError, OutputError, RunError
-from fusemix.reports.comparison.picture import COLOURS, look
 from fusemix.reports.comparison.paper_tables import latex_text
+from fusemix.reports.comparison.picture import COLOURS, look
 from fusemix.reports.retrieval.report import VERSION
 
 HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from fusemix.commands import COMMANDS
 from fusemix.cli.run import completion
+from fusemix.commands import COMMANDS
 from fusemix.fusion.adapters import ADAPTERS
 
 

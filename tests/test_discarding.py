@@ -17,8 +17,8 @@ from fusemix.disk.discarding import (
     says,
     take_place,
 )
-from fusemix.errors import OutputError
 from fusemix.disk.files import write_json
+from fusemix.errors import OutputError
 
 KIND = Owned(
     "a thing", lambda folder: says(folder / "thing.json", "fusemix.thing", 2), ("thing.json", "parts/[0-9]*.npy")

@@ -12,8 +12,6 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import TinyRun
 
-from fusemix.models.embedder import Embedder
-from fusemix.models.matching import built_again
 from fusemix.commands import train
 from fusemix.errors import EncoderError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model
@@ -21,6 +19,8 @@ from fusemix.interfaces import Waveform
 from fusemix.latents.manifest import read_manifest
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.storable import rounded
+from fusemix.models.embedder import Embedder
+from fusemix.models.matching import built_again
 
 STORES = {"image": ["hog", "vit"], "text": ["bert"], "audio": ["wavlm"]}
 

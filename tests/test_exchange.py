@@ -9,8 +9,8 @@ import pytest
 from latent_samples import pair_set, write_store
 
 from fusemix.commands import export_embeddings, import_latents, train
-from fusemix.errors import ConfigError, LatentStoreError, RunError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import ConfigError, LatentStoreError, RunError
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.store import LatentStore

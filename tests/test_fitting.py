@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from latent_samples import learnable_set
 
-from fusemix.models.fitting import encoder_differences, fitting_set
 from fusemix.commands import train
 from fusemix.encoders.decoding import ALIKE, RULES, decoding_fingerprint
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.manifest import Accepted, read_manifest, write_manifest
+from fusemix.models.fitting import encoder_differences, fitting_set
 
 TODAY = {
     "family": "transformers",

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from index_samples import make, photos
 
-from fusemix.wiring.searching.searcher import Query, Searcher
 from fusemix.commands import cache_features, search
 from fusemix.disk.files import read_json, write_json
 from fusemix.search.folder import Index
+from fusemix.wiring.searching.searcher import Query, Searcher
 
 
 def results(capsys, out, *options):

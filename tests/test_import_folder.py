@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fusemix.wiring.caching import import_latents as build
 from fusemix.commands import import_latents
 from fusemix.datasets import DATASETS
 from fusemix.errors import DatasetError, LatentStoreError
 from fusemix.latents.sets import LatentSet
+from fusemix.wiring.caching import import_latents as build
 
 
 def imported(source: Path, out: Path, *changes: str) -> Path:

@@ -14,8 +14,8 @@ from transformers import BertConfig, BertModel
 import fusemix
 from fusemix.cli.run import run as cli
 from fusemix.commands import export, import_latents, index, search, train
-from fusemix.errors import ConfigError, RunError
 from fusemix.disk.files import read_json
+from fusemix.errors import ConfigError, RunError
 from fusemix.latents.sets import LatentSet
 from fusemix.search.description import read_description
 

@@ -14,11 +14,10 @@ import pytest
 from index_samples import content, make
 
 import fusemix
-from fusemix.wiring.searching import index_plan
-from fusemix.wiring.searching import indexing
-from fusemix.wiring.searching.searcher import Query, Searcher
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
 from fusemix.search.folder import Index
+from fusemix.wiring.searching import index_plan, indexing
+from fusemix.wiring.searching.searcher import Query, Searcher
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from index_samples import content, make, photos
 
-from fusemix.wiring.searching import index_plan
-from fusemix.wiring.searching import indexing
 from fusemix.commands import verify
 from fusemix.errors import (
     ConfigError,
@@ -20,6 +18,7 @@ from fusemix.errors import (
     RunError,
 )
 from fusemix.search.folder import Index
+from fusemix.wiring.searching import index_plan, indexing
 
 
 def everything(folder):

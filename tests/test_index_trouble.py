@@ -14,9 +14,9 @@ import pytest
 from index_samples import content, make, photos
 
 from fusemix.cli.run import run as cli
-from fusemix.wiring.searching.searcher import Searcher
 from fusemix.errors import EncoderError, FusemixError
 from fusemix.search.folder import Index
+from fusemix.wiring.searching.searcher import Searcher
 
 # Pictures that are none, or lie elsewhere
 

@@ -8,10 +8,10 @@ import pytest
 from evaluation_world import World, evaluated, make_world, write_latents
 from travel.exports import train_on_made_up_latents
 
-from fusemix.models.learned import seen_before
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.sets import LatentSet
+from fusemix.models.learned import seen_before
 
 MEMORY = "they say what the model remembers, and not how it finds what is new to it."
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusemix.wiring.caching.cache import workers_beside
 from fusemix.machine.limits import Cores, core_limits, cores_of_this_process, memory_left, share_of_cores, usable_cores
+from fusemix.wiring.caching.cache import workers_beside
 
 KIND = {"cpu": "cgroup cgroup rw,cpu,cpuacct", "memory": "cgroup cgroup rw,memory", "": "cgroup2 cgroup2 rw"}
 

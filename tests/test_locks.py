@@ -10,12 +10,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from fusemix.disk import locks
-from fusemix.disk import out_folder
-from fusemix.errors import OutputError
+from fusemix.disk import locks, out_folder
 from fusemix.disk.holders import Watch, read_holder, this_process, write_holder
 from fusemix.disk.locks import one_writer
 from fusemix.disk.temporary import host_key
+from fusemix.errors import OutputError
 
 HELD = """
 import os, sys, time

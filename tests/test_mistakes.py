@@ -22,8 +22,8 @@ from fusemix.commands import (
     search,
     verify,
 )
-from fusemix.errors import ConfigError, DamagedFileError, FusemixError
 from fusemix.disk.files import read_json, read_jsonl
+from fusemix.errors import ConfigError, DamagedFileError, FusemixError
 from fusemix.parts.registry import Registry
 
 DAMAGED = [b"", b"nope", b"[]", b"{}", b"[1]\n", b'{"format": "x"}', b"\xff\xfe\x00", b"[" * 100_000]

@@ -5,8 +5,8 @@ from typing import Literal
 
 import pytest
 
-from fusemix.config import IndexConfig, SearchConfig, TrainConfig, load_config
 from fusemix.cli.options import BARE
+from fusemix.config import IndexConfig, SearchConfig, TrainConfig, load_config
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 

@@ -9,8 +9,8 @@ import pytest
 from fusemix import config
 from fusemix.cli.run import run as cli
 from fusemix.commands import COMMANDS
-from fusemix.errors import OutputError
 from fusemix.disk.locks import one_writer
+from fusemix.errors import OutputError
 
 WRITING = {
     "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=hog", "accelerator=cpu"],

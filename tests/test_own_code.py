@@ -74,7 +74,13 @@ def test_of_an_installed_package_only_the_very_name_is_known(here):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", '{"format": "fusemix.parts.own_code", "version": 1}', '{"format": "x", "version": 1, "known": []}'],
+    [
+        "",
+        "{}",
+        "[]",
+        '{"format": "fusemix.parts.own_code", "version": 1}',
+        '{"format": "x", "version": 1, "known": []}',
+    ],
 )
 def test_a_list_that_cannot_be_read_costs_a_question(here, text):
     PARTS.build("own_part:one", {})

@@ -14,18 +14,18 @@ import torch
 from latent_samples import pair_set
 from lightning.fabric import Fabric
 
-from fusemix.machine import alone
-from fusemix.disk import holders
-from fusemix.machine.alone import alone_in, require_as_started
-from fusemix.wiring.caching.filling import Side
-from fusemix.wiring.caching.retry import retry_rejected
 from fusemix.config import CacheConfig, PartConfig
+from fusemix.disk import holders
+from fusemix.disk.locks import one_writer
 from fusemix.errors import ConfigError, EncoderError, FusemixError, OutputError, RunError
 from fusemix.fusion.runs import RunState
 from fusemix.interfaces import Rejected
 from fusemix.latents.writer import StoreWriter
-from fusemix.disk.locks import one_writer
+from fusemix.machine import alone
+from fusemix.machine.alone import alone_in, require_as_started
 from fusemix.machine.parallel import decided_by_the_first, failing_together, stop_if_another_failed
+from fusemix.wiring.caching.filling import Side
+from fusemix.wiring.caching.retry import retry_rejected
 
 LONG = 60
 HOW = {"doing": "train", "wait_sec": 0.0, "devices": "2", "num_nodes": 1}

@@ -65,7 +65,9 @@ def test_a_missing_package_is_answered_with_how_to_install_it():
 HEAVY = ["torch", "transformers", "faiss", "lightning", "open_clip", "timm", "matplotlib"]
 
 
-@pytest.mark.parametrize("line", ["import fusemix", "import fusemix.cli.run", "import fusemix.datasets, fusemix.encoders"])
+@pytest.mark.parametrize(
+    "line", ["import fusemix", "import fusemix.cli.run", "import fusemix.datasets, fusemix.encoders"]
+)
 def test_importing_the_package_is_cheap(line):
     check = f"import sys; {line}; print([m for m in {HEAVY} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout.strip() == "[]"

@@ -9,9 +9,9 @@ from index_samples import make
 from PIL import Image
 
 import fusemix
-from fusemix.wiring.searching.searcher import Query, Searcher, summed
 from fusemix.commands import export, search
 from fusemix.errors import FusemixError, QueryError
+from fusemix.wiring.searching.searcher import Query, Searcher, summed
 
 
 @pytest.fixture(scope="module")

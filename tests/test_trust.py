@@ -11,11 +11,6 @@ import torch
 from PIL import Image
 
 import fusemix
-from fusemix.wiring.searching.sources import reader_of, why_unseen
-from fusemix.wiring.searching.searcher import Searcher
-from fusemix.wiring.evaluation.showing import content_readers
-from fusemix.models.recipes import code_of
-from fusemix.models.trained import open_trained
 from fusemix.commands import eval_retrieval, export, export_embeddings, index, search, serve, train
 from fusemix.datasets import DATASETS
 from fusemix.encoders.decoding import decode
@@ -23,7 +18,12 @@ from fusemix.errors import FusemixError, RunError, UntrustedCodeError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.sets import LatentSet
+from fusemix.models.recipes import code_of
+from fusemix.models.trained import open_trained
 from fusemix.parts.trust import named_by_data
+from fusemix.wiring.evaluation.showing import content_readers
+from fusemix.wiring.searching.searcher import Searcher
+from fusemix.wiring.searching.sources import reader_of, why_unseen
 
 EVIL = """
 import os
@@ -258,7 +258,9 @@ def test_a_report_shows_a_set_that_names_code_by_its_ids(tiny, marker, tmp_path,
 
 def test_sets_that_were_imported_before_name_their_data_set_as_then():
     assert DATASETS.is_own("fusemix.wiring.caching.import_latents:clip_retrieval_pairs")
-    assert DATASETS.factory("fusemix.wiring.caching.import_latents:clip_retrieval_pairs") is DATASETS.factory("clip_retrieval")
+    assert DATASETS.factory("fusemix.wiring.caching.import_latents:clip_retrieval_pairs") is DATASETS.factory(
+        "clip_retrieval"
+    )
     assert not ADAPTERS.is_own("os:system") and not ADAPTERS.is_own(["linear"])
 
 

@@ -10,11 +10,11 @@ from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.models.places import Place
-from fusemix.wiring.searching.searcher import Hit
 from fusemix.commands import cache_features, check, info, search
+from fusemix.models.places import Place
 from fusemix.progress import console, counting, progress_bar
 from fusemix.visible import shown, visible, visible_json
+from fusemix.wiring.searching.searcher import Hit
 
 NASTY = {
     "markup": "[/bold] a [red]dog[/] [link=x",

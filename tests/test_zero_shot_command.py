@@ -9,13 +9,13 @@ import pytest
 from latent_samples import pair_set, write_store
 from PIL import Image
 
-from fusemix.wiring.evaluation import zero_shot as build
 from fusemix.commands import cache_features, eval_zero_shot, train
 from fusemix.errors import ConfigError, LatentStoreError, OutputError, RunError
 from fusemix.interfaces import Rejected
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
 from fusemix.retrieval.zero_shot import DEFINITIONS
+from fusemix.wiring.evaluation import zero_shot as build
 
 COLOURS = {
     "red": (230, 20, 20),

@@ -117,9 +117,9 @@ class Data(L.LightningDataModule):
 
 def validation(context: Context) -> dict[str, Any]:
     """What choosing an epoch costs: embedding and scoring a validation set of Flickr30K's and of COCO's size."""
-    from fusemix.wiring.training.train import retrieval_scorer
     from fusemix.fusion.module import Pairing
     from fusemix.latents.galleries import Gallery
+    from fusemix.wiring.training.train import retrieval_scorer
 
     found: dict[str, Any] = {}
     for name, sizes in {"Flickr30K": FLICKR30K, "COCO": COCO}.items():

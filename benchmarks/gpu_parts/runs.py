@@ -15,8 +15,8 @@ AT_STEP = 9
 
 def weights_of(context: Context, out: str, **changes: Any) -> dict[str, torch.Tensor]:
     """Of a run, trained as train.py does."""
-    from fusemix.fusion.checkpoints import read_checkpoint
     from fusemix.api import train
+    from fusemix.fusion.checkpoints import read_checkpoint
 
     best = train(**settings(context, out, **changes))
     return read_checkpoint(best.with_name("last.ckpt"))["state_dict"]

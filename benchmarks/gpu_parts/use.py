@@ -13,8 +13,8 @@ from gpu_parts.context import Context, judged, milliseconds
 
 def use(context: Context) -> dict[str, Any]:
     """A run on the cached set encodes files and texts on the device as it does on a CPU, and as evaluation does."""
-    from fusemix.models.model import load
     from fusemix.api import train
+    from fusemix.models.model import load
 
     where, run = context.folder / "cached" / "all", context.folder / "use"
     where = where if where.exists() else cached(context, "cached")
@@ -45,9 +45,9 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
     """Evaluation and a search in an index, where FAISS is there."""
     if "faiss" in context.missing:
         return {"evaluated_and_searched": "no faiss"}
-    from fusemix.wiring.searching.searcher import Query, Searcher
-    from fusemix.commands import index
     from fusemix.api import eval_retrieval
+    from fusemix.commands import index
+    from fusemix.wiring.searching.searcher import Query, Searcher
 
     out = context.folder / "index"
     report = eval_retrieval(

@@ -13,13 +13,13 @@ from itertools import dropwhile, takewhile
 from typing import Any
 
 from fusemix import __version__, config
+from fusemix.cli.help import help_text, overview
 from fusemix.cli.parts import PARTS
+from fusemix.cli.unread import go_on_unread
 from fusemix.commands import COMMANDS
 from fusemix.config import load_config
 from fusemix.errors import ConfigError
-from fusemix.cli.help import help_text, overview
 from fusemix.parts.registry import nearest
-from fusemix.cli.unread import go_on_unread
 
 PRINTING = ("check", "report", "info", "doctor", "search", "completion")
 """Commands whose work is what they print: it ends where nobody reads it."""

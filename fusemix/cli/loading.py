@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fusemix.cli.options import split_options
 from fusemix.config.misfits import misfits, unknown
 from fusemix.config.names import hint
-from fusemix.cli.options import split_options
 from fusemix.config.parts import read_options
 from fusemix.config.shapes import shaped
 from fusemix.config.typed import Tree, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml

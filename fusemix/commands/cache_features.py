@@ -13,24 +13,24 @@ from typing import Any, NamedTuple
 
 from lightning.fabric import Fabric
 
-from fusemix.machine.alone import alone_in
-from fusemix.wiring.caching import cache as build
-from fusemix.wiring.caching.content import forget_replaced
-from fusemix.wiring.caching.filling import Side, fill
-from fusemix.wiring.caching.handing import Handed, handing, taken
 from fusemix.cli.parts import PARTS
-from fusemix.wiring.caching.retry import retry_rejected
-from fusemix.wiring.training.telling import tell_pairs
 from fusemix.commands import check
 from fusemix.commands.next_step import after_caching
 from fusemix.config import CacheConfig, load_config, to_plain
 from fusemix.disk.discarding import goal_of
+from fusemix.disk.shares import Beside
 from fusemix.interfaces import Encoder, Items, PairSet
 from fusemix.latents.manifest import Manifest
 from fusemix.latents.set_writer import hashes_of, replace_set, write_set
+from fusemix.machine.alone import alone_in
 from fusemix.machine.parallel import failing_together, first_alone, gathered, started_by_others
 from fusemix.progress import console
-from fusemix.disk.shares import Beside
+from fusemix.wiring.caching import cache as build
+from fusemix.wiring.caching.content import forget_replaced
+from fusemix.wiring.caching.filling import Side, fill
+from fusemix.wiring.caching.handing import Handed, handing, taken
+from fusemix.wiring.caching.retry import retry_rejected
+from fusemix.wiring.training.telling import tell_pairs
 
 
 def main(argv: Sequence[str]) -> list[Path]:

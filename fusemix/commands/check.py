@@ -14,17 +14,17 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.wiring.caching import cache as build
-from fusemix.wiring.caching.estimate import Estimate, estimate
 from fusemix.cli.parts import PARTS
-from fusemix.wiring.training.telling import duration, tell_pairs
 from fusemix.config import CacheConfig, load_config
+from fusemix.disk.out_folder import require_writable, resolved
 from fusemix.encoders.decoding import decode
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
-from fusemix.disk.out_folder import require_writable, resolved
 from fusemix.progress import console
 from fusemix.visible import shown
+from fusemix.wiring.caching import cache as build
+from fusemix.wiring.caching.estimate import Estimate, estimate
+from fusemix.wiring.training.telling import duration, tell_pairs
 
 ROWS_SHOWN = 5
 

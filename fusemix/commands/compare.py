@@ -17,9 +17,6 @@ from fusemix.disk.files import write_json, write_text
 from fusemix.disk.locks import one_writer
 from fusemix.progress import console, counting
 from fusemix.reports.comparison.picture import draw_comparison
-from fusemix.reports.comparison.tables import comparison_markdown, comparison_parts
-from fusemix.reports.page.comparison import render_comparison
-from fusemix.reports.reading import Report, read_queries, read_reports, run_names
 from fusemix.reports.comparison.side_by_side import (
     COMPARISON,
     Comparison,
@@ -28,6 +25,9 @@ from fusemix.reports.comparison.side_by_side import (
     compared_in,
     comparison_data,
 )
+from fusemix.reports.comparison.tables import comparison_markdown, comparison_parts
+from fusemix.reports.page.comparison import render_comparison
+from fusemix.reports.reading import Report, read_queries, read_reports, run_names
 from fusemix.reports.standing import identity_of, place_for, shown_at_least
 
 WIDTH = 100

@@ -13,8 +13,8 @@ import torch
 from rich.table import Table
 
 from fusemix.config import DoctorConfig, load_config
-from fusemix.machine.environment import PACKAGES, installed
 from fusemix.errors import first_line
+from fusemix.machine.environment import PACKAGES, installed
 from fusemix.machine.limits import usable_cores
 from fusemix.progress import console
 from fusemix.retrieval.index import gpu_problem

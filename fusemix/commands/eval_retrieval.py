@@ -14,21 +14,16 @@ from typing import Any
 
 from lightning.fabric import Fabric
 
-from fusemix.machine.alone import alone_in
-from fusemix.wiring.evaluation import beside
-from fusemix.wiring.evaluation import evaluate as build
-from fusemix.models.learned import seen_before
-from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 from fusemix.commands.next_step import after_evaluating
 from fusemix.config import EvalConfig, load_config
-from fusemix.machine.environment import describe_environment
 from fusemix.disk.files import write_json, write_jsonl, write_text
 from fusemix.fusion.checkpoints import trained_model
 from fusemix.fusion.model import FusionModel
+from fusemix.machine.alone import alone_in
+from fusemix.machine.environment import describe_environment
 from fusemix.machine.parallel import fabric_for, failing_together, first_alone, started_by_others
+from fusemix.models.learned import seen_before
 from fusemix.progress import console, counting
-from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_folds
-from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
 from fusemix.reports import standing
 from fusemix.reports.page.data import Card, DirectionPage
 from fusemix.reports.page.render import render_page
@@ -36,7 +31,12 @@ from fusemix.reports.retrieval.picture import draw_examples
 from fusemix.reports.retrieval.report import markdown, report_data, tables
 from fusemix.reports.schema import REPORT, seen_notes
 from fusemix.reports.standing import shown_at_least
+from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_folds
+from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
 from fusemix.retrieval.results import Results, query_lines, results_of
+from fusemix.wiring.evaluation import beside
+from fusemix.wiring.evaluation import evaluate as build
+from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 
 MOST_COLUMNS = 100
 """Of tables with millions of queries; most take 80."""

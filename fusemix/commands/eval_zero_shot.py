@@ -12,22 +12,22 @@ from typing import Any
 
 from torch import Tensor
 
-from fusemix.wiring.evaluation import zero_shot as build
-from fusemix.wiring.evaluation.evaluate import about_set
-from fusemix.models.learned import seen_before
-from fusemix.wiring.evaluation.showing import classified_cards, num_out_of_reach
 from fusemix.config import ZeroShotConfig, load_config
-from fusemix.machine.environment import describe_environment, resolve_device
 from fusemix.disk.files import write_json, write_text
-from fusemix.latents.sets import LatentSet
 from fusemix.disk.locks import one_writer
+from fusemix.latents.sets import LatentSet
+from fusemix.machine.environment import describe_environment, resolve_device
+from fusemix.models.learned import seen_before
 from fusemix.progress import console, counting
 from fusemix.reports.classes.picture import draw_classes
+from fusemix.reports.classes.report import REPORT, counts_line, markdown, report_data, table
 from fusemix.reports.page.zero_shot import confusion_table, render_zero_shot
 from fusemix.reports.schema import seen_notes
 from fusemix.reports.standing import identity_of, place_for, shown_at_least
-from fusemix.reports.classes.report import REPORT, counts_line, markdown, report_data, table
 from fusemix.retrieval.zero_shot import ZeroShot, class_embeddings, measure_classes
+from fusemix.wiring.evaluation import zero_shot as build
+from fusemix.wiring.evaluation.evaluate import about_set
+from fusemix.wiring.evaluation.showing import classified_cards, num_out_of_reach
 
 NUM_EXAMPLES = 6
 """Items of each kind (best, typical, worst) that the page shows, with the classes nearest to them."""

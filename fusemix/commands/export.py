@@ -9,14 +9,14 @@ loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.wiring.exporting import export as build
 from fusemix.cli.parts import PARTS
-from fusemix.models.folder import EXPORT, INSIDE, folder_bytes
-from fusemix.models.hub import push
 from fusemix.config import ModelExportConfig, load_config
 from fusemix.disk.discarding import replacing
 from fusemix.disk.locks import one_writer
+from fusemix.models.folder import EXPORT, INSIDE, folder_bytes
+from fusemix.models.hub import push
 from fusemix.progress import console, counting
+from fusemix.wiring.exporting import export as build
 
 MOST_NAMED = 20
 """Files that stay behind; the others are counted."""

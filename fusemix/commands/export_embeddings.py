@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.wiring.caching import export_embeddings as build
 from fusemix.config import ExportConfig, load_config
 from fusemix.disk.locks import one_writer
 from fusemix.progress import console, progress_bar
+from fusemix.wiring.caching import export_embeddings as build
 
 
 def main(argv: Sequence[str]) -> Path:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.wiring.caching import import_latents as build
 from fusemix.config import ImportConfig, load_config
+from fusemix.disk.locks import one_writer
 from fusemix.interfaces import PairSet
 from fusemix.latents.embeddings_folder import EmbeddingsFolder
 from fusemix.latents.foreign import fill_store
 from fusemix.latents.records import read_quarantine
 from fusemix.latents.set_writer import replace_set, write_set
-from fusemix.disk.locks import one_writer
 from fusemix.progress import console, progress_bar
 from fusemix.visible import shown
+from fusemix.wiring.caching import import_latents as build
 
 SHOWN = 3
 

@@ -10,19 +10,19 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.wiring.searching.index_plan import Indexing, indexing_of
-from fusemix.wiring.searching.indexing import run_indexing, settle
 from fusemix.cli.parts import PARTS
-from fusemix.wiring.training.rehearsal import seconds_of_indexing
-from fusemix.wiring.training.telling import duration
 from fusemix.config import IndexConfig, load_config
-from fusemix.interfaces import Rejected
 from fusemix.disk.locks import one_writer
 from fusemix.disk.out_folder import require_writable
+from fusemix.interfaces import Rejected
 from fusemix.progress import console, counting
 from fusemix.search.description import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.visible import shown
+from fusemix.wiring.searching.index_plan import Indexing, indexing_of
+from fusemix.wiring.searching.indexing import run_indexing, settle
+from fusemix.wiring.training.rehearsal import seconds_of_indexing
+from fusemix.wiring.training.telling import duration
 
 
 def main(argv: Sequence[str]) -> Path:

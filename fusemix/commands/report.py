@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from fusemix.config import ReportConfig, load_config
 from fusemix.reports.comparison.paper_tables import latex_table, markdown_table, paper_table
-from fusemix.reports.reading import read_reports, run_names
 from fusemix.reports.comparison.side_by_side import reasons_against
+from fusemix.reports.reading import read_reports, run_names
 from fusemix.visible import visible
 
 FORMATS = {"markdown": markdown_table, "latex": latex_table}

@@ -17,11 +17,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.models.places import Place
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 from fusemix.config import SearchConfig, load_config
+from fusemix.models.places import Place
 from fusemix.progress import console
 from fusemix.visible import shown, visible_json
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 
 BAR = 12
 """Characters of the longest score bar."""

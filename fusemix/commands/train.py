@@ -17,24 +17,13 @@ from typing import Any
 import lightning as L
 import yaml
 
-from fusemix.machine.alone import alone_in
-from fusemix.wiring.training import starts
-from fusemix.wiring.training import train as build
-from fusemix.models.learned import learned_from
-from fusemix.wiring.training.pace import fitted, paced
 from fusemix.cli.parts import PARTS
-from fusemix.wiring.training.processes import processes_of
-from fusemix.wiring.training.rehearsal import rehearsed
-from fusemix.models.scoring import retrieval_scorer
-from fusemix.models.recipes import SOURCES
-from fusemix.wiring.training.telling import about_run
-from fusemix.wiring.training.data import latent_data, shared_with_training
 from fusemix.commands.next_step import after_training
 from fusemix.config import TrainConfig, files_among, load_config, to_plain
 from fusemix.disk.discarding import discard, take_place
-from fusemix.machine.environment import describe_environment
-from fusemix.errors import ConfigError, FusemixError
 from fusemix.disk.files import write_json, write_text
+from fusemix.disk.out_folder import require_writable
+from fusemix.errors import ConfigError, FusemixError
 from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, read_checkpoint
 from fusemix.fusion.module import FusionModule
@@ -54,9 +43,20 @@ from fusemix.fusion.runs import (
 )
 from fusemix.fusion.saving import Metrics, finish_writing
 from fusemix.latents.loader import LatentData
-from fusemix.disk.out_folder import require_writable
+from fusemix.machine.alone import alone_in
+from fusemix.machine.environment import describe_environment
 from fusemix.machine.parallel import Processes, decided_by_the_first
+from fusemix.models.learned import learned_from
+from fusemix.models.recipes import SOURCES
+from fusemix.models.scoring import retrieval_scorer
 from fusemix.progress import console, time_text
+from fusemix.wiring.training import starts
+from fusemix.wiring.training import train as build
+from fusemix.wiring.training.data import latent_data, shared_with_training
+from fusemix.wiring.training.pace import fitted, paced
+from fusemix.wiring.training.processes import processes_of
+from fusemix.wiring.training.rehearsal import rehearsed
+from fusemix.wiring.training.telling import about_run
 
 
 def main(argv: Sequence[str]) -> Path:

@@ -6,8 +6,6 @@ fusemix verify FOLDER …      of latent sets, folders of them, latent stores, i
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.models.trained import open_trained
-from fusemix.models.folder import CONFIG, is_export
 from fusemix.config import VerifyConfig, load_config
 from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError, UntrustedCodeError
 from fusemix.fusion.checkpoints import CHECKPOINTS, read_checkpoint
@@ -16,6 +14,8 @@ from fusemix.latents.description import SET
 from fusemix.latents.inspection import others_below, require_folder, sets_below
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
+from fusemix.models.folder import CONFIG, is_export
+from fusemix.models.trained import open_trained
 from fusemix.progress import console, counting
 from fusemix.search.description import INDEX, Description, problems_of, read_description
 from fusemix.search.folder import Index

@@ -6,13 +6,13 @@ The text under a field is what `--help` prints for it. Paths are strings: a Path
 yaml as a Python object.
 """
 
+from fusemix.cli.loading import files_among, load_config, to_plain
+from fusemix.config.caching import CacheConfig, ExportConfig, ImportConfig, PartConfig
+from fusemix.config.evaluation import BaselineConfig, EvalConfig
 from fusemix.config.exporting import ModelExportConfig
 from fusemix.config.folders import CompareConfig, CompletionConfig, DoctorConfig, InfoConfig, ReportConfig, VerifyConfig
-from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
-from fusemix.config.caching import CacheConfig, ExportConfig, ImportConfig, PartConfig
-from fusemix.cli.loading import files_among, load_config, to_plain
-from fusemix.config.evaluation import BaselineConfig, EvalConfig
 from fusemix.config.searching import IndexConfig, SearchConfig, ServeConfig
+from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.zero_shot import ZeroShotConfig
 
 __all__ = [

@@ -16,10 +16,10 @@ from fusemix.config.checks import (
     require_one_folder,
 )
 from fusemix.config.typed import Noted
+from fusemix.disk.shares import Share, share_of
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within
-from fusemix.disk.shares import Share, share_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,12 +29,12 @@ from fusemix.datasets.hub import (
     undecoded,
 )
 from fusemix.datasets.tables import separator_of, table_rows
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_file
+from fusemix.disk.system_names import is_system_name
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
 from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known
-from fusemix.disk.system_names import is_system_name
 from fusemix.text_files import open_text, why_no_text
 
 SPLIT_FILES = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}

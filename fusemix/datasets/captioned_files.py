@@ -22,8 +22,8 @@ from jaxtyping import Bool
 from fusemix.datasets.caption_files import CaptionLine, read_captions, read_list
 from fusemix.datasets.columns import gather, keep, numbered, values
 from fusemix.datasets.pairs import file_reader, pair_captions
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.parts.kinds import Location
 from fusemix.split_names import meant

@@ -20,13 +20,13 @@ from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.pairs import TextReader, counted_links
 from fusemix.datasets.prompts import chosen_templates, prompt_table, require_different_words, words_of_classes
 from fusemix.datasets.unsplit import members
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_json
+from fusemix.disk.regular import NOT_REGULAR
+from fusemix.disk.system_names import is_system_name
+from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, PairSet, Rejected
 from fusemix.parts.kinds import Location
-from fusemix.disk.regular import NOT_REGULAR
 from fusemix.split_names import meant
-from fusemix.disk.system_names import is_system_name
 
 ENDINGS = {
     "image": {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"},

@@ -14,8 +14,8 @@ from pathlib import Path
 from fusemix.datasets.caption_files import CaptionLine, read_captions
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.counted import TalliedLines
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
 from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known

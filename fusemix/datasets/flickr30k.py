@@ -19,8 +19,8 @@ from fusemix.datasets.hub import (
     undecoded,
 )
 from fusemix.datasets.pairs import require_counts
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.parts.kinds import Location
 from fusemix.split_names import require_known

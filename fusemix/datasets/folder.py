@@ -13,9 +13,9 @@ import pyarrow as pa
 from PIL import Image
 
 from fusemix.datasets.walking import Walk, told
+from fusemix.disk.regular import read_below
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, Rejected
-from fusemix.disk.regular import read_below
 
 SOUNDS = frozenset(
     (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".m4a", ".aac", ".wma")

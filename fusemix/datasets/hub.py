@@ -22,10 +22,10 @@ from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbe
 from fusemix.datasets.given_values import id_text
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.same_media import require_same_media
-from fusemix.errors import DatasetError, first_line
 from fusemix.disk.files import sha256_of_json
-from fusemix.interfaces import PairSet, Rejected
 from fusemix.disk.regular import read_regular
+from fusemix.errors import DatasetError, first_line
+from fusemix.interfaces import PairSet, Rejected
 from fusemix.split_names import meant
 
 FEATURES = {"image": Image, "audio": Audio}

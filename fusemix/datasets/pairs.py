@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
 
 from fusemix.datasets.columns import ROWS_AT_ONCE, are_full, gather, keep, numbered, settled, values
+from fusemix.disk.regular import read_regular
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, PairSet, Raw, Rejected
-from fusemix.disk.regular import read_regular
 
 CAPTIONS = pa.schema([("row", pa.int64()), ("caption", pa.string())])
 WIDE = pa.large_string()

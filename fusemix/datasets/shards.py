@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fusemix.datasets.unsplit import WHOLE
+from fusemix.disk.system_names import is_system_name
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 from fusemix.split_names import MEANINGS, meaning_of, meant
-from fusemix.disk.system_names import is_system_name
 
 COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 WORD = re.compile(r"[a-z]+")

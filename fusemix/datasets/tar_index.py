@@ -28,12 +28,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fusemix.datasets.tars import BLOCK, MEDIA_ENDINGS, SCHEMA, scan_tar
-from fusemix.machine.environment import usable_cores
 from fusemix.disk.files import sha256_of_json, write_atomic
-from fusemix.machine.orphans import end_with_parent
-from fusemix.parts.own_code import user_cache
 from fusemix.disk.regular import open_regular
 from fusemix.disk.temporary import remove_leftovers
+from fusemix.machine.environment import usable_cores
+from fusemix.machine.orphans import end_with_parent
+from fusemix.parts.own_code import user_cache
 
 VERSION = 5
 """Counted up when scan_tar gives something else for the same tar."""

@@ -21,11 +21,11 @@ from fusemix.datasets.given_values import captions_in, name_in
 from fusemix.datasets.json_stream import stream_list
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.unsplit import members
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_file
+from fusemix.disk.regular import open_regular, read_regular
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.parts.kinds import Location
-from fusemix.disk.regular import open_regular, read_regular
 
 FOLDERS = ("VG_100K", "VG_100K_2")
 PUBLISHED_PICTURES, PUBLISHED_REGIONS = 108_077, 5_408_689

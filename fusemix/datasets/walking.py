@@ -10,10 +10,10 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fusemix.errors import DatasetError
-from fusemix.interfaces import Rejected
 from fusemix.disk.regular import LEADS_OUT, NOT_REGULAR, lies_below
 from fusemix.disk.system_names import is_system_name
+from fusemix.errors import DatasetError
+from fusemix.interfaces import Rejected
 
 OF_ONE_FOLDER = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """Errors that are about one folder; others are the disk's or the machine's, and end the walk."""

@@ -19,11 +19,11 @@ from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.given_values import captions_in, name_in
 from fusemix.datasets.json_stream import stream_list
 from fusemix.datasets.unsplit import members
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_file, sha256_of_json
+from fusemix.disk.system_names import is_system_name
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.parts.kinds import Location
-from fusemix.disk.system_names import is_system_name
 from fusemix.text_files import read_text, why_no_text
 
 

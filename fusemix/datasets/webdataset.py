@@ -24,8 +24,8 @@ from fusemix.datasets.tar_index import tar_tables
 from fusemix.datasets.tar_reader import tar_reader
 from fusemix.datasets.tars import MEDIA_ENDINGS
 from fusemix.datasets.unsplit import members
-from fusemix.errors import DatasetError
 from fusemix.disk.files import sha256_of_json
+from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
 from fusemix.parts.kinds import Location
 from fusemix.progress import console, progress_bar

@@ -16,11 +16,11 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from fusemix.errors import FusemixError, OutputError, sentence_of
 from fusemix.disk.files import read_json, sync_folder
 from fusemix.disk.proven_names import is_ours, new_name
 from fusemix.disk.system_names import SYSTEM_NAMES
 from fusemix.disk.temporary import LEFTOVER, forget_leftovers_of, temporary
+from fusemix.errors import FusemixError, OutputError, sentence_of
 
 DISCARDED = ".discarded-"
 KEPT, CONTENT = "kept", "content"

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from fusemix.errors import DamagedFileError
 from fusemix.disk.temporary import forget, temporary
+from fusemix.errors import DamagedFileError
 
 BLOCK_BYTES = 1 << 20
 MOST_SHOWN = 200

@@ -25,11 +25,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fusemix.errors import OutputError, sentence_of
 from fusemix.disk.holders import Holder, Watch, read_holder, this_process, write_holder
 from fusemix.disk.out_folder import CLOSED, lock_of, record_of, require_writable, resolved, share_locks
-from fusemix.progress import console
 from fusemix.disk.temporary import remove_leftovers
+from fusemix.errors import OutputError, sentence_of
+from fusemix.progress import console
 
 BEAT_SEC = 5.0
 """From one heartbeat to the next."""

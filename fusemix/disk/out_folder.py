@@ -9,8 +9,8 @@ import os
 import re
 from pathlib import Path
 
-from fusemix.errors import OutputError, sentence_of
 from fusemix.disk.temporary import temporary
+from fusemix.errors import OutputError, sentence_of
 
 LONGEST_NAME = 200
 """Bytes of a folder's name that fit into the name of its lock; file systems take 255."""

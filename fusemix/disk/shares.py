@@ -15,11 +15,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import NamedTuple
 
-from fusemix.errors import OutputError
 from fusemix.disk.holders import this_process
 from fusemix.disk.locks import POLL_SEC, SHARED, Hold, holding, require_no_share
 from fusemix.disk.out_folder import lock_of, require_writable, resolved, share_lock
 from fusemix.disk.temporary import remove_leftovers
+from fusemix.errors import OutputError
 
 TEXT = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})", re.ASCII)
 PATIENCE_SEC = 3600.0

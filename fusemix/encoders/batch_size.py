@@ -11,9 +11,9 @@ import torch
 
 from fusemix.encoders.priority import Stopwatch
 from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, one_line
-from fusemix.machine.environment import prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Encoder, Prepared
+from fusemix.machine.environment import prepare_device
 
 SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ENOUGH = 0.95

@@ -25,9 +25,9 @@ from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.preparing import Window, read_whole
 from fusemix.encoders.reading import Piece, Task, cut_windows, rows_left, windows_ahead
 from fusemix.encoders.trouble import is_of_the_device, is_out_of_memory, is_passing, one_line, patiently, stopped
-from fusemix.machine.environment import give_back_freed_memory, prepare_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Batch, Encoder, Items, Rejected
+from fusemix.machine.environment import give_back_freed_memory, prepare_device
 
 
 class Extracted(NamedTuple):

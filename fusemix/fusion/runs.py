@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusemix.disk.discarding import Owned, beside, clear_discarded, require_free, require_ours, says
-from fusemix.errors import RunError
 from fusemix.disk.files import differences, write_atomic
+from fusemix.errors import RunError
 from fusemix.fusion.callbacks import knows_a_best, stopped_early
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, is_checkpoint, read_checkpoint
 

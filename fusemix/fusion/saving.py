@@ -27,8 +27,8 @@ from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAt
 from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from fusemix.errors import RunError
 from fusemix.disk.files import write_text
+from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import LAST
 from fusemix.fusion.gathering import stop_together
 from fusemix.fusion.snapshots import Writer

@@ -19,11 +19,11 @@ from mteb.models import ModelMeta
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import Modalities
 
+from fusemix.disk.files import sha256_of_file
+from fusemix.errors import RunError
+from fusemix.interfaces import Content, Waveform
 from fusemix.models.embedder import Embedder
 from fusemix.models.trained import Source
-from fusemix.errors import RunError
-from fusemix.disk.files import sha256_of_file
-from fusemix.interfaces import Content, Waveform
 from fusemix.progress import counting
 
 NO_TEXT = "."

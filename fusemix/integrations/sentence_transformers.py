@@ -18,9 +18,9 @@ import torch
 from sentence_transformers.base.modality import infer_batch_modality
 from sentence_transformers.base.modules import InputModule
 
-from fusemix.models.embedder import Embedder
 from fusemix.encoders.given import raw_of
 from fusemix.interfaces import Waveform
+from fusemix.models.embedder import Embedder
 
 KNOWN = ("text", "image", "audio")
 """What sentence-transformers has a name for."""

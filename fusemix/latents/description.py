@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fusemix.disk.discarding import Owned, says
-from fusemix.errors import LatentStoreError
 from fusemix.disk.files import read_json
-from fusemix.parts.kinds import misfit
+from fusemix.errors import LatentStoreError
 from fusemix.latents.links import LINKS
 from fusemix.latents.manifest import QUARANTINE
 from fusemix.latents.records import STORE
+from fusemix.parts.kinds import misfit
 
 SET, SET_STARTED = "set.json", "set-started.json"
 """The second one stands until the first does, and says whose the folder is."""

@@ -18,15 +18,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fusemix.errors import LatentStoreError
 from fusemix.disk.files import (
     sha256_of_file,
     sha256_of_json,
 )
+from fusemix.disk.system_names import is_system_name
+from fusemix.errors import LatentStoreError
 from fusemix.latents.file_order import files_in_order, last_numbers
 from fusemix.latents.foreign import NpyVectors
 from fusemix.latents.manifest import STARTED
-from fusemix.disk.system_names import is_system_name
 
 EXPORT = "export.json"
 METADATA = "metadata"

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
 from fusemix.disk.discarding import Owned, clear_discarded, discard, require_ours, says
-from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.disk.files import read_json, remove_file, write_atomic, write_json, write_npy
+from fusemix.disk.out_folder import is_empty
+from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.latents.embeddings_folder import EXPORT, METADATA, folder_name, shown_column
 from fusemix.latents.manifest import STARTED, refuse_difference
-from fusemix.disk.out_folder import is_empty
 
 FORMAT, VERSION = "fusemix.embeddings", 1
 WITHOUT_FORMAT = {"num_rows", "rows_per_file", "items_sha256"}

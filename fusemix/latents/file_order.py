@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from fusemix.errors import LatentStoreError
 from fusemix.disk.system_names import is_system_name
+from fusemix.errors import LatentStoreError
 
 DIGITS = re.compile(r"([0-9]+)")
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Float32, Int64
 
-from fusemix.errors import LatentStoreError, first_line
 from fusemix.disk.files import sha256_of_file, sha256_of_json
+from fusemix.errors import LatentStoreError, first_line
 from fusemix.interfaces import Rejected
 from fusemix.latents.file_order import files_in_order
 from fusemix.latents.writer import StoreWriter

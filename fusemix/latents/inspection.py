@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from fusemix.disk.system_names import is_system_name
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.description import SET, read_description
@@ -23,7 +24,6 @@ from fusemix.latents.manifest import MANIFEST, STARTED, Manifest, shard_name
 from fusemix.latents.parts import PARTS, shard_of_part
 from fusemix.latents.records import read_quarantine, read_started
 from fusemix.latents.store import LatentStore
-from fusemix.disk.system_names import is_system_name
 
 SAMPLE_ROWS = 4096
 """Latents that figures are computed on: enough for two digits, little to read even from a store of millions."""

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusemix.errors import LatentStoreError, first_line
 from fusemix.disk.files import write_atomic
+from fusemix.errors import LatentStoreError, first_line
 
 TIMES = "mtime_ns"
 """Column of when the file of an item was last changed: a hint to look (wiring/caching/content.py), which a set does not keep."""

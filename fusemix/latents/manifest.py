@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.disk.files import differences, differing_fields, read_json, write_json
+from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.parts.kinds import record_of
 
 MANIFEST = "manifest.json"

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int64, UInt64
 
-from fusemix.errors import LatentStoreError
 from fusemix.disk.files import write_atomic
+from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Rejected, values_near
 from fusemix.latents.shard_rows import ShardRows
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.disk.files import read_jsonl
+from fusemix.errors import DamagedFileError, LatentStoreError
 from fusemix.interfaces import Rejected
-from fusemix.parts.kinds import record_of
 from fusemix.latents.manifest import QUARANTINE, Manifest
+from fusemix.parts.kinds import record_of
 
 ENOUGH_TO_JUDGE = 1024
 """Items after which the share of bad ones is taken as it is."""

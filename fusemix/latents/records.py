@@ -18,10 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusemix.disk.discarding import Owned, says
-from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.disk.files import read_json, remove_file, sha256_of_file, sha256_of_json, write_json
+from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.interfaces import Rejected
-from fusemix.parts.kinds import misfit, record_of
 from fusemix.latents.manifest import (
     FORMAT,
     MANIFEST,
@@ -37,6 +36,7 @@ from fusemix.latents.manifest import (
 )
 from fusemix.latents.parts import PARTS
 from fusemix.latents.quarantine import quarantine_problem, read_quarantine
+from fusemix.parts.kinds import misfit, record_of
 
 
 class Started(NamedTuple):

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fusemix.machine.environment import available_memory
 from fusemix.errors import ConfigError
 from fusemix.latents.sets import Side
 from fusemix.latents.shuttle import Carrier, OnItsWay, carrier_to
+from fusemix.machine.environment import available_memory
 
 Where = Literal["auto", "device", "pinned", "mapped"]
 Advance = Callable[[int], None]

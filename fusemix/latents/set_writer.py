@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fusemix.disk.discarding import beside, clear_discarded, discard, goal_of, require_free, require_ours, take_place
-from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.disk.files import remove_file, write_json, write_jsonl
+from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import PairSet
 from fusemix.latents import links as link_file
 from fusemix.latents.description import FORMAT, LATENT_SET, SET, SET_STARTED, VERSION, read_ours

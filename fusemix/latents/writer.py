@@ -16,8 +16,8 @@ import pyarrow as pa
 from jaxtyping import Float, Int64
 
 from fusemix.disk.discarding import take_place
-from fusemix.errors import LatentStoreError
 from fusemix.disk.files import remove_file, sha256_of_json, write_atomic, write_jsonl
+from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.content import Content, content_of, content_sha256, read_content, write_content
 from fusemix.latents.finished import Finished

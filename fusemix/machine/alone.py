@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import torch
 from lightning.fabric import Fabric
 
-from fusemix.errors import ConfigError, FusemixError, OutputError
 from fusemix.disk.holders import read_holder
 from fusemix.disk.locks import one_writer
 from fusemix.disk.out_folder import lock_of, record_of, resolved, share_lock
+from fusemix.disk.shares import ALONE, Beside, Share, alone_for_a_moment, side_by_side
+from fusemix.errors import ConfigError, FusemixError, OutputError
 from fusemix.machine.parallel import (
     Processes,
     end_group,
@@ -32,7 +33,6 @@ from fusemix.machine.parallel import (
     tell_at_once,
     was_said,
 )
-from fusemix.disk.shares import ALONE, Beside, Share, alone_for_a_moment, side_by_side
 
 SHARED_SEC = 20.0
 """So long a network file system may take to show a new file to another machine."""

@@ -20,8 +20,8 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from fusemix.errors import ConfigError, FusemixError, first_line, sentence_of
 from fusemix.disk.files import sha256_of_json
+from fusemix.errors import ConfigError, FusemixError, first_line, sentence_of
 
 T = TypeVar("T")
 FAILED = "fusemix/failed"

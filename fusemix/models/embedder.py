@@ -20,15 +20,15 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from fusemix.models.matching import How, by_hand, matching_encoders
-from fusemix.models.recipes import Source
-from fusemix.models.trained import open_trained
 from fusemix.encoders.extract import Extracted, Given, extract
 from fusemix.encoders.reading import Done, Task
-from fusemix.machine.environment import resolve_device
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Content, Encoder, Items, Rejected
 from fusemix.latents.storable import rounded
+from fusemix.machine.environment import resolve_device
+from fusemix.models.matching import How, by_hand, matching_encoders
+from fusemix.models.recipes import Source
+from fusemix.models.trained import open_trained
 
 ROWS_AT_ONCE = 8192
 """Latents that pass the adapter together."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusemix.disk.files import differing_fields, told_difference
 from fusemix.encoders.decoding import ALIKE
 from fusemix.errors import RunError
-from fusemix.disk.files import differing_fields, told_difference
 from fusemix.latents.sets import LatentSet, Side
 
 FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog")

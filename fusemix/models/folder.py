@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from fusemix.models.recipes import NamedSource
 from fusemix.disk.discarding import Owned, require_ours, says
-from fusemix.errors import RunError, first_line
 from fusemix.disk.files import lies_within, read_json, sha256_of_file, write_atomic, write_json
+from fusemix.disk.out_folder import is_empty
+from fusemix.errors import RunError, first_line
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import foreign_adapters, model_of
 from fusemix.fusion.model import FusionModel
-from fusemix.disk.out_folder import is_empty
+from fusemix.models.recipes import NamedSource
 from fusemix.parts.trust import require_trust
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"

@@ -9,8 +9,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from fusemix.models.folder import CONFIG, INSIDE, WEIGHTS, is_export
 from fusemix.errors import RunError, first_line
+from fusemix.models.folder import CONFIG, INSIDE, WEIGHTS, is_export
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, HfHubHTTPError.__bases__[0])

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from fusemix.models.fitting import require_same_encoders
 from fusemix.config import TrainConfig
-from fusemix.errors import FusemixError, RunError
 from fusemix.disk.files import read_json, sha256_of_json
+from fusemix.errors import FusemixError, RunError
 from fusemix.fusion.runs import DATA
 from fusemix.latents.batches import split_links
 from fusemix.latents.distinct import distinct_rows
@@ -25,6 +24,7 @@ from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import shared_items
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.sources import Source
+from fusemix.models.fitting import require_same_encoders
 
 Rows = tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]
 TRAINED, CHOSEN = "trained on", "chosen on"

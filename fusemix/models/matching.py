@@ -6,14 +6,14 @@ Place in the flow: Trained + sources -> Encoders.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fusemix.models.fitting import Equal, encoder_differences
-from fusemix.models.recipes import NamedSource, Source, code_of
-from fusemix.models.trained import Trained
 from fusemix.encoders import ENCODERS
 from fusemix.encoders.decoding import decoding_fingerprint
 from fusemix.encoders.dtypes import AUTO, with_dtype
 from fusemix.errors import FusemixError, RunError
 from fusemix.interfaces import Encoder
+from fusemix.models.fitting import Equal, encoder_differences
+from fusemix.models.recipes import NamedSource, Source, code_of
+from fusemix.models.trained import Trained
 from fusemix.parts.trust import named_by_data, require_trust
 
 UNKNOWN = {"name": "transformers_…", "options": {"model": "…"}}

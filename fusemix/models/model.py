@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from fusemix.models.embedder import Embedder
-from fusemix.models.recipes import Source
 from fusemix.encoders.given import Given, listed
 from fusemix.errors import ConfigError
+from fusemix.models.embedder import Embedder
+from fusemix.models.recipes import Source
 from fusemix.progress import counting
 
 KEYWORDS = {"images": "image", "texts": "text", "audio": "audio"}

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.models.recipes import SOURCES, NamedSource, Source
-from fusemix.models.folder import CONFIG, is_export, read_export
-from fusemix.errors import RunError
 from fusemix.disk.files import read_json
+from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.fusion.model import FusionModel
+from fusemix.models.folder import CONFIG, is_export, read_export
+from fusemix.models.recipes import SOURCES, NamedSource, Source
 
 __all__ = ["NamedSource", "Source", "Trained", "open_trained"]
 

@@ -14,8 +14,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from fusemix.errors import FusemixError
 from fusemix.disk.files import read_json, write_json
+from fusemix.errors import FusemixError
 
 FORMAT, VERSION = "fusemix.parts.own_code", 1
 INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")

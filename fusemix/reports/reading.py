@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from fusemix.errors import ConfigError, RunError
 from fusemix.disk.files import read_json
+from fusemix.errors import ConfigError, RunError
 from fusemix.reports.schema import FORMAT, VERSION
 
 REPORT, QUERIES = "report.json", "queries.jsonl"

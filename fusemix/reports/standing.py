@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fusemix.disk.discarding import Owned, clear_discarded, replacing, require_free, require_ours
-from fusemix.errors import OutputError
 from fusemix.disk.files import differences, read_json
+from fusemix.errors import OutputError
 
 SAME_DATA = ("name", "revision", "sha256", "fingerprints")
 NOT_IDENTITY = ("run", "seen")

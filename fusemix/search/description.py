@@ -22,10 +22,10 @@ from typing import Any
 import pyarrow as pa
 
 from fusemix.disk.discarding import says
-from fusemix.errors import IndexFolderError
 from fusemix.disk.files import read_json, sha256_of_json, write_json
-from fusemix.parts.kinds import record_of
 from fusemix.disk.proven_names import is_ours
+from fusemix.errors import IndexFolderError
+from fusemix.parts.kinds import record_of
 from fusemix.search.seals import Seal, problem_of
 
 INDEX = "index.json"

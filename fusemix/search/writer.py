@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from fusemix.errors import IndexFolderError
 from fusemix.disk.proven_names import is_ours, new_name
+from fusemix.errors import IndexFolderError
 from fusemix.search.description import (
     INDEX,
     SEGMENTS,

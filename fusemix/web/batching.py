@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
+from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
 
 MOST_TOGETHER = 64
 """Queries that are encoded together at most, unless one request holds more."""

@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Query
 from fusemix.encoders.decoding import clean_text
 from fusemix.parts.registry import nearest
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST_MEGAPIXELS, MOST_MINUTES
 from fusemix.web.uploads import PICTURES, SOUNDS
+from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Query
 
 MOST_CHARACTERS = 2_000
 MOST_QUERIES = 16

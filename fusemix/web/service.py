@@ -20,7 +20,6 @@ from jaxtyping import Float32
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Hit, Query
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal, json_response, kept_response
 from fusemix.web.batching import SENT, Answered, Asked, Batcher
@@ -29,6 +28,7 @@ from fusemix.web.decoder import File
 from fusemix.web.decoders import Decoders
 from fusemix.web.media import SIZES, Media
 from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of
+from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Hit, Query
 
 POSITION = re.compile(r"[0-9]{1,12}")
 AT_ONCE = 4

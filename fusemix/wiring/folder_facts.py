@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fusemix.models.folder import CONFIG, folder_bytes, is_export
 from fusemix.disk.discarding import says
-from fusemix.errors import RunError
 from fusemix.disk.files import read_json
+from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_checkpoint
 from fusemix.fusion.runs import is_run
 from fusemix.latents.quarantine import read_quarantine
+from fusemix.models.folder import CONFIG, folder_bytes, is_export
 from fusemix.reports import schema
-from fusemix.reports.comparison import side_by_side
 from fusemix.reports.classes import report as zero_shot_report
+from fusemix.reports.comparison import side_by_side
 from fusemix.search.description import INDEX, QUARANTINE, read_description
 
 REPORT, COMPARISON = "report.json", "compare.json"

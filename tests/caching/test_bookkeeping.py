@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fusemix.wiring.caching.filling import Tally
 from fusemix.encoders.reading import Done, Task, cut_windows, rows_left
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, Rejected, values_near
 from fusemix.latents import records
 from fusemix.latents.parts import Part
 from fusemix.latents.writer import StoreWriter
+from fusemix.wiring.caching.filling import Tally
 
 ROWS, MANY = 2, 40
 POOL = pa.proxy_memory_pool(pa.default_memory_pool())

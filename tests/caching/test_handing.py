@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
-from fusemix.wiring.caching.handing import handing, taken
 from fusemix.datasets.pairs import text_reader
 from fusemix.datasets.tar_reader import tar_reader
 from fusemix.interfaces import Items
+from fusemix.wiring.caching.handing import handing, taken
 
 
 def items(num_rows: int) -> Items:

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix.wiring.caching import filling
 from fusemix.commands import cache_features
 from fusemix.encoders import reading
 from fusemix.errors import LatentStoreError
 from fusemix.latents import parts
 from fusemix.latents.inspection import store_facts
 from fusemix.latents.shard_rows import ShardRows
+from fusemix.wiring.caching import filling
 
 ROOT = Path(__file__).parents[2]
 ONE_SHARD = "shard_size=60"

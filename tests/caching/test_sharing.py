@@ -7,13 +7,13 @@ import time
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix.wiring.caching import filling
 from fusemix.commands import cache_features
 from fusemix.config import CacheConfig, PartConfig
-from fusemix.errors import ConfigError, LatentStoreError, OutputError
 from fusemix.disk.files import read_json
 from fusemix.disk.locks import one_writer
 from fusemix.disk.shares import Share, side_by_side
+from fusemix.errors import ConfigError, LatentStoreError, OutputError
+from fusemix.wiring.caching import filling
 
 
 def run(world, out, *changes):

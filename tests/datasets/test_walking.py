@@ -12,8 +12,8 @@ from fusemix.datasets.classes import image_classes
 from fusemix.datasets.folder import files_of, items_of
 from fusemix.datasets.tars import scan_tar
 from fusemix.datasets.wavcaps import source_folders
-from fusemix.errors import DatasetError
 from fusemix.disk.regular import NOT_REGULAR
+from fusemix.errors import DatasetError
 
 
 def excluded(folder, **settings):

@@ -6,13 +6,13 @@ import pytest
 import torch
 import yaml
 
-from fusemix.wiring.caching import cache as build
-from fusemix.models.matching import built_again
 from fusemix.config import CacheConfig, PartConfig
 from fusemix.encoders import ENCODERS, dtypes
 from fusemix.encoders.dtypes import dtype_for
 from fusemix.errors import LatentStoreError
 from fusemix.latents.manifest import require_same_origin
+from fusemix.models.matching import built_again
+from fusemix.wiring.caching import cache as build
 
 CPU, OLD, NEW = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
 CONFIGS = Path(__file__).parents[2] / "configs/cache"

@@ -12,9 +12,9 @@ from torch import nn
 from transformers import PythonBackend
 from transformers.models.byt5 import ByT5Tokenizer
 
+from fusemix.disk.files import differences
 from fusemix.encoders import ENCODERS, hog, pooling, windows
 from fusemix.encoders.facts import structure, tokenizer_settings
-from fusemix.disk.files import differences
 
 TEXT = ["a dog's ball, runs over: the green grass"]
 

@@ -8,13 +8,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusemix.models.scoring import retrieval_scorer
 from fusemix.errors import RunError
 from fusemix.fusion.gathering import own_part, rows_of_parts, stop_together
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.losses.structure import structure_divergence
 from fusemix.fusion.stretches import by_stretches
 from fusemix.latents.galleries import Gallery
+from fusemix.models.scoring import retrieval_scorer
 
 ROWS, POSITIVES = 12, 2
 NAMES = [*LOSSES.names(), "structure", "smoothed", "recomputed"]

@@ -16,12 +16,12 @@ import torch
 from latent_samples import learnable_set
 from training import arguments, recalls, weights
 
-from fusemix.wiring.training import train as build
 from fusemix.commands import train
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.fusion.module import FusionModule
 from fusemix.latents import residence
+from fusemix.wiring.training import train as build
 
 SETTINGS = {"optim__max_epochs": 5, "optim__lr": 0.01, "optim__min_lr": 1e-6}
 STILL = {**SETTINGS, "optim__lr": 1e-12, "optim__min_lr": 1e-13}

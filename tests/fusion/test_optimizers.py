@@ -6,13 +6,13 @@ import pytest
 import torch
 from training import arguments, weights
 
-from fusemix.wiring.training import train as build
 from fusemix.commands import train
 from fusemix.config import PartConfig, TrainConfig, load_config
-from fusemix.machine.environment import multiply_float32
 from fusemix.errors import ConfigError
 from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.fusion.runs import RunState
+from fusemix.machine.environment import multiply_float32
+from fusemix.wiring.training import train as build
 
 
 def stepped(name, options, gradients, decay):

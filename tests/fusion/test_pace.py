@@ -7,13 +7,13 @@ import pytest
 from latent_samples import pair_set, write_store
 from training import arguments
 
-from fusemix.wiring.training.pace import batch_of, fitted, pace_of
 from fusemix.commands import train
 from fusemix.config import AutoConfig, OptimConfig, TrainConfig, load_config
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.sources import Source
+from fusemix.wiring.training.pace import batch_of, fitted, pace_of
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 AUTO = OptimConfig(batch_size="auto", max_epochs="auto", validate_every="auto")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from training import arguments, recalls, weights
 
-from fusemix.wiring.training.starts import climbed
 from fusemix.commands import eval_retrieval, train
 from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 from fusemix.latents.sets import LatentSet
+from fusemix.wiring.training.starts import climbed
 
 LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epochs": 2}
 

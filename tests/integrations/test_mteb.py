@@ -24,8 +24,8 @@ from mteb.cache import ResultCache
 from mteb.types import PromptType
 from tiny_run import TinyRun
 
-from fusemix.errors import EncoderError, RunError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import EncoderError, RunError
 from fusemix.integrations.mteb import FusemixModel, load_model, mteb_model, waveform
 
 LETTERS = {"text": "t", "image": "i", "audio": "a"}

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fusemix.errors import LatentStoreError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import LatentStoreError
 from fusemix.latents.foreign import NpyVectors, fill_store, match_ids, read_ids, require_agreement
 from fusemix.latents.records import read_quarantine
 from fusemix.latents.store import LatentStore

@@ -12,7 +12,6 @@ import pytest
 from killing import killed_before
 from latent_samples import pair_set, write_store
 
-from fusemix.wiring.caching.content import forget_replaced
 from fusemix.encoders.content import digest_of
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, Rejected
@@ -22,6 +21,7 @@ from fusemix.latents.sets import LatentSet
 from fusemix.latents.store import LatentStore
 from fusemix.latents.verify import damaged_notes, damaged_shards, damaged_tables
 from fusemix.latents.writer import StoreWriter
+from fusemix.wiring.caching.content import forget_replaced
 
 ROWS, DIM = 8, 2
 IDS = [f"item-{i}" for i in range(ROWS)]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from latent_samples import pair_set, write_store
 
-from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.disk.files import read_json
+from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import Items, Rejected
 from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.links import LinkTable, described_links, read_links, write_links

@@ -16,9 +16,9 @@ from retrieval_samples import lattice, problems
 from fusemix.errors import RunError
 from fusemix.latents.galleries import Gallery, each_caption
 from fusemix.latents.set_writer import write_set
-from fusemix.retrieval.metrics import measure
-from fusemix.reports.reading import read_queries, read_report
 from fusemix.reports.comparison.side_by_side import compare_runs, reasons_against
+from fusemix.reports.reading import read_queries, read_report
+from fusemix.retrieval.metrics import measure
 
 KS = [1, 5]
 NAMES = ("image_to_text", "text_to_image")

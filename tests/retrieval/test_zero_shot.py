@@ -7,9 +7,9 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, top_k_accuracy_score
 from torch.nn import functional as F
 
+from fusemix.reports.classes.picture import draw_classes
 from fusemix.retrieval import average_precision as ap
 from fusemix.retrieval import zero_shot
-from fusemix.reports.classes.picture import draw_classes
 from fusemix.retrieval.zero_shot import (
     chance_figures,
     class_embeddings,

@@ -9,16 +9,16 @@ import pytest
 from exports import train_on_made_up_latents
 from huggingface_hub import ModelCard
 
-from fusemix.models.recipes import NamedSource
-from fusemix.wiring.exporting.card import cell, listed
-from fusemix.wiring.exporting.encoder_facts import encoder_facts, hub_name_of, settings_of
-from fusemix.wiring.exporting.facts import data_facts
-from fusemix.models.folder import Travelling
-from fusemix.wiring.exporting.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
-from fusemix.wiring.exporting.copies import travelling
 from fusemix.commands import export
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
+from fusemix.models.folder import Travelling
+from fusemix.models.recipes import NamedSource
+from fusemix.wiring.exporting.card import cell, listed
+from fusemix.wiring.exporting.copies import travelling
+from fusemix.wiring.exporting.encoder_facts import encoder_facts, hub_name_of, settings_of
+from fusemix.wiring.exporting.facts import data_facts
+from fusemix.wiring.exporting.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -11,12 +11,12 @@ from exports import MODALITIES, embeddings, train_on_made_up_latents
 from safetensors.torch import load_file, save_file
 
 import fusemix
-from fusemix.models.trained import open_trained
-from fusemix.models.folder import EXPORT
 from fusemix.commands import export
 from fusemix.disk.discarding import replacing
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model
+from fusemix.models.folder import EXPORT
+from fusemix.models.trained import open_trained
 
 COLOUR = """
 import torch

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fusemix.models.trained import open_trained
-from fusemix.wiring.exporting.onnx import check_onnx, require_packages, run_onnx, write_onnx
 from fusemix.commands import export
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.model import FusionModel
+from fusemix.models.trained import open_trained
+from fusemix.wiring.exporting.onnx import check_onnx, require_packages, run_onnx, write_onnx
 
 pytest.importorskip("onnxruntime")
 SMALL = {"bottleneck": {"hidden_dim": 16}, "residual_mlp": {"num_blocks": 2}}

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 import fusemix
-from fusemix.wiring.exporting.parcels import FAMILIES, parcel_of, send, without_places
 from fusemix.commands import export
 from fusemix.encoders import ENCODERS
+from fusemix.wiring.exporting.parcels import FAMILIES, parcel_of, send, without_places
 
 STRAYS = [
     "optimizer.pt",

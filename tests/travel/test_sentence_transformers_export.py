@@ -10,10 +10,10 @@ import torch
 from exports import train_on_made_up_latents
 from PIL import Image
 
-from fusemix.models.embedder import Embedder
-from fusemix.wiring.exporting.sentence_transformers import check_modules
 from fusemix.commands import export
 from fusemix.errors import ConfigError, RunError
+from fusemix.models.embedder import Embedder
+from fusemix.wiring.exporting.sentence_transformers import check_modules
 
 pytest.importorskip("sentence_transformers")
 from sentence_transformers import SentenceTransformer

@@ -9,11 +9,11 @@ from browsing import CHROMIUM
 from serving import UPLOAD_MB, Server, running
 from tiny_run import TinyRun
 
-from fusemix.wiring.searching.searcher import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
+from fusemix.wiring.searching.searcher import Searcher
 
 
 @pytest.fixture(scope="session")

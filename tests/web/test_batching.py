@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusemix.wiring.searching.searcher import Query, Searcher, summed
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
 from fusemix.web.batching import Asked, Batcher, answered, halved
+from fusemix.wiring.searching.searcher import Query, Searcher, summed
 
 TEXTS = ["a red square", "one blue circle", "some low hum", "a high click", "bar", "some green bar and a black circle"]
 

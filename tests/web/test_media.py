@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from PIL import Image
 
-from fusemix.wiring.searching.searcher import Searcher
 from fusemix.commands import index
 from fusemix.interfaces import Waveform
 from fusemix.web.answers import Refusal
 from fusemix.web.decoders import Decoders
 from fusemix.web.media import LOUDEST, Media, jpeg, mp3, outline_svg, rendered
+from fusemix.wiring.searching.searcher import Searcher
 
 
 def noise(width, height):

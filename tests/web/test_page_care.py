@@ -8,11 +8,11 @@ import pytest
 from browsing import drop, found, ids, searched, settled, type_and_search, until
 from serving import UPLOAD_MB, running
 
-from fusemix.wiring.searching.searcher import Searcher
 from fusemix.commands import index
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
+from fusemix.wiring.searching.searcher import Searcher
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 MISSING = "Failed to load resource: the server responded with a status of"

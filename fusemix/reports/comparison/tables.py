@@ -20,9 +20,9 @@ from fusemix.reports.comparison.paper_tables import (
     paper_table,
     shown,
 )
+from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
 from fusemix.reports.reading import RECALL, Report, common_ks
 from fusemix.reports.schema import seen_notes, spoken
-from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
 
 NAME_WIDTH = 34
 """Columns after which a run's name goes on in the next line."""

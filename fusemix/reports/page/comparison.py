@@ -8,7 +8,9 @@ from itertools import compress
 
 from matplotlib.figure import Figure
 
+from fusemix.reports.comparison.paper_tables import DAGGER, best_of, measured, shown
 from fusemix.reports.comparison.picture import comparison_figure, differences_figure
+from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
 from fusemix.reports.comparison.tables import (
     about_p,
     difference_cells,
@@ -21,9 +23,7 @@ from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered
 from fusemix.reports.page.svg import inline_svg, svg_settings
 from fusemix.reports.page.tables import Cell, Grid, Row, direction_label
-from fusemix.reports.comparison.paper_tables import DAGGER, best_of, measured, shown
 from fusemix.reports.reading import RECALL, Report, common_ks
-from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
 
 ON_PAGE = {"#000000": "currentColor", "#ffffff": "var(--sheet)", "#e6e6e6": "var(--line)", "#dddddd": "var(--line)"}
 """Colours of the plots that a page with a dark mode has its own for."""

@@ -7,7 +7,6 @@ Not here: how things are drawn (charts.py, map.py), made small (media.py) or lai
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.reports.page import tables
 from fusemix.reports.page.charts import Chart, rank_chart, recall_chart, similarity_chart
 from fusemix.reports.page.curves import Curve, depths, recall_at
@@ -16,6 +15,7 @@ from fusemix.reports.page.map import drawn_map
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
 from fusemix.reports.schema import seen_notes
+from fusemix.retrieval.metrics import chance_recall_at
 
 
 def render_page(

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fusemix.reports.classes.report import TITLES
 from fusemix.reports.page import tables
 from fusemix.reports.page.data import Card
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
 from fusemix.reports.schema import seen_notes
-from fusemix.reports.classes.report import TITLES
 from fusemix.retrieval.zero_shot import ZeroShot
 
 WORST = 12

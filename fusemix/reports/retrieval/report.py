@@ -10,10 +10,10 @@ from rich import box
 from rich.table import Table
 
 from fusemix.markdown import escaped, table_lines
+from fusemix.reports.schema import FORMAT, VERSION, seen_notes, spoken
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums
-from fusemix.reports.schema import FORMAT, VERSION, seen_notes, spoken
 
 DEFINITIONS = {
     **metrics.DEFINITIONS,

@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from fusemix.datasets.pairs import FileReader
+from fusemix.disk.shares import ALONE, Beside
 from fusemix.encoders.content import UNKNOWN, digest_of
 from fusemix.interfaces import Items
 from fusemix.latents.content import Content, changed_places, doubtful
 from fusemix.latents.manifest import Shard
 from fusemix.latents.writer import StoreWriter
 from fusemix.progress import console, counting
-from fusemix.disk.shares import ALONE, Beside
 
 THREADS, ROWS_AT_ONCE = 16, 4096
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-from fusemix.wiring.caching.cache import num_workers
 from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size, seconds_of_a_pass, typical_batch
 from fusemix.encoders.preparing import prepared_sample
-from fusemix.machine.environment import peak_memory
 from fusemix.errors import DatasetError, EncoderError
 from fusemix.interfaces import Encoder, Items, Prepared
+from fusemix.machine.environment import peak_memory
+from fusemix.wiring.caching.cache import num_workers
 
 SAMPLE_ROWS, PASSES = 64, 3
 

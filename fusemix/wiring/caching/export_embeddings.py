@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from fusemix.wiring.evaluation.evaluate import embed
-from fusemix.models.fitting import fitting_set
 from fusemix.config import ExportConfig
-from fusemix.machine.environment import resolve_device
 from fusemix.disk.files import sha256_of_file
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.machine.environment import resolve_device
+from fusemix.models.fitting import fitting_set
+from fusemix.wiring.evaluation.evaluate import embed
 
 Vectors = Callable[[Side, Int64[np.ndarray, " rows"]], Float[np.ndarray, "rows dim"]]
 """Side, rows -> what is exported for them."""

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from lightning.fabric import Fabric
 
-from fusemix.wiring.caching.cache import num_workers
 from fusemix.config import CacheConfig
 from fusemix.disk.discarding import goal_of
+from fusemix.disk.shares import ALONE, Beside
 from fusemix.encoders.batch_size import find_batch_size
 from fusemix.encoders.content import Digests, noting_digests
 from fusemix.encoders.extract import Given, extract
@@ -31,7 +31,7 @@ from fusemix.latents.quarantine import SHOWN, refuse_mostly_bad
 from fusemix.latents.writer import StoreWriter
 from fusemix.machine.parallel import decided_by_the_first, failing_together, stop_if_another_failed
 from fusemix.progress import console, counting
-from fusemix.disk.shares import ALONE, Beside
+from fusemix.wiring.caching.cache import num_workers
 
 PART_SEC = 30.0
 """What was encoded of a shard that is not whole is kept so often; a killed run loses that, and what is in work."""

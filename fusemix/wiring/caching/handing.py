@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from fusemix.datasets.pairs import FileReader, TextReader, file_reader, text_reader
 from fusemix.datasets.tar_reader import TarReader, tar_reader
+from fusemix.disk.temporary import forget, temporary
 from fusemix.interfaces import Items, Raw
 from fusemix.latents.item_tables import ROWS_AT_ONCE
-from fusemix.disk.temporary import forget, temporary
 
 READERS: Mapping[type, Callable[[pa.Table], Callable[[int], Raw]]] = {
     FileReader: file_reader,

@@ -15,15 +15,15 @@ from fusemix.config import ImportConfig
 from fusemix.datasets.given_values import id_text, is_missing
 from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.disk.discarding import goal_of
-from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.disk.files import sha256_of_file
+from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.parts.kinds import Location
 from fusemix.latents.description import SET, read_description
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
 from fusemix.latents.item_tables import items_sha256, require_sound, table_problem
 from fusemix.latents.writer import StoreWriter
+from fusemix.parts.kinds import Location
 
 SHARD_SIZE = 8192
 """Rows in one file of an imported store, as in caching."""

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Int64
 from lightning.fabric import Fabric
 
-from fusemix.wiring.caching.filling import Side, batch_sizes, encode
 from fusemix.config import CacheConfig
 from fusemix.encoders.extract import Given
 from fusemix.encoders.reading import Task
 from fusemix.machine.parallel import decided_by_the_first, failing_together
 from fusemix.progress import console
+from fusemix.wiring.caching.filling import Side, batch_sizes, encode
 
 
 class _Plan(NamedTuple):

@@ -12,16 +12,6 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from fusemix.wiring.evaluation.evaluate import (
-    ROWS_AT_ONCE,
-    Evaluation,
-    require_other_items,
-    require_same_width,
-    unit_latents,
-)
-from fusemix.models.fitting import require_same_encoders
-from fusemix.models.scoring import retrieval_scorer
-from fusemix.wiring.training.starts import ClosedForm, climbed
 from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.closed_form import LinearMap, canonical_maps, mapped, pair_moments
@@ -29,6 +19,16 @@ from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import split_links
 from fusemix.latents.galleries import Gallery, gallery_of
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.fitting import require_same_encoders
+from fusemix.models.scoring import retrieval_scorer
+from fusemix.wiring.evaluation.evaluate import (
+    ROWS_AT_ONCE,
+    Evaluation,
+    require_other_items,
+    require_same_width,
+    unit_latents,
+)
+from fusemix.wiring.training.starts import ClosedForm, climbed
 
 HELD_OUT = 0.1
 """Share of the training links on which a linear map's settings are chosen."""

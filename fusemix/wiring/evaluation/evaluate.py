@@ -16,7 +16,6 @@ from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusemix.models.fitting import fitting_set
 from fusemix.config import EvalConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, weights_sha256
@@ -24,6 +23,7 @@ from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import Gallery, each_caption, gallery_of
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.machine.parallel import added_up, stop_if_another_failed
+from fusemix.models.fitting import fitting_set
 from fusemix.retrieval.evaluation import Fold, folds_of
 from fusemix.retrieval.protocols import Protocol, protocol_for, require_counts
 from fusemix.retrieval.ranks import DEPTH

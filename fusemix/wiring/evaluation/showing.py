@@ -10,9 +10,6 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from fusemix.models.places import placed, root_of
-from fusemix.models.recipes import pairs_of
-from fusemix.wiring.evaluation.zero_shot import Labels
 from fusemix.encoders.decoding import decode
 from fusemix.errors import UntrustedCodeError
 from fusemix.interfaces import Content, Items
@@ -20,11 +17,14 @@ from fusemix.latents.description import SET
 from fusemix.latents.galleries import Gallery
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.places import placed, root_of
+from fusemix.models.recipes import pairs_of
 from fusemix.progress import console
 from fusemix.reports.page.choice import chosen_queries
 from fusemix.reports.page.data import Card, DirectionPage, FoundItem, PairScores, Points, Shown
 from fusemix.retrieval.results import Results, belongs
 from fusemix.retrieval.zero_shot import ZeroShot
+from fusemix.wiring.evaluation.zero_shot import Labels
 
 SideRows = tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]
 Reader = Callable[[int], Content]

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fusemix.wiring.evaluation.evaluate import about_run, embed, require_same_width, unit_latents
-from fusemix.models.fitting import fitting_set
 from fusemix.config import ZeroShotConfig
 from fusemix.errors import LatentStoreError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.fitting import fitting_set
+from fusemix.wiring.evaluation.evaluate import about_run, embed, require_same_width, unit_latents
 
 Embed = Callable[[Side, Int64[np.ndarray, " rows"]], Float[Tensor, "rows dim"]]
 

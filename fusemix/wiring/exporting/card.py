@@ -13,12 +13,12 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from fusemix.wiring.exporting.encoder_facts import IN_FOLDER, EncoderFacts
-from fusemix.wiring.exporting.facts import DataFacts
-from fusemix.parts.extras import install, packages_of
 from fusemix.markdown import escaped
+from fusemix.parts.extras import install, packages_of
 from fusemix.reports.reading import Report
 from fusemix.reports.schema import seen_notes, spoken
+from fusemix.wiring.exporting.encoder_facts import IN_FOLDER, EncoderFacts
+from fusemix.wiring.exporting.facts import DataFacts
 
 LIBRARY = "fusemix"
 PIPELINE = "feature-extraction"

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusemix.models.matching import built_again, problems_of
-from fusemix.models.recipes import NamedSource, Source
-from fusemix.models.folder import INSIDE, PATHS, Travelling
 from fusemix.encoders import ENCODERS
 from fusemix.errors import RunError
+from fusemix.models.folder import INSIDE, PATHS, Travelling
+from fusemix.models.matching import built_again, problems_of
+from fusemix.models.recipes import NamedSource, Source
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

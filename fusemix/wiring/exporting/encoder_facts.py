@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusemix.models.recipes import code_of
+from fusemix.encoders import HUB_PREFIXES
 from fusemix.models.folder import Travelling
+from fusemix.models.recipes import code_of
+from fusemix.parts.extras import packages_of
 from fusemix.wiring.exporting.licences import (
     UNKNOWN,
     distribution_of,
@@ -17,8 +19,6 @@ from fusemix.wiring.exporting.licences import (
     licence_of_hub_model,
     licence_of_package,
 )
-from fusemix.encoders import HUB_PREFIXES
-from fusemix.parts.extras import packages_of
 
 IN_FOLDER = "in this folder"
 EXTRAS_OF = {"hog": "demo", "sentence_transformers": "sentence-transformers"}

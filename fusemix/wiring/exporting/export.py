@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fusemix import __version__
+from fusemix.config import ModelExportConfig, PartConfig
+from fusemix.disk.files import sha256_of_file, write_text
+from fusemix.errors import RunError
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.models.embedder import Embedder
-from fusemix.models.recipes import NamedSource, code_of
-from fusemix.models.trained import Trained, open_trained
-from fusemix.wiring.exporting import onnx
-from fusemix.wiring.exporting import sentence_transformers
-from fusemix.wiring.exporting.card import Card, render
-from fusemix.wiring.exporting.encoder_facts import EncoderFacts, encoder_facts
-from fusemix.wiring.exporting.facts import data_facts, reports_of, training_facts
-from fusemix.wiring.exporting.parcels import Parcel, parcel_of, send
 from fusemix.models.folder import (
     WEIGHTS,
     Travelling,
@@ -30,13 +26,16 @@ from fusemix.models.folder import (
     write_model,
 )
 from fusemix.models.hub import require_token
-from fusemix.wiring.exporting.copies import require_same, travelling
-from fusemix.config import ModelExportConfig, PartConfig
-from fusemix.errors import RunError
-from fusemix.disk.files import sha256_of_file, write_text
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
-from fusemix.reports.reading import Report
+from fusemix.models.recipes import NamedSource, code_of
+from fusemix.models.trained import Trained, open_trained
 from fusemix.parts.trust import named_by_data, require_trust
+from fusemix.reports.reading import Report
+from fusemix.wiring.exporting import onnx, sentence_transformers
+from fusemix.wiring.exporting.card import Card, render
+from fusemix.wiring.exporting.copies import require_same, travelling
+from fusemix.wiring.exporting.encoder_facts import EncoderFacts, encoder_facts
+from fusemix.wiring.exporting.facts import data_facts, reports_of, training_facts
+from fusemix.wiring.exporting.parcels import Parcel, parcel_of, send
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from fusemix.errors import RunError
 from fusemix.disk.files import differences, read_json
+from fusemix.errors import RunError
 from fusemix.fusion.callbacks import MONITOR
 from fusemix.fusion.checkpoints import weights_sha256
 from fusemix.latents.description import SET

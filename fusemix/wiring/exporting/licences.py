@@ -8,8 +8,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, metadata_load
 
-from fusemix.models.hub import HUB_ERRORS
 from fusemix.encoders import CARRIERS
+from fusemix.models.hub import HUB_ERRORS
 from fusemix.parts.trust import imported
 
 UNKNOWN = "not known; see its page"

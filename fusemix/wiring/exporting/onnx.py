@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from fusemix import __version__
 from fusemix.errors import ConfigError, RunError, first_line
-from fusemix.parts.extras import install, packages_of
 from fusemix.fusion.model import FusionModel
+from fusemix.parts.extras import install, packages_of
 
 FOLDER = "onnx"
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")

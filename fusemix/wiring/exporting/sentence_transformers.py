@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from fusemix.disk.files import write_json
+from fusemix.errors import ConfigError, RunError
+from fusemix.machine.environment import installed
 from fusemix.models.embedder import Embedder
 from fusemix.models.recipes import code_of
 from fusemix.models.trained import Trained
-from fusemix.machine.environment import installed
-from fusemix.errors import ConfigError, RunError
 from fusemix.parts.extras import install, packages_of
-from fusemix.disk.files import write_json
 
 MODULE = "fusemix.integrations.sentence_transformers.FusemixModule"
 CAPTIONS = (

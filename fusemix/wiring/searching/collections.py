@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from fusemix.models.fitting import fitting_set
-from fusemix.models.places import root_of
-from fusemix.models.trained import Trained
 from fusemix.datasets.folder import files_of, items_of
 from fusemix.errors import ConfigError, DatasetError
 from fusemix.interfaces import Items, Rejected
 from fusemix.latents.description import SET
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.fitting import fitting_set
+from fusemix.models.places import root_of
+from fusemix.models.trained import Trained
 from fusemix.search.items import SCHEMA
 
 MOST_CAPTIONS = 5

@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
-from fusemix.models.embedder import Embedded
 from fusemix.disk.files import sha256_of_json, write_atomic
-from fusemix.interfaces import Rejected
 from fusemix.disk.proven_names import is_ours, name_of, new_name
+from fusemix.interfaces import Rejected
+from fusemix.models.embedder import Embedded
 from fusemix.search.writer import require_own_place
 
 STATE = ("num_bytes", "mtime_ns", "ctime_ns")

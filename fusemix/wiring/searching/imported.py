@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from fusemix.models.embedder import Embedder
-from fusemix.models.fitting import fitting_set
-from fusemix.models.matching import is_imported
-from fusemix.models.recipes import pairs_of
 from fusemix.errors import FusemixError, RunError, UntrustedCodeError
 from fusemix.interfaces import Items
 from fusemix.latents.description import SET
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.embedder import Embedder
+from fusemix.models.fitting import fitting_set
+from fusemix.models.matching import is_imported
+from fusemix.models.recipes import pairs_of
 from fusemix.progress import console
 
 COMPARED = 8

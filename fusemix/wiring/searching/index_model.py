@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
+from fusemix.encoders.loading import weights_sha256
+from fusemix.errors import RunError
 from fusemix.models.embedder import Embedder
+from fusemix.models.folder import PATHS
 from fusemix.models.matching import How
 from fusemix.models.recipes import Source
 from fusemix.models.trained import Trained
-from fusemix.models.folder import PATHS
-from fusemix.encoders.loading import weights_sha256
-from fusemix.errors import RunError
 from fusemix.parts.kinds import misfit
 from fusemix.search.description import INDEX, damaged
 from fusemix.search.folder import Index

@@ -13,18 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from fusemix.wiring.searching.collections import Collection, collections_of
-from fusemix.models.embedder import Embedder
-from fusemix.wiring.searching.imported import require_same_latents
-from fusemix.wiring.searching.index_model import ENCODERS_NOTED, about_model, as_setting, noted_encoders, require_same_model
-from fusemix.models.places import is_same, noted
 from fusemix.config import IndexConfig, to_plain
 from fusemix.disk.discarding import Owned, require_ours
-from fusemix.errors import ConfigError, IndexFolderError
 from fusemix.disk.files import sha256_of_file
+from fusemix.disk.proven_names import ANY_NAME
+from fusemix.disk.system_names import is_system_name
+from fusemix.errors import ConfigError, IndexFolderError
 from fusemix.interfaces import Rejected
 from fusemix.latents.description import SET
-from fusemix.disk.proven_names import ANY_NAME
+from fusemix.models.embedder import Embedder
+from fusemix.models.places import is_same, noted
 from fusemix.search.description import (
     INDEX,
     QUARANTINE,
@@ -35,7 +33,15 @@ from fusemix.search.description import (
     read_description,
 )
 from fusemix.search.folder import Index
-from fusemix.disk.system_names import is_system_name
+from fusemix.wiring.searching.collections import Collection, collections_of
+from fusemix.wiring.searching.imported import require_same_latents
+from fusemix.wiring.searching.index_model import (
+    ENCODERS_NOTED,
+    about_model,
+    as_setting,
+    noted_encoders,
+    require_same_model,
+)
 
 PARTS = "parts"
 OWNED = Owned(

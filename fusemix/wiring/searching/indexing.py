@@ -14,13 +14,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int64
 
-from fusemix.wiring.searching.done_so_far import DoneSoFar, forget_all, states_of
-from fusemix.models.embedder import Embedded
-from fusemix.wiring.searching.index_plan import PARTS, Indexing, Task
-from fusemix.errors import EncoderError
 from fusemix.disk.files import read_jsonl, write_jsonl
+from fusemix.errors import EncoderError
 from fusemix.interfaces import Rejected
 from fusemix.machine.limits import usable_cores
+from fusemix.models.embedder import Embedded
 from fusemix.search.description import (
     QUARANTINE,
     Description,
@@ -30,6 +28,8 @@ from fusemix.search.description import (
 )
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
+from fusemix.wiring.searching.done_so_far import DoneSoFar, forget_all, states_of
+from fusemix.wiring.searching.index_plan import PARTS, Indexing, Task
 
 PART_ROWS, PART_SEC = 2048, 30.0
 """A part is kept when so many items are embedded, or so many seconds have gone by."""

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
-from fusemix.wiring.searching.index_model import model_of_index
-from fusemix.models.places import Place, place_of
-from fusemix.wiring.searching.sources import Decode, reader_of, why_unseen
 from fusemix.encoders.decoding import decode
 from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
+from fusemix.models.places import Place, place_of
 from fusemix.search.folder import Index
+from fusemix.wiring.searching.index_model import model_of_index
+from fusemix.wiring.searching.sources import Decode, reader_of, why_unseen
 
 LIKE, EMBEDDING = "like", "embedding"
 SHORTEST_SUM = 1e-3

@@ -11,13 +11,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from fusemix.disk.files import lies_within
+from fusemix.disk.regular import read_below
+from fusemix.interfaces import Content, Items, Raw
 from fusemix.models.places import placed, root_now, roots
 from fusemix.models.recipes import foreign_data, pairs_of
-from fusemix.disk.files import lies_within
-from fusemix.interfaces import Content, Items, Raw
-from fusemix.progress import console
-from fusemix.disk.regular import read_below
 from fusemix.parts.trust import unknown
+from fusemix.progress import console
 
 Decode = Callable[[str, Raw], Content]
 """What decodes an item of a modality, such as `encoders.decoding.decode`."""

@@ -6,8 +6,6 @@ Place in the flow: TrainConfig -> Source(s) -> LatentData.
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.models.fitting import require_same_encoders
-from fusemix.wiring.training.pace import Pace, batch_of, pace_of, require_divisible
 from fusemix.config import SetConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.distinct import distinct_rows
@@ -15,6 +13,8 @@ from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import hold_the_same, shared_items
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.sources import Source
+from fusemix.models.fitting import require_same_encoders
+from fusemix.wiring.training.pace import Pace, batch_of, pace_of, require_divisible
 
 
 def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[LatentData, Pace]:

@@ -10,12 +10,12 @@ from statistics import median
 import numpy as np
 import torch
 
+from fusemix.fusion.module import FusionModule
+from fusemix.latents.loader import LatentData
 from fusemix.wiring.searching.index_plan import Indexing, Task
 from fusemix.wiring.searching.indexing import LATENTS_AT_ONCE
 from fusemix.wiring.training.step import AUTOCAST
 from fusemix.wiring.training.telling import duration
-from fusemix.fusion.module import FusionModule
-from fusemix.latents.loader import LatentData
 
 STEPS, ITEMS = 5, 32
 

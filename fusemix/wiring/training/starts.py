@@ -12,8 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusemix.models.fitting import require_same_encoders
-from fusemix.wiring.training.data import sides_by_modality
 from fusemix.config import ClosedFormConfig, TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters.affine import StartsLinear
@@ -25,6 +23,8 @@ from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import Side
 from fusemix.latents.sources import Source
+from fusemix.models.fitting import require_same_encoders
+from fusemix.wiring.training.data import sides_by_modality
 
 MOST_ROWS = 500_000
 """More tell nothing new about means and covariances."""

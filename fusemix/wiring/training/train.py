@@ -10,16 +10,9 @@ from typing import Any
 import lightning as L
 import torch
 
-from fusemix.wiring.training.pace import Pace
-from fusemix.wiring.training.processes import devices_of, to_be_had
-from fusemix.models.scoring import retrieval_scorer
-from fusemix.wiring.training.starts import checkpoint_of
-from fusemix.wiring.training.step import TrainingStep
-from fusemix.wiring.training.data import sides_by_modality
 from fusemix.config import TrainConfig, to_plain
-from fusemix.machine.environment import installed, multiplies_bfloat16, multiply_float32
-from fusemix.errors import ConfigError, first_line
 from fusemix.disk.files import sha256_of_file, sha256_of_json
+from fusemix.errors import ConfigError, first_line
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
 from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
 from fusemix.fusion.losses import LOSSES
@@ -35,7 +28,14 @@ from fusemix.latents.galleries import MOST_CHOSEN_AMONG
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.sources import Source
+from fusemix.machine.environment import installed, multiplies_bfloat16, multiply_float32
 from fusemix.machine.parallel import Processes
+from fusemix.models.scoring import retrieval_scorer
+from fusemix.wiring.training.data import sides_by_modality
+from fusemix.wiring.training.pace import Pace
+from fusemix.wiring.training.processes import devices_of, to_be_had
+from fusemix.wiring.training.starts import checkpoint_of
+from fusemix.wiring.training.step import TrainingStep
 
 WHOLE = ("32-true", "32", "64-true", "64")
 """Precisions, as Lightning names them, in which float32 means float32."""

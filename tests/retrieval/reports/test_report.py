@@ -9,12 +9,12 @@ from rich.console import Console
 from torch.nn import functional as F
 
 from fusemix.interfaces import Waveform
-from fusemix.retrieval.hubness import hubness
-from fusemix.retrieval.intervals import Sampled, bootstrap_intervals
-from fusemix.retrieval.metrics import flat, measure
 from fusemix.reports.page.data import Card, FoundItem, Shown
 from fusemix.reports.retrieval.picture import draw_examples
 from fusemix.reports.retrieval.report import FORMAT, VERSION, markdown, report_data, tables
+from fusemix.retrieval.hubness import hubness
+from fusemix.retrieval.intervals import Sampled, bootstrap_intervals
+from fusemix.retrieval.metrics import flat, measure
 
 NAMES = ("image_to_text", "text_to_image")
 OWNERS = (np.arange(400), np.repeat(np.arange(400), 5))

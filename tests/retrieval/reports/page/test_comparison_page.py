@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from report_samples import DIRECTIONS, drawn_ranks, query_rows, report_content
 
+from fusemix.reports.comparison.side_by_side import MOST_CHANGES, compare_runs, largest_changes
 from fusemix.reports.page.comparison import render_comparison
 from fusemix.reports.reading import Queries, Report
-from fusemix.reports.comparison.side_by_side import MOST_CHANGES, compare_runs, largest_changes
 
 NAMES = ["runs/first", "<b>second</b> 犬 $x$"]
 

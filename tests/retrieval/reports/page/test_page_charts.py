@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.reports.page.charts import rank_chart, recall_chart, similarity_chart
 from fusemix.reports.page.curves import Curve, depths, rank_bounds, recall_at
 from fusemix.reports.page.data import PairScores
+from fusemix.retrieval.metrics import chance_recall_at
 
 RANKS = np.random.default_rng(0).integers(1, 700, 300)
 

@@ -6,9 +6,9 @@ import torch
 from page_samples import HOSTILE, medium
 from torch.nn import functional as F
 
+from fusemix.reports.classes.report import report_data
 from fusemix.reports.page.data import Card, FoundItem, Shown
 from fusemix.reports.page.zero_shot import WORST, confusion_table, render_zero_shot
-from fusemix.reports.classes.report import report_data
 from fusemix.retrieval.zero_shot import measure_classes
 
 NUM_CLASSES = 30
