@@ -34,7 +34,7 @@ from fusemix.encoders.reading import Task, cut_windows, windows_ahead
 from fusemix.interfaces import Encoder, Items
 from fusemix.machine.environment import device_name, keep_freed_memory
 from fusemix.progress import console
-from fusemix.wiring.caching.cache import fabric, store_writer
+from fusemix.wiring.caching.cache import fabric_of, store_writer_of
 from fusemix.wiring.caching.filling import Side, fill
 
 
@@ -88,7 +88,7 @@ class Contest:
 
     def __init__(self, folder: Path, items: Items, wanted: PartConfig) -> None:
         config = CacheConfig(dataset=PartConfig(name="none"), splits=["all"], encoders={"it": wanted}, out=str(folder))
-        self.folder, self.items, self.device = folder, items, fabric(config).device
+        self.folder, self.items, self.device = folder, items, fabric_of(config).device
         self.encoder: Encoder = ENCODERS.build(wanted.name, wanted.options).to(str(self.device))
         sample = prepared_sample(items, self.encoder, range(min(64, len(items))))
         self.size = find_batch_size(self.encoder, sample, self.device)
@@ -101,8 +101,8 @@ class Contest:
 
     def fusemix(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        writer = store_writer(self.config, self.items, "no hash", "it", self.encoder, self.folder, is_first=True)
-        fill(Side(self.folder, self.items, {"it": self.encoder}, {"it": writer}), fabric(self.config), self.config)
+        writer = store_writer_of(self.config, self.items, "no hash", "it", self.encoder, self.folder, is_first=True)
+        fill(Side(self.folder, self.items, {"it": self.encoder}, {"it": writer}), fabric_of(self.config), self.config)
 
     def latents(self) -> np.ndarray:
         return np.load(self.folder / self.items.modality / "it/latents-00000.npy").astype(np.float32)

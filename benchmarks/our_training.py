@@ -22,9 +22,9 @@ from fusemix.latents.item_tables import items_sha256
 from fusemix.latents.loader import LatentData
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.writer import StoreWriter
-from fusemix.wiring.training import train as build
 from fusemix.wiring.training.data import latent_data
 from fusemix.wiring.training.processes import processes_of
+from fusemix.wiring.training.train import augmentation_of, fusion_module_of, run_record, trainer_of
 from train import WARMUP, Peak, Sizes, Timer, here, product_rate
 
 HELD_OUT = 0.01
@@ -117,12 +117,12 @@ class Built(NamedTuple):
 
 def built(config: TrainConfig) -> Built:
     """Wired as train.py does it, but for what a run leaves on disk."""
-    augmentation = build.augmentation(config)
+    augmentation = augmentation_of(config)
     data, pace = latent_data(config, augmentation.parts, 1)
-    record = build.run_record(config, data)
-    trainer = build.trainer(config, pace, Path(config.out), record, RunState(), processes_of(config))
+    record = run_record(config, data)
+    trainer = trainer_of(config, pace, Path(config.out), record, RunState(), processes_of(config))
     trainer.callbacks, trainer.loggers = [], []  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
-    return Built(data, build.fusion_module(config, data, record, augmentation, range(pace.max_epochs)), trainer)
+    return Built(data, fusion_module_of(config, data, record, augmentation, range(pace.max_epochs)), trainer)
 
 
 def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwatch:

@@ -78,7 +78,7 @@ def parsed() -> argparse.Namespace:
 
 def made_up(folder: Path) -> Path:
     """A small run, and an index of its own few pictures and many that do not exist."""
-    from fusemix.commands import cache_features, index, train
+    from fusemix.cli.called import run_command
 
     chance = random.Random(0)
     captions = [" ".join(chance.choices(WORDS, k=6)) for _ in range(NUM_PICTURES)]
@@ -90,21 +90,23 @@ def made_up(folder: Path) -> Path:
     text = minilm(folder)
     pictures = f"folder: '{folder / 'pictures'}', captions: '{folder / 'pictures' / 'captions.csv'}'"
     encoder = f"{{name: {text['family']}, options: {{model: '{text['model']}', pooling: {text['pooling']}}}}}"
-    cache_features.main(
+    run_command(
+        "cache_features",
         [
             f"dataset={{name: image_captions, options: {{{pictures}}}}}",
             "encoders.hog={name: hog}",
             f"encoders.minilm={encoder}",
             *("splits=[all]", "num_workers=0", f"out={folder / 'latents'}"),
-        ]
+        ],
     )
     latents, run, out = folder / "latents" / "all", folder / "run", folder / "index"
     optim = "optim={batch_size: 16, max_epochs: 1, warmup_steps: 1}"
     which = "encoders={image: [hog], text: [minilm]}"
-    train.main(
-        [f"train={latents}", which, "holdout=0.2", optim, "mixup.name=none", f"embedding_dim={DIM}", f"out={run}"]
+    run_command(
+        "train",
+        [f"train={latents}", which, "holdout=0.2", optim, "mixup.name=none", f"embedding_dim={DIM}", f"out={run}"],
     )
-    index.main(["--model", str(run), "--data", str(latents), "--out", str(out)])
+    run_command("index", ["--model", str(run), "--data", str(latents), "--out", str(out)])
     add_made_up(out)
     return out
 

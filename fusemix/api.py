@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusemix.commands import cache_features as caching
-from fusemix.commands import eval_retrieval as evaluation
-from fusemix.commands import train as training
+from fusemix.cli.called import run_command
 
 
 def cache_features(*files: str | Path, **settings: Any) -> list[Path]:
@@ -28,7 +26,7 @@ def cache_features(*files: str | Path, **settings: Any) -> list[Path]:
     Raises:
         FusemixError: something that a user can mend.
     """
-    return caching.main(_arguments(files, settings))
+    return run_command("cache_features", _arguments(files, settings))
 
 
 def train(*files: str | Path, **settings: Any) -> Path:
@@ -44,7 +42,7 @@ def train(*files: str | Path, **settings: Any) -> Path:
     Raises:
         FusemixError: something that a user can mend.
     """
-    return training.main(_arguments(files, settings))
+    return run_command("train", _arguments(files, settings))
 
 
 def eval_retrieval(*files: str | Path, **settings: Any) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def eval_retrieval(*files: str | Path, **settings: Any) -> dict[str, Any]:
     Raises:
         FusemixError: something that a user can mend.
     """
-    return json.loads(evaluation.main(_arguments(files, settings)).read_text(encoding="utf-8"))
+    return json.loads(run_command("eval_retrieval", _arguments(files, settings)).read_text(encoding="utf-8"))
 
 
 def _arguments(files: tuple[str | Path, ...], settings: Mapping[str, Any]) -> list[str]:

@@ -186,3 +186,11 @@ class _Log:
             f"  {self._label}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}), {rate_text(rate)}, "
             f"{time_text(now - self._started)} elapsed, {left} left"
         )
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: `2.5 h`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from latent_samples import pair_set, write_store
 
-from fusemix.commands import eval_retrieval, train
+from fusemix.cli.called import run_command
 from fusemix.interfaces import Rejected
 from fusemix.latents.set_writer import write_set
 
@@ -49,7 +49,8 @@ def make_world(folder: Path) -> World:
     write_latents(sets / "train", 200, 0)
     write_latents(sets / "validation", 40, 1)
     write_latents(sets / "test", 60, 2, lost=2)
-    train.main(
+    run_command(
+        "train",
         [
             f"train={sets / 'train'}",
             f"validation={sets / 'validation'}",
@@ -60,7 +61,7 @@ def make_world(folder: Path) -> World:
             "mixup.name=none",
             "optim={batch_size: 64, max_epochs: 8, warmup_steps: 5, lr: 0.01}",
             "accelerator=cpu",
-        ]
+        ],
     )
     return World(folder / "run", sets)
 
@@ -84,4 +85,4 @@ def settings(world: World, out: Path, *changes: str, test: Path | None = None) -
 
 def evaluated(world: World, out: Path, *changes: str, test: Path | None = None) -> dict:
     """report.json of an evaluation."""
-    return json.loads(eval_retrieval.main(settings(world, out, *changes, test=test)).read_text())
+    return json.loads(run_command("eval_retrieval", settings(world, out, *changes, test=test)).read_text())

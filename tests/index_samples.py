@@ -2,13 +2,13 @@
 
 import shutil
 
-from fusemix.commands import index
+from fusemix.cli.called import run_command
 from fusemix.search.folder import Index
 
 
 def make(tiny, out, data, *options):
     common = ["--model", str(tiny.run), "--data", str(data), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
-    return index.main([*common, *options])
+    return run_command("index", [*common, *options])
 
 
 def content(folder):

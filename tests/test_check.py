@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusemix.commands import cache_features, check
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, DatasetError, LatentStoreError
 
 
@@ -28,7 +28,7 @@ def settings(tmp_path):
 
 
 def test_five_rows_are_shown_as_they_are_understood_and_nothing_is_written(settings, tmp_path, capsys):
-    (estimate,) = check.main(settings)
+    (estimate,) = run_command("check", settings)
     printed = capsys.readouterr().out
     assert "image_captions/all: 6 image items and 6 text items, 6 links" in printed
     assert "gone.png: no such file" in printed
@@ -44,7 +44,7 @@ def test_five_rows_are_shown_as_they_are_understood_and_nothing_is_written(setti
 
 
 def test_a_dry_run_of_caching_is_the_same(settings, tmp_path, capsys):
-    assert cache_features.main([*settings, "dry_run=true"]) == []
+    assert run_command("cache_features", [*settings, "dry_run=true"]) == []
     printed = capsys.readouterr().out
     assert "image_captions/all: 6 image items and 6 text items, 6 links" in printed
     assert "what caching takes" in printed
@@ -52,22 +52,22 @@ def test_a_dry_run_of_caching_is_the_same(settings, tmp_path, capsys):
 
 
 def test_the_batch_size_is_the_one_asked_for_or_measured(settings):
-    (asked,) = check.main([*settings, "batch_size=3"])
+    (asked,) = run_command("check", [*settings, "batch_size=3"])
     assert asked.batch_size == 3
-    (measured,) = check.main([*settings, "batch_size=auto"])
+    (measured,) = run_command("check", [*settings, "batch_size=auto"])
     assert measured.batch_size >= 1
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_runs(settings, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(LatentStoreError, match=r"out needs .* GB, but its disk has 0.0 GB left. Make room"):
-        check.main(settings)
+        run_command("check", settings)
 
 
 def test_what_the_run_itself_would_refuse_is_refused(settings, tmp_path):
     with pytest.raises(ConfigError, match="no encoder is called"):
-        check.main([*settings, "encoders.hog.name=hogg"])
+        run_command("check", [*settings, "encoders.hog.name=hogg"])
     for path in (tmp_path / "pictures").iterdir():
         path.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match="none of 6 image items that were tried could be used by hog"):
-        check.main(settings)
+        run_command("check", settings)

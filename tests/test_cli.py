@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from fusemix import __version__, config
+from fusemix.cli.called import run_command
 from fusemix.cli.help import field_texts, help_text
 from fusemix.cli.run import called
 from fusemix.cli.run import run as cli
-from fusemix.commands import COMMANDS
+from fusemix.cli.table import COMMANDS
 from fusemix.disk.locks import one_writer
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def test_an_interrupt_ends_with_a_line_that_says_how_to_go_on(capsys, monkeypatc
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(called, "main_of", lambda command: interrupted)
+    monkeypatch.setattr(called, "run_command", lambda command, words: interrupted(words))
     with pytest.raises(SystemExit, match="130"):
         cli.run("train")
     assert capsys.readouterr().err == (
@@ -92,7 +93,7 @@ def run_into(error, monkeypatch, command="train"):
     def main(_):
         raise error
 
-    monkeypatch.setattr(called, "main_of", lambda name: main)
+    monkeypatch.setattr(called, "run_command", lambda name, words: main(words))
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     with pytest.raises(SystemExit) as ended:
         cli.run(command)
@@ -135,7 +136,7 @@ def test_a_signal_ends_a_command_in_order_and_its_lock_is_given_back(tmp_path, c
         with one_writer(tmp_path / "out", doing="train"):
             signal.raise_signal(number)
 
-    monkeypatch.setattr(called, "main_of", lambda name: main)
+    monkeypatch.setattr(called, "run_command", lambda name, words: main(words))
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     before = signal.signal(number, signal.SIG_DFL)  # under nohup the tests themselves ignore one
     with pytest.raises(SystemExit) as ended:
@@ -155,7 +156,7 @@ def test_an_exit_that_a_library_makes_of_ctrl_c_is_told_as_that(capsys, monkeypa
         except KeyboardInterrupt:
             sys.exit(1)
 
-    monkeypatch.setattr(called, "main_of", lambda name: main)
+    monkeypatch.setattr(called, "run_command", lambda name, words: main(words))
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     with pytest.raises(SystemExit) as ended:
         cli.run("train")
@@ -164,16 +165,15 @@ def test_an_exit_that_a_library_makes_of_ctrl_c_is_told_as_that(capsys, monkeypa
 
 
 def test_an_error_that_is_none_of_the_systems_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(called, "main_of", lambda name: int)
+    monkeypatch.setattr(called, "run_command", lambda name, words: int(words))
     monkeypatch.setattr(sys, "argv", ["fusemix"])
     with pytest.raises(TypeError):
         cli.run("train")
 
 
 def test_doctor_reports_every_finding_and_survives_what_is_missing(capsys):
-    from fusemix.commands import doctor
 
-    findings = doctor.main([])
+    findings = run_command("doctor", [])
     assert findings["torch"] == importlib.metadata.version("torch")
     assert {"cpu", "faiss", "faiss on GPU", "soundfile", "hub", "disk"} <= findings.keys()
     assert findings["faiss on GPU"].startswith(("yes", "no: "))

@@ -6,7 +6,7 @@ from PIL import Image
 from report_samples import CAPTIONS, IMAGES, drawn_ranks, report_content, sample_report, write_report
 from scipy.stats import permutation_test
 
-from fusemix.commands import compare, report
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, OutputError, RunError
 from fusemix.reports.comparison.paper_tables import latex_text
 from fusemix.reports.comparison.picture import COLOURS, look
@@ -16,7 +16,7 @@ HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"
 
 
 def run_compare(*arguments: object) -> dict:
-    return json.loads(compare.main([str(argument) for argument in arguments]).read_text())
+    return json.loads(run_command("compare", [str(argument) for argument in arguments]).read_text())
 
 
 def test_two_runs_on_the_same_items_are_compared_with_interval_and_p(tmp_path, capsys):
@@ -192,16 +192,16 @@ def test_reports_without_intervals_or_mrr_are_compared_all_the_same(tmp_path, ca
 def test_compare_takes_at_least_two_reports_and_out_alone(tmp_path):
     a = str(sample_report(tmp_path / "a"))
     with pytest.raises(ConfigError, match="compare needs at least two reports: fusemix compare reports/first"):
-        compare.main([a])
+        run_command("compare", [a])
     with pytest.raises(ConfigError, match=r"there is no setting 'ks'\. Settings: reports, out, overwrite, wait_sec\."):
-        compare.main([a, "ks=1"])
+        run_command("compare", [a, "ks=1"])
     with pytest.raises(ConfigError, match="--out has no value"):
-        compare.main([a, "--out"])
+        run_command("compare", [a, "--out"])
     with pytest.raises(ConfigError, match="out= names no folder"):
-        compare.main([a, "out="])
+        run_command("compare", [a, "out="])
     broken = sample_report(tmp_path / "b", version=VERSION - 1)
     with pytest.raises(RunError, match=f"is of version {VERSION - 1}, and this fusemix reads version {VERSION}"):
-        compare.main([a, str(broken)])
+        run_command("compare", [a, str(broken)])
 
 
 def test_a_table_of_somebody_else_is_not_written_over(tmp_path):
@@ -245,5 +245,5 @@ def test_figures_on_items_that_were_trained_on_are_told_first(tmp_path, capsys):
     assert [run["seen"] for run in made["runs"]] == [[], [note]]
     assert " ".join(capsys.readouterr().out.split()).startswith(f"b: {note}")
     assert (tmp_path / "out" / "compare.md").read_text().splitlines()[2] == f"> **b: {note}**"
-    report.main([str(a), str(b)])
+    run_command("report", [str(a), str(b)])
     assert note in capsys.readouterr().out

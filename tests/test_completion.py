@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
+from fusemix.cli.called import run_command
 from fusemix.cli.run import completion
-from fusemix.commands import COMMANDS
+from fusemix.cli.table import COMMANDS
 from fusemix.fusion.adapters import ADAPTERS
 
 
@@ -36,6 +37,6 @@ def test_commands_settings_and_parts_are_completed_and_files_left_to_the_shell(t
 
 def test_every_shell_has_a_script_that_names_everything(capsys):
     for shell in ("bash", "zsh", "fish"):
-        completion.main([shell])
+        run_command("completion", [shell])
         script = capsys.readouterr().out
         assert all(word in script for word in (*COMMANDS, *ADAPTERS.names(), "optim.lr=", "max_bad_fraction="))

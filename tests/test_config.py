@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fusemix.config import CacheConfig, EvalConfig, TrainConfig, ZeroShotConfig, load_config, to_plain
+from fusemix.cli.loading import load_config
+from fusemix.config import CacheConfig, EvalConfig, TrainConfig, ZeroShotConfig, to_plain
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.errors import ConfigError

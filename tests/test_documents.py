@@ -7,7 +7,8 @@ import yaml
 from PIL import Image
 from test_guides import Block, blocks_of, commands_of, without_redirection
 
-from fusemix.config import CacheConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import CacheConfig
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.interfaces import Encoder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from index_samples import make
 
-from fusemix.commands import index
+from fusemix.cli.called import run_command
 from fusemix.errors import DatasetError
 
 
@@ -25,11 +25,11 @@ def test_an_index_is_told_with_what_is_new_and_nothing_is_written(tiny, tmp_path
     capsys.readouterr()
     for out in ("index", "another"):
         typed = [f"model={tiny.run}", f"data={pictures}", f"out={tmp_path / out}", "device=cpu"]
-        index.main([*typed, "dry_run=true"])
+        run_command("index", [*typed, "dry_run=true"])
     assert below(tmp_path) == before
     said = " ".join(capsys.readouterr().out.split())
     assert "36 image items, 1 new" in said
     assert "1 items to embed on cpu: about" in said
     assert "36 items to embed on cpu: about" in said
     with pytest.raises(DatasetError, match="there is no folder"):
-        index.main([f"model={tiny.run}", "data=gone", f"out={tmp_path / 'o'}", "dry_run=true"])
+        run_command("index", [f"model={tiny.run}", "data=gone", f"out={tmp_path / 'o'}", "dry_run=true"])

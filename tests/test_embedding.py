@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_run import TinyRun
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import EncoderError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model
 from fusemix.interfaces import Waveform
@@ -57,7 +57,7 @@ def cached_embeddings(tiny: TinyRun, modality: str) -> np.ndarray:
 def train_on_made_up_latents(make_set, out, *changes: str) -> None:
     encoders = "encoders={image: [eyes], text: [words]}"
     settings = ["embedding_dim=8", "optim={batch_size: 16, max_epochs: 1, warmup_steps: 1}", "holdout=0.2"]
-    train.main([f"train={make_set()}", encoders, *settings, "accelerator=cpu", f"out={out}", *changes])
+    run_command("train", [f"train={make_set()}", encoders, *settings, "accelerator=cpu", f"out={out}", *changes])
 
 
 @pytest.mark.parametrize("modality", ["image", "text", "audio"])

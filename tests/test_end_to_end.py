@@ -11,7 +11,7 @@ from PIL import Image
 from shape_samples import COLOURS, OWN_ENCODERS, SHAPES, draw
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from fusemix.commands import cache_features, eval_retrieval, train
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, LatentStoreError, RunError
 from fusemix.latents.item_tables import read_table
 
@@ -87,19 +87,19 @@ def latents(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("latents")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(world)
-        cache_features.main(cache(world, folder))
+        run_command("cache_features", cache(world, folder))
     return folder
 
 
 @pytest.fixture(scope="module")
 def run(latents, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "shapes"
-    train.main(training(latents, folder, "mixup.name=none"))
+    run_command("train", training(latents, folder, "mixup.name=none"))
     return folder
 
 
 def test_the_road_from_files_to_a_report_ends_far_above_chance(latents, run, tmp_path, capsys):
-    report_file = eval_retrieval.main(evaluation(latents, run, tmp_path / "report"))
+    report_file = run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report"))
     report = json.loads(report_file.read_text())
     for direction in ("text_to_image", "image_to_text"):
         found = report["metrics"][f"{direction}/recall_at_1"]
@@ -112,7 +112,7 @@ def test_the_road_from_files_to_a_report_ends_far_above_chance(latents, run, tmp
 
 
 def test_every_query_is_listed_with_what_it_found(latents, run, tmp_path):
-    eval_retrieval.main(evaluation(latents, run, tmp_path / "report"))
+    run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report"))
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     lines = [json.loads(line) for line in (tmp_path / "report" / "queries.jsonl").read_text().splitlines()]
     for direction in ("text_to_image", "image_to_text"):
@@ -131,9 +131,11 @@ def test_every_query_is_listed_with_what_it_found(latents, run, tmp_path):
 def test_encoders_of_ones_own_that_share_a_space_stand_beside_the_model(world, latents, run, tmp_path):
     """Both see colour and shape, so that a picture and its caption have the same latent, and no others have."""
     pair = ["encoders.seen.name=own_encoders:seen", "encoders.said.name=own_encoders:said"]
-    cache_features.main(cache(world, latents, "splits=[test]", *pair))
+    run_command("cache_features", cache(world, latents, "splits=[test]", *pair))
     beside = "baselines={by eye: {encoders: {image: [seen], text: [said]}}}"
-    report = json.loads(eval_retrieval.main(evaluation(latents, run, tmp_path / "report", beside)).read_text())
+    report = json.loads(
+        run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report", beside)).read_text()
+    )
     baseline = report["others"][0]
     assert (baseline["name"], baseline["kind"]) == ("by eye", "baseline")
     assert baseline["metrics"]["text_to_image/recall_at_1"] == baseline["metrics"]["image_to_text/recall_at_1"] == 1.0
@@ -153,7 +155,7 @@ def test_what_could_not_be_used_is_listed_with_its_reason(latents):
 
 def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(world, latents, capsys):
     before = {path: path.stat().st_mtime_ns for path in latents.rglob("*") if path.is_file()}
-    cache_features.main(cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
+    run_command("cache_features", cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
     printed = capsys.readouterr().out
     assert "image/hog: 241 × 144 float16" in printed
     assert printed.count("(was there already)") == 9
@@ -176,46 +178,46 @@ def test_an_interrupted_caching_goes_on_and_leaves_the_same_bytes(world, latents
 
     monkeypatch.setattr(own_encoders.Colour, "encode", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        cache_features.main(cache(world, tmp_path / "again"))
+        run_command("cache_features", cache(world, tmp_path / "again"))
     assert not (tmp_path / "again/train/image/colour/manifest.json").exists()
     assert (tmp_path / "again/train/image/colour/latents-00001.npy").exists()
-    cache_features.main(cache(world, tmp_path / "again"))
+    run_command("cache_features", cache(world, tmp_path / "again"))
     for path in (tmp_path / "again").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (latents / path.relative_to(tmp_path / "again")).read_bytes(), path
 
 
 def test_workers_change_nothing(world, latents, tmp_path):
-    cache_features.main(cache(world, tmp_path / "again", "num_workers=2", "splits=[validation]"))
+    run_command("cache_features", cache(world, tmp_path / "again", "num_workers=2", "splits=[validation]"))
     for path in (tmp_path / "again").rglob("*.npy"):
         assert path.read_bytes() == (latents / path.relative_to(tmp_path / "again")).read_bytes()
 
 
 def test_another_encoder_under_an_old_name_is_refused_until_it_may_overwrite(world, latents, tmp_path):
     one = ["splits=[validation]", "encoders.hog.options.size=24"]
-    cache_features.main(cache(world, tmp_path / "again", "splits=[validation]"))
+    run_command("cache_features", cache(world, tmp_path / "again", "splits=[validation]"))
     with pytest.raises(LatentStoreError, match=r"(?s)made by something else:.*encoder.size: on disk 48, now 24"):
-        cache_features.main(cache(world, tmp_path / "again", *one))
-    cache_features.main(cache(world, tmp_path / "again", *one, "overwrite=true"))
+        run_command("cache_features", cache(world, tmp_path / "again", *one))
+    run_command("cache_features", cache(world, tmp_path / "again", *one, "overwrite=true"))
 
 
 def test_an_encoder_that_is_none_or_for_nothing_here_is_refused(world, tmp_path):
     with pytest.raises(ConfigError, match=r"encoders.bad: own_encoders:nothing gave an object without modality, dim"):
-        cache_features.main(cache(world, tmp_path, "encoders.bad.name=own_encoders:nothing"))
+        run_command("cache_features", cache(world, tmp_path, "encoders.bad.name=own_encoders:nothing"))
     files = f"folder: '{world / 'pictures'}', captions: '{world / 'captions.csv'}'"
     deaf = f"dataset={{name: audio_captions, options: {{{files}}}}}"
     with pytest.raises(
         ConfigError, match=r"encoders.hog \(hog\) is for image, but audio_captions pairs audio with text"
     ):
-        cache_features.main(cache(world, tmp_path, deaf))
+        run_command("cache_features", cache(world, tmp_path, deaf))
 
 
 def test_a_set_cached_by_other_encoders_does_not_fit_the_model(world, latents, run, tmp_path):
-    cache_features.main(cache(world, tmp_path / "other", "splits=[test]", "encoders.hog.options.size=60"))
+    run_command("cache_features", cache(world, tmp_path / "other", "splits=[test]", "encoders.hog.options.size=60"))
     with pytest.raises(
         RunError, match=r"(?s)its image latents were not made like.*encoder 1.dim: on disk 225, now 144"
     ):
-        eval_retrieval.main(evaluation(tmp_path / "other", run, tmp_path / "report"))
+        run_command("eval_retrieval", evaluation(tmp_path / "other", run, tmp_path / "report"))
 
 
 def test_a_set_of_a_modality_that_the_model_lacks_is_refused(world, latents, run, tmp_path):
@@ -225,25 +227,27 @@ def test_a_set_of_a_modality_that_the_model_lacks_is_refused(world, latents, run
         (silent / "set.json").read_text().replace('"modality": "image"', '"modality": "audio"')
     )
     with pytest.raises(ConfigError, match=r"pairs audio with text, but encoders names only: image, text"):
-        eval_retrieval.main([f"run={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "accelerator=cpu"])
+        run_command(
+            "eval_retrieval", [f"run={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "accelerator=cpu"]
+        )
 
 
 def test_looking_deeper_than_the_gallery_is_refused(latents, run, tmp_path):
     with pytest.raises(ConfigError, match=r"ks asks for the first 1000, but the smaller side of .* has \d+ items"):
-        eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "ks=[1,1000]"))
+        run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report", "ks=[1,1000]"))
 
 
 def test_a_device_that_is_not_there_is_named(latents, run, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError, match="accelerator=cuda, devices=1, num_nodes=1 cannot be used here"):
-        eval_retrieval.main(evaluation(latents, run, tmp_path / "report", "accelerator=cuda"))
+        run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report", "accelerator=cuda"))
 
 
 def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path, capsys):
     (world / "captions.csv").rename(world / "elsewhere.csv")
     try:
-        assert eval_retrieval.main(evaluation(latents, run, tmp_path / "report")).is_file()
+        assert run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report")).is_file()
         page = (tmp_path / "report" / "report.html").read_text()
         assert "data:image/jpeg" not in page
         assert "0.png" in page, "items are shown by their ids"
@@ -256,4 +260,4 @@ def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_
 
 def test_a_run_without_checkpoint_is_named(latents, tmp_path):
     with pytest.raises(RunError, match=r"there is no checkpoint .*best.ckpt. Train first"):
-        eval_retrieval.main(evaluation(latents, tmp_path / "nowhere", tmp_path / "report"))
+        run_command("eval_retrieval", evaluation(latents, tmp_path / "nowhere", tmp_path / "report"))

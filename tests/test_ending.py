@@ -18,7 +18,7 @@ def ended(monkeypatch, capsys):
     before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.getsignal(signal.SIGALRM)
 
     def run(main, command="train"):
-        monkeypatch.setattr(called, "main_of", lambda name: main)
+        monkeypatch.setattr(called, "run_command", lambda name, words: main(words))
         monkeypatch.setattr(sys, "argv", ["fusemix"])
         with pytest.raises(SystemExit) as error:
             cli.run(command)

@@ -11,8 +11,7 @@ import pytest
 from evaluation_world import CAPTIONS, World, broken_run, evaluated, settings, write_latents
 from PIL import Image
 
-from fusemix.commands import compare, eval_retrieval
-from fusemix.commands import report as paper_table
+from fusemix.cli.called import run_command
 from fusemix.reports.reading import read_queries, read_report
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +35,7 @@ def folder(world, tmp_path_factory) -> Path:
         "indexes={'IVF4,Flat': nprobe=4, PQ4x4: ''}",
         "num_examples=2",
     ]
-    return eval_retrieval.main(settings(world, out, *beside)).parent
+    return run_command("eval_retrieval", settings(world, out, *beside)).parent
 
 
 @pytest.fixture(scope="module")
@@ -220,9 +219,9 @@ def test_corrections_can_be_left_out_and_nothing_else_changes(world, folder, rep
     text = (tmp_path / "report" / "report.md").read_text()
     assert "**inverted softmax**" not in text
     assert "## Beside it" not in text
-    assert compare.main([str(folder), str(tmp_path / "report"), f"out={tmp_path / 'both'}"]).exists()
+    assert run_command("compare", [str(folder), str(tmp_path / "report"), f"out={tmp_path / 'both'}"]).exists()
     capsys.readouterr()
-    paper_table.main([str(tmp_path / "report")])
+    run_command("report", [str(tmp_path / "report")])
     assert f"{100 * plain['metrics']['image_to_text/recall_at_1']:.1f}" in capsys.readouterr().out
 
 

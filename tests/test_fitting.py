@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from latent_samples import learnable_set
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.encoders.decoding import ALIKE, RULES, decoding_fingerprint
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
@@ -100,7 +100,7 @@ def test_a_model_is_used_with_latents_that_were_accepted_as_those_of_its_encoder
     run = tmp_path / "run"
     quick = ["embedding_dim=8", "adapter.name=linear", "optim={batch_size: 16, max_epochs: 1}", "accelerator=cpu"]
     encoders = "encoders={image: [eyes], text: [words]}"
-    train.main([f"train={sets[0]}", f"validation={sets[1]}", f"out={run}", encoders, *quick])
+    run_command("train", [f"train={sets[0]}", f"validation={sets[1]}", f"out={run}", encoders, *quick])
     record = about(read_checkpoint(run / "checkpoints/best.ckpt"))
     assert fitting_set(sets[1], record).name == "made_up/validation"
     change_family(sets[1], "other eyes")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from index_samples import make, photos
 
-from fusemix.commands import cache_features, search
+from fusemix.cli.called import run_command
 from fusemix.disk.files import read_json, write_json
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.searcher import Query, Searcher
@@ -15,7 +15,7 @@ from fusemix.wiring.searching.searcher import Query, Searcher
 
 def results(capsys, out, *options):
     capsys.readouterr()
-    search.main(["a red bar", "--index", str(out), "--device", "cpu", "--k", "3", "--json", *options])
+    run_command("search", ["a red bar", "--index", str(out), "--device", "cpu", "--k", "3", "--json", *options])
     return json.loads(capsys.readouterr().out)["results"]
 
 
@@ -24,7 +24,7 @@ def cached(tiny, dataset, out, split="all"):
     image = dict(zip(("hog", "vit"), tiny.sources["image"], strict=True))
     encoders = [f"encoders.{name}={source}" for name, source in {**image, "bert": tiny.sources["text"][0]}.items()]
     common = ["accelerator=cpu", "num_workers=0", "batch_size=8", f"splits=[{split}]", f"out={out}"]
-    cache_features.main([f"dataset={dataset}", *encoders, *common])
+    run_command("cache_features", [f"dataset={dataset}", *encoders, *common])
     return Path(out) / split
 
 
@@ -132,7 +132,7 @@ def test_the_table_shows_where_a_file_lies_from_where_one_stands(tiny, tmp_path,
 
     def said():
         capsys.readouterr()
-        search.main(command)
+        run_command("search", command)
         return capsys.readouterr().out
 
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from test_guides import ROOT
 
 from fusemix import config
-from fusemix.commands import COMMANDS
+from fusemix.cli.table import COMMANDS
 
 PRINTED_BY = {
     "wiring/searching/collections.py": ("index",),

@@ -3,9 +3,10 @@
 import pytest
 
 from fusemix import config
+from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS
-from fusemix.commands import COMMANDS
-from fusemix.config import CacheConfig, SearchConfig, TrainConfig, load_config
+from fusemix.cli.table import COMMANDS
+from fusemix.config import CacheConfig, SearchConfig, TrainConfig
 from fusemix.config.names import full_names
 from fusemix.config.typed import kind_at
 from fusemix.parts.kinds import is_location

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fusemix.commands import import_latents
+from fusemix.cli.called import run_command
 from fusemix.datasets import DATASETS
 from fusemix.errors import DatasetError, LatentStoreError
 from fusemix.latents.sets import LatentSet
-from fusemix.wiring.caching import import_latents as build
+from fusemix.wiring.caching import import_latents
 
 
 def imported(source: Path, out: Path, *changes: str) -> Path:
-    import_latents.main([f"clip_retrieval={source}", f"out={out}", "dataset=back", "split=train", *changes])
+    run_command("import", [f"clip_retrieval={source}", f"out={out}", "dataset=back", "split=train", *changes])
     return out / "train"
 
 
@@ -64,7 +64,7 @@ def test_the_source_of_an_imported_set_gives_its_pair_set_again(tmp_path):
     assert pairs.left.table["path"].to_pylist() == ["a.jpg", "b.jpg"]
     (tmp_path / "a.jpg").write_bytes(b"picture")
     moved = clip_retrieval(tmp_path / "x", [(str(tmp_path / "a.jpg"), "one")], PICTURES[:1])
-    assert build.clip_retrieval(folder=str(moved), dataset="d", split="s").left.read(0) == b"picture"
+    assert import_latents.clip_retrieval(folder=str(moved), dataset="d", split="s").left.read(0) == b"picture"
 
 
 def test_a_picture_with_two_different_vectors_is_refused(tmp_path):

@@ -12,8 +12,8 @@ import torch
 from transformers import BertConfig, BertModel
 
 import fusemix
+from fusemix.cli.called import run_command
 from fusemix.cli.run import run as cli
-from fusemix.commands import export, import_latents, index, search, train
 from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.sets import LatentSet
@@ -32,10 +32,10 @@ def imported(tiny, tmp_path_factory):
         np.save(folder / "latents.npy", side.take(np.arange(len(side))))
         (folder / "ids.txt").write_text("\n".join(side.table["id"].to_pylist()))
         where = [f"latents={folder / 'latents.npy'}", f"ids={folder / 'ids.txt'}", "name=given", "made_by=a note"]
-        import_latents.main([f"set={folder / 'set'}", f"modality={side.modality}", *where])
+        run_command("import", [f"set={folder / 'set'}", f"modality={side.modality}", *where])
     quick = ["embedding_dim=8", "optim={batch_size: 8, max_epochs: 1, warmup_steps: 1}", "accelerator=cpu"]
     encoders = "encoders={image: [given], text: [given]}"
-    train.main([f"train={folder / 'set'}", "holdout=0.2", encoders, f"out={folder / 'run'}", *quick])
+    run_command("train", [f"train={folder / 'set'}", "holdout=0.2", encoders, f"out={folder / 'run'}", *quick])
     return folder
 
 
@@ -45,7 +45,9 @@ def bert(tiny):
 
 
 def indexing(imported, out, *more):
-    return index.main([f"model={imported / 'run'}", f"data={imported / 'set'}", f"out={out}", "device=cpu", *more])
+    return run_command(
+        "index", [f"model={imported / 'run'}", f"data={imported / 'set'}", f"out={out}", "device=cpu", *more]
+    )
 
 
 def text_encoder(source):
@@ -53,7 +55,7 @@ def text_encoder(source):
 
 
 def found_by(out, *query):
-    return [hit.id for hit in search.main([*query, "--index", str(out), "--device", "cpu", "--k", "3"])]
+    return [hit.id for hit in run_command("search", [*query, "--index", str(out), "--device", "cpu", "--k", "3"])]
 
 
 def test_a_set_of_imported_latents_is_indexed_without_any_encoder(imported, tmp_path):
@@ -90,11 +92,11 @@ def test_the_command_that_a_search_names_is_the_one_that_makes_it_work(imported,
 def test_a_folder_of_pictures_wants_the_encoder_named_as_a_setting_that_index_has(imported, tiny, tmp_path):
     arguments = [f"--model={imported / 'run'}", f"--data={tiny.files['image'][0].parent}", f"--out={tmp_path / 'i'}"]
     with pytest.raises(RunError, match="nothing says what builds it") as refusal:
-        index.main(arguments)
+        run_command("index", arguments)
     (setting,) = shlex.split(re.search(r"order of training: (.*)", str(refusal.value))[1])
     vit = json.dumps(tiny.sources["image"][1])
     setting = re.sub(r"\{name: transformers_….*?\}\}", lambda found: vit, setting)
-    out = index.main([*arguments, setting, "device=cpu", "num_workers=0"])
+    out = run_command("index", [*arguments, setting, "device=cpu", "num_workers=0"])
     assert read_description(out).num_items == len(tiny.files["image"])
 
 
@@ -146,6 +148,6 @@ def test_a_model_that_was_named_by_a_relative_path_is_found_from_elsewhere(impor
 
 def test_a_run_on_imported_latents_is_exported_with_encoders_that_are_named(imported, bert, tmp_path):
     encoders = f"encoders={{text: [{json.dumps(bert)}]}}"
-    export.main([f"model={imported / 'run'}", f"out={tmp_path / 'export'}", encoders])
+    run_command("export", [f"model={imported / 'run'}", f"out={tmp_path / 'export'}", encoders])
     by_run = fusemix.load(imported / "run", encoders={"text": [bert]}, device="cpu").encode(texts="a red bar")
     np.testing.assert_array_equal(fusemix.load(tmp_path / "export", device="cpu").encode(texts="a red bar"), by_run)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from index_samples import content, make, photos
 
-from fusemix.commands import verify
+from fusemix.cli.called import run_command
 from fusemix.errors import (
     ConfigError,
     DatasetError,
@@ -141,7 +141,8 @@ def test_a_folder_of_somebody_else_is_refused_before_anything_is_opened(tmp_path
 
 
 def indexing_config(settings):
-    from fusemix.config import IndexConfig, load_config
+    from fusemix.cli.loading import load_config
+    from fusemix.config import IndexConfig
 
     return load_config(IndexConfig, settings)
 
@@ -166,7 +167,7 @@ def test_what_lies_beside_our_files_is_left_whatever_is_done(tiny, tmp_path, mon
         (out / name).unlink()
     kill(tiny, out, folder, monkeypatch, "--overwrite")
     make(tiny, out, folder, "--overwrite")
-    verify.main([str(out)])
+    run_command("verify", [str(out)])
     assert {name for name, raw in everything(out).items() if raw == b"mine"} == {
         *(".DS_Store", "segments/Thumbs.db", "segments/00000.faiss"),
     }

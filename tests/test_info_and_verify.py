@@ -5,19 +5,20 @@ import shutil
 
 import pytest
 
-from fusemix.commands import export, info, verify
+from fusemix.cli.called import run_command
+from fusemix.commands import info, verify
 from fusemix.errors import FusemixError, LatentStoreError
 
 
 def told(capsys, *folders):
     capsys.readouterr()
-    info.main([str(folder) for folder in folders])
+    run_command("info", [str(folder) for folder in folders])
     return " ".join(capsys.readouterr().out.split())
 
 
 def verified(capsys, *folders):
     capsys.readouterr()
-    verify.main([str(folder) for folder in folders])
+    run_command("verify", [str(folder) for folder in folders])
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -47,7 +48,7 @@ def test_a_run_an_index_and_an_export_say_what_they_are(tiny, picture_index, tmp
     said = told(capsys, picture_index)
     for part in ("index ", "items 36 image", "36 Flat", "width 16", "asked by image, text, audio", "set aside 0"):
         assert part in said
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'export'}"])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'export'}"])
     said = told(capsys, out)
     for part in ("exported model ", "checkpoint best", "embedding_dim 16", "built by, audio transformers_audio"):
         assert part in said
@@ -73,9 +74,9 @@ def test_reports_say_of_what_they_are(tmp_path, capsys, name, kind, content):
 def test_what_is_not_ours_is_said_to_be(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"format": "somebody.else"}')
     with pytest.raises(LatentStoreError, match=r"is none of fusemix's: it has no set\.json, .* Known are latent sets"):
-        info.main([str(tmp_path)])
+        run_command("info", [str(tmp_path)])
     with pytest.raises(LatentStoreError, match="holds nothing that verify knows"):
-        verify.main([str(tmp_path)])
+        run_command("verify", [str(tmp_path)])
     for command in (info, verify):
         with pytest.raises(LatentStoreError, match="there is no folder"):
             command.main([str(tmp_path / "nowhere")])
@@ -90,7 +91,7 @@ def test_every_set_of_a_folder_is_verified_and_what_is_none_is_said(sets, capsys
     content[-1] ^= 1
     shard.write_bytes(content)
     with pytest.raises(LatentStoreError, match=rf"1 damaged:\n +{shard} "):
-        verify.main([str(sets)])
+        run_command("verify", [str(sets)])
 
 
 def test_checkpoints_are_read_and_an_export_is_compared_with_its_hash(tiny, tmp_path, capsys):
@@ -98,11 +99,11 @@ def test_checkpoints_are_read_and_an_export_is_compared_with_its_hash(tiny, tmp_
     assert "2 checkpoints can be read; a run keeps no hashes" in verified(capsys, run)
     (run / "checkpoints" / "best.ckpt").write_bytes(b"cut off")
     with pytest.raises(FusemixError, match=r"1 damaged:\n.*best\.ckpt cannot be used"):
-        verify.main([str(run)])
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'export'}"])
+        run_command("verify", [str(run)])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'export'}"])
     assert "weights are as they were written" in verified(capsys, out)
     content = bytearray((out / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (out / "model.safetensors").write_bytes(content)
     with pytest.raises(FusemixError, match="1 damaged"):
-        verify.main([str(out)])
+        run_command("verify", [str(out)])

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fusemix.commands import COMMANDS
+from fusemix.cli.table import COMMANDS
 
 HEAVY = [
     "torch",

@@ -7,20 +7,10 @@ from contextlib import suppress
 import pytest
 from evaluation_world import write_latents
 
+from fusemix.cli.called import run_command
 from fusemix.commands import (
     cache_features,
     check,
-    compare,
-    eval_retrieval,
-    eval_zero_shot,
-    export,
-    export_embeddings,
-    import_latents,
-    index,
-    info,
-    report,
-    search,
-    verify,
 )
 from fusemix.disk.files import read_json, read_jsonl
 from fusemix.errors import ConfigError, DamagedFileError, FusemixError
@@ -42,19 +32,25 @@ def folders(tmp_path_factory):
 
 
 COMMANDS = {
-    "info": lambda path, out: info.main([path]),
-    "verify": lambda path, out: verify.main([path]),
-    "report": lambda path, out: report.main([path]),
-    "compare": lambda path, out: compare.main([path, path, f"out={out}"]),
-    "eval run": lambda path, out: eval_retrieval.main([f"run={path}", "latents=l", f"out={out}", "accelerator=cpu"]),
-    "zero-shot": lambda path, out: eval_zero_shot.main([f"run={path}", "latents=l", f"out={out}"]),
-    "zero-shot set": lambda path, out: eval_zero_shot.main(["encoders={a: [b]}", f"latents={path}", f"out={out}"]),
-    "export": lambda path, out: export.main([f"model={path}", f"out={out}"]),
-    "embeddings": lambda path, out: export_embeddings.main([f"latents={path}", "encoders={a: [b]}", f"out={out}"]),
-    "import": lambda path, out: import_latents.main([f"set={path}", "modality=m", f"latents={path}", f"ids={path}"]),
-    "layout": lambda path, out: import_latents.main([f"clip_retrieval={path}", f"out={out}", "dataset=d", "split=s"]),
-    "index": lambda path, out: index.main([f"model={path}", f"data={path}", f"out={out}"]),
-    "search": lambda path, out: search.main(["words", "--index", path]),
+    "info": lambda path, out: run_command("info", [path]),
+    "verify": lambda path, out: run_command("verify", [path]),
+    "report": lambda path, out: run_command("report", [path]),
+    "compare": lambda path, out: run_command("compare", [path, path, f"out={out}"]),
+    "eval run": lambda path, out: run_command(
+        "eval_retrieval", [f"run={path}", "latents=l", f"out={out}", "accelerator=cpu"]
+    ),
+    "zero-shot": lambda path, out: run_command("eval_zero_shot", [f"run={path}", "latents=l", f"out={out}"]),
+    "zero-shot set": lambda path, out: run_command(
+        "eval_zero_shot", ["encoders={a: [b]}", f"latents={path}", f"out={out}"]
+    ),
+    "export": lambda path, out: run_command("export", [f"model={path}", f"out={out}"]),
+    "embeddings": lambda path, out: run_command(
+        "export_embeddings", [f"latents={path}", "encoders={a: [b]}", f"out={out}"]
+    ),
+    "import": lambda path, out: run_command("import", [f"set={path}", "modality=m", f"latents={path}", f"ids={path}"]),
+    "layout": lambda path, out: run_command("import", [f"clip_retrieval={path}", f"out={out}", "dataset=d", "split=s"]),
+    "index": lambda path, out: run_command("index", [f"model={path}", f"data={path}", f"out={out}"]),
+    "search": lambda path, out: run_command("search", ["words", "--index", path]),
 }
 FINE = {("info", "set"), ("verify", "set"), ("info", "report")}
 
@@ -78,16 +74,16 @@ def test_a_damaged_description_is_named(raw, name, folders, tmp_path):
     shutil.copytree(folders["set"], tmp_path / "set")
     (tmp_path / "set" / name).write_bytes(raw)
     with pytest.raises(FusemixError, match=name.rpartition("/")[2]):
-        verify.main([str(tmp_path / "set")])
+        run_command("verify", [str(tmp_path / "set")])
     with suppress(FusemixError):  # it shows what can be shown, and the reason beside
-        info.main([str(tmp_path / "set")])
+        run_command("info", [str(tmp_path / "set")])
 
 
 @pytest.mark.parametrize("raw", DAMAGED, ids=lambda raw: repr(raw[:8]))
 def test_a_damaged_report_is_named(raw, tmp_path):
     (tmp_path / "report.json").write_bytes(raw)
     with pytest.raises(FusemixError, match=r"report\.json"):
-        report.main([str(tmp_path)])
+        run_command("report", [str(tmp_path)])
 
 
 def test_json_that_is_none_says_where(tmp_path):
@@ -138,7 +134,7 @@ def test_a_data_set_that_gives_something_else_is_refused(tmp_path, monkeypatch):
     (tmp_path / "my_data.py").write_text("def load(*, split):\n    return [split]\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match="my_data:load gave a list, where a PairSet is due"):
-        check.main([*CACHE, "dataset.name=my_data:load", f"out={tmp_path / 'out'}"])
+        run_command("check", [*CACHE, "dataset.name=my_data:load", f"out={tmp_path / 'out'}"])
     with pytest.raises(ConfigError, match="it takes no 'number'"):
         Registry("part", {}).build("my_data:load", {"split": "a"}, number=1)
 
@@ -164,7 +160,7 @@ def test_a_description_of_another_shape_is_damage(name, changes, folders, tmp_pa
     path = tmp_path / "set" / name
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(FusemixError, match="is damaged: "):
-        verify.main([str(tmp_path / "set")])
+        run_command("verify", [str(tmp_path / "set")])
 
 
 @pytest.mark.parametrize(
@@ -174,4 +170,4 @@ def test_a_line_of_a_quarantine_that_is_none_is_damage(row, folders, tmp_path):
     shutil.copytree(folders["set"], tmp_path / "set")
     (tmp_path / "set" / "quarantine.jsonl").write_text(f"{row}\n")
     with pytest.raises(FusemixError, match=r"quarantine\.jsonl"):
-        info.main([str(tmp_path / "set")])
+        run_command("info", [str(tmp_path / "set")])

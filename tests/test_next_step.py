@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from latent_samples import learnable_set
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
+from fusemix.cli.loading import load_config
 from fusemix.commands.next_step import after_caching, after_evaluating, after_training
-from fusemix.config import EvalConfig, IndexConfig, TrainConfig, load_config
+from fusemix.config import EvalConfig, IndexConfig, TrainConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +41,7 @@ def test_what_is_named_after_caching_trains_as_it_stands(tmp_path, where, monkey
     learnable_set(tmp_path / "latents", "validation", num_left=40, seed=1)
     line = typed(after_caching(str(tmp_path / "latents"), {"eyes": "image", "words": "text"}), "train")
     assert ("configs/train/few_pairs.yaml" in line) == (where == "in a checkout")
-    train.main([*line, f"out={tmp_path / 'run'}", "dry_run=true", "accelerator=cpu"])
+    run_command("train", [*line, f"out={tmp_path / 'run'}", "dry_run=true", "accelerator=cpu"])
     assert "fitted to 128 image and 256 text items" in " ".join(capsys.readouterr().out.split())
 
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import pytest
 
-from fusemix.cli.options import BARE
-from fusemix.config import IndexConfig, SearchConfig, TrainConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import IndexConfig, SearchConfig, TrainConfig
+from fusemix.config.shapes import BARE
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 

@@ -8,7 +8,7 @@ import pytest
 
 from fusemix import config
 from fusemix.cli.run import run as cli
-from fusemix.commands import COMMANDS
+from fusemix.cli.table import COMMANDS
 from fusemix.disk.locks import one_writer
 from fusemix.errors import OutputError
 

@@ -13,7 +13,8 @@ from test_exchange import exported, imported
 from travel.exports import train_on_made_up_latents
 
 from fusemix import config
-from fusemix.commands import COMMANDS, cache_features, eval_retrieval, eval_zero_shot, export
+from fusemix.cli.called import run_command
+from fusemix.cli.table import COMMANDS
 from fusemix.errors import FusemixError
 from fusemix.latents.verify import stores_of
 from fusemix.latents.writer import StoreWriter
@@ -43,7 +44,7 @@ def caching(tiny, make_set, tmp_path) -> Case:
         dataset = f"dataset={{name: image_captions, options: {{{where}}}}}"
         hog = "encoders.hog={name: hog, options: {size: 32, coarse: 4}}"
         how = ["splits=[all]", "accelerator=cpu", "num_workers=0", "batch_size=8"]
-        cache_features.main([dataset, hog, *how, f"out={out}", *changes])
+        run_command("cache_features", [dataset, hog, *how, f"out={out}", *changes])
 
     return Case(make, "all/image/hog", ["encoders.hog.options.size=16"], ["encoders.hog.options.size=0"])
 
@@ -93,7 +94,7 @@ def indexing(tiny, make_set, tmp_path) -> Case:
 
 def exporting(tiny, make_set, tmp_path) -> Case:
     return Case(
-        lambda out, *changes: export.main([f"model={tiny.run}", f"out={out}", *changes]),
+        lambda out, *changes: run_command("export", [f"model={tiny.run}", f"out={out}", *changes]),
         "",
         ["checkpoint=last"],
         [f"reports=[{tmp_path / 'nowhere'}]"],
@@ -115,7 +116,7 @@ def evaluating(tiny, make_set, tmp_path) -> Case:
     test = make_set("test", num_left=20, seed=1)
     common = [f"run={run}", f"latents={test}", "accelerator=cpu", "num_examples=1"]
     return Case(
-        lambda out, *changes: eval_retrieval.main([*common, f"out={out}", *changes]),
+        lambda out, *changes: run_command("eval_retrieval", [*common, f"out={out}", *changes]),
         "",
         ["checkpoint=last"],
         [f"latents={tmp_path / 'nowhere'}"],
@@ -125,7 +126,7 @@ def evaluating(tiny, make_set, tmp_path) -> Case:
 def classifying(tiny, make_set, tmp_path) -> Case:
     common = ["encoders={image: [clip], text: [words]}", f"latents={labelled_set(tmp_path / 'labelled')}", "device=cpu"]
     return Case(
-        lambda out, *changes: eval_zero_shot.main([*common, f"out={out}", *changes]),
+        lambda out, *changes: run_command("eval_zero_shot", [*common, f"out={out}", *changes]),
         "",
         ["encoders={image: [other], text: [words]}"],
         [f"latents={tmp_path / 'nowhere'}"],

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from fusemix import config
+from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS, parts_of
-from fusemix.commands import COMMANDS
-from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig, load_config
+from fusemix.cli.table import COMMANDS
+from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
 

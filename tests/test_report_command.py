@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from report_samples import drawn_ranks, figures, report_content, sample_report, write_report
 
+from fusemix.cli.called import run_command
 from fusemix.cli.run import run as cli
-from fusemix.commands import report
 from fusemix.errors import ConfigError, RunError
 from fusemix.reports.comparison.paper_tables import latex_text
 from fusemix.reports.retrieval.report import VERSION
@@ -47,7 +47,7 @@ def _tabular(latex: str) -> list[list[str]]:
 
 def _report_output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     capsys.readouterr()
-    report.main([str(argument) for argument in arguments])
+    run_command("report", [str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 
@@ -153,12 +153,12 @@ def test_report_prints_the_table_alone_and_errors_elsewhere(tmp_path, capsys, mo
 def test_report_answers_an_unknown_format_with_the_known_ones(tmp_path):
     a = str(sample_report(tmp_path / "a"))
     with pytest.raises(ConfigError, match=r"^format is 'latx', but must be markdown or latex\.$"):
-        report.main(["--format", "latx", a])
+        run_command("report", ["--format", "latx", a])
     with pytest.raises(ConfigError, match="--format has no value"):
-        report.main([a, "--format"])
+        run_command("report", [a, "--format"])
     with pytest.raises(ConfigError, match=r"no option '--fromat=latex'\. Did you mean 'format'\?"):
-        report.main(["--fromat=latex", a])
+        run_command("report", ["--fromat=latex", a])
     with pytest.raises(ConfigError, match="report needs at least one report: fusemix report --format latex reports/"):
-        report.main(["--format=latex"])
+        run_command("report", ["--format=latex"])
     with pytest.raises(RunError, match=f"is of version {VERSION - 1}, and this fusemix reads version {VERSION}"):
-        report.main([str(sample_report(tmp_path / "old", version=VERSION - 1))])
+        run_command("report", [str(sample_report(tmp_path / "old", version=VERSION - 1))])

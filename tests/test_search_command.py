@@ -9,7 +9,7 @@ from index_samples import make
 from PIL import Image
 
 import fusemix
-from fusemix.commands import export, search
+from fusemix.cli.called import run_command
 from fusemix.errors import FusemixError, QueryError
 from fusemix.wiring.searching.searcher import Query, Searcher, summed
 
@@ -93,7 +93,7 @@ def test_queries_that_cannot_be_asked_are_named(searcher, query, message):
 
 
 def test_the_command_prints_a_table(tiny, picture_index, capsys):
-    hits = search.main(["one blue circle", "--index", str(picture_index), "--k", "3", "--device", "cpu"])
+    hits = run_command("search", ["one blue circle", "--index", str(picture_index), "--k", "3", "--device", "cpu"])
     said = capsys.readouterr().out
     assert len(hits) == 3
     for hit in hits:
@@ -105,8 +105,8 @@ def test_the_command_prints_a_table(tiny, picture_index, capsys):
 
 def test_the_command_prints_json_and_nothing_else(tiny, picture_index, capsys):
     command = ["a red bar", "--image", str(tiny.files["image"][4]), "--audio", str(tiny.files["audio"][2])]
-    hits = search.main(
-        [*command, "--like", "pictures/07.png", "--index", str(picture_index), "--json", "--device", "cpu"]
+    hits = run_command(
+        "search", [*command, "--like", "pictures/07.png", "--index", str(picture_index), "--json", "--device", "cpu"]
     )
     said = json.loads(capsys.readouterr().out)
     assert [result["id"] for result in said["results"]] == [hit.id for hit in hits]
@@ -116,7 +116,7 @@ def test_the_command_prints_json_and_nothing_else(tiny, picture_index, capsys):
 
 
 def test_an_index_made_with_a_run_is_searched_with_its_export(tiny, picture_index, searcher, tmp_path):
-    export.main(["--model", str(tiny.run), "--out", str(tmp_path / "exported")])
+    run_command("export", ["--model", str(tiny.run), "--out", str(tmp_path / "exported")])
     exported = Searcher(picture_index, model=tmp_path / "exported", device="cpu")
     query = [Query("text", "one blue circle")]
     assert exported.search(exported.embed(query), 5) == searcher.search(searcher.embed(query), 5)

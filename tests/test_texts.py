@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS
-from fusemix.config import CacheConfig, EvalConfig, ImportConfig, TrainConfig, load_config, to_plain
+from fusemix.config import CacheConfig, EvalConfig, ImportConfig, TrainConfig, to_plain
 from fusemix.errors import ConfigError
 from fusemix.parts.registry import Registry
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import fusemix
-from fusemix.commands import eval_retrieval, export, export_embeddings, index, search, serve, train
+from fusemix.cli.called import run_command
 from fusemix.datasets import DATASETS
 from fusemix.encoders.decoding import decode
 from fusemix.errors import FusemixError, RunError, UntrustedCodeError
@@ -75,12 +75,12 @@ def test_the_adapter_of_a_checkpoint_is_asked_for_in_every_command(tiny, run, ma
     latents, out = tiny.latents / "pictures" / "all", tmp_path / "out"
     calls = [
         lambda: fusemix.load(run, device="cpu"),
-        lambda: eval_retrieval.main([f"run={run}", f"latents={latents}", f"out={out}", "accelerator=cpu"]),
-        lambda: export_embeddings.main([f"run={run}", f"latents={latents}", f"out={out}"]),
-        lambda: export.main([f"model={run}", f"out={out}"]),
-        lambda: index.main(["--model", str(run), "--data", str(latents), "--out", str(out)]),
-        lambda: search.main(["a", "--index", str(picture_index), "--model", str(run)]),
-        lambda: serve.main(["--index", str(picture_index), "--model", str(run), "--port", "0"]),
+        lambda: run_command("eval_retrieval", [f"run={run}", f"latents={latents}", f"out={out}", "accelerator=cpu"]),
+        lambda: run_command("export_embeddings", [f"run={run}", f"latents={latents}", f"out={out}"]),
+        lambda: run_command("export", [f"model={run}", f"out={out}"]),
+        lambda: run_command("index", ["--model", str(run), "--data", str(latents), "--out", str(out)]),
+        lambda: run_command("search", ["a", "--index", str(picture_index), "--model", str(run)]),
+        lambda: run_command("serve", ["--index", str(picture_index), "--model", str(run), "--port", "0"]),
     ]
     for call in calls:
         with pytest.raises(FusemixError, match=rf"{MODULE}:part"):
@@ -91,7 +91,8 @@ def test_the_adapter_of_a_checkpoint_is_asked_for_in_every_command(tiny, run, ma
 def test_weights_to_start_from_come_without_code(tiny, run, marker, tmp_path):
     with_adapter(run, f"{MODULE}:part")
     quick = ["holdout=0.2", "embedding_dim=16", "preprocess=[standardise]", "mixup.name=none", "accelerator=cpu"]
-    train.main(
+    run_command(
+        "train",
         [
             f"train={tiny.latents / 'pictures' / 'all'}",
             "encoders={image: [hog, vit], text: [bert]}",
@@ -100,7 +101,7 @@ def test_weights_to_start_from_come_without_code(tiny, run, marker, tmp_path):
             "optim={batch_size: 8, max_epochs: 1, warmup_steps: 2}",
             f"init_from={run}",
             f"out={tmp_path / 'out'}",
-        ]
+        ],
     )
     assert not marker.exists()
 
@@ -131,14 +132,14 @@ def test_an_adapter_that_is_trusted_runs_but_not_out_of_the_working_folder(run, 
     ],
 )
 def test_an_encoder_of_a_run_or_an_export_that_names_code_is_asked_for(tiny, run, marker, tmp_path, source, told):
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}"])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}"])
     edited(run / "encoders.json", lambda noted: noted["text"][0].update(source=source))
     edited(out / "config.json", lambda about: about["encoders"]["text"][0].update(source=source, inside={}))
     for model in (run, out):
         with pytest.raises(RunError, match=rf"the model names {told}, which runs code .* trust_code=true"):
             fusemix.load(model, device="cpu").encode(texts="a")
     with pytest.raises(UntrustedCodeError, match=told):
-        export.main([f"model={run}", f"out={tmp_path / 'again'}"])
+        run_command("export", [f"model={run}", f"out={tmp_path / 'again'}"])
     with pytest.raises(FusemixError):  # trusted, and yet not out of this folder
         fusemix.load(run, device="cpu", trust_code=True).encode(texts="a")
     assert not marker.exists()
@@ -156,7 +157,7 @@ def test_what_would_run_is_told_and_our_own_is_not():
 
 
 def test_an_export_that_carries_code_is_asked_for(tiny, marker, tmp_path):
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}"])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}"])
     shutil.copy(f"{MODULE}.py", out / "encoders" / "bert" / "evil.py")
     with pytest.raises(UntrustedCodeError, match=r"carries code and names encoders/bert/evil.py"):
         fusemix.load(out, device="cpu")
@@ -165,7 +166,7 @@ def test_an_export_that_carries_code_is_asked_for(tiny, marker, tmp_path):
 
 
 def test_an_encoder_outside_its_export_is_refused_by_whatever_road(tiny, tmp_path):
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}"])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}"])
     bert = Path(tiny.sources["text"][0]["options"]["model"])
     (out / "encoders" / "link").symlink_to(bert)
     for options, inside in [({}, "encoders/link"), ({"model": str(bert)}, None), ({"model": "../x"}, None)]:
@@ -257,10 +258,9 @@ def test_a_report_shows_a_set_that_names_code_by_its_ids(tiny, marker, tmp_path,
 
 
 def test_sets_that_were_imported_before_name_their_data_set_as_then():
-    assert DATASETS.is_own("fusemix.wiring.caching.import_latents:clip_retrieval_pairs")
-    assert DATASETS.factory("fusemix.wiring.caching.import_latents:clip_retrieval_pairs") is DATASETS.factory(
-        "clip_retrieval"
-    )
+    for name in ("clip_retrieval", "clip_retrieval_pairs"):
+        assert DATASETS.is_own(f"fusemix.build.import_latents:{name}")
+        assert DATASETS.factory(f"fusemix.build.import_latents:{name}") is DATASETS.factory("clip_retrieval")
     assert not ADAPTERS.is_own("os:system") and not ADAPTERS.is_own(["linear"])
 
 

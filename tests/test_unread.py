@@ -24,7 +24,7 @@ def main(arguments):
     Path(sys.argv[1]).write_text("done")
 
 
-called.main_of = lambda command: main
+called.run_command = lambda command, words: main(words)
 cli.run(sys.argv[2])
 """
 

@@ -10,7 +10,8 @@ from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.commands import cache_features, check, info, search
+from fusemix.cli.called import run_command
+from fusemix.commands import search
 from fusemix.models.places import Place
 from fusemix.progress import console, counting, progress_bar
 from fusemix.visible import shown, visible, visible_json
@@ -97,9 +98,9 @@ def settings(tmp_path):
 
 
 def test_commands_print_nasty_ids_captions_and_folders_as_they_are(settings, tmp_path, capsys):
-    check.main(settings)
-    (folder,) = cache_features.main(settings)
-    info.main([str(folder)])
+    run_command("check", settings)
+    (folder,) = run_command("cache_features", settings)
+    run_command("info", [str(folder)])
     out = capsys.readouterr().out
     assert is_harmless(out)
     assert ":smile:" in out

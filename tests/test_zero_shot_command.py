@@ -9,13 +9,13 @@ import pytest
 from latent_samples import pair_set, write_store
 from PIL import Image
 
-from fusemix.commands import cache_features, eval_zero_shot, train
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, LatentStoreError, OutputError, RunError
 from fusemix.interfaces import Rejected
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
 from fusemix.retrieval.zero_shot import DEFINITIONS
-from fusemix.wiring.evaluation import zero_shot as build
+from fusemix.wiring.evaluation.zero_shot import labels_of
 
 COLOURS = {
     "red": (230, 20, 20),
@@ -102,8 +102,8 @@ def latents(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("latents")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(world)
-        cache_features.main(cache(world, folder))
-        cache_features.main(cache(world, folder, "splits=[train]", "dataset.options.class_names=null"))
+        run_command("cache_features", cache(world, folder))
+        run_command("cache_features", cache(world, folder, "splits=[train]", "dataset.options.class_names=null"))
     return folder
 
 
@@ -121,7 +121,7 @@ def run(latents, tmp_path_factory):
         "accelerator": "cpu",
         "out": folder,
     }
-    train.main([f"{key}={value}" for key, value in settings.items()])
+    run_command("train", [f"{key}={value}" for key, value in settings.items()])
     return folder
 
 
@@ -131,7 +131,7 @@ def without_run(latents: Path, out: Path, *changes: str) -> list[str]:
 
 
 def test_latents_that_share_a_space_are_compared_without_a_run(latents, tmp_path, capsys):
-    report_file = eval_zero_shot.main(without_run(latents, tmp_path / "report"))
+    report_file = run_command("eval_zero_shot", without_run(latents, tmp_path / "report"))
     report = json.loads(report_file.read_text())
     assert (report["format"], report["version"]) == ("fusemix.zero_shot_report", 1)
     assert report["metrics"]["top_1"] > 0.6 > 3 * report["chance"]["top_1"]
@@ -149,7 +149,7 @@ def test_latents_that_share_a_space_are_compared_without_a_run(latents, tmp_path
 
 
 def test_figures_are_those_of_a_classifier_written_out_by_hand(latents, tmp_path):
-    report = json.loads(eval_zero_shot.main(without_run(latents, tmp_path / "report")).read_text())
+    report = json.loads(run_command("eval_zero_shot", without_run(latents, tmp_path / "report")).read_text())
     pictures = np.load(latents / "test/image/picture/latents-00000.npy").astype(np.float64)
     prompts = np.load(latents / "test/text/word/latents-00000.npy").astype(np.float64)
     classes = sorted([*COLOURS, "unseen"])
@@ -171,7 +171,7 @@ def test_figures_are_those_of_a_classifier_written_out_by_hand(latents, tmp_path
 
 
 def test_the_report_shows_classes_by_their_words(latents, tmp_path, capsys):
-    eval_zero_shot.main(without_run(latents, tmp_path / "report"))
+    run_command("eval_zero_shot", without_run(latents, tmp_path / "report"))
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert {found["class"]: found["words"] for found in report["per_class"]}["unseen"] == "dark red"
     text = (tmp_path / "report" / "report.md").read_text()
@@ -192,7 +192,7 @@ def test_the_report_shows_classes_by_their_words(latents, tmp_path, capsys):
 
 def test_a_trained_run_classifies_far_above_chance(latents, run, tmp_path):
     arguments = [f"run={run}", f"latents={latents / 'test'}", f"out={tmp_path / 'report'}", "device=cpu"]
-    report = json.loads(eval_zero_shot.main(arguments).read_text())
+    report = json.loads(run_command("eval_zero_shot", arguments).read_text())
     assert report["metrics"]["top_1"] > 0.5 > 3 * report["chance"]["top_1"]
     assert report["model"]["train"] == "image_classes/train"
     assert report["data"]["encoders"] == {"image": ["picture"], "text": ["letters"]}
@@ -200,9 +200,9 @@ def test_a_trained_run_classifies_far_above_chance(latents, run, tmp_path):
 
 
 def test_several_encoders_give_the_mean_of_their_cosines(latents, tmp_path):
-    one = json.loads(eval_zero_shot.main(without_run(latents, tmp_path / "one")).read_text())
+    one = json.loads(run_command("eval_zero_shot", without_run(latents, tmp_path / "one")).read_text())
     twice = "encoders={image: [picture, picture], text: [word, word]}"
-    two = json.loads(eval_zero_shot.main(without_run(latents, tmp_path / "two", twice)).read_text())
+    two = json.loads(run_command("eval_zero_shot", without_run(latents, tmp_path / "two", twice)).read_text())
     assert two["metrics"] == pytest.approx(one["metrics"], abs=1e-6)
 
 
@@ -211,7 +211,7 @@ def test_latents_of_different_widths_share_no_space(latents, tmp_path):
     with pytest.raises(
         ConfigError, match=r"widths of .*test differ: image \[3\], text \[26\]\. Name encoders that share"
     ):
-        eval_zero_shot.main(without_run(latents, tmp_path / "report", other))
+        run_command("eval_zero_shot", without_run(latents, tmp_path / "report", other))
 
 
 def labelled(folder: Path, links: list[tuple[int, int]], classes: list[str], rejected: tuple[Rejected, ...] = ()):
@@ -228,7 +228,7 @@ def labelled(folder: Path, links: list[tuple[int, int]], classes: list[str], rej
 
 def test_labels_are_read_out_of_links(tmp_path):
     links = [(0, 2), (1, 0), (1, 1), (3, 2)]
-    found = build.labels_of(labelled(tmp_path / "set", links, ["a", "a", "b"]))
+    found = labels_of(labelled(tmp_path / "set", links, ["a", "a", "b"]))
     assert found.items.tolist() == [0, 1, 3]
     assert found.class_of_item.tolist() == [1, 0, 1]
     assert found.class_of_prompt.tolist() == [0, 0, 1]
@@ -238,12 +238,12 @@ def test_labels_are_read_out_of_links(tmp_path):
 def test_a_set_without_classes_is_refused_with_what_to_do(make_set):
     latent_set = LatentSet(make_set("plain"), {"image": ["eyes"], "text": ["words"]})
     with pytest.raises(LatentStoreError, match=r"text items have no column 'class'.*Cache a labelled .*image_classes"):
-        build.labels_of(latent_set)
+        labels_of(latent_set)
 
 
 def test_a_set_of_one_class_is_refused(tmp_path):
     with pytest.raises(LatentStoreError, match="has one class only, 'a'; there is nothing to tell it from"):
-        build.labels_of(labelled(tmp_path / "set", [(0, 0), (1, 1)], ["a", "a"]))
+        labels_of(labelled(tmp_path / "set", [(0, 0), (1, 1)], ["a", "a"]))
 
 
 def test_items_of_several_classes_are_refused(tmp_path):
@@ -251,22 +251,22 @@ def test_items_of_several_classes_are_refused(tmp_path):
     with pytest.raises(
         LatentStoreError, match="'picture-1' is linked with prompts of several classes, and so are 1 more"
     ):
-        build.labels_of(labelled(tmp_path / "set", links, ["a", "b", "c"]))
+        labels_of(labelled(tmp_path / "set", links, ["a", "b", "c"]))
 
 
 def test_a_class_whose_prompts_all_failed_is_named(tmp_path):
     rejected = (Rejected("text-1", "encode", "NaN"),)
     with pytest.raises(LatentStoreError, match="1 classes have no prompt with latents, such as 'b'. See quarantine"):
-        build.labels_of(labelled(tmp_path / "set", [(0, 0), (1, 1), (2, 2)], ["a", "b", "c"], rejected))
+        labels_of(labelled(tmp_path / "set", [(0, 0), (1, 1), (2, 2)], ["a", "b", "c"], rejected))
 
 
 def test_a_run_that_is_not_there_is_named(latents, tmp_path):
     with pytest.raises(RunError, match="there is no checkpoint .*best.ckpt"):
-        eval_zero_shot.main([f"run={tmp_path}", f"latents={latents / 'test'}", "out=o", "device=cpu"])
+        run_command("eval_zero_shot", [f"run={tmp_path}", f"latents={latents / 'test'}", "out=o", "device=cpu"])
 
 
 def test_a_picture_of_somebody_else_is_not_written_over(latents, tmp_path):
     (tmp_path / "classes.png").write_text("mine")
     with pytest.raises(OutputError, match=r"holds classes\.png, which would be written over"):
-        eval_zero_shot.main(without_run(latents, tmp_path))
+        run_command("eval_zero_shot", without_run(latents, tmp_path))
     assert (tmp_path / "classes.png").read_text() == "mine"

@@ -20,7 +20,7 @@ from transformers import (
     WavLMModel,
 )
 
-from fusemix.commands import cache_features, train
+from fusemix.cli.called import run_command
 
 COUNTS, COLOURS, SHAPES = ["a", "one", "some"], ["red", "green", "blue", "black"], ["square", "circle", "bar"]
 PITCHES, KINDS = ["low", "high"], ["tone", "noise", "click", "hum"]
@@ -73,9 +73,10 @@ def make_run(folder: Path) -> TinyRun:
             "batch_size=8",
             f"out={folder / 'latents' / name}",
         ]
-        cache_features.main([f"dataset={{name: {modality}_captions, options: {{{where}}}}}", *parts, *common])
+        run_command("cache_features", [f"dataset={{name: {modality}_captions, options: {{{where}}}}}", *parts, *common])
     latents = folder / "latents"
-    train.main(
+    run_command(
+        "train",
         [
             f"train={latents / 'pictures' / 'all'}",
             "holdout=0.2",
@@ -88,7 +89,7 @@ def make_run(folder: Path) -> TinyRun:
             "optim={batch_size: 8, max_epochs: 3, warmup_steps: 2, lr: 0.01}",
             "accelerator=cpu",
             f"out={folder / 'run'}",
-        ]
+        ],
     )
     return TinyRun(folder / "run", latents, files, {"image": [hog, vit], "text": [bert], "audio": [wavlm]})
 

@@ -46,14 +46,14 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
     if "faiss" in context.missing:
         return {"evaluated_and_searched": "no faiss"}
     from fusemix.api import eval_retrieval
-    from fusemix.commands import index
+    from fusemix.cli.called import run_command
     from fusemix.wiring.searching.searcher import Query, Searcher
 
     out = context.folder / "index"
     report = eval_retrieval(
         run=run, latents=where, out=context.folder / "report", num_examples=0, accelerator=context.accelerator
     )
-    index.main([f"model={run}", f"data={where}", f"out={out}", f"device={context.device}", "num_workers=0"])
+    run_command("index", [f"model={run}", f"data={where}", f"out={out}", f"device={context.device}", "num_workers=0"])
     searcher = Searcher(str(out), None, str(context.device))
     searcher.load()
     query = Query("image", next(iter(sorted((context.folder / "pictures").iterdir()))).read_bytes())

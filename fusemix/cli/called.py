@@ -7,17 +7,17 @@ What a command imports takes seconds; what is wrong with its settings is said be
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from itertools import dropwhile, takewhile
 from typing import Any
 
 from fusemix import __version__, config
 from fusemix.cli.help import help_text, overview
+from fusemix.cli.loading import files_among, load_config
 from fusemix.cli.parts import PARTS
+from fusemix.cli.table import COMMANDS
 from fusemix.cli.unread import go_on_unread
-from fusemix.commands import COMMANDS
-from fusemix.config import load_config
 from fusemix.errors import ConfigError
 from fusemix.parts.registry import nearest
 
@@ -55,20 +55,22 @@ def call(command: str, arguments: Sequence[str]) -> None:
         return
     if command not in PRINTING:
         go_on_unread()
-    main_of(command)(arguments)
+    run_command(command, arguments)
     if sys.stdout:
         sys.stdout.flush()
 
 
-def main_of(command: str) -> Callable[[Sequence[str]], Any]:
-    """A command's own `main`, behind a look at its settings."""
+def run_command(command: str, arguments: Sequence[str]) -> Any:
+    """Read a command's settings, run it, and return what it returns.
 
-    def main(arguments: Sequence[str]) -> Any:
-        load_config(getattr(config, COMMANDS[command].schema), arguments, parts=PARTS)
-        module = "import_latents" if command == "import" else command  # `import` is a word of Python's own
-        return import_module(f"fusemix.commands.{module}").main(arguments)
-
-    return main
+    Raises:
+        FusemixError: what the command raises; first of all where its settings are wrong.
+    """
+    entry = COMMANDS[command]
+    settings = load_config(getattr(config, entry.schema), arguments, parts=PARTS)
+    main = import_module(entry.module or f"fusemix.commands.{command}").main
+    told = {"words": arguments, "read": files_among(arguments)}
+    return main(settings, **{name: told[name] for name in entry.told})
 
 
 def _meant(command: str) -> str:

@@ -8,13 +8,13 @@ What is printed holds all words, so that nothing is started when the tab key is 
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 from fusemix import config
 from fusemix.cli.parts import parts_of
-from fusemix.commands import COMMANDS
-from fusemix.config import CompletionConfig, load_config
+from fusemix.cli.table import COMMANDS
+from fusemix.config import CompletionConfig
 from fusemix.config.names import NAME, full_names
 from fusemix.config.shapes import is_part
 from fusemix.config.typed import kind_at
@@ -51,9 +51,9 @@ complete -o nospace -o default -F _fusemix fusemix
 ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
 
 
-def main(argv: Sequence[str]) -> None:
+def main(config: CompletionConfig) -> None:
     """Print the script of a shell."""
-    (shell,) = load_config(CompletionConfig, argv).shell
+    (shell,) = config.shell
     sys.stdout.write(fish() if shell == "fish" else (ZSH if shell == "zsh" else "") + bash())
 
 

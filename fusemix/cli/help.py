@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from fusemix import __version__, config
 from fusemix.cli.parts import parts_of
-from fusemix.commands import COMMANDS, SETTINGS
+from fusemix.cli.table import COMMANDS, SETTINGS
 from fusemix.config.names import NAME
 from fusemix.config.typed import kinds_of_fields
 from fusemix.errors import ConfigError
@@ -54,7 +54,7 @@ def help_text(command: str, words: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: a word is neither.
     """
-    about, schema, usage = COMMANDS[command]
+    about, schema, usage, *_ = COMMANDS[command]
     settings = getattr(config, schema)
     sections = [*_sections_of_settings(settings).items(), *_sections_of_parts(settings).items()]
     known = [name for name, _ in sections]

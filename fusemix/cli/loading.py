@@ -131,8 +131,3 @@ def _explain(where: str, error: Exception) -> str:
         key = lines[0].rpartition(":")[2].strip()
         return f"the setting {key!r} has no value. Give it in a yaml file, or as {key}=… on the command line."
     return f"{where}: " + "\n".join(lines)
-
-
-def to_plain(config: object) -> dict[str, Any]:
-    """A config as nested dicts, lists and numbers, which yaml, JSON and checkpoints can hold."""
-    return dataclasses.asdict(cast(Any, config))

@@ -15,9 +15,6 @@ from fusemix.config.typed import Word, kind_at, kinds_of_fields, tree_of_yaml
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, inside, is_location, is_text
 
-BARE = {"bare": True}
-"""Metadata of a setting that is a list of texts, and takes the arguments that are neither options nor `name=value`."""
-
 
 def bare_setting(schema: Any) -> str | None:
     """The setting that takes bare words; None where these are files of settings."""

@@ -1,41 +1,4 @@
-"""What the console and the scripts run: each command a module with `main(argv)`, and a line in the table below.
+"""What the console, the scripts and Python run: each command a module with `main(config)`.
 
-Place in the flow: settings -> build/ -> the work, told step by step.
+Place in the flow: settings -> wiring/ -> the work, told step by step. Not here: how words become settings (cli/).
 """
-
-from typing import NamedTuple
-
-SETTINGS = "[config.yaml …] [key=value …]"
-
-
-class Command(NamedTuple):
-    """What a command does, the name of its settings in `fusemix.config`, and how it is called."""
-
-    about: str
-    schema: str
-    usage: str = SETTINGS
-
-
-COMMANDS = {
-    "cache_features": Command("run frozen encoders once over a data set", "CacheConfig"),
-    "train": Command("train adapters on cached latents", "TrainConfig"),
-    "eval_retrieval": Command("measure retrieval with a trained run", "EvalConfig"),
-    "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
-    "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
-    "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
-    "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
-    "compare": Command(
-        "put runs side by side, with p-values", "CompareConfig", "REPORT REPORT … [out=FOLDER] [overwrite=true]"
-    ),
-    "report": Command("print reports as one table for a paper", "ReportConfig", "[--format latex|markdown] REPORT …"),
-    "check": Command("load what a caching run needs and estimate what it takes, without starting it", "CacheConfig"),
-    "verify": Command(
-        "read latents, an index or a model back, and compare with its hashes", "VerifyConfig", "FOLDER …"
-    ),
-    "info": Command("say what a folder of fusemix's is, what made it, and what is in it", "InfoConfig", "FOLDER …"),
-    "export": Command("write a trained model as a folder that travels", "ModelExportConfig"),
-    "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
-    "import": Command("take latents that you already have into a sealed store", "ImportConfig"),
-    "doctor": Command("say which packages, devices and back ends are usable here", "DoctorConfig", ""),
-    "completion": Command("print what completes words in a shell", "CompletionConfig", "bash|zsh|fish"),
-}

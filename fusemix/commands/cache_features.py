@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from lightning.fabric import Fabric
 
-from fusemix.cli.parts import PARTS
 from fusemix.commands import check
 from fusemix.commands.next_step import after_caching
-from fusemix.config import CacheConfig, load_config, to_plain
+from fusemix.config import CacheConfig, to_plain
 from fusemix.disk.discarding import goal_of
 from fusemix.disk.shares import Beside
 from fusemix.interfaces import Encoder, Items, PairSet
@@ -25,21 +24,20 @@ from fusemix.latents.set_writer import hashes_of, replace_set, write_set
 from fusemix.machine.alone import alone_in
 from fusemix.machine.parallel import failing_together, first_alone, gathered, started_by_others
 from fusemix.progress import console
-from fusemix.wiring.caching import cache as build
+from fusemix.wiring.caching.cache import encoders_of, fabric_of, pair_set_of, store_writer_of, with_dtypes, with_workers
 from fusemix.wiring.caching.content import forget_replaced
 from fusemix.wiring.caching.filling import Side, fill
 from fusemix.wiring.caching.handing import Handed, handing, taken
 from fusemix.wiring.caching.retry import retry_rejected
-from fusemix.wiring.training.telling import tell_pairs
+from fusemix.wiring.caching.telling import tell_pairs
 
 
-def main(argv: Sequence[str]) -> list[Path]:
+def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Path]:
     """Cache all splits with all encoders; returns the folders of the latent sets, of which a dry run makes none."""
-    config = load_config(CacheConfig, argv, parts=PARTS)
     if config.dry_run:
-        check.main(argv)
+        check.main(config, words)
         return []
-    fabric = build.fabric(config)
+    fabric = fabric_of(config)
     console.quiet = not fabric.is_global_zero
     sets = [Path(config.out) / split for split in config.splits]
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
@@ -48,20 +46,20 @@ def main(argv: Sequence[str]) -> list[Path]:
 
 
 def _cache(config: CacheConfig, fabric: Fabric, beside: Beside) -> list[Path]:
-    config = build.with_dtypes(config, fabric)
+    config = with_dtypes(config, fabric)
     with ExitStack() as stack:
         with failing_together(fabric), first_alone(fabric):
             splits, sides, told = {}, [], _Told({}, {}, {})
             if fabric.is_global_zero:  # it may fail: before others start
-                splits = {split: build.pair_set(config, split) for split in config.splits}
-            encoders = build.encoders(config, next(iter(splits.values()), None))
+                splits = {split: pair_set_of(config, split) for split in config.splits}
+            encoders = encoders_of(config, next(iter(splits.values()), None))
             if fabric.is_global_zero:
                 told, sides = _opened(config, splits, encoders, beside)
                 if fabric.world_size > 1:
                     told = told._replace(tables=_handed(stack, told.places, splits))
         if not started_by_others(fabric):
             fabric.launch()
-        config = build.with_workers(config, fabric)
+        config = with_workers(config, fabric)
         told = gathered(told)[0]
         with failing_together(fabric), first_alone(fabric):
             if not fabric.is_global_zero:
@@ -103,7 +101,7 @@ def _joined(config: CacheConfig, encoders: dict[str, Encoder], told: _Told) -> l
     """The sides in another process than the first, which has loaded the data set and opened the stores."""
     sides = []
     for split, tables in told.tables.items():
-        both = map(taken, tables) if tables else build.pair_set(config, split).sides
+        both = map(taken, tables) if tables else pair_set_of(config, split).sides
         sides += _sides(config, both, encoders, told.places[split], told.hashes[split], is_first=False)
     return sides
 
@@ -169,7 +167,7 @@ def _sides(
     for items in both:
         of = {slug: encoder for slug, encoder in encoders.items() if encoder.modality == items.modality}
         writers = {
-            slug: build.store_writer(config, items, hashes[items.modality], slug, encoder, folder, is_first=is_first)
+            slug: store_writer_of(config, items, hashes[items.modality], slug, encoder, folder, is_first=is_first)
             for slug, encoder in of.items()
         }
         if of:

@@ -14,36 +14,38 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.cli.parts import PARTS
-from fusemix.config import CacheConfig, load_config
+from fusemix.config import CacheConfig
 from fusemix.disk.out_folder import require_writable, resolved
 from fusemix.encoders.decoding import decode
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
-from fusemix.progress import console
+from fusemix.progress import console, duration
 from fusemix.visible import shown
-from fusemix.wiring.caching import cache as build
+from fusemix.wiring.caching.cache import encoders_of, fabric_of, pair_set_of, with_dtypes
 from fusemix.wiring.caching.estimate import Estimate, estimate
-from fusemix.wiring.training.telling import duration, tell_pairs
+from fusemix.wiring.caching.telling import tell_pairs
 
 ROWS_SHOWN = 5
 
 
-def main(argv: Sequence[str]) -> list[Estimate]:
+def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Estimate]:
     """Check a caching run; returns what each encoder would take.
+
+    Args:
+        config: of the run.
+        words: that said so on a command line, to be repeated without `dry_run`.
 
     Raises:
         FusemixError: what the run itself would raise at its start, or a disk that is too small.
     """
-    config = load_config(CacheConfig, argv, parts=PARTS)
     for path in require_writable(resolved(config.out)):
         path.rmdir()
-    fabric = build.fabric(config)
-    config = build.with_dtypes(config, fabric)
-    splits = {split: build.pair_set(config, split) for split in config.splits}
+    fabric = fabric_of(config)
+    config = with_dtypes(config, fabric)
+    splits = {split: pair_set_of(config, split) for split in config.splits}
     for pairs in splits.values():
         _show(pairs)
-    encoders = build.encoders(config, next(iter(splits.values())))
+    encoders = encoders_of(config, next(iter(splits.values())))
     found = []
     for slug, encoder in encoders.items():
         encoder.to(str(fabric.device))
@@ -51,7 +53,7 @@ def main(argv: Sequence[str]) -> list[Estimate]:
         found.append(estimate(slug, encoder, sides, config, fabric))
     _show_estimates(found, fabric.world_size, fabric.device)
     _require_room(Path(config.out), sum(e.num_bytes for e in found))
-    typed = f"python cache_features.py {shlex.join(argv)}"
+    typed = f"python cache_features.py {shlex.join(words)}"
     console.print(f"ready: {'the same command without dry_run' if config.dry_run else typed}")
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from fusemix.config import CompareConfig, load_config
+from fusemix.config import CompareConfig
 from fusemix.disk.files import write_json, write_text
 from fusemix.disk.locks import one_writer
 from fusemix.progress import console, counting
@@ -34,9 +34,8 @@ WIDTH = 100
 """Columns that need not be exceeded; 80 will do."""
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(config: CompareConfig) -> Path:
     """Compare every run with the first; returns compare.json."""
-    config = load_config(CompareConfig, argv)
     with one_writer(config.out, doing="compare", wait_sec=config.wait_sec):
         return _compare(config.reports, Path(config.out), config.overwrite)
 

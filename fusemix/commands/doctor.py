@@ -5,14 +5,13 @@ fusemix doctor
 
 import os
 import shutil
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import torch
 from rich.table import Table
 
-from fusemix.config import DoctorConfig, load_config
+from fusemix.config import DoctorConfig
 from fusemix.errors import first_line
 from fusemix.machine.environment import PACKAGES, installed
 from fusemix.machine.limits import usable_cores
@@ -23,9 +22,8 @@ IMPORTED = {"soundfile": "soundfile", "torchcodec": "torchcodec.decoders", "scik
 """Packages that can be installed and still not work, with the module that shows it."""
 
 
-def main(argv: Sequence[str]) -> dict[str, str]:
+def main(config: DoctorConfig) -> dict[str, str]:
     """Print a table of packages, devices and back ends; returns it as name -> finding."""
-    load_config(DoctorConfig, argv)
     findings = {**_packages(), **_devices(), **_faiss(), **_surroundings()}
     table = Table(title="fusemix doctor", title_justify="left", show_header=False)
     for name, finding in findings.items():

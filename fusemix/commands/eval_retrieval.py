@@ -15,13 +15,14 @@ from typing import Any
 from lightning.fabric import Fabric
 
 from fusemix.commands.next_step import after_evaluating
-from fusemix.config import EvalConfig, load_config
+from fusemix.config import EvalConfig
 from fusemix.disk.files import write_json, write_jsonl, write_text
 from fusemix.fusion.checkpoints import trained_model
 from fusemix.fusion.model import FusionModel
 from fusemix.machine.alone import alone_in
 from fusemix.machine.environment import describe_environment
 from fusemix.machine.parallel import fabric_for, failing_together, first_alone, started_by_others
+from fusemix.models.cached import completed, own_embeddings
 from fusemix.models.learned import seen_before
 from fusemix.progress import console, counting
 from fusemix.reports import standing
@@ -35,7 +36,7 @@ from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_fold
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
 from fusemix.retrieval.results import Results, query_lines, results_of
 from fusemix.wiring.evaluation import beside
-from fusemix.wiring.evaluation import evaluate as build
+from fusemix.wiring.evaluation.evaluate import Evaluation, evaluation_of, share_of
 from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 
 MOST_COLUMNS = 100
@@ -45,9 +46,8 @@ IN_PICTURE = 2
 """Queries of each kind and direction in examples.png."""
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(config: EvalConfig) -> Path:
     """Embed, measure, search, report; returns report.json."""
-    config = load_config(EvalConfig, argv)
     fabric = fabric_for(config.accelerator, config.devices, config.num_nodes)
     console.quiet = not fabric.is_global_zero
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
@@ -60,7 +60,7 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
     out = place = Path(config.out)
     with ExitStack() as stack:
         with failing_together(fabric), first_alone(fabric):
-            evaluation = build.evaluation_of(config)
+            evaluation = evaluation_of(config)
             beside.check(evaluation)
             wanted = standing.identity_of(evaluation.about)
             if fabric.is_global_zero:
@@ -91,14 +91,14 @@ def _show(report: dict[str, Any]) -> None:
         console.print(table, width=max(console.width, MOST_COLUMNS), crop=False)
 
 
-def _measure(evaluation: build.Evaluation, model: FusionModel, fabric: Fabric) -> tuple[Embeddings, Survey]:
+def _measure(evaluation: Evaluation, model: FusionModel, fabric: Fabric) -> tuple[Embeddings, Survey]:
     """Embeddings on the CPU, and what is told of them; processes share the work, and each has the whole result."""
-    device, share = str(fabric.device), build.share_of(fabric)
+    device, share = str(fabric.device), share_of(fabric)
     sides = list(zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True))
     with failing_together(fabric):
-        own = [build.own_embeddings(model, *side, device, share) for side in sides]
+        own = [own_embeddings(model, *side, device, share) for side in sides]
     with failing_together(fabric):
-        left, right = (build.completed(part, *side, share) for part, side in zip(own, sides, strict=True))
+        left, right = (completed(part, *side, share) for part, side in zip(own, sides, strict=True))
     with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
         config, on_device = evaluation.config, (left.to(device), right.to(device))
         how: dict[str, Any] = {"with_masses": config.corrections, "share": share, "advance": advance}
@@ -109,7 +109,7 @@ def _measure(evaluation: build.Evaluation, model: FusionModel, fabric: Fabric) -
 
 
 def _report(
-    evaluation: build.Evaluation,
+    evaluation: Evaluation,
     model: FusionModel,
     embeddings: Embeddings,
     survey: Survey,
@@ -146,7 +146,7 @@ def _report(
 
 def _write(
     out: Path,
-    evaluation: build.Evaluation,
+    evaluation: Evaluation,
     embeddings: Embeddings,
     results: tuple[Results, Results],
     report: dict[str, Any],

@@ -6,13 +6,12 @@ Reads a run folder, or nothing where latents share a space already, and a labell
 report.json, report.md and classes.png to <out>.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from fusemix.config import ZeroShotConfig, load_config
+from fusemix.config import ZeroShotConfig
 from fusemix.disk.files import write_json, write_text
 from fusemix.disk.locks import one_writer
 from fusemix.latents.sets import LatentSet
@@ -25,17 +24,16 @@ from fusemix.reports.page.zero_shot import confusion_table, render_zero_shot
 from fusemix.reports.schema import seen_notes
 from fusemix.reports.standing import identity_of, place_for, shown_at_least
 from fusemix.retrieval.zero_shot import ZeroShot, class_embeddings, measure_classes
-from fusemix.wiring.evaluation import zero_shot as build
 from fusemix.wiring.evaluation.evaluate import about_set
 from fusemix.wiring.evaluation.showing import classified_cards, num_out_of_reach
+from fusemix.wiring.evaluation.zero_shot import Labels, Subject, labels_of, subject_of
 
 NUM_EXAMPLES = 6
 """Items of each kind (best, typical, worst) that the page shows, with the classes nearest to them."""
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(config: ZeroShotConfig) -> Path:
     """Embed, classify, measure, report; returns report.json."""
-    config = load_config(ZeroShotConfig, argv)
     with one_writer(config.out, doing="eval_zero_shot", wait_sec=config.wait_sec):
         return _evaluate(config)
 
@@ -43,8 +41,8 @@ def main(argv: Sequence[str]) -> Path:
 def _evaluate(config: ZeroShotConfig) -> Path:
     out = Path(config.out)
     device = resolve_device(config.device)
-    subject = build.subject_of(config, device)
-    labels = build.labels_of(subject.latent_set)
+    subject = subject_of(config, device)
+    labels = labels_of(subject.latent_set)
     data = {**about_set(subject.latent_set), "templates": labels.templates}
     wanted = identity_of({"data": data, "model": subject.about})
     with place_for(out, REPORT, wanted, overwrite=config.overwrite) as place:
@@ -65,7 +63,7 @@ def _evaluate(config: ZeroShotConfig) -> Path:
     return out / "report.json"
 
 
-def _measure(subject: build.Subject, labels: build.Labels) -> tuple[ZeroShot, tuple[Tensor, Tensor]]:
+def _measure(subject: Subject, labels: Labels) -> tuple[ZeroShot, tuple[Tensor, Tensor]]:
     """Figures, and the embeddings of items and of classes."""
     left, right = subject.latent_set.sides
     items, prompts = subject.embed(left, labels.items), subject.embed(right, labels.prompts)
@@ -74,7 +72,7 @@ def _measure(subject: build.Subject, labels: build.Labels) -> tuple[ZeroShot, tu
         return measure_classes(items, classes, labels.class_of_item, advance=advance), (items, classes)
 
 
-def _seen(config: ZeroShotConfig, subject: build.Subject, labels: build.Labels) -> list[dict[str, Any]]:
+def _seen(config: ZeroShotConfig, subject: Subject, labels: Labels) -> list[dict[str, Any]]:
     if config.run is None or subject.record is None:
         return []
     rows = (labels.items, labels.prompts)
@@ -92,7 +90,7 @@ def _write(
     out: Path,
     config: ZeroShotConfig,
     measured: tuple[ZeroShot, tuple[Tensor, Tensor]],
-    data: tuple[LatentSet, build.Labels],
+    data: tuple[LatentSet, Labels],
     report: dict[str, Any],
 ) -> None:
     (found, embeddings), (latent_set, labels) = measured, data

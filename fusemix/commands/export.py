@@ -6,34 +6,31 @@ The folder holds model.safetensors, config.json, a model card, and the encoders 
 loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.cli.parts import PARTS
-from fusemix.config import ModelExportConfig, load_config
+from fusemix.config import ModelExportConfig
 from fusemix.disk.discarding import replacing
 from fusemix.disk.locks import one_writer
 from fusemix.models.folder import EXPORT, INSIDE, folder_bytes
 from fusemix.models.hub import push
 from fusemix.progress import console, counting
-from fusemix.wiring.exporting import export as build
+from fusemix.wiring.exporting.export import Export, export_of, num_steps, write, write_card
 
 MOST_NAMED = 20
 """Files that stay behind; the others are counted."""
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(config: ModelExportConfig) -> Path:
     """Export, check, and push where asked to; returns the folder."""
-    config = load_config(ModelExportConfig, argv, parts=PARTS)
     with one_writer(config.out, doing="export", wait_sec=config.wait_sec):
         return _export(config)
 
 
 def _export(config: ModelExportConfig) -> Path:
-    export, out = build.export_of(config), Path(config.out)
-    with replacing(out, EXPORT) as folder, counting("export", build.num_steps(export)) as advance:
-        build.write(export, folder, advance)
-        build.write_card(export, folder)
+    export, out = export_of(config), Path(config.out)
+    with replacing(out, EXPORT) as folder, counting("export", num_steps(export)) as advance:
+        write(export, folder, advance)
+        write_card(export, folder)
     for modality in export.without_encoders:
         console.print(
             f"nothing says what builds the encoders of {modality}: who loads the model must give them by hand, or name "
@@ -49,7 +46,7 @@ def _export(config: ModelExportConfig) -> Path:
     return out
 
 
-def _say_what_stays(export: build.Export) -> None:
+def _say_what_stays(export: Export) -> None:
     """Name what lay beside the files of an encoder, and was not copied."""
     for place, parcel in export.copies.items():
         if parcel.left:

@@ -7,24 +7,22 @@ One row a link, unit length, float16. An export that was killed goes on when the
 """
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.config import ExportConfig, load_config
+from fusemix.config import ExportConfig
 from fusemix.disk.locks import one_writer
 from fusemix.progress import console, progress_bar
-from fusemix.wiring.caching import export_embeddings as build
+from fusemix.wiring.caching.export_embeddings import embeddings_export
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(config: ExportConfig) -> Path:
     """Write all files; returns the folder."""
-    config = load_config(ExportConfig, argv)
     with one_writer(config.out, doing="export_embeddings", wait_sec=config.wait_sec):
         return _export(config)
 
 
 def _export(config: ExportConfig) -> Path:
-    export = build.export(config)
+    export = embeddings_export(config)
     missing = export.writer.missing()
     started, written = time.monotonic(), 0
     with progress_bar() as bar:

@@ -8,10 +8,9 @@ killed goes on when the same command is given again.
 """
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.config import ImportConfig, load_config
+from fusemix.config import ImportConfig
 from fusemix.disk.locks import one_writer
 from fusemix.interfaces import PairSet
 from fusemix.latents.embeddings_folder import EmbeddingsFolder
@@ -20,23 +19,20 @@ from fusemix.latents.records import read_quarantine
 from fusemix.latents.set_writer import replace_set, write_set
 from fusemix.progress import console, progress_bar
 from fusemix.visible import shown
-from fusemix.wiring.caching import import_latents as build
+from fusemix.wiring.caching.import_latents import Import, import_into_set, imports_of_layout, paired_rows, source_of
 
 SHOWN = 3
 
 
-def main(argv: Sequence[str]) -> list[Path]:
+def main(config: ImportConfig) -> list[Path]:
     """Fill the stores; returns their folders."""
-    config = load_config(ImportConfig, argv)
     folder = str(config.set) if config.set else Path(str(config.out)) / str(config.split)
     with one_writer(folder, doing="import", wait_sec=config.wait_sec):
         return _import(config)
 
 
 def _import(config: ImportConfig) -> list[Path]:
-    imports = (
-        _whole_set(config, Path(config.clip_retrieval)) if config.clip_retrieval else [build.import_into_set(config)]
-    )
+    imports = _whole_set(config, Path(config.clip_retrieval)) if config.clip_retrieval else [import_into_set(config)]
     for one in imports:
         _fill(one)
     replace_set(imports[0].set_folder)
@@ -46,16 +42,16 @@ def _import(config: ImportConfig) -> list[Path]:
     return [one.goal for one in imports]
 
 
-def _whole_set(config: ImportConfig, source: Path) -> list[build.Import]:
+def _whole_set(config: ImportConfig, source: Path) -> list[Import]:
     found = EmbeddingsFolder(source)
-    made = build.paired_rows(found, str(config.dataset), str(config.split))
+    made = paired_rows(found, str(config.dataset), str(config.split))
     out = Path(str(config.out)) / str(config.split)
-    folder = write_set(out, made.pairs, build.source_of(config), overwrite=config.overwrite)
+    folder = write_set(out, made.pairs, source_of(config), overwrite=config.overwrite)
     _tell_set(made.pairs, len(found.metadata), out)
-    return build.imports_of_layout(config, found, made, folder)
+    return imports_of_layout(config, found, made, folder)
 
 
-def _fill(one: build.Import) -> None:
+def _fill(one: Import) -> None:
     total = sum(len(one.writer.spans[index]) for index in one.writer.missing())
     started = time.monotonic()
     with progress_bar() as bar:

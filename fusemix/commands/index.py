@@ -10,24 +10,21 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.cli.parts import PARTS
-from fusemix.config import IndexConfig, load_config
+from fusemix.config import IndexConfig
 from fusemix.disk.locks import one_writer
 from fusemix.disk.out_folder import require_writable
 from fusemix.interfaces import Rejected
-from fusemix.progress import console, counting
+from fusemix.progress import console, counting, duration
 from fusemix.search.description import QUARANTINE, Description
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.visible import shown
 from fusemix.wiring.searching.index_plan import Indexing, indexing_of
 from fusemix.wiring.searching.indexing import run_indexing, settle
-from fusemix.wiring.training.rehearsal import seconds_of_indexing
-from fusemix.wiring.training.telling import duration
+from fusemix.wiring.searching.rehearsal import seconds_of_indexing
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(config: IndexConfig) -> Path:
     """Embed what is new, and add it; returns the index folder."""
-    config = load_config(IndexConfig, argv, parts=PARTS)
     if config.dry_run:
         return _rehearse(config)
     with one_writer(config.out, doing="index", wait_sec=config.wait_sec):

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from fusemix.config import InfoConfig, load_config
+from fusemix.config import InfoConfig
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.latents.description import SET
 from fusemix.latents.inspection import is_store, others_below, require_folder, set_facts, sets_below, store_facts
@@ -25,9 +25,9 @@ WIDTH = 80
 """Columns that every terminal has."""
 
 
-def main(argv: Sequence[str]) -> None:
+def main(config: InfoConfig) -> None:
     """Print tables of each folder."""
-    for folder in load_config(InfoConfig, argv).folders:
+    for folder in config.folders:
         for part in _parts(Path(folder)):
             console.print(part, width=min(WIDTH, console.width), soft_wrap=False)
 

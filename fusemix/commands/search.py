@@ -17,7 +17,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from fusemix.config import SearchConfig, load_config
+from fusemix.config import SearchConfig
 from fusemix.models.places import Place
 from fusemix.progress import console
 from fusemix.visible import shown, visible_json
@@ -27,9 +27,8 @@ BAR = 12
 """Characters of the longest score bar."""
 
 
-def main(argv: Sequence[str]) -> list[Hit]:
+def main(config: SearchConfig) -> list[Hit]:
     """Embed the queries, search, and print; returns what was found."""
-    config = load_config(SearchConfig, argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     searcher = Searcher(config.index, config.model, config.device, trust_code=config.trust_code)
     queries = queries_of(config)

@@ -7,17 +7,15 @@ Reads an index and the model that made it; writes nothing. Ends with Ctrl-C.
 
 import logging
 import socket
-from collections.abc import Sequence
 
-from fusemix.config import ServeConfig, load_config
+from fusemix.config import ServeConfig
 from fusemix.progress import console
 from fusemix.web import server
 from fusemix.web.hosts import LOCAL, hosts_of
 
 
-def main(argv: Sequence[str]) -> None:
+def main(config: ServeConfig) -> None:
     """Load everything, say where, and serve until interrupted."""
-    config = load_config(ServeConfig, argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with server.bound(config.host, config.port) as listening:
         _serve(config, listening)

@@ -10,16 +10,15 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 
-from fusemix.cli.parts import PARTS
 from fusemix.commands.next_step import after_training
-from fusemix.config import TrainConfig, files_among, load_config, to_plain
+from fusemix.config import TrainConfig, to_plain
 from fusemix.disk.discarding import discard, take_place
 from fusemix.disk.files import write_json, write_text
 from fusemix.disk.out_folder import require_writable
@@ -51,24 +50,35 @@ from fusemix.models.recipes import SOURCES
 from fusemix.models.scoring import retrieval_scorer
 from fusemix.progress import console, time_text
 from fusemix.wiring.training import starts
-from fusemix.wiring.training import train as build
 from fusemix.wiring.training.data import latent_data, shared_with_training
 from fusemix.wiring.training.pace import fitted, paced
 from fusemix.wiring.training.processes import processes_of
 from fusemix.wiring.training.rehearsal import rehearsed
 from fusemix.wiring.training.telling import about_run
+from fusemix.wiring.training.train import (
+    augmentation_of,
+    encoder_sources,
+    fusion_module_of,
+    precision_of,
+    run_record,
+    trainer_of,
+)
 
 
-def main(argv: Sequence[str]) -> Path:
-    """Train, choosing the best epoch on validation; returns the best checkpoint, which a dry run does not make."""
-    config = load_config(TrainConfig, argv, parts=PARTS)
+def main(config: TrainConfig, read: Collection[Path] = ()) -> Path:
+    """Train, choosing the best epoch on validation; returns the best checkpoint, which a dry run does not make.
+
+    Args:
+        config: of the run.
+        read: files that say so, which no overwriting may take away.
+    """
     quiet_lightning()
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
     processes = processes_of(config)
     if config.dry_run:
         return _rehearse(config, processes)
     with alone_in([Path(config.out)], processes, doing="train", **how):
-        return _train(config, processes, files_among(argv))
+        return _train(config, processes, read)
 
 
 def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) -> Path:
@@ -76,14 +86,14 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
     place = decided_by_the_first(processes, lambda: place_for(out, config.overwrite))
     if place != out:
         _require_not_read(out / SETTINGS, read)
-    augmentation = build.augmentation(config)
+    augmentation = augmentation_of(config)
     data, pace = latent_data(config, augmentation.parts, processes.world_size)
     asked, config = config, paced(config, pace)
-    record = build.run_record(config, data)
+    record = run_record(config, data)
     state = decided_by_the_first(processes, lambda: _state(config, place, record, pace.max_epochs))
     L.seed_everything(config.seed, verbose=False)
-    trainer = build.trainer(config, pace, place, record, state, processes)
-    module = build.fusion_module(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
+    trainer = trainer_of(config, pace, place, record, state, processes)
+    module = fusion_module_of(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
     best = out / CHECKPOINTS / BEST
     end = f"{out} is trained already, with these settings on these data; overwrite=true trains it again"
     if not state.is_finished:
@@ -115,18 +125,18 @@ def _rehearse(config: TrainConfig, processes: Processes) -> Path:
         return best
     for path in require_writable(out.resolve()):
         path.rmdir()
-    augmentation = build.augmentation(config)
+    augmentation = augmentation_of(config)
     data, pace = latent_data(config, augmentation.parts, processes.world_size)
     asked, config = config, paced(config, pace)
-    record = build.run_record(config, data)
+    record = run_record(config, data)
     state = _state(config, place_of(out, config.overwrite), record, pace.max_epochs)
-    module = build.fusion_module(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
+    module = fusion_module_of(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
     starts.fit_preprocessing(module.model, data, config.seed)
     told = [*about_run(config, data, module.model, processes.world_size, fitted(asked.optim, pace))]
     told += _going_on(state) if state.last else shared_with_training(data)
     if config.method == "contrastive":
         device = processes.strategy.root_device
-        precision = str(build.precision_of(config, device, state))
+        precision = str(precision_of(config, device, state))
         told += rehearsed(module, data, device, precision, pace.max_epochs - state.epoch)
     for line in (*told, f"dry run: nothing was written to {out}"):
         console.print(line)
@@ -168,7 +178,7 @@ def _begin(
     write_json(place / SEAL, {"format": FORMAT, "version": VERSION, **environment})
     if (place / SETTINGS).resolve() not in read:
         write_text(place / SETTINGS, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
-    write_json(place / SOURCES, build.encoder_sources(data))
+    write_json(place / SOURCES, encoder_sources(data))
     write_json(place / DATA, learned_from(config, data, place))
 
 

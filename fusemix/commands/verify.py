@@ -6,7 +6,7 @@ fusemix verify FOLDER …      of latent sets, folders of them, latent stores, i
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusemix.config import VerifyConfig, load_config
+from fusemix.config import VerifyConfig
 from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError, UntrustedCodeError
 from fusemix.fusion.checkpoints import CHECKPOINTS, read_checkpoint
 from fusemix.fusion.runs import is_run
@@ -28,13 +28,13 @@ AN_INDEX = "Make the index anew (fusemix index … --overwrite), or bring these 
 """How damage is mended."""
 
 
-def main(argv: Sequence[str]) -> None:
+def main(config: VerifyConfig) -> None:
     """Verify sets, stores, indexes, exported models and runs.
 
     Raises:
         LatentStoreError, IndexFolderError: something is damaged; the message names every file.
     """
-    folders = [Path(folder) for folder in load_config(VerifyConfig, argv).folders]
+    folders = [Path(folder) for folder in config.folders]
     latents: list[Damage] = []
     indexes: list[Damage] = []
     models: list[Damage] = []

@@ -15,21 +15,12 @@ from fusemix.config.checks import (
     require_folder_name,
     require_one_folder,
 )
+from fusemix.config.parts import PartConfig
 from fusemix.config.typed import Noted
 from fusemix.disk.shares import Share, share_of
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartConfig:
-    """A part by its short name, or a user's own as `module:factory`, with its options."""
-
-    name: str
-    """Short name, or module:factory."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of its factory; unknown ones are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)

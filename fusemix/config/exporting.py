@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.caching import PartConfig
 from fusemix.config.checks import MOST_WAIT
+from fusemix.config.parts import PartConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within

@@ -6,8 +6,8 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.cli.options import BARE
 from fusemix.config.checks import MOST_WAIT
+from fusemix.config.shapes import BARE
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within

@@ -6,13 +6,24 @@ fusemix's own is imported for it.
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 from fusemix.config.shapes import is_part, shaped
 from fusemix.config.typed import bare, inner_kind, kinds_of_fields, plain
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, settings_of
 from fusemix.parts.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartConfig:
+    """A part by its short name, or a user's own as `module:factory`, with its options."""
+
+    name: str
+    """Short name, or module:factory."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of its factory; unknown ones are refused."""
 
 
 class Named(NamedTuple):
@@ -79,3 +90,8 @@ def _read(part: Named, registry: Registry) -> None:
         read = {key: (value, kinds.get(key, Any)) for key, value in options.items()}
         part.made["options"] = {key: plain(shaped(value, kind), kind) for key, (value, kind) in read.items()}
     registry.check(part.name, part.made.get("options") or {}, part.where)
+
+
+def to_plain(config: object) -> dict[str, Any]:
+    """A config as nested dicts, lists and numbers, which yaml, JSON and checkpoints can hold."""
+    return dataclasses.asdict(cast(Any, config))

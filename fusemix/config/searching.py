@@ -5,9 +5,9 @@ Place in the flow: see fusemix/config/__init__.py.
 
 from dataclasses import dataclass, field
 
-from fusemix.cli.options import BARE
-from fusemix.config.caching import PartConfig
 from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
+from fusemix.config.parts import PartConfig
+from fusemix.config.shapes import BARE
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within

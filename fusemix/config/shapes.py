@@ -10,6 +10,9 @@ from typing import Any
 from fusemix.config.typed import NULLS, Whole, Word, inner_kind, kinds_of_fields
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
 
+BARE = {"bare": True}
+"""Metadata of a setting that is a list of texts, and takes the arguments that are neither options nor `name=value`."""
+
 
 def is_part(settings: Any) -> bool:
     """Whether a dataclass names a part and its options."""

@@ -6,8 +6,8 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.caching import PartConfig
 from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, or_auto
+from fusemix.config.parts import PartConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import positive, within

@@ -1,6 +1,6 @@
 """Names of files that are not finished yet, and the end of those that never will be.
 
-Place in the flow: fusemix/disk/files.py writes under such a name, and who has a folder alone removes what dead writers left.
+Place in the flow: files.py writes under such a name, and who has a folder alone removes what dead writers left.
 No two writers share a name, and it says whose it is.
 """
 

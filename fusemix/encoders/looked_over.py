@@ -1,7 +1,7 @@
 """Whether a model's own files would run code: its configs are read before a library is.
 
 Place in the flow: a folder or a name on the hub -> looked over -> the library that loads it.
-Not here: code that a user asks for (`trust_remote_code`), and names of parts in exports and runs (fusemix/parts/trust.py).
+Not here: code that a user asks for (`trust_remote_code`), and names of parts in exports and runs (parts/trust.py).
 
 Libraries hand settings of these files on to one another, and some let a file switch on what only its user may:
 open_clip gives `tokenizer_kwargs` to transformers (mlfoundations/open_clip#1146), sentence-transformers `model_args`.

@@ -129,3 +129,8 @@ def trained_model(checkpoint: Mapping[str, Any], trust_code: bool = False) -> Fu
     except RuntimeError as error:
         raise RunError(f"the weights of a checkpoint do not fit what it says of itself: {error}") from error
     return model.eval()
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The best checkpoint of a run folder, or the checkpoint itself."""
+    return path / CHECKPOINTS / "best.ckpt" if path.is_dir() else path

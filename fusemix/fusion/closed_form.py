@@ -3,7 +3,8 @@
 Place in the flow: latents of linked items -> a linear map a side, into one space.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,19 @@ CONSTANT = 1e-12
 """A direction whose variance, with the ridge, is no larger than this share of the largest one is left out."""
 PairChunks = Callable[[], Iterable[LatentBatch]]
 """Gives the pairs that are fitted on, prepared as for an adapter, some at a time, as often as it is called."""
+
+
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+CHOICES = {"left_ridge": RIDGES, "right_ridge": RIDGES, "power": (0.0, 0.5, 0.75, 1.0)}
+"""Settings of the closed form that are tried on validation."""
+
+
+class ClosedForm(NamedTuple):
+    """Settings of `canonical_maps`."""
+
+    left_ridge: float
+    right_ridge: float
+    power: float
 
 
 class Moments(NamedTuple):
@@ -88,6 +102,28 @@ def mapped(prepared: Float[Tensor, "rows dim"], found: LinearMap) -> Float[Tenso
     """Embeddings of unit length, in float32."""
     rows = prepared.float() @ found.weight.T.float() + found.bias.float()
     return torch.nn.functional.normalize(rows, dim=1)
+
+
+def climbed(
+    recall: Callable[[ClosedForm], float], given: Mapping[str, float | None] = MappingProxyType({})
+) -> ClosedForm:
+    """The best of some settings, found by changing one at a time, twice through; what was given is left alone.
+
+    Args:
+        recall: of held-out pairs, with some settings.
+        given: settings that are not to be chosen, by name.
+    """
+    at = {name: given.get(name) for name in CHOICES}
+    free = [name for name, value in at.items() if value is None]
+    best = ClosedForm(**{name: 1.0 if value is None else value for name, value in at.items()})
+    seen = {best: recall(best)} if free else {}
+    for name in free * 2:
+        for value in CHOICES[name]:
+            tried = best._replace(**{name: value})
+            if tried not in seen:
+                seen[tried] = recall(tried)
+        best = max(seen, key=lambda setting: seen[setting])
+    return best
 
 
 def _inverse_root(variances: Tensor, directions: Tensor, ridge: float) -> Tensor:

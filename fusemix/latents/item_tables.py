@@ -17,7 +17,7 @@ from fusemix.disk.files import write_atomic
 from fusemix.errors import LatentStoreError, first_line
 
 TIMES = "mtime_ns"
-"""Column of when the file of an item was last changed: a hint to look (wiring/caching/content.py), which a set does not keep."""
+"""Column of when the file of an item was last changed: a hint to look there, which a set does not keep."""
 NOT_IDENTITY = {"path", TIMES}
 """Columns that may change without the item being another one: files can be moved."""
 LABELS = ("caption", "title", "name")

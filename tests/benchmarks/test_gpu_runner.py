@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fusemix.config import CacheConfig, EvalConfig, TrainConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import CacheConfig, EvalConfig, TrainConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fusemix.commands import cache_features
+from fusemix.cli.called import run_command
 
 OWN_ENCODERS = """
 import os, time
@@ -66,7 +66,7 @@ def in_a_child(arguments: list[str]) -> int:
         os.dup2(silence, 1)
         os.dup2(silence, 2)
         try:
-            cache_features.main(arguments)
+            run_command("cache_features", arguments)
         finally:
             os._exit(0)
     return child

@@ -8,7 +8,7 @@ import pytest
 from caching_run import OWN_ENCODERS, settings
 from PIL import Image
 
-from fusemix.commands import cache_features
+from fusemix.cli.called import run_command
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +39,6 @@ def cached(world, tmp_path_factory) -> Path:
     """What an undisturbed run leaves."""
     out = tmp_path_factory.mktemp("cached")
     sys.path.insert(0, str(world))
-    cache_features.main(settings(world, out))
+    run_command("cache_features", settings(world, out))
     sys.path.remove(str(world))
     return out

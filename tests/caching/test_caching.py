@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from caching_run import content, in_a_child, settings
 
+from fusemix.cli.called import run_command
 from fusemix.cli.run import run as cli
-from fusemix.commands import cache_features
 from fusemix.errors import ConfigError, LatentStoreError
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_killed_at_20_random_moments_it_ends_with_the_bytes_of_an_undisturbed_ru
         else:
             shutil.rmtree(out)  # it was done already: from the start again
     assert len(states) >= 4, "it should have been met in different states"
-    cache_features.main(slowed)
+    run_command("cache_features", slowed)
     assert content(out) == content(cached)
 
 
@@ -89,7 +89,7 @@ def test_a_mistake_of_the_user_is_said_once_where_others_start_the_processes(wor
 
 def test_devices_that_are_not_there_are_named(world, tmp_path):
     with pytest.raises(ConfigError, match=r"accelerator=cpu, devices=none, num_nodes=1 cannot be used here: .*doctor"):
-        cache_features.main(settings(world, tmp_path, "devices=none"))
+        run_command("cache_features", settings(world, tmp_path, "devices=none"))
 
 
 # Added later, refused, mostly broken
@@ -97,9 +97,9 @@ def test_devices_that_are_not_there_are_named(world, tmp_path):
 
 def test_an_encoder_added_later_touches_only_its_own_store(world, cached, tmp_path):
     out = tmp_path / "out"
-    cache_features.main(settings(world, out, "encoders={small: {name: 'own:pixels'}}"))
+    run_command("cache_features", settings(world, out, "encoders={small: {name: 'own:pixels'}}"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    cache_features.main(settings(world, out))
+    run_command("cache_features", settings(world, out))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert content(out) == content(cached)
 
@@ -108,20 +108,20 @@ def test_other_weights_preprocessing_or_data_are_refused_field_by_field(world, c
     shutil.copytree(cached, tmp_path / "out")
     other_dim = r"(?s)image/large was made by something else:\n  dim: on disk 108, now 75\n  "
     with pytest.raises(LatentStoreError, match=other_dim):
-        cache_features.main(settings(world, tmp_path / "out", "encoders.large.options.side=5"))
+        run_command("cache_features", settings(world, tmp_path / "out", "encoders.large.options.side=5"))
     other = tmp_path / "other.csv"
     other.write_text((world / "captions.csv").read_text().replace("number 5 ", "number five "))
     with pytest.raises(LatentStoreError, match=r"(?s)all was made by something else:.*right.sha256: on disk"):
-        cache_features.main(settings(world, tmp_path / "out", f"dataset.options.captions={other}"))
+        run_command("cache_features", settings(world, tmp_path / "out", f"dataset.options.captions={other}"))
     assert content(tmp_path / "out") == content(cached)
 
 
 def test_a_mostly_broken_data_set_stops_and_keeps_what_was_encoded(world, tmp_path):
     message = r"(?s)items so far could not be used.*07.png \(decode\): UnidentifiedImageError.*What was encoded is kept"
     with pytest.raises(LatentStoreError, match=message):
-        cache_features.main(settings(world, tmp_path, "max_bad_fraction=0.02"))
+        run_command("cache_features", settings(world, tmp_path, "max_bad_fraction=0.02"))
     assert (tmp_path / "all/image/small/latents-00000.npy").is_file()
-    cache_features.main(settings(world, tmp_path, "max_bad_fraction=0.1"))
+    run_command("cache_features", settings(world, tmp_path, "max_bad_fraction=0.1"))
     assert (tmp_path / "all/image/small/manifest.json").is_file()
 
 
@@ -132,7 +132,7 @@ def test_a_mostly_broken_data_set_stops_before_a_large_shard_is_full(world, tmp_
         shutil.copy(world / "pictures" / f"{number + 1:02}.png", tmp_path / "pictures")
     changes = [f"dataset.options.folder={tmp_path / 'pictures'}", "shard_size=60"]
     with pytest.raises(LatentStoreError, match=r"all/image: 12 of 21 items so far could not be used"):
-        cache_features.main(settings(world, tmp_path / "out", *changes))
+        run_command("cache_features", settings(world, tmp_path / "out", *changes))
 
 
 # Full disk
@@ -165,15 +165,15 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on(world, cached, 
 
 def test_an_automatic_batch_size_is_kept_when_the_run_goes_on(world, tmp_path):
     out = tmp_path / "out"
-    cache_features.main(settings(world, out, "batch_size=auto"))
+    run_command("cache_features", settings(world, out, "batch_size=auto"))
     manifest = json.loads((out / "all/image/small/manifest.json").read_text())
     assert isinstance(manifest["batch_size"], int)
     (out / "all/image/small/latents-00001.npy").unlink()
-    cache_features.main(settings(world, out, "batch_size=auto"))
+    run_command("cache_features", settings(world, out, "batch_size=auto"))
     assert json.loads((out / "all/image/small/manifest.json").read_text()) == manifest
 
 
 @pytest.mark.parametrize("change", ["batch_size=many", "batch_size=0", "num_workers=some", "num_workers=-1"])
 def test_a_number_that_is_none_is_refused(world, tmp_path, change):
     with pytest.raises(ConfigError, match=change.partition("=")[0]):
-        cache_features.main(settings(world, tmp_path, change))
+        run_command("cache_features", settings(world, tmp_path, change))

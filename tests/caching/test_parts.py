@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix.commands import cache_features
+from fusemix.cli.called import run_command
 from fusemix.encoders import reading
 from fusemix.errors import LatentStoreError
 from fusemix.latents import parts
@@ -32,7 +32,7 @@ def whole(world, tmp_path_factory) -> dict[str, bytes]:
     """What an undisturbed run leaves, in one shard."""
     out = tmp_path_factory.mktemp("whole")
     sys.path.insert(0, str(world))
-    cache_features.main(settings(world, out, ONE_SHARD))
+    run_command("cache_features", settings(world, out, ONE_SHARD))
     sys.path.remove(str(world))
     return content(out)
 
@@ -75,7 +75,7 @@ def test_killed_in_a_shard_at_many_moments_it_ends_with_the_bytes_of_an_undistur
         else:
             shutil.rmtree(out)
     assert len(states) >= 4, "it should have been met in different states"
-    cache_features.main(settings(world, out, ONE_SHARD))
+    run_command("cache_features", settings(world, out, ONE_SHARD))
     assert content(out) == whole, "no part is left"
 
 
@@ -94,7 +94,7 @@ def test_what_is_in_parts_is_not_encoded_again(world, whole, tmp_path, parts_at_
 
     monkeypatch.setattr(own.Pixels, "encode", counted)
     capsys.readouterr()
-    cache_features.main(settings(world, out, ONE_SHARD))
+    run_command("cache_features", settings(world, out, ONE_SHARD))
     of_small = sum(count for side, count in encoded if side == 4)
     assert 0 < of_small < 58, "of 58 sound pictures"
     said = " ".join(capsys.readouterr().out.split())
@@ -118,7 +118,7 @@ def test_an_encoder_that_comes_later_leaves_the_parts_of_the_first_and_reads_the
     out, alone = tmp_path / "out", "encoders={small: {name: 'own:pixels'}, letters: {name: 'own:letters'}}"
     assert killed_after(4, world, out, alone)
     assert killed_after(len(part_files(out)) + 3, world, out)
-    cache_features.main(settings(world, out, ONE_SHARD))
+    run_command("cache_features", settings(world, out, ONE_SHARD))
     assert content(out) == whole
 
 
@@ -139,7 +139,7 @@ def test_a_part_of_another_fingerprint_a_damaged_one_and_a_row_of_a_changed_file
     shutil.copy(sorted((other / "all/image/small").glob("part-*"))[0], second)
     before = (world / "pictures/20.png").stat()
     os.utime(world / "pictures/20.png")
-    cache_features.main(settings(world, out, ONE_SHARD))
+    run_command("cache_features", settings(world, out, ONE_SHARD))
     os.utime(world / "pictures/20.png", ns=(before.st_atime_ns, before.st_mtime_ns))
     digests = {name: data for name, data in content(out).items() if "content-" in name or "set.json" in name}
     assert {name: data for name, data in content(out).items() if name not in digests} == {
@@ -157,7 +157,7 @@ def test_info_says_that_parts_are_there(world, tmp_path, parts_at_once):
 def test_verify_trusts_no_part(world, whole, tmp_path, parts_at_once, capsys):
     out = tmp_path / "out"
     assert killed_after(6, world, out)
-    cache_features.main(settings(world, out, ONE_SHARD, "verify=true"))
+    run_command("cache_features", settings(world, out, ONE_SHARD, "verify=true"))
     assert "going on with rows" not in capsys.readouterr().out
 
 
@@ -171,13 +171,13 @@ def test_items_that_parts_have_set_aside_count_as_bad_and_are_tried_again_on_dem
     folder, out = f"dataset.options.folder={tmp_path / 'pictures'}", tmp_path / "out"
     assert killed_after(14, world, out, folder)
     with pytest.raises(LatentStoreError, match="items so far could not be used"):
-        cache_features.main(settings(world, out, ONE_SHARD, folder, "max_bad_fraction=0.001"))
+        run_command("cache_features", settings(world, out, ONE_SHARD, folder, "max_bad_fraction=0.001"))
     assert part_files(out), "what was encoded is kept"
     for name in ("07", "31"):
         before = (tmp_path / f"pictures/{name}.png").stat()
         (tmp_path / f"pictures/{name}.png").write_bytes(sound)
         os.utime(tmp_path / f"pictures/{name}.png", ns=(before.st_atime_ns, before.st_mtime_ns))
-    cache_features.main(settings(world, out, ONE_SHARD, folder, "retry_rejected=true"))
+    run_command("cache_features", settings(world, out, ONE_SHARD, folder, "retry_rejected=true"))
     for slug in ("small", "large"):
         latents = np.load(out / f"all/image/{slug}/latents-00000.npy")
         assert np.isfinite(latents).all()
@@ -188,8 +188,8 @@ def test_what_is_overwritten_goes_with_its_parts(world, whole, tmp_path, parts_a
     out = tmp_path / "out"
     assert killed_after(5, world, out, "encoders.small.options={side: 5}")
     with pytest.raises(LatentStoreError, match="small was made by something else"):
-        cache_features.main(settings(world, out, ONE_SHARD))
-    cache_features.main(settings(world, out, ONE_SHARD, "overwrite=true"))
+        run_command("cache_features", settings(world, out, ONE_SHARD))
+    run_command("cache_features", settings(world, out, ONE_SHARD, "overwrite=true"))
     assert content(out) == whole
 
 

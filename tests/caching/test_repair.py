@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from caching_run import content, settings
 
+from fusemix.cli.called import run_command
 from fusemix.cli.run import run as cli
-from fusemix.commands import cache_features
 from fusemix.errors import LatentStoreError
 
 # Damaged
@@ -47,20 +47,19 @@ def test_a_sound_store_verifies(cached, capsys, monkeypatch):
 
 @pytest.mark.parametrize("name", ["items-image.parquet", "links.parquet"])
 def test_a_changed_table_is_named(cached, tmp_path, name):
-    from fusemix.commands import verify
 
     shutil.copytree(cached / "all", tmp_path / "all")
     flip_a_bit(tmp_path / "all" / name, 10)
     with pytest.raises(LatentStoreError, match=name):
-        verify.main([str(tmp_path / "all")])
+        run_command("verify", [str(tmp_path / "all")])
 
 
 def test_just_the_damaged_shard_is_made_anew(world, cached, damaged, capsys):
     shards = sorted((damaged / "all").rglob("*.npy"))
     before = {path: path.stat().st_mtime_ns for path in shards}
-    cache_features.main(settings(world, damaged))
+    run_command("cache_features", settings(world, damaged))
     assert {path: path.stat().st_mtime_ns for path in shards} == before, "nothing is read back unasked"
-    cache_features.main(settings(world, damaged, "verify=true"))
+    run_command("cache_features", settings(world, damaged, "verify=true"))
     assert [p.name for p in shards if p.stat().st_mtime_ns != before[p]] == ["latents-00002.npy"]
     assert "small: 7 in " in capsys.readouterr().out
     assert content(damaged) == content(cached)
@@ -69,5 +68,5 @@ def test_just_the_damaged_shard_is_made_anew(world, cached, damaged, capsys):
 def test_a_shard_that_is_missing_is_made_anew_unasked(world, cached, tmp_path):
     shutil.copytree(cached, tmp_path / "out")
     (tmp_path / "out/all/image/large/latents-00004.npy").unlink()
-    cache_features.main(settings(world, tmp_path / "out"))
+    run_command("cache_features", settings(world, tmp_path / "out"))
     assert content(tmp_path / "out") == content(cached)

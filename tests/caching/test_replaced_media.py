@@ -12,7 +12,7 @@ import pytest
 from caching_run import content, settings
 from PIL import Image
 
-from fusemix.commands import cache_features, verify
+from fusemix.cli.called import run_command
 from fusemix.errors import LatentStoreError
 from fusemix.latents.records import read_quarantine
 
@@ -34,7 +34,7 @@ def own(tmp_path) -> Path:
 def run(world: Path, *changes: str) -> np.ndarray:
     """Cache once more; gives the red of each picture as its latent has it."""
     encoders = "encoders={small: {name: 'own:pixels', options: {side: 1}}}"
-    cache_features.main(settings(world, world / "out", encoders, "max_bad_fraction=0.5", *changes))
+    run_command("cache_features", settings(world, world / "out", encoders, "max_bad_fraction=0.5", *changes))
     shards = sorted((world / "out/all/image/small").glob("latents-*.npy"))
     return (np.concatenate([np.load(path)[:, 0] for path in shards]).astype(float) * 255 / 20).round(2)
 
@@ -65,7 +65,7 @@ def test_pictures_of_equal_size_that_changed_places_are_encoded_again_and_no_oth
         capsys.readouterr().out
     )
     assert times(store)["latents-00001.npy"] == before["latents-00001.npy"]
-    verify.main([str(own / "out/all")])
+    run_command("verify", [str(own / "out/all")])
     run(own)
     assert "another content" not in capsys.readouterr().out, "now it is what is there"
 
@@ -91,7 +91,7 @@ def test_files_that_were_only_copied_elsewhere_are_compared_once_and_nothing_is_
     assert counted.calls == 9
     run(own, *changes)
     assert (counted.calls, times(store)) == (9, before)
-    verify.main([str(own / "out/all")])
+    run_command("verify", [str(own / "out/all")])
 
 
 class Counted:
@@ -126,11 +126,11 @@ def test_a_tar_replaced_by_one_of_equal_sizes_is_noticed(own, capsys):
     given = ["dataset.name=webdataset", f"dataset.options.folder={own / 'tars'}", "splits=[all]", "accelerator=cpu"]
     given += ["encoders.small={name: 'own:pixels', options: {side: 1}}", "num_workers=0", f"out={out}"]
     write_tar(tar, [20, 40, 60])
-    cache_features.main(given)
+    run_command("cache_features", given)
     size = tar.stat().st_size
     write_tar(tar, [20, 60, 40])
     assert tar.stat().st_size == size
-    cache_features.main(given)
+    run_command("cache_features", given)
     assert "2 items have another content than was encoded, such as 0/1" in capsys.readouterr().out
     latents = np.load(out / "all/image/small/latents-00000.npy")[:, 0] * 255
     np.testing.assert_allclose(latents.astype(float), [20, 60, 40], atol=0.1)
@@ -149,7 +149,7 @@ def test_what_is_noted_of_the_content_may_be_lost_and_is_found_again_without_enc
     (store / "content-00000.bin").unlink()
     (store / "content-00001.bin").write_bytes(b"half")
     with pytest.raises(LatentStoreError, match=r"(?s)2 damaged:.*content-00000.bin is missing, or not what it was"):
-        verify.main([str(own / "out/all")])
+        run_command("verify", [str(own / "out/all")])
     run(own)
     assert ({path.name: path.read_bytes() for path in store.iterdir()}, times(store)) == (before, made)
 
@@ -179,7 +179,7 @@ def test_a_store_of_before_says_what_cannot_be_told(own, capsys):
     assert "cannot be told" not in capsys.readouterr().out
     run(own, "verify=true")
     assert "image/small: 2 shards do not say what they were made from" in capsys.readouterr().out
-    verify.main([str(own / "out/all")])
+    run_command("verify", [str(own / "out/all")])
 
 
 # Set aside
@@ -199,14 +199,14 @@ def test_what_was_set_aside_by_a_passing_error_is_tried_again_and_all_else_stays
 
     with monkeypatch.context() as patch:
         patch.setattr(FileReader, "__call__", failing)
-        cache_features.main(settings(world, out))
+        run_command("cache_features", settings(world, out))
     store = out / "all/image/small"
     sound = {path.name: path.stat().st_mtime_ns for path in store.glob("latents-*.npy")}
     assert len(read_quarantine(store)) == 5
-    cache_features.main(settings(world, out))
+    run_command("cache_features", settings(world, out))
     assert len(read_quarantine(store)) == 5, "not unasked"
     capsys.readouterr()
-    cache_features.main(settings(world, out, "retry_rejected=true"))
+    run_command("cache_features", settings(world, out, "retry_rejected=true"))
     said = capsys.readouterr().out
     assert "image/small: 3 of 5 items that had been set aside have a latent now" in said
     assert "image/large: 3 of 5 items that had been set aside have a latent now" in said
@@ -214,11 +214,11 @@ def test_what_was_set_aside_by_a_passing_error_is_tried_again_and_all_else_stays
     touched = {name for name, time in sound.items() if (store / name).stat().st_mtime_ns != time}
     assert not touched & {"latents-00003.npy", "latents-00005.npy"}
     assert content(out) == content(cached)  # these encoders do not depend on the batch
-    verify.main([str(out / "all")])
+    run_command("verify", [str(out / "all")])
 
 
 def test_trying_again_what_is_still_broken_changes_nothing(world, cached, tmp_path, capsys):
     shutil.copytree(cached, tmp_path / "out")
-    cache_features.main(settings(world, tmp_path / "out", "retry_rejected=true"))
+    run_command("cache_features", settings(world, tmp_path / "out", "retry_rejected=true"))
     assert "image/small: 0 of 2 items that had been set aside have a latent now" in capsys.readouterr().out
     assert content(tmp_path / "out") == content(cached)

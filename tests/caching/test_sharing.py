@@ -7,7 +7,7 @@ import time
 import pytest
 from caching_run import content, in_a_child, settings
 
-from fusemix.commands import cache_features
+from fusemix.cli.called import run_command
 from fusemix.config import CacheConfig, PartConfig
 from fusemix.disk.files import read_json
 from fusemix.disk.locks import one_writer
@@ -17,7 +17,7 @@ from fusemix.wiring.caching import filling
 
 
 def run(world, out, *changes):
-    cache_features.main(settings(world, out, *changes))
+    run_command("cache_features", settings(world, out, *changes))
 
 
 def shards(out):

@@ -14,7 +14,7 @@ from bad_files import FILES, write_folder
 from bad_outcomes import Decoded, SetAside
 from bad_pictures import chunk
 
-from fusemix.commands import cache_features
+from fusemix.cli.called import run_command
 from fusemix.encoders.decoding import decode, resample
 from fusemix.errors import LatentStoreError
 
@@ -118,13 +118,14 @@ def cached(folder, modality, files, *settings):
     else:
         path = write_folder(folder, files)
     kind = "image" if modality == "text" else modality
-    (latent_set,) = cache_features.main(
+    (latent_set,) = run_command(
+        "cache_features",
         [
             f"dataset={{name: {kind}_captions, options: {{folder: {folder / 'files'}, captions: {path}}}}}",
             *("splits=[all]", "accelerator=cpu", "num_workers=0", "batch_size=8", "dtype=float32"),
             f"out={folder / 'latents'}",
             *settings,
-        ]
+        ],
     )
     return latent_set
 

@@ -12,7 +12,7 @@ from fusemix.encoders.dtypes import dtype_for
 from fusemix.errors import LatentStoreError
 from fusemix.latents.manifest import require_same_origin
 from fusemix.models.matching import built_again
-from fusemix.wiring.caching import cache as build
+from fusemix.wiring.caching.cache import fabric_of, with_dtypes
 
 CPU, OLD, NEW = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
 CONFIGS = Path(__file__).parents[2] / "configs/cache"
@@ -49,7 +49,7 @@ def test_the_options_that_a_store_notes_say_what_auto_came_to_and_own_code_reads
         "mine": PartConfig(name="mine:factory", options={"dtype": "auto"}),
     }
     config = CacheConfig(dataset=PartConfig(name="x"), splits=["a"], encoders=parts, out="o", accelerator="cpu")
-    settled = build.with_dtypes(config, build.fabric(config)).encoders
+    settled = with_dtypes(config, fabric_of(config)).encoders
     said = {slug: part.options.get("dtype") for slug, part in settled.items()}
     assert said == {"bge": "float32", "half": "bfloat16", "hog": None, "mine": "auto"}
     assert parts["bge"].options["dtype"] == "auto"

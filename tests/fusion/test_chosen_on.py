@@ -6,7 +6,7 @@ import shutil
 import pytest
 from training import arguments
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError
 
 
@@ -25,7 +25,7 @@ def test_the_training_set_is_refused_as_validation_by_what_it_holds(make_set, tm
         about = json.loads((tmp_path / way / "set.json").read_text())
         (tmp_path / way / "set.json").write_text(json.dumps({**about, "split": "validation", "dataset": "another"}))
     with pytest.raises(ConfigError, match="holds the pairs of .*train, and these are trained on"):
-        train.main(arguments(make_set, tmp_path / "run", validation=spelled))
+        run_command("train", arguments(make_set, tmp_path / "run", validation=spelled))
     assert not (tmp_path / "run").exists()
 
 
@@ -33,16 +33,16 @@ def test_a_set_beside_the_first_is_no_validation_either(make_set, tmp_path):
     more = make_set("more", seed=7)
     also = f"{{more: {{train: {more}}}}}"
     with pytest.raises(ConfigError, match="validation is .*more, which holds the pairs of .*more"):
-        train.main(arguments(make_set, tmp_path / "run", validation=more, also=also))
+        run_command("train", arguments(make_set, tmp_path / "run", validation=more, also=also))
     also = f"{{more: {{train: {more}, validation: {tmp_path / 'train'}}}}}"
     with pytest.raises(ConfigError, match="validation is .*train, which holds the pairs of .*train"):
-        train.main(arguments(make_set, tmp_path / "run", also=also))
+        run_command("train", arguments(make_set, tmp_path / "run", also=also))
 
 
 def test_items_that_are_trained_on_are_counted(make_set, tmp_path, capsys):
     settings = {"optim__max_epochs": 1}
     # Of one seed, and 12 numbers a row: the pictures of a smaller set are the first of the larger one.
     part = make_set("part", captions=1, num_left=40)
-    train.main(arguments(make_set, tmp_path / "run", validation=part, **settings))
+    run_command("train", arguments(make_set, tmp_path / "run", validation=part, **settings))
     said = capsys.readouterr().out.replace("\n", "")
     assert f"40 of 40 image items and 0 of 40 text items of {part} are in {tmp_path / 'train'}, too" in said

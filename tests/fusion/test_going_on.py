@@ -16,12 +16,12 @@ import torch
 from latent_samples import learnable_set
 from training import arguments, recalls, weights
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.fusion.module import FusionModule
 from fusemix.latents import residence
-from fusemix.wiring.training import train as build
+from fusemix.wiring.training import train
 
 SETTINGS = {"optim__max_epochs": 5, "optim__lr": 0.01, "optim__min_lr": 1e-6}
 STILL = {**SETTINGS, "optim__lr": 1e-12, "optim__min_lr": 1e-13}
@@ -56,7 +56,7 @@ def broken_off(settings: list[str], epoch: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FusionModule, "training_step", step)
         with pytest.raises(EOFError, match="broken off"):
-            train.main(settings)
+            run_command("train", settings)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def world(tmp_path_factory) -> World:
     root = tmp_path_factory.mktemp("going_on")
     settings = partial(arguments, partial(learnable_set, root))
     whole, part, still = (root / name for name in ("whole", "part", "still"))
-    train.main(settings(whole, **SETTINGS))
+    run_command("train", settings(whole, **SETTINGS))
     broken_off(settings(part, **SETTINGS), 4)
     broken_off(settings(still, **STILL), 4)
     return World(settings, whole, part, still)
@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_elsewhere_keeps_its_best_epoch(world, tmp_path, way,
     if way == "linked":
         (tmp_path / "there").symlink_to(place)
     monkeypatch.chdir(tmp_path)
-    train.main(world.settings(Path("there") if way == "relative" else tmp_path / "there", **STILL))
+    run_command("train", world.settings(Path("there") if way == "relative" else tmp_path / "there", **STILL))
     assert read_checkpoint(place / "checkpoints" / "last.ckpt")["epoch"] == 4
     assert read_checkpoint(place / "checkpoints" / "best.ckpt")["epoch"] == 0
 
@@ -119,7 +119,7 @@ def test_a_checkpoint_never_takes_the_place_of_another_before_it_is_whole(world,
     before = last.read_bytes()
     with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
-        train.main(world.settings(out, **SETTINGS))
+        run_command("train", world.settings(out, **SETTINGS))
     assert second_name.read_bytes() == before != last.read_bytes()
     require_same(world.whole, out)
 
@@ -127,32 +127,32 @@ def test_a_checkpoint_never_takes_the_place_of_another_before_it_is_whole(world,
 def test_a_full_disk_ends_a_run_with_what_is_true_and_it_goes_on_when_there_is_room(world, out):
     before = contents(out)
     with files_of_at_most(20_000), pytest.raises(RunError) as ended:
-        train.main(world.settings(out, **SETTINGS))
+        run_command("train", world.settings(out, **SETTINGS))
     assert str(ended.value).startswith(f"{out}/checkpoints/")
     assert "File too large. The run ends here. Make room, or give yourself the right" in str(ended.value)
     assert f"the same command goes on from {out}/checkpoints/last.ckpt" in str(ended.value)
     assert contents(out) == before
-    train.main(world.settings(out, **SETTINGS))
+    run_command("train", world.settings(out, **SETTINGS))
     require_same(world.whole, out)
 
 
 def test_a_disk_without_room_for_any_checkpoint_is_no_promise_to_go_on(world, tmp_path):
     out = tmp_path / "run"
     with files_of_at_most(20_000), pytest.raises(RunError, match="starts again, since no checkpoint was saved before"):
-        train.main(world.settings(out, **SETTINGS))
+        run_command("train", world.settings(out, **SETTINGS))
     assert contents(out) == {}
 
 
 def test_checkpoints_that_cannot_be_written_are_told_before_anything_is_trained(world, tmp_path):
     (tmp_path / "checkpoints").write_text("a file in the way")
     with pytest.raises(RunError, match="checkpoints cannot be saved in .*checkpoints: .*exists.* choose another out"):
-        train.main(world.settings(tmp_path, **SETTINGS))
+        run_command("train", world.settings(tmp_path, **SETTINGS))
 
 
 def test_what_a_killed_run_left_half_written_is_cleared_away(world, out):
     for name in (".last.ckpt.part", ".best.ckpt.0123abcd-17-89ef4567.part"):
         (out / "checkpoints" / name).write_bytes(b"half")
-    train.main(world.settings(out, **SETTINGS))
+    run_command("train", world.settings(out, **SETTINGS))
     assert sorted(contents(out)) == ["best.ckpt", "last.ckpt"]
 
 
@@ -162,20 +162,20 @@ def test_a_cut_off_checkpoint_is_said_to_be_damaged_and_the_best_one_offered(wor
     for share in (0, 0.001, 0.5, 0.999):
         last.write_bytes(content[: int(share * len(content))])
         with pytest.raises(RunError, match=r"(?s)last.ckpt is damaged.*best.ckpt is whole, of epoch .*: cp ") as said:
-            train.main(world.settings(out, **SETTINGS))
+            run_command("train", world.settings(out, **SETTINGS))
         assert ("it is empty" in str(said.value)) == (share == 0)
     subprocess.run(str(said.value).rpartition("command after: ")[2], shell=True, check=True)
-    train.main(world.settings(out, **SETTINGS))
+    run_command("train", world.settings(out, **SETTINGS))
     require_same(world.whole, out)
     for path in (best, last):
         path.write_bytes(b"")
     with pytest.raises(RunError, match=r"(?s)last.ckpt is damaged.*it is empty.*overwrite=true discards the run"):
-        train.main(world.settings(out, **SETTINGS))
+        run_command("train", world.settings(out, **SETTINGS))
 
 
 def test_a_run_without_its_last_checkpoint_goes_on_from_the_best(world, out, capsys):
     (out / "checkpoints" / "last.ckpt").unlink()
-    train.main(world.settings(out, resume="true", **SETTINGS))
+    run_command("train", world.settings(out, resume="true", **SETTINGS))
     assert f"going on from {out}/checkpoints/best.ckpt" in capsys.readouterr().out.replace("\n", "")
     require_same(world.whole, out)
 
@@ -185,26 +185,26 @@ def test_a_best_checkpoint_that_is_lost_is_told_and_replaced(world, tmp_path, ca
     out = Path(shutil.copytree(world.still, tmp_path / "run"))
     best = out / "checkpoints" / "best.ckpt"
     harm(best)
-    train.main(world.settings(out, **STILL))
+    run_command("train", world.settings(out, **STILL))
     said = " ".join(capsys.readouterr().out.split())
     assert "best.ckpt is missing or damaged: the best of the epochs from here on takes its place" in said
     assert read_checkpoint(best)["epoch"] == 4
     best.write_bytes(b"")
     with pytest.raises(RunError, match=r"(?s)run is trained, but .*best.ckpt is damaged.*use it with checkpoint=last"):
-        train.main(world.settings(out, **STILL))
+        run_command("train", world.settings(out, **STILL))
 
 
 def test_a_run_keeps_to_the_precision_that_it_chose(world, out, monkeypatch):
     """On a machine that would choose another."""
     chosen = about(read_checkpoint(out / "checkpoints" / "last.ckpt"))["decided"]["precision"]
-    monkeypatch.setattr(build, "multiplies_bfloat16", lambda device: chosen == "32-true")
-    train.main(world.settings(out, **SETTINGS))
+    monkeypatch.setattr(train, "multiplies_bfloat16", lambda device: chosen == "32-true")
+    run_command("train", world.settings(out, **SETTINGS))
     require_same(world.whole, out)
 
 
 def test_a_run_goes_on_with_latents_elsewhere_as_it_would_have(world, out, monkeypatch, capsys):
     monkeypatch.setattr(residence, "available_memory", lambda: 1000)
-    train.main(world.settings(out, **SETTINGS))
+    run_command("train", world.settings(out, **SETTINGS))
     assert "latents_on=mapped" in capsys.readouterr().out
     require_same(world.whole, out)
 
@@ -216,7 +216,7 @@ def test_a_run_of_before_goes_on(world, out):
     about(checkpoint).pop("decided")
     about(checkpoint)["config"]["latents_on"] = "auto"
     torch.save(checkpoint, last)
-    train.main(world.settings(out, **SETTINGS))
+    run_command("train", world.settings(out, **SETTINGS))
     require_same(world.whole, out)
 
 
@@ -225,14 +225,14 @@ def test_metrics_are_whole_however_the_run_was_broken_off(world, out):
     names = path.read_text().splitlines()[0].split(",")
     again = ",".join("4" if name == "epoch" else "9" for name in names)
     path.write_text(f"{path.read_text()}{again}\n3,5")  # of an epoch that is done again, and half a line
-    train.main(world.settings(out, **SETTINGS))
+    run_command("train", world.settings(out, **SETTINGS))
     assert path.read_text() == (world.whole / "metrics.csv").read_text()
 
 
 @pytest.mark.parametrize("rate", [1e30, 1e300])
 def test_training_that_goes_astray_ends_with_a_sentence_and_saves_nothing_of_it(world, tmp_path, rate):
     with pytest.raises(RunError, match=r"NaN or infinite .*of epoch 0.* Give a lower optim.lr \(it is 1e\+30"):
-        train.main(world.settings(tmp_path / "run", optim__lr=rate, optim__warmup_steps=0))
+        run_command("train", world.settings(tmp_path / "run", optim__lr=rate, optim__warmup_steps=0))
     assert contents(tmp_path / "run") == {}
 
 
@@ -246,5 +246,5 @@ def test_earlier_epochs_stay_where_training_goes_astray(world, out, monkeypatch)
 
     monkeypatch.setattr(FusionModule, "on_train_batch_start", spoil)
     with pytest.raises(RunError, match="the loss is NaN or infinite since step 4 of epoch 4"):
-        train.main(world.settings(out, **SETTINGS))
+        run_command("train", world.settings(out, **SETTINGS))
     assert contents(out) == before

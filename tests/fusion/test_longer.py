@@ -10,7 +10,7 @@ from latent_samples import learnable_set
 from test_going_on import broken_off, require_same
 from training import arguments, recalls
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import read_checkpoint
 from fusemix.fusion.schedule import LearningRate, Schedule
@@ -25,9 +25,9 @@ STEPS = 8
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("longer")
     settings = partial(arguments, partial(learnable_set, root))
-    train.main(settings(root / "short", **SHORT))
+    run_command("train", settings(root / "short", **SHORT))
     shutil.copytree(root / "short", root / "longer")
-    train.main(settings(root / "longer", **MORE))
+    run_command("train", settings(root / "longer", **MORE))
     return root, settings
 
 
@@ -65,34 +65,34 @@ def test_the_first_step_is_taken_at_the_new_rate(world, tmp_path):
     stepped = torch.optim.AdamW.step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", step)
-        train.main(world[1](out, **{**MORE, "optim__warmup_steps": 0}))
+        run_command("train", world[1](out, **{**MORE, "optim__warmup_steps": 0}))
     assert seen[0] == [0.002, 0.002]
 
 
 def test_it_says_what_is_done_and_is_the_same_run_afterwards(world, tmp_path, capsys):
     out = copy(world, tmp_path)
-    train.main(world[1](out, **MORE))
+    run_command("train", world[1](out, **MORE))
     assert "given more epochs after its 3: with a new schedule, from its weights and its optimiser" in (
         " ".join(capsys.readouterr().out.split())
     )
-    train.main(world[1](out, **MORE))
+    run_command("train", world[1](out, **MORE))
     assert "is trained already" in capsys.readouterr().out
     with pytest.raises(RunError, match=r"optim.max_epochs: on disk 7, now 3"):
-        train.main(world[1](out, **SHORT))
+        run_command("train", world[1](out, **SHORT))
 
 
 def test_killed_it_goes_on_to_the_end_that_it_would_have_reached(world, tmp_path):
     out = copy(world, tmp_path)
     broken_off(world[1](out, **MORE), 5)
-    train.main(world[1](out, **MORE))
+    run_command("train", world[1](out, **MORE))
     require_same(out, world[0] / "longer")
 
 
 def test_a_run_that_stopped_early_goes_on(world, tmp_path):
     still = {**SHORT, "optim__max_epochs": 9, "optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__patience": 2}
-    train.main(world[1](tmp_path / "run", **still))
+    run_command("train", world[1](tmp_path / "run", **still))
     assert len(recalls(tmp_path / "run")) == 3
-    train.main(world[1](tmp_path / "run", **{**still, "optim__max_epochs": 10}))
+    run_command("train", world[1](tmp_path / "run", **{**still, "optim__max_epochs": 10}))
     assert len(recalls(tmp_path / "run")) == 5, "two more validations without a better one"
 
 
@@ -100,10 +100,10 @@ def test_a_run_that_stopped_early_goes_on(world, tmp_path):
 def test_with_anything_else_changed_it_is_another_run(world, tmp_path, change):
     out = copy(world, tmp_path)
     with pytest.raises(RunError, match="holds a run that differs from this one"):
-        train.main(world[1](out, **{**MORE, **change}))
+        run_command("train", world[1](out, **{**MORE, **change}))
 
 
 def test_a_run_that_is_not_trained_keeps_its_schedule(world, tmp_path):
     broken_off(world[1](tmp_path / "run", **SHORT), 2)
     with pytest.raises(RunError, match="A run is given more epochs when it is trained: finish it first"):
-        train.main(world[1](tmp_path / "run", **MORE))
+        run_command("train", world[1](tmp_path / "run", **MORE))

@@ -6,13 +6,14 @@ import pytest
 import torch
 from training import arguments, weights
 
-from fusemix.commands import train
-from fusemix.config import PartConfig, TrainConfig, load_config
+from fusemix.cli.called import run_command
+from fusemix.cli.loading import load_config
+from fusemix.config import PartConfig, TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.fusion.runs import RunState
 from fusemix.machine.environment import multiply_float32
-from fusemix.wiring.training import train as build
+from fusemix.wiring.training import train
 
 
 def stepped(name, options, gradients, decay):
@@ -60,8 +61,8 @@ def test_an_optimiser_takes_the_steps_of_its_paper(name, options, by_hand):
 def test_a_run_is_trained_by_the_optimiser_that_is_named(make_set, tmp_path):
     lion = {"optimizer__name": "lion", "optim__lr": 1e-3, "optim__weight_decay": 0, "optim__warmup_steps": 0}
     once = {**lion, "optim__batch_size": 64, "optim__min_lr": 1e-3, "optim__max_epochs": 1}
-    train.main(arguments(make_set, tmp_path / "run", **once))
-    train.main(arguments(make_set, tmp_path / "still", **{**once, "optim__lr": 1e-9, "optim__min_lr": 1e-9}))
+    run_command("train", arguments(make_set, tmp_path / "run", **once))
+    run_command("train", arguments(make_set, tmp_path / "still", **{**once, "optim__lr": 1e-9, "optim__min_lr": 1e-9}))
     after, before = weights(tmp_path / "run"), weights(tmp_path / "still")
     key = "model.adapters.image.2.weight"
     steps = {round(float(x) / 1e-3) for x in (after[key] - before[key]).abs().flatten()}
@@ -80,10 +81,10 @@ def test_gradients_are_shortened_to_the_norm_that_is_given(make_set, tmp_path, m
         return done
 
     monkeypatch.setattr(torch.optim.AdamW, "step", noted)
-    train.main(arguments(make_set, tmp_path / "free", optim__max_epochs=1))
+    run_command("train", arguments(make_set, tmp_path / "free", optim__max_epochs=1))
     free = list(seen)
     seen.clear()
-    train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=1, optim__clip_norm=min(free) / 2))
+    run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=1, optim__clip_norm=min(free) / 2))
     assert max(seen) <= min(free) / 2 * (1 + 1e-5)
     assert max(seen) > min(free) / 2 * 0.999
 
@@ -97,19 +98,19 @@ def test_an_optimiser_of_ones_own_that_is_none_is_refused():
     with pytest.raises(
         ConfigError, match="optimizer 'test_optimizers:list_of' gave list, where a torch.optim.Optimizer is due"
     ):
-        build.optimizer_of(replace(config, optimizer=PartConfig(name="test_optimizers:list_of")), [], 0.1)
+        train.optimizer_of(replace(config, optimizer=PartConfig(name="test_optimizers:list_of")), [], 0.1)
 
 
 @pytest.mark.parametrize(("precision", "kept"), [("32-true", "highest"), ("bf16-mixed", "high"), ("auto", "high")])
 def test_float32_is_multiplied_as_float32_where_that_is_asked_for(precision, kept, monkeypatch):
-    monkeypatch.setattr(build, "multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(train, "multiplies_bfloat16", lambda device: True)
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     config = load_config(
         TrainConfig, ["train=a", "holdout=0.1", "encoders={image: [x], text: [y]}", "out=o", f"precision={precision}"]
     )
     try:
         multiply_float32(exactly=precision != "32-true")  # what another run in this process may have left
-        build.precision_of(config, torch.device("cuda"), RunState())
+        train.precision_of(config, torch.device("cuda"), RunState())
         assert torch.get_float32_matmul_precision() == kept
         assert torch.backends.cudnn.allow_tf32 == (kept == "high")
     finally:

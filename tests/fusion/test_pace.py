@@ -7,8 +7,9 @@ import pytest
 from latent_samples import pair_set, write_store
 from training import arguments
 
-from fusemix.commands import train
-from fusemix.config import AutoConfig, OptimConfig, TrainConfig, load_config
+from fusemix.cli.called import run_command
+from fusemix.cli.loading import load_config
+from fusemix.config import AutoConfig, OptimConfig, TrainConfig
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
@@ -107,13 +108,13 @@ def test_a_run_says_what_auto_came_to_and_keeps_the_numbers(make_set, tmp_path, 
     auto = {"optim__batch_size": "auto", "optim__max_epochs": "auto", "optim__validate_every": "auto"}
     sizes = ["optim.auto.batch_size=1000", "optim.auto.epochs=2", "optim.auto.steps=9", "optim.auto.validations=2"]
     typed = arguments(make_set, tmp_path / "run", **auto)
-    train.main([*typed, *sizes])
+    run_command("train", [*typed, *sizes])
     told = "optim.batch_size=32 optim.max_epochs=3 optim.validate_every=1"
     said = " ".join(capsys.readouterr().out.split())
     assert f"31 negatives for each left item; fitted to 128 image and 256 text items: {told}" in said
     numbers = about(read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt"))["config"]["optim"]
     assert (numbers["batch_size"], numbers["max_epochs"], numbers["validate_every"]) == (32, 3, 1)
     # The numbers that were told make the same run; so does the file of settings that lies in it.
-    train.main([*(one for one in typed if "=auto" not in one), *told.split()])
-    train.main([str(tmp_path / "run" / "config.yaml")])
+    run_command("train", [*(one for one in typed if "=auto" not in one), *told.split()])
+    run_command("train", [str(tmp_path / "run" / "config.yaml")])
     assert capsys.readouterr().out.count("is trained already") == 2

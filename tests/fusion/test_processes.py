@@ -9,7 +9,7 @@ import torch
 import torch.multiprocessing as mp
 from sharing import NAMES, ten_steps, validated, work
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError
 from fusemix.fusion.callbacks import differing
 from fusemix.fusion.checkpoints import read_checkpoint
@@ -85,7 +85,7 @@ def settings(make_set, out: Path, *changes: str) -> list[str]:
 @pytest.mark.parametrize(("mixup", "devices"), [("per_batch", 3), ("per_pair", 2)])
 def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, devices):
     one, several = tmp_path / "one", tmp_path / "several"
-    train.main(settings(make_set, one, f"mixup.name={mixup}"))
+    run_command("train", settings(make_set, one, f"mixup.name={mixup}"))
     command = [sys.executable, "train.py", *settings(make_set, several, f"mixup.name={mixup}", f"devices={devices}")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -104,4 +104,4 @@ def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, d
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(make_set, tmp_path):
     with pytest.raises(ConfigError, match="batch_size=12 pairs cannot be shared by 5 devices. .* such as 10"):
-        train.main(settings(make_set, tmp_path / "run", "devices=5"))
+        run_command("train", settings(make_set, tmp_path / "run", "devices=5"))

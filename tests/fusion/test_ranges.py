@@ -6,7 +6,8 @@ from typing import get_args, get_type_hints
 import pytest
 import torch
 
-from fusemix.config import TrainConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.losses import LOSSES

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from training import arguments, recalls
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 
@@ -19,6 +19,6 @@ def given(make_set, out: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", ["recommended", "few_pairs"])
 def test_a_recipe_needs_data_alone_and_learns(make_set, tmp_path, name):
-    train.main([str(CONFIGS / f"{name}.yaml"), *given(make_set, tmp_path / "run")])
+    run_command("train", [str(CONFIGS / f"{name}.yaml"), *given(make_set, tmp_path / "run")])
     found = recalls(tmp_path / "run")
     assert found[-1] > 0.8

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from training import arguments
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, OutputError, RunError
 
 
@@ -16,7 +16,7 @@ def below(folder: Path) -> dict[str, bytes | None]:
 def rehearse(make_set, tmp_path, capsys, out: str = "runs/dry", **changes: object) -> str:
     typed = arguments(make_set, tmp_path / out, **changes)  # makes the sets
     before = below(tmp_path)
-    train.main([*typed, "dry_run=true"])
+    run_command("train", [*typed, "dry_run=true"])
     assert below(tmp_path) == before
     return " ".join(capsys.readouterr().out.split())
 
@@ -44,7 +44,7 @@ def test_a_mistake_is_said_as_it_would_be(make_set, tmp_path, capsys):
 
 def test_a_run_that_is_there_is_gone_on_with_given_more_or_in_the_way(make_set, tmp_path, capsys):
     here = tmp_path / "runs" / "dry"
-    train.main(arguments(make_set, here, optim__max_epochs=2))
+    run_command("train", arguments(make_set, here, optim__max_epochs=2))
     longer = rehearse(make_set, tmp_path, capsys, optim__max_epochs=5)
     assert "given more epochs after its 2" in longer
     assert "3 epochs of 8 steps" in longer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training import arguments, recalls, weights
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
     out = tmp_path / "run"
-    best = train.main(arguments(make_set, out, optim__max_epochs=30, optim__lr=0.01))
+    best = run_command("train", arguments(make_set, out, optim__max_epochs=30, optim__lr=0.01))
     assert best == out / "checkpoints" / "best.ckpt"
     assert {"config.yaml", "environment.json", "metrics.csv", "tensorboard", "checkpoints"} <= {
         p.name for p in out.iterdir()
@@ -32,7 +32,7 @@ def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
 
 
 def test_a_checkpoint_holds_all_that_is_needed_to_use_it(make_set, tmp_path):
-    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=2))
+    best = run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=2))
     record = about(read_checkpoint(best))
     assert record["dims"] == {"image": [12], "text": [8]}
     assert record["encoders"]["image"][0]["encoder"] == {"family": "eyes"}
@@ -44,7 +44,7 @@ def test_a_checkpoint_holds_all_that_is_needed_to_use_it(make_set, tmp_path):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_set, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train.main(arguments(make_set, tmp_path / name, optim__max_epochs=2, seed=seed))
+        run_command("train", arguments(make_set, tmp_path / name, optim__max_epochs=2, seed=seed))
     a, b, c = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert not all(torch.equal(a[key], c[key]) for key in a)
@@ -58,7 +58,7 @@ def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_pat
         "preprocess": "[standardise]",
         "closed_form__share": 0.3,
     }
-    train.main(arguments(make_set, whole, **epochs))
+    run_command("train", arguments(make_set, whole, **epochs))
     command = [sys.executable, str(ROOT / "train.py"), *arguments(make_set, killed, **epochs)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = killed / "checkpoints" / "last.ckpt"
@@ -69,7 +69,7 @@ def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_pat
     process.wait()
     reached = read_checkpoint(last)["epoch"]
     assert reached < 59, "the process must be killed before it ends"
-    train.main(arguments(make_set, killed, resume="true", **epochs))
+    run_command("train", arguments(make_set, killed, resume="true", **epochs))
     for name in ("last", "best"):
         one, other = weights(whole, name), weights(killed, name)
         assert all(torch.equal(one[key], other[key]) for key in one)
@@ -79,43 +79,43 @@ def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_pat
 
 def test_a_finished_run_is_not_trained_again(make_set, tmp_path, capsys):
     out = tmp_path / "run"
-    train.main(arguments(make_set, out, optim__max_epochs=2))
+    run_command("train", arguments(make_set, out, optim__max_epochs=2))
     before = (out / "checkpoints" / "last.ckpt").stat().st_mtime_ns
-    train.main(arguments(make_set, out, optim__max_epochs=2))
+    run_command("train", arguments(make_set, out, optim__max_epochs=2))
     assert (out / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
     assert "is trained already" in capsys.readouterr().out
-    train.main(arguments(make_set, out, optim__max_epochs=2, overwrite="true"))
+    run_command("train", arguments(make_set, out, optim__max_epochs=2, overwrite="true"))
     assert (out / "checkpoints" / "last.ckpt").stat().st_mtime_ns > before
 
 
 def test_another_run_in_the_way_is_refused_field_by_field(make_set, tmp_path):
     out = tmp_path / "run"
-    train.main(arguments(make_set, out, optim__max_epochs=2))
+    run_command("train", arguments(make_set, out, optim__max_epochs=2))
     with pytest.raises(RunError, match=r"(?s)differs.*\n  config.optim.lr: on disk 0.001, now 0.5\n.*overwrite=true"):
-        train.main(arguments(make_set, out, optim__max_epochs=2, optim__lr=0.5))
+        run_command("train", arguments(make_set, out, optim__max_epochs=2, optim__lr=0.5))
     changed = arguments(make_set, out, optim__max_epochs=2, train=make_set("other", seed=5, num_left=100))
     with pytest.raises(RunError, match=r"train.num_links: on disk 256, now 200"):
-        train.main(changed)
+        run_command("train", changed)
 
 
 @pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"precision": "7-true"}])
 def test_an_accelerator_or_precision_that_cannot_be_had_is_named(make_set, tmp_path, wrong):
     with pytest.raises(ConfigError, match=r"accelerator=.*, precision=.* cannot be used here: .*fusemix doctor"):
-        train.main(arguments(make_set, tmp_path / "run", **wrong))
+        run_command("train", arguments(make_set, tmp_path / "run", **wrong))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"adapter.options": "{droput: 0.1}"}])
 def test_a_mistake_in_the_settings_does_not_cost_the_run_that_was_to_be_overwritten(make_set, tmp_path, wrong):
-    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=1))
+    best = run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=1))
     with pytest.raises(ConfigError):
-        train.main(arguments(make_set, tmp_path / "run", overwrite="true", **wrong))
+        run_command("train", arguments(make_set, tmp_path / "run", overwrite="true", **wrong))
     assert best.is_file()
 
 
 def test_resuming_nothing_is_an_error(make_set, tmp_path):
     with pytest.raises(RunError, match="resume=true, but .*last.ckpt does not exist"):
-        train.main(arguments(make_set, tmp_path / "run", resume="true"))
+        run_command("train", arguments(make_set, tmp_path / "run", resume="true"))
 
 
 def test_missing_damaged_and_foreign_checkpoints_are_named(tmp_path):
@@ -141,35 +141,37 @@ def test_sets_that_different_encoders_made_are_not_mixed_up(make_set, tmp_path):
     with pytest.raises(
         RunError, match=r"(?s)others: its image latents were not made like.*family: on disk 'ears', now 'eyes'"
     ):
-        train.main(arguments(make_set, tmp_path / "run", validation=validation))
+        run_command("train", arguments(make_set, tmp_path / "run", validation=validation))
 
 
 def test_a_run_that_stops_early_is_finished(make_set, tmp_path, capsys):
     out = tmp_path / "run"
     stopping = {"optim__patience": 2, "optim__max_epochs": 200, "optim__lr": 1e-8, "optim__min_lr": 1e-9}
-    train.main(arguments(make_set, out, **stopping))
+    run_command("train", arguments(make_set, out, **stopping))
     reached = read_checkpoint(out / "checkpoints" / "last.ckpt")["epoch"]
     found = recalls(out)
     assert reached + 1 == len(found) < 20
     assert max(found[-2:]) <= max(found[:-2])
-    train.main(arguments(make_set, out, **stopping))
+    run_command("train", arguments(make_set, out, **stopping))
     assert "is trained already" in capsys.readouterr().out
 
 
 def test_validation_can_be_rarer_than_epochs(make_set, tmp_path):
-    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=9, optim__validate_every=4))
+    best = run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=9, optim__validate_every=4))
     assert len(recalls(tmp_path / "run")) == 2
     assert read_checkpoint(best)["epoch"] in (3, 7)
 
 
 def test_training_without_mixup_loads_as_many_pairs_as_the_loss_sees(make_set, tmp_path, capsys):
-    train.main(arguments(make_set, tmp_path / "run", mixup__name="none", optim__batch_size=128, optim__max_epochs=1))
+    run_command(
+        "train", arguments(make_set, tmp_path / "run", mixup__name="none", optim__batch_size=128, optim__max_epochs=1)
+    )
     assert "128 pairs a step, not mixed: 127 negatives for each" in capsys.readouterr().out
 
 
 def test_several_captions_of_a_picture_can_be_positives_at_once(make_set, tmp_path, capsys):
     several = {"links_per_item": 2, "loss__name": "sigmoid", "temperature": 0.05, "mixup__name": "per_pair"}
-    train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=60, optim__lr=0.01, **several))
+    run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=60, optim__lr=0.01, **several))
     assert "16 pairs a step, mixed from 32: 30 negatives for each left item" in capsys.readouterr().out
     found = recalls(tmp_path / "run")
     assert found[-1] > 0.5

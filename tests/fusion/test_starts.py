@@ -7,35 +7,36 @@ import pytest
 import torch
 from training import arguments, recalls, weights
 
-from fusemix.commands import eval_retrieval, train
+from fusemix.cli.called import run_command
 from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
+from fusemix.fusion.closed_form import climbed
 from fusemix.latents.sets import LatentSet
-from fusemix.wiring.training.starts import climbed
 
 LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epochs": 2}
 
 
 def test_the_closed_form_needs_no_training_loop_and_is_evaluated_like_any_run(make_set, tmp_path, capsys):
-    best = train.main(arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
+    best = run_command("train", arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
     printed = capsys.readouterr().out
     assert "closed form with left_ridge " in printed
     assert "pairs a step" not in printed
     (recall,) = recalls(tmp_path / "run")
     assert recall > 0.9
     sets = [f"run={tmp_path / 'run'}", f"latents={make_set('test', num_left=60, seed=2)}", f"out={tmp_path / 'report'}"]
-    report = eval_retrieval.main([*sets, "ks=[1]", "num_examples=0", "accelerator=cpu"])
+    report = run_command("eval_retrieval", [*sets, "ks=[1]", "num_examples=0", "accelerator=cpu"])
     assert json.loads(report.read_text())["metrics"]["text_to_image/recall_at_1"] > 0.9
     assert trained_model(read_checkpoint(best)).num_parameters() == {"image": 13 * 8, "text": 9 * 8}
-    train.main(arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
+    run_command("train", arguments(make_set, tmp_path / "run", method="csa", **LINEAR))
     assert "is trained already" in capsys.readouterr().out
 
 
 def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
-    train.main(arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
+    run_command("train", arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
     still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "warm_start": "true"}
-    train.main(
+    run_command(
+        "train",
         arguments(
             make_set,
             tmp_path / "warm",
@@ -43,7 +44,7 @@ def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
             adapter__options="{}",
             optim__max_epochs=1,
             **still,
-        )
+        ),
     )
     closed, warm = weights(tmp_path / "csa"), weights(tmp_path / "warm")
     for side in ("image", "text"):
@@ -60,7 +61,7 @@ def test_the_closed_form_can_be_started_from_and_stand_beside_at_once(make_set, 
         "warm_start": "true",
         "closed_form__share": 0.5,
     }
-    train.main(arguments(make_set, tmp_path / "run", **both))
+    run_command("train", arguments(make_set, tmp_path / "run", **both))
     found = weights(tmp_path / "run")
     for side in ("image", "text"):
         inside, beside = (found[f"model.{part}.{side}.linear.weight"] for part in ("adapters", "beside"))
@@ -68,11 +69,11 @@ def test_the_closed_form_can_be_started_from_and_stand_beside_at_once(make_set, 
 
 
 def test_beside_an_adapter_the_closed_form_gives_its_share_of_each_cosine(make_set, tmp_path):
-    train.main(arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
+    run_command("train", arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
     best = {}
     for name, share in (("alone", 0), ("both", 0.25)):
         changes = {"closed_form__share": share, "optim__max_epochs": 2}
-        best[name] = read_checkpoint(train.main(arguments(make_set, tmp_path / name, **changes)))
+        best[name] = read_checkpoint(run_command("train", arguments(make_set, tmp_path / name, **changes)))
     csa, alone, both = (
         trained_model(c) for c in (read_checkpoint(tmp_path / "csa/checkpoints/best.ckpt"), *best.values())
     )
@@ -99,12 +100,14 @@ def test_a_climb_changes_one_setting_at_a_time_and_leaves_what_was_given():
 @pytest.mark.parametrize("way", [{"method": "csa"}, {"warm_start": "true"}])
 def test_an_adapter_without_a_linear_part_cannot_start_from_the_closed_form(make_set, tmp_path, way):
     with pytest.raises(ConfigError, match="the image adapter has no linear part .* adapter.name=linear"):
-        train.main(arguments(make_set, tmp_path / "run", **way))
+        run_command("train", arguments(make_set, tmp_path / "run", **way))
 
 
 def test_preprocessing_is_fitted_on_the_training_set_and_kept(make_set, tmp_path):
     changes = {"preprocess": "[standardise]", "optim__max_epochs": 1, "holdout": 0.25}
-    best = train.main([a for a in arguments(make_set, tmp_path / "run", **changes) if not a.startswith("validation")])
+    best = run_command(
+        "train", [a for a in arguments(make_set, tmp_path / "run", **changes) if not a.startswith("validation")]
+    )
     side = LatentSet(make_set("again"), {"image": ["eyes"], "text": ["words"]}).left
     record = read_checkpoint(best)
     kept = record["state_dict"]["model.preprocessing.image.steps.0.mean"]
@@ -116,9 +119,9 @@ def test_preprocessing_is_fitted_on_the_training_set_and_kept(make_set, tmp_path
 
 def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
     same = {"preprocess": "[standardise]", "loss__name": "sigmoid", "temperature": 0.05}
-    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=3, **same))
+    run_command("train", arguments(make_set, tmp_path / "first", optim__max_epochs=3, **same))
     still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 1, **same}
-    train.main(arguments(make_set, tmp_path / "second", init_from=tmp_path / "first", **still))
+    run_command("train", arguments(make_set, tmp_path / "second", init_from=tmp_path / "first", **still))
     assert f"weights of image, text are those of {tmp_path / 'first'}" in capsys.readouterr().out
     before, after = weights(tmp_path / "first", "best"), weights(tmp_path / "second")
     assert float(before["loss.bias"]) != -10
@@ -130,8 +133,10 @@ def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
 
 def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path):
     both = {"closed_form__share": 0.3, "preprocess": "[l2]"}
-    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=1, **both))
-    train.main(arguments(make_set, tmp_path / "second", optim__max_epochs=1, init_from=tmp_path / "first", **both))
+    run_command("train", arguments(make_set, tmp_path / "first", optim__max_epochs=1, **both))
+    run_command(
+        "train", arguments(make_set, tmp_path / "second", optim__max_epochs=1, init_from=tmp_path / "first", **both)
+    )
     before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
     for side in ("image", "text"):
         assert torch.equal(before[f"model.beside.{side}.linear.weight"], after[f"model.beside.{side}.linear.weight"])
@@ -140,27 +145,29 @@ def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path
         make_set, tmp_path / "third", init_from=tmp_path / "first", train=sounds, validation=held_out, **both
     )
     with pytest.raises(RunError, match="belongs to both modalities, and it has only text. Set closed_form.share=0"):
-        train.main([*other, "encoders={audio: [eyes], text: [words]}"])
+        run_command("train", [*other, "encoders={audio: [eyes], text: [words]}"])
 
 
 def test_a_modality_that_the_other_run_lacks_starts_anew_and_is_preprocessed(make_set, tmp_path):
     scaled = {"preprocess": "[standardise]", "optim__max_epochs": 1}
-    train.main(arguments(make_set, tmp_path / "first", **scaled))
+    run_command("train", arguments(make_set, tmp_path / "first", **scaled))
     sounds, held_out = make_set("sounds", left="audio"), make_set("held_out", seed=1, num_left=40, left="audio")
     other = arguments(
         make_set, tmp_path / "second", init_from=tmp_path / "first", train=sounds, validation=held_out, **scaled
     )
-    train.main([a for a in other if not a.startswith("encoders")] + ["encoders={audio: [eyes], text: [words]}"])
+    run_command(
+        "train", [a for a in other if not a.startswith("encoders")] + ["encoders={audio: [eyes], text: [words]}"]
+    )
     assert weights(tmp_path / "second")["model.preprocessing.audio.steps.0.mean"].abs().sum() > 0
 
 
 def test_a_start_that_does_not_fit_is_refused(make_set, tmp_path):
-    train.main(arguments(make_set, tmp_path / "first", optim__max_epochs=1))
+    run_command("train", arguments(make_set, tmp_path / "first", optim__max_epochs=1))
     out = tmp_path / "second"
     with pytest.raises(RunError, match="its adapters are built otherwise .* Give the same adapter"):
-        train.main(arguments(make_set, out, init_from=tmp_path / "first", embedding_dim=5))
+        run_command("train", arguments(make_set, out, init_from=tmp_path / "first", embedding_dim=5))
     with pytest.raises(RunError, match="there is no checkpoint"):
-        train.main(arguments(make_set, out, init_from=tmp_path / "nothing"))
+        run_command("train", arguments(make_set, out, init_from=tmp_path / "nothing"))
     assert not out.exists()
 
 
@@ -170,7 +177,7 @@ def test_three_modalities_share_one_space(make_set, tmp_path):
     held_out = make_set("held_out", seed=5, num_left=40, left="audio")
     also = f"{{sounds: {{train: {sounds}, validation: {held_out}}}}}"
     three = {"encoders": "{image: [eyes], text: [words], audio: [eyes]}", "also": also, "mixup__name": "none"}
-    best = train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=30, optim__lr=0.01, **three))
+    best = run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=30, optim__lr=0.01, **three))
     model = trained_model(read_checkpoint(best))
     assert sorted(model.dims) == ["audio", "image", "text"]
     with_sounds = recalls(tmp_path / "run", "validation/sounds/mean_recall")
@@ -181,7 +188,7 @@ def test_three_modalities_share_one_space(make_set, tmp_path):
     assert with_images[-1] > 0.3
     assert len(mean) == 30
     # A new run may take over the modalities that it shares with another.
-    train.main(arguments(make_set, tmp_path / "two", init_from=best, optim__max_epochs=1))
+    run_command("train", arguments(make_set, tmp_path / "two", init_from=best, optim__max_epochs=1))
 
 
 def test_a_set_whose_encoders_differ_is_refused(make_set, tmp_path):
@@ -190,14 +197,15 @@ def test_a_set_whose_encoders_differ_is_refused(make_set, tmp_path):
     manifest.write_text(manifest.read_text().replace('"family": "words"', '"family": "letters"'))
     three = {"encoders": "{image: [eyes], text: [words], audio: [eyes]}", "also": f"{{sounds: {{train: {sounds}}}}}"}
     with pytest.raises(RunError, match=r"(?s)sounds: its text latents were not made like.*'letters', now 'words'"):
-        train.main(arguments(make_set, tmp_path / "run", **three))
+        run_command("train", arguments(make_set, tmp_path / "run", **three))
 
 
 def test_a_validation_set_of_other_modalities_is_refused(make_set, tmp_path):
     other = make_set("others", left="audio")
     with pytest.raises(RunError, match="others pairs audio and text, but .*train does not"):
-        train.main(
+        run_command(
+            "train",
             arguments(
                 make_set, tmp_path / "run", validation=other, encoders="{image: [eyes], text: [words], audio: [eyes]}"
-            )
+            ),
         )

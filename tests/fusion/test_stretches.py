@@ -7,7 +7,7 @@ import pytest
 import torch
 from training import arguments, weights
 
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.fusion import stretches
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.losses import tiles
@@ -198,7 +198,7 @@ def test_the_memory_of_a_step_is_about_what_is_counted(case, again, monkeypatch,
 
 def test_a_run_that_has_no_room_says_so_and_ends_as_it_would_have(make_set, tmp_path, monkeypatch, capsys):
     for name in ("roomy", "tight"):
-        train.main(arguments(make_set, tmp_path / name, optim__max_epochs=2, optim__validate_every=2))
+        run_command("train", arguments(make_set, tmp_path / name, optim__max_epochs=2, optim__validate_every=2))
         said = " ".join(capsys.readouterr().out.split())
         assert ("activations are computed a second time" in said) == (name == "tight")
         monkeypatch.setattr(residence, "available_memory", lambda: 10_000)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from latent_samples import pair_set, write_store
 
-from fusemix.commands import info
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.inspection import SAMPLE_ROWS, norms_of, reasons, store_facts
@@ -27,7 +27,7 @@ def latent_set(tmp_path):
 
 
 def printed(capsys, *folders) -> str:
-    info.main([str(folder) for folder in folders])
+    run_command("info", [str(folder) for folder in folders])
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     return text
@@ -147,11 +147,11 @@ def test_a_reason_for_every_excluded_entry_is_counted(tmp_path, capsys):
 
 def test_a_folder_that_is_none_of_ours_is_refused(tmp_path, latent_set):
     with pytest.raises(LatentStoreError, match="is none of fusemix's: it has no set.json, manifest.json"):
-        info.main([str(latent_set / "image")])
+        run_command("info", [str(latent_set / "image")])
     with pytest.raises(LatentStoreError, match="there is no folder"):
-        info.main([str(tmp_path / "gone")])
+        run_command("info", [str(tmp_path / "gone")])
     with pytest.raises(ConfigError, match="info needs at least one folder"):
-        info.main([])
+        run_command("info", [])
 
 
 def test_long_values_of_a_fingerprint_are_folded_and_hashes_shortened(latent_set, capsys):

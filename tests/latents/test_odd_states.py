@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusemix.commands import import_latents, info, verify
+from fusemix.cli.called import run_command
 from fusemix.errors import FusemixError
 
 MANIFEST, STORE = "image/eyes/manifest.json", "image/eyes"
@@ -65,10 +65,10 @@ def test_verify_finds_it_and_info_shows_or_says_it(make_set, change):
     folder = make_set()
     change(folder)
     with pytest.raises(FusemixError, match=r"damaged|not of format|describes no latent set"):
-        verify.main([str(folder)])
+        run_command("verify", [str(folder)])
     for shown in (folder, folder / STORE):
         try:
-            info.main([str(shown)])
+            run_command("info", [str(shown)])
         except FusemixError as error:
             assert str(folder) in str(error)
 
@@ -77,16 +77,16 @@ def test_verify_finds_it_and_info_shows_or_says_it(make_set, change):
 def test_what_was_begun_and_says_nonsense_of_itself_is_named(make_set, content):
     folder = make_set()
     unfinished(content)(folder)
-    verify.main([str(folder)])
+    run_command("verify", [str(folder)])
     with pytest.raises(FusemixError, match="started.json was not written by fusemix, or is damaged"):
-        info.main([str(folder)])
+        run_command("info", [str(folder)])
 
 
 def test_a_damaged_manifest_keeps_verify_from_no_other_store(make_set, capsys):
     folder = make_set()
     (folder / MANIFEST).write_text("{}")
     with pytest.raises(FusemixError, match=r"1 damaged:\n  .*eyes/manifest.json cannot be read"):
-        verify.main([str(folder)])
+        run_command("verify", [str(folder)])
     assert "words: 4 shards are as they were sealed" in " ".join(capsys.readouterr().out.split())
 
 
@@ -97,7 +97,7 @@ def test_an_import_into_a_set_with_a_broken_table_names_it(make_set, tmp_path):
     (folder / "items-image.parquet").write_bytes(b"garbage")
     given = [f"set={folder}", f"latents={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "name=mine"]
     with pytest.raises(FusemixError, match=r"items-image.parquet cannot be read"):
-        import_latents.main([*given, "modality=image"])
+        run_command("import", [*given, "modality=image"])
 
 
 def test_what_lies_about_is_no_part_of_a_set(make_set):
@@ -106,5 +106,5 @@ def test_what_lies_about_is_no_part_of_a_set(make_set):
         (folder / name).mkdir()
     for name in ("image/notes.txt", "image/eyes/.latents-00000.npy.12345678-1-12345678.part", ".eyes.lock.json"):
         (folder / name).write_text("{")
-    verify.main([str(folder)])
-    info.main([str(folder)])
+    run_command("verify", [str(folder)])
+    run_command("info", [str(folder)])

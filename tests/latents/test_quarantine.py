@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from latent_samples import pair_set, write_store
 
-from fusemix.commands import verify
+from fusemix.cli.called import run_command
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Rejected
 from fusemix.latents.manifest import read_manifest
@@ -61,7 +61,7 @@ def test_a_store_whose_list_of_rows_without_latent_is_lost_or_changed_is_not_rea
     with pytest.raises(LatentStoreError, match=r"eyes/quarantine.jsonl .*which rows have no latent.*makes the shards"):
         LatentSet(folder, {"image": ["eyes"], "text": ["words"]})
     with pytest.raises(LatentStoreError, match=r"1 damaged:\n  .*eyes/quarantine.jsonl"):
-        verify.main([str(folder)])
+        run_command("verify", [str(folder)])
 
 
 @pytest.mark.parametrize("is_old", [False, True])
@@ -82,7 +82,7 @@ def test_a_list_of_nothing_need_not_be_there(tmp_path):
     (folder / "text/words/quarantine.jsonl").unlink()
     assert read_manifest(folder / "text/words").num_rejected == 0
     assert LatentSet(folder, {"image": ["eyes"], "text": ["words"]}).links[:, 1].tolist() == [0, 2, 3]
-    verify.main([str(folder)])
+    run_command("verify", [str(folder)])
 
 
 @pytest.mark.parametrize("name", ["items-image.parquet", "items-text.parquet", "links.parquet", "quarantine.jsonl"])
@@ -105,7 +105,7 @@ def test_every_file_of_a_set_that_is_lost_or_changed_is_noticed_and_written_agai
         if change == "gone":
             (folder / name).unlink()
     with pytest.raises(LatentStoreError, match=rf"(?s)1 damaged:.*{name}.*verify=true"):
-        verify.main([str(folder)])
+        run_command("verify", [str(folder)])
     write_set(folder, pairs, {"name": "a:b"}, verify=change == "other")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 

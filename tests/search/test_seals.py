@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_index_writer import DIM, MODEL, add, files, made_up
 
-from fusemix.commands import verify
+from fusemix.cli.called import run_command
 from fusemix.errors import FusemixError, IndexFolderError
 from fusemix.search import vectors as vectors_module
 from fusemix.search import writer as writer_module
@@ -60,12 +60,12 @@ def test_of_sixty_flipped_bits_sixty_are_found(index, suffix):
 
 def test_verify_names_each_damaged_file_and_what_to_do(index, capsys):
     paths = sorted((index / "segments").glob("*.faiss"))
-    verify.main([str(index)])
+    run_command("verify", [str(index)])
     assert "6 files are as they were sealed" in capsys.readouterr().out
     for path in paths:
         flipped(path, 5)
     with pytest.raises(IndexFolderError, match="2 damaged:\n(.*does not have the content.*\n){2}Make the index anew"):
-        verify.main([str(index)])
+        run_command("verify", [str(index)])
     for path in paths:
         flipped(path, 5)
 
@@ -152,7 +152,7 @@ def test_a_changed_index_json_is_found(tmp_path):
     path = tmp_path / "index.json"
     path.write_text(path.read_text().replace('"found": 1.0', '"found": 0.9'))
     with pytest.raises(IndexFolderError, match=r"index.json does not have the content"):
-        verify.main([str(tmp_path)])
+        run_command("verify", [str(tmp_path)])
 
 
 def test_a_damaged_segment_is_not_taken_up_and_sealed_anew(tmp_path):
@@ -182,7 +182,7 @@ def test_an_index_of_the_previous_version_is_searched_verified_and_added_to(tmp_
     (tmp_path / "segments" / "00009.npy").write_bytes(b"mine")
     assert is_index(tmp_path)
     assert Index(tmp_path).find("0/24") == 24
-    verify.main([str(tmp_path)])
+    run_command("verify", [str(tmp_path)])
     assert "3 of 3 segments were written by an earlier version, which kept no hashes" in " ".join(
         capsys.readouterr().out.split()
     )

@@ -8,7 +8,7 @@ import pytest
 from exports import Travelled, embeddings
 from tiny_run import TinyRun, make_run
 
-from fusemix.commands import eval_retrieval, export
+from fusemix.cli.called import run_command
 
 TEXTS = ["a red square", "one low hum", "some blue bar", "x"]
 
@@ -23,7 +23,7 @@ def report(tiny) -> Path:
     out = tiny.run.parent / "report"
     latents = tiny.latents / "pictures" / "all"
     settings = ["accelerator=cpu", "num_examples=0", "ks=[1,5]", "allow_other_counts=true"]
-    eval_retrieval.main([f"run={tiny.run}", f"latents={latents}", f"out={out}", *settings])
+    run_command("eval_retrieval", [f"run={tiny.run}", f"latents={latents}", f"out={out}", *settings])
     return out
 
 
@@ -43,7 +43,7 @@ def whole(tiny, report, tmp_path_factory) -> Path:
     """An export with all that can be asked for."""
     out = tmp_path_factory.mktemp("exports") / "tiny"
     extras = ["onnx=true", "sentence_transformers=true", "license=apache-2.0"]
-    return export.main([f"model={tiny.run}", f"out={out}", f"reports=[{report}]", *extras])
+    return run_command("export", [f"model={tiny.run}", f"out={out}", f"reports=[{report}]", *extras])
 
 
 @pytest.fixture

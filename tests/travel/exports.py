@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import fusemix
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 
 MODALITIES = ("image", "text", "audio")
 
@@ -34,5 +34,5 @@ def train_on_made_up_latents(make_set, out: Path, *changes: str) -> Path:
     """A run whose encoders nothing knows."""
     encoders = "encoders={image: [eyes], text: [words]}"
     settings = ["embedding_dim=8", "optim={batch_size: 16, max_epochs: 1, warmup_steps: 1}", "holdout=0.2"]
-    train.main([f"train={make_set()}", encoders, *settings, "accelerator=cpu", f"out={out}", *changes])
+    run_command("train", [f"train={make_set()}", encoders, *settings, "accelerator=cpu", f"out={out}", *changes])
     return out

@@ -9,7 +9,7 @@ import pytest
 from exports import train_on_made_up_latents
 from huggingface_hub import ModelCard
 
-from fusemix.commands import export
+from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.models.folder import Travelling
@@ -86,7 +86,7 @@ def test_tables_of_encoders_data_and_adapters_say_what_the_run_knows(card):
 
 def test_the_card_of_a_run_without_reports_says_so(make_set, tmp_path):
     run = train_on_made_up_latents(make_set, tmp_path / "run")
-    text = (export.main([f"model={run}", f"out={tmp_path / 'out'}"]) / "README.md").read_text()
+    text = (run_command("export", [f"model={run}", f"out={tmp_path / 'out'}"]) / "README.md").read_text()
     assert "No retrieval was measured for this card." in text
     assert "Nobody has stated a licence of the adapters" in text
     assert "license:" not in text.split("---")[1]
@@ -99,9 +99,9 @@ def test_a_report_on_another_model_is_refused(tiny, report, tmp_path):
     with pytest.raises(
         RunError, match=r"report measured another model than the one exported:\n  checkpoint: on disk 'b"
     ):
-        export.main([*arguments, "checkpoint=last"])
+        run_command("export", [*arguments, "checkpoint=last"])
     with pytest.raises(RunError, match=r"there is no .*report.json"):
-        export.main([*arguments[:2], f"reports=[{tmp_path}]"])
+        run_command("export", [*arguments[:2], f"reports=[{tmp_path}]"])
 
 
 def test_counts_of_data_that_are_gone_or_have_changed_are_not_noted(tiny, tmp_path):

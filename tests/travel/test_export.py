@@ -11,7 +11,7 @@ from exports import MODALITIES, embeddings, train_on_made_up_latents
 from safetensors.torch import load_file, save_file
 
 import fusemix
-from fusemix.commands import export
+from fusemix.cli.called import run_command
 from fusemix.disk.discarding import replacing
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import read_checkpoint, trained_model
@@ -52,7 +52,7 @@ def test_an_export_gives_the_vectors_of_its_run_bit_for_bit_where_run_and_encode
 
 
 def test_the_weights_are_those_of_the_checkpoint_that_was_asked_for_and_nothing_else(tiny, tmp_path):
-    export.main([f"model={tiny.run}", f"out={tmp_path / 'last'}", "checkpoint=last"])
+    run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'last'}", "checkpoint=last"])
     checkpoint = read_checkpoint(tiny.run / "checkpoints" / "last.ckpt")
     wanted, found = trained_model(checkpoint).state_dict(), load_file(tmp_path / "last" / "model.safetensors")
     assert found.keys() == wanted.keys()
@@ -80,7 +80,7 @@ def test_config_json_says_all_that_builds_the_model_and_nothing_of_this_machine(
 
 
 def test_the_command_says_what_it_made_and_how_to_load_it(tiny, tmp_path, capsys):
-    export.main([f"model={tiny.run}", f"out={tmp_path / 'mine'}"])
+    run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'mine'}"])
     said = " ".join(capsys.readouterr().out.split())
     assert re.search(rf'exported mine: \d\.\d MB in .*mine; load it with fusemix.load\("{tmp_path}/mine"\)', said)
     assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == [
@@ -100,7 +100,7 @@ def test_encoder_folders_of_one_name_lie_beside_one_another(tiny, tmp_path):
     checkpoint["hyper_parameters"]["fusemix"]["encoders"]["text"][0]["encoder"]["model"] = "vit"
     torch.save(checkpoint, run / "checkpoints" / "best.ckpt")
     moved = f"encoders={{text: [{{name: transformers_text, options: {{model: '{other}'}}}}]}}"
-    out = export.main([f"model={run}", f"out={tmp_path / 'out'}", moved])
+    out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", moved])
     inside = {
         m: [one["inside"] for one in of] for m, of in json.loads((out / "config.json").read_text())["encoders"].items()
     }
@@ -123,31 +123,31 @@ def test_nothing_is_left_where_writing_breaks_off(tmp_path):
 def test_an_export_is_replaced_only_where_that_is_meant_and_anything_else_never(tiny, copied, tmp_path):
     arguments = [f"model={tiny.run}", f"out={copied}"]
     with pytest.raises(RunError, match=r"copied holds an exported model. Choose another out, or .* overwrite=true"):
-        export.main(arguments)
+        run_command("export", arguments)
     assert (copied / "onnx").is_dir()
-    export.main([*arguments, "overwrite=true"])
+    run_command("export", [*arguments, "overwrite=true"])
     assert not (copied / "onnx").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["copied"]
     with pytest.raises(RunError, match=r"run holds something that is no exported model. Choose another out"):
-        export.main([f"model={tiny.run}", f"out={tiny.run}", "overwrite=true"])
+        run_command("export", [f"model={tiny.run}", f"out={tiny.run}", "overwrite=true"])
 
 
 def test_an_export_is_not_exported_again(whole, tmp_path):
     with pytest.raises(RunError, match=r"tiny is an exported model already: copy it as it is"):
-        export.main([f"model={whole}", f"out={tmp_path / 'out'}"])
+        run_command("export", [f"model={whole}", f"out={tmp_path / 'out'}"])
 
 
 def test_what_is_wrong_is_said_before_anything_is_written(tiny, tmp_path):
     out = f"out={tmp_path / 'out'}"
     with pytest.raises(ConfigError, match=r"push_to is 'mine', but must be organisation/model"):
-        export.main([f"model={tiny.run}", out, "push_to=mine"])
+        run_command("export", [f"model={tiny.run}", out, "push_to=mine"])
     moved = "encoders={text: [{name: transformers_text, options: {model: /nowhere/bert}}]}"
     with pytest.raises(
         RunError, match=r"text, encoder 1 \(bert\) is built from /nowhere/bert, which is not there. Say"
     ):
-        export.main([f"model={tiny.run}", out, moved])
+        run_command("export", [f"model={tiny.run}", out, moved])
     with pytest.raises(RunError, match=r"encoders.image names 1, and .*run was trained with 2"):
-        export.main([f"model={tiny.run}", out, "encoders={image: [{name: hog}]}"])
+        run_command("export", [f"model={tiny.run}", out, "encoders={image: [{name: hog}]}"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_an_encoder_that_is_not_the_one_trained_with_is_refused(tiny, tmp_path):
     other = f"encoders={{text: [{{name: transformers_text, options: {{model: '{bert}', pooling: cls}}}}]}}"
     wanted = r"text: what builds encoder 1 now is not .*\n  encoder 1.encoder.pooling: on disk 'mean', now 'cls'\nSay"
     with pytest.raises(RunError, match=wanted):
-        export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", other])
+        run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", other])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,7 +165,7 @@ def test_an_encoder_that_is_not_the_one_trained_with_is_refused(tiny, tmp_path):
 
 def test_a_run_on_imported_latents_travels_and_says_what_it_lacks(make_set, tmp_path, capsys):
     run = train_on_made_up_latents(make_set, tmp_path / "run", "closed_form.share=0.3")
-    out = export.main([f"model={run}", f"out={tmp_path / 'out'}"])
+    out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}"])
     said = " ".join(capsys.readouterr().out.split())
     assert "nothing says what builds the encoders of image: who loads the model must give them by hand" in said
     assert "Nothing says what builds the encoders of image and text" in (out / "README.md").read_text()
@@ -182,8 +182,8 @@ def test_a_factory_of_ones_own_is_named_and_only_run_where_it_is_given_by_hand(m
     run = train_on_made_up_latents(make_set, tmp_path / "run")
     named = "encoders={image: [{name: 'my_colour:colour', options: {folder: %s}}]}"
     with pytest.raises(RunError, match=r"image, encoder 1 \(eyes\) has the option folder=/a/b, a path of this machine"):
-        export.main([f"model={run}", f"out={tmp_path / 'out'}", named % "/a/b"])
-    out = export.main([f"model={run}", f"out={tmp_path / 'out'}", named % "here"])
+        run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", named % "/a/b"])
+    out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", named % "here"])
     card = (out / "README.md").read_text()
     assert "\npip install my_colour\n" in card
     assert "    'image': [{'name': 'my_colour:colour', 'options': {'folder': 'here'}}],\n" in card
@@ -199,7 +199,7 @@ def test_a_factory_of_ones_own_is_named_and_only_run_where_it_is_given_by_hand(m
 def test_an_adapter_of_ones_own_stays_at_home(make_set, tmp_path):
     run = train_on_made_up_latents(make_set, tmp_path / "run", "adapter.name=fusemix.fusion.adapters.linear:Linear")
     with pytest.raises(RunError, match=r"linear:Linear is not one of fusemix's own, .* carries no code"):
-        export.main([f"model={run}", f"out={tmp_path / 'out'}"])
+        run_command("export", [f"model={run}", f"out={tmp_path / 'out'}"])
 
 
 # Damage

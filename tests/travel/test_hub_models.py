@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from little_hub import COMMIT, NAME, TOKEN, Hub, running_hub
 
 import fusemix
-from fusemix.commands import export
+from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 
 
@@ -40,7 +40,7 @@ def hub(cache, monkeypatch) -> Iterator[Hub]:
 def test_a_model_that_was_pushed_is_loaded_by_its_name(tiny, items, wanted, hub, cache, tmp_path, capsys):
     hub.files["onnx/old.onnx"] = b"of an export before"
     hub.files["picture.png"] = b"of somebody's own"
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
     said = " ".join(capsys.readouterr().out.split())
     assert "MB of bert, an encoder that somebody else trained: its licence must allow that" in said
     assert f"pushed to {hub.address}/{NAME}" in said
@@ -58,7 +58,7 @@ def test_a_model_that_was_pushed_is_loaded_by_its_name(tiny, items, wanted, hub,
 
 
 def test_a_public_model_is_public(tiny, hub, tmp_path):
-    export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}", "private=false"])
+    run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}", "private=false"])
     assert hub.private is False
 
 
@@ -66,7 +66,7 @@ def test_pushing_without_a_token_says_how_to_log_in_before_anything_is_written(t
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     with pytest.raises(RunError, match=rf"push_to={NAME} needs a token of the hub .* Log in with `hf auth login`"):
-        export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
+        run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
     assert not (tmp_path / "out").exists()
 
 
@@ -76,7 +76,7 @@ def test_pushing_with_a_token_that_is_refused_leaves_a_complete_export(tiny, hub
         rf"{NAME} cannot be pushed: .* may not write there: log in with `hf auth login`.* `hf upload {NAME} .*out` p"
     )
     with pytest.raises(RunError, match=message):
-        export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
+        run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
     assert (tmp_path / "out" / "config.json").is_file()
     assert hub.files == {}
 
@@ -114,5 +114,5 @@ def test_a_hub_that_is_not_there_leaves_a_complete_export(tiny, tmp_path, monkey
     with pytest.raises(
         RunError, match=r"somebody/tiny cannot be pushed: .* Check the network and HF_HUB_OFFLINE. The exp"
     ):
-        export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
+        run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", f"push_to={NAME}"])
     assert (tmp_path / "out" / "model.safetensors").is_file()

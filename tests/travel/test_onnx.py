@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusemix.commands import export
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.model import FusionModel
@@ -104,5 +104,5 @@ def test_a_missing_package_is_named_before_anything_is_written(tiny, tmp_path, m
     with pytest.raises(ConfigError, match=wanted):
         require_packages()
     with pytest.raises(ConfigError, match=wanted):
-        export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", "onnx=true"])
+        run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", "onnx=true"])
     assert list(Path(tmp_path).iterdir()) == []

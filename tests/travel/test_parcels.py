@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import fusemix
-from fusemix.commands import export
+from fusemix.cli.called import run_command
 from fusemix.encoders import ENCODERS
 from fusemix.wiring.exporting.parcels import FAMILIES, parcel_of, send, without_places
 
@@ -45,7 +45,7 @@ def test_every_family_with_files_says_which_it_needs():
 
 def test_an_export_holds_what_its_encoder_is_built_from_and_nothing_else(tiny, bert, tmp_path, capsys):
     moved = f"encoders={{text: [{{name: transformers_text, options: {{model: '{bert}'}}}}]}}"
-    out = export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", moved])
+    out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", moved])
     said = " ".join(capsys.readouterr().out.split())
     found = {path.name for path in (out / "encoders" / "bert").rglob("*")}
     assert found == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}

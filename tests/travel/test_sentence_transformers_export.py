@@ -10,7 +10,7 @@ import torch
 from exports import train_on_made_up_latents
 from PIL import Image
 
-from fusemix.commands import export
+from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
 from fusemix.models.embedder import Embedder
 from fusemix.wiring.exporting.sentence_transformers import check_modules
@@ -77,12 +77,12 @@ def test_a_run_whose_text_encoder_is_unknown_is_refused(make_set, tmp_path, monk
     with pytest.raises(
         RunError, match="run cannot be a model of .*: nothing says what builds its text encoder. Give it"
     ):
-        export.main(arguments)
+        run_command("export", arguments)
     (tmp_path / "my_words.py").write_text("def make(): ...")
     monkeypatch.syspath_prepend(tmp_path)
     own = "encoders={text: [{name: 'my_words:make', options: {}}]}"
     with pytest.raises(RunError, match="its text encoder runs code that is not fusemix's own"):
-        export.main([*arguments, own])
+        run_command("export", [*arguments, own])
 
 
 def test_a_missing_package_is_named(tiny, tmp_path, monkeypatch):
@@ -90,4 +90,4 @@ def test_a_missing_package_is_named(tiny, tmp_path, monkeypatch):
     with pytest.raises(
         ConfigError, match=r"needs the package sentence_transformers. .*pip install 'sentence-transformers>="
     ):
-        export.main([f"model={tiny.run}", f"out={tmp_path / 'out'}", "sentence_transformers=true"])
+        run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", "sentence_transformers=true"])

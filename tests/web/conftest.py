@@ -9,7 +9,7 @@ from browsing import CHROMIUM
 from serving import UPLOAD_MB, Server, running
 from tiny_run import TinyRun
 
-from fusemix.commands import index
+from fusemix.cli.called import run_command
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
@@ -21,9 +21,9 @@ def indexed(tiny: TinyRun) -> Path:
     """36 pictures, then 24 sounds, then 24 texts."""
     out = tiny.run.parent / "index"
     common = ["--model", str(tiny.run), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
-    index.main([*common, "--data", str(tiny.latents / "pictures" / "all")])
-    index.main([*common, "--data", str(tiny.latents / "sounds" / "all")])
-    index.main([*common, "--data", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
+    run_command("index", [*common, "--data", str(tiny.latents / "pictures" / "all")])
+    run_command("index", [*common, "--data", str(tiny.latents / "sounds" / "all")])
+    run_command("index", [*common, "--data", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
     return out
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from fusemix.commands import index
+from fusemix.cli.called import run_command
 from fusemix.interfaces import Waveform
 from fusemix.web.answers import Refusal
 from fusemix.web.decoders import Decoders
@@ -97,7 +97,7 @@ def test_what_took_the_place_of_a_picture_keeps_nobody_waiting_and_what_lies_els
     for number in range(5):
         shutil.copy(tiny.files["image"][number], folder / f"{number}.png")
     common = ["--model", str(tiny.run), "--device", "cpu", "--num-workers", "0"]
-    index.main([*common, "--data", str(folder), "--out", str(out)])
+    run_command("index", [*common, "--data", str(folder), "--out", str(out)])
     for number in range(1, 5):
         (folder / f"{number}.png").unlink()
     os.mkfifo(folder / "1.png")

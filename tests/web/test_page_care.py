@@ -8,7 +8,7 @@ import pytest
 from browsing import drop, found, ids, searched, settled, type_and_search, until
 from serving import UPLOAD_MB, running
 
-from fusemix.commands import index
+from fusemix.cli.called import run_command
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
@@ -108,7 +108,7 @@ def moved(tiny, tmp_path_factory):
         shutil.copy(file, pictures / f"<img src=x onerror=window.ran={number}>.png")
     out = folder / "<script>window.ran=9<" / "index"
     common = ["--model", str(tiny.run), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
-    index.main([*common, "--data", str(pictures)])
+    run_command("index", [*common, "--data", str(pictures)])
     shutil.rmtree(pictures)
     with (
         Batcher(Searcher(out, device="cpu")) as batcher,

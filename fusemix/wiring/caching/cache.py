@@ -25,7 +25,7 @@ MOST_WORKERS = 16
 """More processes than this, beside one device, seldom read faster."""
 
 
-def pair_set(config: CacheConfig, split: str) -> PairSet:
+def pair_set_of(config: CacheConfig, split: str) -> PairSet:
     """One split of the configured data set.
 
     Raises:
@@ -37,7 +37,7 @@ def pair_set(config: CacheConfig, split: str) -> PairSet:
     return pairs
 
 
-def encoders(config: CacheConfig, pairs: PairSet | None) -> dict[str, Encoder]:
+def encoders_of(config: CacheConfig, pairs: PairSet | None) -> dict[str, Encoder]:
     """The configured encoders, still on the CPU, each for one of the modalities of `pairs`; None asks for none.
 
     Raises:
@@ -62,7 +62,7 @@ def encoders(config: CacheConfig, pairs: PairSet | None) -> dict[str, Encoder]:
 ENCODER_OFFERS = ("modality", "dim", "sample_rate", "fingerprint", "to", "prepare", "length", "collate", "encode")
 
 
-def fabric(config: CacheConfig) -> Fabric:
+def fabric_of(config: CacheConfig) -> Fabric:
     """The processes that share the work, not launched yet."""
     return fabric_for(config.accelerator, config.devices, config.num_nodes)
 
@@ -103,7 +103,7 @@ def workers_beside(device: str, cores: int) -> int:
     return max(1, min(cores - 1, MOST_WORKERS) if device != "cpu" else min(cores, 2))
 
 
-def store_writer(
+def store_writer_of(
     config: CacheConfig, items: Items, items_sha256: str, slug: str, encoder: Encoder, folder: Path, *, is_first: bool
 ) -> StoreWriter:
     """The store of one encoder over one side, in the folder of its latent set.

@@ -17,8 +17,8 @@ from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trai
 from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.machine.environment import resolve_device
+from fusemix.models.cached import embed
 from fusemix.models.fitting import fitting_set
-from fusemix.wiring.evaluation.evaluate import embed
 
 Vectors = Callable[[Side, Int64[np.ndarray, " rows"]], Float[np.ndarray, "rows dim"]]
 """Side, rows -> what is exported for them."""
@@ -50,7 +50,7 @@ class Export(NamedTuple):
         return len(span)
 
 
-def export(config: ExportConfig) -> Export:
+def embeddings_export(config: ExportConfig) -> Export:
     """The set that is exported, as latents or as the embeddings of a run.
 
     Raises:

@@ -12,23 +12,16 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError
-from fusemix.fusion.closed_form import LinearMap, canonical_maps, mapped, pair_moments
+from fusemix.fusion.closed_form import ClosedForm, LinearMap, canonical_maps, climbed, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import split_links
 from fusemix.latents.galleries import Gallery, gallery_of
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.cached import ROWS_AT_ONCE, unit_latents
 from fusemix.models.fitting import require_same_encoders
 from fusemix.models.scoring import retrieval_scorer
-from fusemix.wiring.evaluation.evaluate import (
-    ROWS_AT_ONCE,
-    Evaluation,
-    require_other_items,
-    require_same_width,
-    unit_latents,
-)
-from fusemix.wiring.training.starts import ClosedForm, climbed
+from fusemix.wiring.evaluation.evaluate import Evaluation, require_other_items, require_same_width
 
 HELD_OUT = 0.1
 """Share of the training links on which a linear map's settings are chosen."""
@@ -121,7 +114,7 @@ def linear_maps(train: LatentSet, seed: int) -> tuple[tuple[LinearMap, LinearMap
         maps = canonical_maps(moments, dims=dims, **setting._asdict())
         return scorer(mapped(left, maps[0]), mapped(right, maps[1]))["mean_recall"]
 
-    chosen = climbed(recall, ClosedFormConfig())
+    chosen = climbed(recall)
     return canonical_maps(pair_moments(_pairs(train, train.links, seed)), dims=dims, **chosen._asdict()), chosen
 
 

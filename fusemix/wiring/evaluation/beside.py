@@ -14,6 +14,7 @@ from fusemix.errors import ConfigError
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.sets import LatentSet
+from fusemix.models.cached import embed
 from fusemix.models.fitting import fitting_set
 from fusemix.retrieval import hubness
 from fusemix.retrieval.approximation import index_rows
@@ -21,7 +22,7 @@ from fusemix.retrieval.evaluation import Embeddings, Survey, corrected_figures, 
 from fusemix.retrieval.metrics import DEFINITIONS
 from fusemix.retrieval.results import Results, belongs
 from fusemix.wiring.evaluation.baselines import baseline_embeddings, baseline_sets
-from fusemix.wiring.evaluation.evaluate import Evaluation, embed, folds_in, require_other_items
+from fusemix.wiring.evaluation.evaluate import Evaluation, folds_in, require_other_items
 
 BANK = 10_000
 """Training queries of a modality in the query bank, at most."""

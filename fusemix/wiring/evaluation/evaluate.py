@@ -9,27 +9,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Int64
 from lightning.fabric import Fabric
-from torch import Tensor
-from torch.nn import functional as F
 
 from fusemix.config import EvalConfig
-from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, weights_sha256
-from fusemix.fusion.model import FusionModel
+from fusemix.errors import ConfigError
+from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
 from fusemix.latents.galleries import Gallery, each_caption, gallery_of
-from fusemix.latents.sets import LatentSet, Side
-from fusemix.machine.parallel import added_up, stop_if_another_failed
+from fusemix.latents.sets import LatentSet
+from fusemix.machine.parallel import added_up
+from fusemix.models.cached import about_run
 from fusemix.models.fitting import fitting_set
 from fusemix.retrieval.evaluation import Fold, folds_of
 from fusemix.retrieval.protocols import Protocol, protocol_for, require_counts
 from fusemix.retrieval.ranks import DEPTH
 from fusemix.retrieval.tiles import ALONE, Share
-
-ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -128,71 +122,6 @@ def share_of(fabric: Fabric) -> Share:
     )
 
 
-def embed(model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str) -> Float32[Tensor, "rows dim"]:
-    """Embeddings of some items of a side, on the CPU, in float32.
-
-    Args:
-        model: on `device`.
-        side: of a latent set.
-        rows: of the items.
-        device: to compute on.
-
-    Raises:
-        RunError: the model gives NaN or infinity for some of them.
-    """
-    return completed(own_embeddings(model, side, rows, device), side, rows)
-
-
-def own_embeddings(
-    model: FusionModel, side: Side, rows: Int64[np.ndarray, " rows"], device: str, share: Share = ALONE
-) -> Float32[Tensor, "rows dim"]:
-    """This process's share of the embeddings of some items, and nought elsewhere; see `embed`."""
-
-    def some(start: int, stop: int) -> Float32[Tensor, "some dim"]:
-        latents = torch.from_numpy(side.take(rows[start:stop]))
-        with torch.inference_mode():
-            return model.embed(side.modality, latents.to(device)).float().cpu()
-
-    # Filled in place: for a million items, parts and the whole would take twice the memory.
-    found = torch.zeros(len(rows), some(0, 1).shape[1])
-    for at in range(share.rank * ROWS_AT_ONCE, len(rows), share.num_processes * ROWS_AT_ONCE):
-        stop_if_another_failed()
-        found[at : at + ROWS_AT_ONCE] = some(at, at + ROWS_AT_ONCE)
-    side.release()
-    return found
-
-
-def completed(
-    found: Float32[Tensor, "rows dim"], side: Side, rows: Int64[np.ndarray, " rows"], share: Share = ALONE
-) -> Float32[Tensor, "rows dim"]:
-    """The embeddings of all processes, in each of them.
-
-    Raises:
-        RunError: some are NaN or infinite; in all processes alike.
-    """
-    found = added_up(found) if share.num_processes > 1 else found
-    broken = torch.nonzero(~found.sum(dim=1).isfinite())[:, 0].tolist()
-    if broken:
-        first = side.table["id"][int(rows[broken[0]])].as_py()
-        raise RunError(
-            f"{side.folder}: the model gives NaN or infinity for {len(broken):,} of {len(rows):,} {side.modality} "
-            f"items, such as {first!r}, and such embeddings cannot be ranked. Training went astray (see "
-            "metrics.csv of the run; train again, with a lower optim.lr), or latents are damaged (`fusemix verify`)."
-        )
-    return found
-
-
-def unit_latents(side: Side, rows: Int64[np.ndarray, " rows"]) -> Float32[Tensor, "rows dim"]:
-    """Latents at unit length, in float32; of several stores side by side, so that cosines are the mean of theirs."""
-    found = torch.empty(len(rows), side.dim)
-    for at in range(0, len(rows), ROWS_AT_ONCE):
-        stores = torch.from_numpy(side.take(rows[at : at + ROWS_AT_ONCE])).float().split(side.dims, dim=1)
-        beside = torch.cat([F.normalize(store, dim=-1) for store in stores], dim=1)
-        found[at : at + ROWS_AT_ONCE] = beside / len(stores) ** 0.5
-    side.release()
-    return found
-
-
 def require_same_width(what: str, latent_set: LatentSet) -> None:
     """Refuse to compare latents as they are where they cannot share a space.
 
@@ -231,24 +160,4 @@ def about_set(latent_set: LatentSet) -> dict[str, Any]:
             **{side: described[side]["sha256"] for side in ("left", "right")},
             "links": described["links_sha256"],
         },
-    }
-
-
-def about_run(run: str, name: str, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What a report says about the model.
-
-    Args:
-        run: its folder.
-        name: of the checkpoint, `best` or `last`.
-        checkpoint: itself.
-    """
-    record = about(checkpoint)
-    return {
-        "run": run,
-        "checkpoint": name,
-        "epoch": int(checkpoint["epoch"]),
-        "weights_sha256": weights_sha256(checkpoint),
-        "train": record["train"]["name"],
-        "validation": record["validation"]["name"],
-        "config": record["config"],
     }

@@ -15,8 +15,9 @@ from fusemix.config import ZeroShotConfig
 from fusemix.errors import LatentStoreError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.sets import LatentSet, Side
+from fusemix.models.cached import about_run, embed, unit_latents
 from fusemix.models.fitting import fitting_set
-from fusemix.wiring.evaluation.evaluate import about_run, embed, require_same_width, unit_latents
+from fusemix.wiring.evaluation.evaluate import require_same_width
 
 Embed = Callable[[Side, Int64[np.ndarray, " rows"]], Float[Tensor, "rows dim"]]
 

@@ -1,23 +1,20 @@
-"""How long training and indexing would take, from a few steps or items, without writing anything.
+"""How long training would take, from a few steps, without writing anything.
 
-Place in the flow: FusionModule, LatentData; Indexing -> seconds.
+Place in the flow: FusionModule, LatentData -> seconds.
 """
 
 import time
 import warnings
 from statistics import median
 
-import numpy as np
 import torch
 
 from fusemix.fusion.module import FusionModule
 from fusemix.latents.loader import LatentData
-from fusemix.wiring.searching.index_plan import Indexing, Task
-from fusemix.wiring.searching.indexing import LATENTS_AT_ONCE
+from fusemix.progress import duration
 from fusemix.wiring.training.step import AUTOCAST
-from fusemix.wiring.training.telling import duration
 
-STEPS, ITEMS = 5, 32
+STEPS = 5
 
 
 def rehearsed(module: FusionModule, data: LatentData, device: torch.device, precision: str, epochs: int) -> list[str]:
@@ -59,26 +56,3 @@ def seconds_of_a_step(module: FusionModule, data: LatentData, device: torch.devi
             loss.detach().item()  # waits for the device
             found.append(time.perf_counter() - started)
     return median(found[1:])  # the first one sets things up
-
-
-def seconds_of_indexing(indexing: Indexing) -> float:
-    """How long all that is new would take, from a sample of each collection, without processes that read ahead."""
-    return sum(_seconds_of_an_item(indexing, task) * len(task.new) for task in indexing.tasks if len(task.new))
-
-
-def _seconds_of_an_item(indexing: Indexing, task: Task) -> float:
-    embedder, collection = indexing.embedder, task.collection
-    if collection.side is not None:
-        latents = collection.side.take(collection.rows[task.new[:LATENTS_AT_ONCE]])
-        started = time.perf_counter()
-        embedder.adapted(collection.side.modality, latents)
-        return (time.perf_counter() - started) / len(latents)
-    places = np.unique(task.new[np.linspace(0, len(task.new) - 1, ITEMS).astype(np.int64)])
-    embedder.encoders(collection.items.modality)  # loaded before the clock starts
-    items, size = collection.items.take(places), indexing.config.batch_size
-    started = time.perf_counter()
-    for _ in embedder.embed_items(
-        items, [range(len(places))], batch_size=size, num_workers=0, advance=lambda count, rejected: None
-    ):
-        pass
-    return (time.perf_counter() - started) / len(places)

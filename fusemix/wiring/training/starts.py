@@ -5,18 +5,17 @@ Place in the flow: LatentData, TrainConfig -> a FusionModel's buffers and weight
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fusemix.config import ClosedFormConfig, TrainConfig
+from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters.affine import StartsLinear
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
-from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
+from fusemix.fusion.checkpoints import about, checkpoint_of, read_checkpoint
+from fusemix.fusion.closed_form import CHOICES, ClosedForm, canonical_maps, climbed, mapped, pair_moments
 from fusemix.fusion.model import FusionModel
 from fusemix.interfaces import LatentBatch, PairLoss, Scorer
 from fusemix.latents.distinct import distinct_rows
@@ -29,19 +28,8 @@ from fusemix.wiring.training.data import sides_by_modality
 MOST_ROWS = 500_000
 """More tell nothing new about means and covariances."""
 ROWS_AT_ONCE = 8192
-RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-CHOICES = {"left_ridge": RIDGES, "right_ridge": RIDGES, "power": (0.0, 0.5, 0.75, 1.0)}
-"""Settings of the closed form that are tried on validation."""
 OF_LOSS = "loss."
 """How names of what the loss has learned begin, in a checkpoint."""
-
-
-class ClosedForm(NamedTuple):
-    """Settings of `canonical_maps`."""
-
-    left_ridge: float
-    right_ridge: float
-    power: float
 
 
 def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
@@ -83,7 +71,7 @@ def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Sour
         maps = canonical_maps(moments, dims=dims, **setting._asdict())
         return scorer(*(mapped(side, found) for side, found in zip(prepared, maps, strict=True)))["mean_recall"]
 
-    chosen = climbed(recall, config.closed_form)
+    chosen = climbed(recall, {name: getattr(config.closed_form, name) for name in CHOICES})
     maps = canonical_maps(moments, dims=dims, **chosen._asdict())
     for sides in places:
         for place, found in zip(sides, maps, strict=True):
@@ -99,21 +87,6 @@ def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
         f"the {modality} adapter has no linear part that could start from the closed form. "
         "Use adapter.name=linear or low_rank_residual."
     )
-
-
-def climbed(recall: Callable[[ClosedForm], float], given: ClosedFormConfig) -> ClosedForm:
-    """The best of some settings, found by changing one at a time, twice through; what was given is left alone."""
-    at = {name: getattr(given, name) for name in CHOICES}
-    free = [name for name, value in at.items() if value is None]
-    best = ClosedForm(**{name: 1.0 if value is None else value for name, value in at.items()})
-    seen = {best: recall(best)} if free else {}
-    for name in free * 2:
-        for value in CHOICES[name]:
-            tried = best._replace(**{name: value})
-            if tried not in seen:
-                seen[tried] = recall(tried)
-        best = max(seen, key=lambda setting: seen[setting])
-    return best
 
 
 def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Iterable[LatentBatch]]:
@@ -173,11 +146,6 @@ def start_from_run(model: FusionModel, loss: PairLoss, config: TrainConfig, data
         _require_same_shapes(path, learned, loss.state_dict(), "losses")
         loss.load_state_dict(learned)
     return list(shared)
-
-
-def checkpoint_of(path: Path) -> Path:
-    """The best checkpoint of a run folder, or the checkpoint itself."""
-    return path / CHECKPOINTS / "best.ckpt" if path.is_dir() else path
 
 
 def _require_same_shapes(

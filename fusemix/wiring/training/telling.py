@@ -1,18 +1,14 @@
-"""What commands say of what they are going to work on.
+"""What is said of a run before it trains.
 
-Place in the flow: PairSet; TrainConfig, LatentData, FusionModel -> lines for people.
+Place in the flow: TrainConfig, LatentData, FusionModel -> lines for people.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from fusemix.config import TrainConfig
 from fusemix.fusion.model import FusionModel
-from fusemix.interfaces import PairSet
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sources import Source
-from fusemix.progress import console
-from fusemix.visible import shown
 
 FEW_PAIRS = 100_000
 """Below, keeping the structure of the latents is worth a try (arXiv:2506.16895 and 2602.23353)."""
@@ -76,25 +72,3 @@ def _about_fit(sources: Sequence[Source], fitted: Sequence[str]) -> str:
         return ""
     sizes = [" and ".join(f"{n:,} {m}" for n, m in zip(s.links.num_items, s.modalities, strict=True)) for s in sources]
     return f"; fitted to {', '.join(sizes)} items: {' '.join(fitted)}"
-
-
-def tell_pairs(pairs: PairSet, folder: Path | None) -> None:
-    """Say what a split holds, and what was left out of it."""
-    counts = " and ".join(f"{len(items):,} {items.modality} items" for items in pairs.sides)
-    published = f" (published: {pairs.published[0]:,} and {pairs.published[1]:,})" if pairs.published else ""
-    console.print(f"{pairs.dataset}/{pairs.split}: {counts}, {len(pairs.links):,} links{published}")
-    if pairs.excluded:
-        first = pairs.excluded[0]
-        where = f" (all in {folder / 'quarantine.jsonl'})" if folder else ""
-        console.print(
-            f"  left out {len(pairs.excluded):,} entries, such as {shown(first.id)}: {shown(first.reason)}{where}",
-            style="yellow",
-        )
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: `2.5 h`."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

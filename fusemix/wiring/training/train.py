@@ -14,7 +14,7 @@ from fusemix.config import TrainConfig, to_plain
 from fusemix.disk.files import sha256_of_file, sha256_of_json
 from fusemix.errors import ConfigError, first_line
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
-from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, model_of
+from fusemix.fusion.checkpoints import CHECKPOINTS, VERSION, checkpoint_of, model_of
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
 from fusemix.fusion.mixup.variants import Augmentation
@@ -34,14 +34,13 @@ from fusemix.models.scoring import retrieval_scorer
 from fusemix.wiring.training.data import sides_by_modality
 from fusemix.wiring.training.pace import Pace
 from fusemix.wiring.training.processes import devices_of, to_be_had
-from fusemix.wiring.training.starts import checkpoint_of
 from fusemix.wiring.training.step import TrainingStep
 
 WHOLE = ("32-true", "32", "64-true", "64")
 """Precisions, as Lightning names them, in which float32 means float32."""
 
 
-def augmentation(config: TrainConfig) -> Augmentation:
+def augmentation_of(config: TrainConfig) -> Augmentation:
     """What is done to latents in training."""
     made = MIXUPS.build(config.mixup.name, config.mixup.options)
     if not isinstance(made, Augmentation):
@@ -103,7 +102,7 @@ def _chosen_on(source: Source) -> dict[str, Any]:
     return {**_data_record(source.validation), **among}
 
 
-def fusion_module(
+def fusion_module_of(
     config: TrainConfig, data: LatentData, record: dict[str, Any], augmented: Augmentation, epochs: range
 ) -> FusionModule:
     """Model, loss, optimiser and scorers, ready to be fitted; the latents are told what room a step needs.
@@ -172,7 +171,7 @@ def _model(record: dict[str, Any]) -> FusionModel:
         ) from error
 
 
-def trainer(
+def trainer_of(
     config: TrainConfig, pace: Pace, place: Path, record: dict[str, Any], state: RunState, processes: Processes
 ) -> L.Trainer:
     """Lightning's Trainer, writing into the run folder; notes in the record what it decides.
