@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fusemix import __version__, config
+from fusemix.cli import called
+from fusemix.cli import run as cli
 from fusemix.cli.called import run_command
 from fusemix.cli.help import field_texts, help_text
-from fusemix.cli.run import called
-from fusemix.cli.run import run as cli
 from fusemix.cli.table import COMMANDS
 from fusemix.disk.locks import one_writer
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from fusemix.cli import completion
 from fusemix.cli.called import run_command
-from fusemix.cli.run import completion
 from fusemix.cli.table import COMMANDS
 from fusemix.fusion.adapters import ADAPTERS
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from fusemix.cli.run import called
-from fusemix.cli.run import run as cli
+from fusemix.cli import called
+from fusemix.cli import run as cli
 from fusemix.disk.locks import one_writer
 
 

@@ -20,8 +20,8 @@ from shape_samples import COLOURS, SHAPES, draw
 from tiny_run import COUNTS, save_models
 
 from fusemix import config
+from fusemix.cli import run as cli
 from fusemix.cli.loading import load_config
-from fusemix.cli.run import run as cli
 from fusemix.cli.table import COMMANDS
 from fusemix.config import CacheConfig, TrainConfig
 from fusemix.datasets import DATASETS

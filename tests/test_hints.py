@@ -30,7 +30,7 @@ PRINTED_BY = {
     "search/folder.py": ("index", "search", "serve", "verify"),
     "search/vectors.py": ("index", "search", "serve", "verify"),
     "search/writer.py": ("index",),
-    "trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
+    "parts/trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
     "commands/index.py": ("index",),
     "commands/search.py": ("search",),
     "commands/serve.py": ("serve",),

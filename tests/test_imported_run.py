@@ -12,8 +12,8 @@ import torch
 from transformers import BertConfig, BertModel
 
 import fusemix
+from fusemix.cli import run as cli
 from fusemix.cli.called import run_command
-from fusemix.cli.run import run as cli
 from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.sets import LatentSet

@@ -14,7 +14,6 @@ import pytest
 from index_samples import content, make
 
 import fusemix
-from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
 from fusemix.search.folder import Index
 from fusemix.wiring.searching import index_plan, indexing
@@ -120,10 +119,11 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
     whole = make(tiny, tmp_path / "whole", folder)
     out = tmp_path / "out"
     script = (
-        "from fusemix import regular; from fusemix.wiring import indexing; from fusemix.commands import index;"
+        "from fusemix.disk import regular; from fusemix.wiring.searching import indexing;"
+        "from fusemix.cli.called import run_command;"
         "indexing.PART_ROWS = 10; opened = regular.open_regular;"
         "regular.open_regular = lambda path: __import__('time').sleep(600) if '25.png' in str(path) else opened(path);"
-        f"run_command("index", ['--model', {str(tiny.run)!r}, '--data', {str(folder)!r}, '--out', {str(out)!r},"
+        f"run_command('index', ['--model', {str(tiny.run)!r}, '--data', {str(folder)!r}, '--out', {str(out)!r},"
         "'--device', 'cpu', '--num-workers', '0', '--batch-size', '10'])"
     )
     process = subprocess.Popen(

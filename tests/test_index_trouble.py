@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from index_samples import content, make, photos
 
-from fusemix.cli.run import run as cli
+from fusemix.cli import run as cli
 from fusemix.errors import EncoderError, FusemixError
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.searcher import Searcher

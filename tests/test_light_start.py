@@ -37,7 +37,7 @@ SAID = {
 }
 SCRIPT = f"""
 import contextlib, io, json, sys
-from fusemix.cli.run import run as cli
+from fusemix.cli import run as cli
 told = {{}}
 for command, arguments in {WRONG!r}.items():
     for given in (["--help"], arguments):

@@ -2,12 +2,12 @@
 
 import dataclasses
 import sys
-from importlib import import_module
 
 import pytest
 
 from fusemix import config
-from fusemix.cli.run import run as cli
+from fusemix.cli import run as cli
+from fusemix.cli.called import run_command
 from fusemix.cli.table import COMMANDS
 from fusemix.disk.locks import one_writer
 from fusemix.errors import OutputError
@@ -32,8 +32,7 @@ def written(command, out):
 
 
 def main(command, out):
-    module = "import_latents" if command == "import" else command
-    return import_module(f"fusemix.commands.{module}").main([*WRITING[command], f"out={out}"])
+    return run_command(command, [*WRITING[command], f"out={out}"])
 
 
 def test_every_command_that_writes_is_tried_here_and_can_wait():
@@ -72,14 +71,12 @@ def test_an_out_that_cannot_be_written_is_one_line_before_any_work(command, tmp_
 
 
 def test_the_check_before_a_run_looks_at_out_too_and_leaves_nothing(tmp_path):
-    from fusemix.commands.check import main as check
-
     (tmp_path / "file").write_text("mine")
     settings = ["dataset.name=glyphs", "splits=[test]", "encoders.a.name=hog", "accelerator=cpu", "num_workers=0"]
     with pytest.raises(OutputError, match="below cannot be written"):
-        check([*settings, f"out={tmp_path / 'file' / 'below'}"])
+        run_command("check", [*settings, f"out={tmp_path / 'file' / 'below'}"])
     (tmp_path / "round").symlink_to(tmp_path / "round")
     with pytest.raises(OutputError, match="Symlink loop"):
-        check([*settings, f"out={tmp_path / 'round'}"])
-    check([*settings, f"out={tmp_path / 'far' / 'below'}"])
+        run_command("check", [*settings, f"out={tmp_path / 'round'}"])
+    run_command("check", [*settings, f"out={tmp_path / 'far' / 'below'}"])
     assert {path.name for path in tmp_path.iterdir()} == {"file", "round"}

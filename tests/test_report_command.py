@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from report_samples import drawn_ranks, figures, report_content, sample_report, write_report
 
+from fusemix.cli import run as cli
 from fusemix.cli.called import run_command
-from fusemix.cli.run import run as cli
 from fusemix.errors import ConfigError, RunError
 from fusemix.reports.comparison.paper_tables import latex_text
 from fusemix.reports.retrieval.report import VERSION

@@ -7,7 +7,7 @@ import torch
 from road import Road, draw_pictures, walk
 from tiny_run import save_models
 
-from fusemix.cli.run import run as cli
+from fusemix.cli import run as cli
 
 FEW = ["optim.auto.epochs=2", "optim.auto.steps=4"]
 

@@ -11,8 +11,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 
-from fusemix.cli.run import called
-from fusemix.cli.run import run as cli
+from fusemix.cli import called
+from fusemix.cli import run as cli
 from fusemix.progress import console
 
 

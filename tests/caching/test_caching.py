@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from caching_run import content, in_a_child, settings
 
+from fusemix.cli import run as cli
 from fusemix.cli.called import run_command
-from fusemix.cli.run import run as cli
 from fusemix.errors import ConfigError, LatentStoreError
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from caching_run import content, settings
 
+from fusemix.cli import run as cli
 from fusemix.cli.called import run_command
-from fusemix.cli.run import run as cli
 from fusemix.errors import LatentStoreError
 
 # Damaged
