@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from fusemix.cli.loading import load_config
 from fusemix.config import (
     CacheConfig,
     EvalConfig,
@@ -17,7 +18,6 @@ from fusemix.config import (
     ServeConfig,
     TrainConfig,
     ZeroShotConfig,
-    load_config,
 )
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import members
