@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "pictures" / "page_and_report.png"
 WORDS = "arrow pointing left with a hook"
-WIDTH, HEIGHT, BETWEEN = 960, 900, 24
+WIDTH, HEIGHT, BETWEEN = 1120, 1000, 24
 COLOURS = 128
 """More are not seen in pages like these, and fewer bytes travel with every clone."""
 
