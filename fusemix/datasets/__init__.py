@@ -29,5 +29,8 @@ DATASETS = Registry(
         "webdataset": "fusemix.datasets.webdataset:webdataset",
     },
     given=["split"],
-    earlier={"fusemix.build.import_latents:clip_retrieval_pairs": "clip_retrieval"},
+    earlier={
+        "fusemix.build.import_latents:clip_retrieval_pairs": "clip_retrieval",
+        "fusemix.build.import_latents:clip_retrieval": "clip_retrieval",
+    },
 )
