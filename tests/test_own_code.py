@@ -78,7 +78,7 @@ def test_of_an_installed_package_only_the_very_name_is_known(here):
         "",
         "{}",
         "[]",
-        '{"format": "fusemix.parts.own_code", "version": 1}',
+        '{"format": "fusemix.own_code", "version": 1}',
         '{"format": "x", "version": 1, "known": []}',
     ],
 )

@@ -17,7 +17,7 @@ from typing import Any
 from fusemix.disk.files import read_json, write_json
 from fusemix.errors import FusemixError
 
-FORMAT, VERSION = "fusemix.parts.own_code", 1
+FORMAT, VERSION = "fusemix.own_code", 1
 INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 
 

@@ -104,6 +104,10 @@ def write_onnx(folder: Path, model: FusionModel, modality: str, about: Mapping[s
 
 
 def _describe(graph: Any, about: Mapping[str, Any]) -> None:
+    """What people want to know, in place of what torch notes at each node: our modules, and where their files lie."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass  # of onnxscript, which is an extra
+
+    ClearMetadataAndDocStringPass()(graph)
     graph.producer_name, graph.producer_version = "fusemix", __version__
     for key, value in about.items():
         graph.metadata_props[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
