@@ -6,19 +6,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CHECKED := fusemix tests benchmarks cache_features.py train.py eval_retrieval.py
+CHECKED := fusemix tests benchmarks tools cache_features.py train.py eval_retrieval.py
 
 .PHONY: install test demo check format lock clean
 
 install: $(VENV)/installed
 
-# One environment of exact versions, which the tests passed with.
+# One environment of exact versions, which the tests passed with. By uv with pip's settings, or else by pip.
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "fusemix needs Python 3.11 or later; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip install --quiet "$$(grep '^uv==' requirements.lock)" || echo "uv cannot be had; pip installs all"
+	$(BIN)/python tools/packages.py install --requirement requirements.lock
+	$(BIN)/python tools/packages.py install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test: install
@@ -44,8 +45,8 @@ format: install
 	$(BIN)/ruff check --fix $(CHECKED)
 
 # Newest versions that fit pyproject.toml, for all platforms.
-lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade \
+lock: install
+	$(BIN)/python tools/packages.py compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
