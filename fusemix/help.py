@@ -15,6 +15,7 @@ from fusemix import __version__, config
 from fusemix.build.parts import parts_of
 from fusemix.commands import COMMANDS, SETTINGS
 from fusemix.config.names import NAME
+from fusemix.config.recipes import recipes_of, summary_of_recipe
 from fusemix.config.typed import kinds_of_fields
 from fusemix.errors import ConfigError
 from fusemix.kinds import kind_of, members, settings_of, written
@@ -56,7 +57,11 @@ def help_text(command: str, words: Sequence[str] = ()) -> str:
     """
     about, schema, usage = COMMANDS[command]
     settings = getattr(config, schema)
-    sections = [*_sections_of_settings(settings).items(), *_sections_of_parts(settings).items()]
+    sections = [
+        *_section_of_recipes(settings).items(),
+        *_sections_of_settings(settings).items(),
+        *_sections_of_parts(settings).items(),
+    ]
     known = [name for name, _ in sections]
     for word in words:
         if word not in known:
@@ -93,6 +98,13 @@ def argument_texts(doc: str) -> dict[str, str]:
         else:
             here.append(line)
     return {name: " ".join(" ".join(lines).split()) for name, lines in texts.items()}
+
+
+def _section_of_recipes(schema: type) -> dict[str, list[str]]:
+    found = recipes_of(schema)
+    lines = [line for name in found for line in _wrapped(f"  {name}: {summary_of_recipe(found[name])}", 6)]
+    title = _wrapped("recipes: files of settings that come with fusemix, called by name in place of a file", 2)
+    return {"recipes": [*title, *lines, ""]} if found else {}
 
 
 def _sections_of_settings(schema: type) -> dict[str, list[str]]:

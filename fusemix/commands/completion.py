@@ -16,6 +16,7 @@ from fusemix.build.parts import parts_of
 from fusemix.commands import COMMANDS
 from fusemix.config import CompletionConfig, load_config
 from fusemix.config.names import NAME, full_names
+from fusemix.config.recipes import recipes_of
 from fusemix.config.shapes import is_part
 from fusemix.config.typed import kind_at
 from fusemix.kinds import members, settings_of
@@ -58,10 +59,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def words_of(schema: Any) -> list[str]:
-    """What may be typed of the settings of a command: `name=`, `--name`; before a name of one's own up to the dot."""
+    """What may be typed behind a command: recipes, `name=`, `--name`; before a name of one's own up to the dot."""
     names = dict.fromkeys(name.partition(f"{NAME}.")[0] for name in [*full_names(schema), *parts_of(schema)])
     options = [f"--{name.replace('_', '-')}" for name in names if "." not in name]
-    return [*(name if name.endswith(".") else f"{name}=" for name in names), *options]
+    return [*recipes_of(schema), *(name if name.endswith(".") else f"{name}=" for name in names), *options]
 
 
 def values_of(schema: Any) -> Iterator[tuple[str, list[str]]]:
