@@ -9,16 +9,17 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from fusemix import __version__, config
 from fusemix.build.parts import parts_of
 from fusemix.commands import COMMANDS, SETTINGS
 from fusemix.config.names import NAME
 from fusemix.config.recipes import recipes_of, summary_of_recipe
+from fusemix.config.shapes import is_part
 from fusemix.config.typed import kinds_of_fields
 from fusemix.errors import ConfigError
-from fusemix.kinds import kind_of, members, settings_of, written
+from fusemix.kinds import MAPPINGS, inside, kind_of, settings_of, written
 from fusemix.registry import Registry, nearest
 from fusemix.signatures import stated
 
@@ -149,15 +150,22 @@ def _settings(schema: type, prefix: str, given: object = None) -> Iterator[tuple
             yield from ((name, line) for line in _wrapped(f"  {name}.*: {texts[field.name]}", 6))
             yield from _settings(inner, f"{name}.", instance)
             continue
-        yield name, f"  {name}: {written(kind)}{' (required)' if default is dataclasses.MISSING else f' = {default}'}"
+        shown = " (required)" if default is dataclasses.MISSING else f" = {_shown(default)}"
+        yield name, f"  {name}: {written(kind)}{shown}"
         yield from ((name, line) for line in _wrapped(f"      {texts[field.name]}", 6))
-        of_each = next((one for of in members(kind) for one in get_args(of) if dataclasses.is_dataclass(one)), None)
+        of_each = next((one for one in inside(kind, MAPPINGS) if dataclasses.is_dataclass(one)), None)
         if isinstance(of_each, type):
             yield from _settings(of_each, f"{name}.{NAME}.")
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _shown(default: Any) -> str:
+    """A default as it would be typed, where that is a list of parts."""
+    parts = default if isinstance(default, list) else []
+    return f"[{', '.join(part.name for part in parts)}]" if parts and is_part(type(parts[0])) else str(default)
 
 
 def _wrapped(text: str, indent: int) -> list[str]:

@@ -18,8 +18,8 @@ from fusemix.config import CompletionConfig, load_config
 from fusemix.config.names import NAME, full_names
 from fusemix.config.recipes import recipes_of
 from fusemix.config.shapes import is_part
-from fusemix.config.typed import kind_at
-from fusemix.kinds import members, settings_of
+from fusemix.config.typed import inner_kind, kind_at
+from fusemix.kinds import LISTS, members, settings_of
 
 BASH = """\
 # fusemix completion: commands, settings (name=value, --name) and names of parts; of anything else, files.
@@ -73,6 +73,8 @@ def values_of(schema: Any) -> Iterator[tuple[str, list[str]]]:
         if name in registries and is_part(settings_of(kind)):
             yield name, registries[name].names()
             yield f"{name}.name", registries[name].names()
+        elif name in registries and is_part(settings_of(inner_kind(kind, LISTS))):
+            yield name, registries[name].names()
         elif words := _words(kind):
             yield name, words
 
