@@ -1,14 +1,15 @@
 # make demo    the three stages on the built-in data set, and an index to search
 # make test    the tests
-# make check   format, lint, types, imports
+# make check   format, lint, types, imports, links of the documentation
+# make docs    the documentation, in site/
 # make install the environment alone, in .venv/; the others call it themselves
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CHECKED := fusemix tests benchmarks tools cache_features.py train.py eval_retrieval.py
+CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
 
-.PHONY: install test demo check format lock clean
+.PHONY: install test demo check docs format lock clean
 
 install: $(VENV)/installed
 
@@ -34,11 +35,14 @@ demo: install
 	@echo 'Now search it in the browser:  $(BIN)/fusemix serve --index indexes/glyphs'
 	@echo 'and type: arrow pointing left with a hook'
 
-check: install
+check: install docs
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/zensical build --clean --strict
 
 format: install
 	$(BIN)/ruff format $(CHECKED)
@@ -50,4 +54,4 @@ lock: install
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) latents runs reports indexes
+	rm -rf $(VENV) latents runs reports indexes build dist site
