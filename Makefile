@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
+PROSE := docs CONTRIBUTING.md
 
 .PHONY: install test demo check docs format lock clean
 
@@ -40,6 +41,7 @@ check: install docs
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	$(BIN)/python tools/wrap.py --check $(PROSE)
 
 docs: install
 	$(BIN)/zensical build --clean --strict
@@ -47,6 +49,7 @@ docs: install
 format: install
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/python tools/wrap.py $(PROSE)
 
 # Newest versions that fit pyproject.toml, for all platforms.
 lock: install
