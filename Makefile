@@ -44,7 +44,7 @@ check: install docs
 	$(BIN)/python tools/wrap.py --check $(PROSE)
 
 docs: install
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m zensical build --clean --strict
 
 format: install
 	$(BIN)/ruff format $(CHECKED)

@@ -50,7 +50,7 @@ def test_the_reference_names_every_public_name_by_its_module():
 
 @pytest.fixture
 def copied(tmp_path):
-    for name in ("docs", "fusemix"):
+    for name in ("docs", "fusemix", "tools"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     return tmp_path
@@ -58,7 +58,7 @@ def copied(tmp_path):
 
 def built(folder: Path) -> subprocess.CompletedProcess:
     pytest.importorskip("zensical")
-    command = [Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict"]
+    command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -68,6 +68,7 @@ def test_the_site_is_built_without_a_broken_link_and_loads_nothing_from_other_ho
     pages = {path: path.read_text() for path in (copied / "site").rglob("*.html")}
     assert len(pages) >= len(PAGES)
     assert [str(path) for path, text in pages.items() if ELSEWHERE.search(text)] == []
+    assert [str(path) for path, text in pages.items() if "```" in text] == [], "a block of code is none on the site"
     styles = [path.read_text() for path in (copied / "site").rglob("*.css")]
     assert not any(re.search(r"url\([\"']?(?:https?:)?//|@import", style) for style in styles)
     assert "Cosines between embeddings" in (copied / "site" / "api.html").read_text()

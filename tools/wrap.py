@@ -27,11 +27,12 @@ MARKS = re.compile(r" (?=(?:[-+*#>|=]+|\d+[.)])(?: |$))")
 
 def wrapped(text: str) -> str:
     """A Markdown text whose prose is at most 120 columns wide, as far as its words allow."""
-    return "".join(line for block in _blocks(text.splitlines(keepends=True)) for line in _wrapped(block))
+    blocks = _blocks(text.splitlines(keepends=True))
+    return "".join(line for block, is_prose in blocks for line in (_wrapped(block) if is_prose else block))
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
-    """Paragraphs and items of lists, each whole; every other line by itself."""
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
+    """Paragraphs and items of lists, each whole, and every other line by itself; with whether they are prose."""
     block: list[str] = []
     fence = ""
     for line in lines:
@@ -42,19 +43,18 @@ def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
         is_verbatim = is_code or VERBATIM.search(line.rstrip("\n")) is not None
         begins = re.match(r"\s*(?:[-*+]|\d+[.)])\s", line) is not None
         if block and (is_verbatim or begins):
-            yield block
+            yield block, True
             block = []
         if is_verbatim:
-            yield [line]
+            yield [line], False
         else:
             block.append(line)
     if block:
-        yield block
+        yield block, True
 
 
 def _wrapped(block: list[str]) -> list[str]:
-    is_prose = VERBATIM.search(block[0].rstrip("\n")) is None and not block[0].lstrip().startswith(("```", "~~~"))
-    if not is_prose or all(len(line.rstrip("\n")) <= WIDTH for line in block):
+    if all(len(line.rstrip("\n")) <= WIDTH for line in block):
         return block
     begun = ITEM.match(block[0])
     assert begun, "it matches every line"
