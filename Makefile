@@ -1,24 +1,27 @@
 # make demo    the three stages on the built-in data set, and an index to search
 # make test    the tests
-# make check   format, lint, types, imports
+# make check   format, lint, types, imports, links of the documentation
+# make docs    the documentation, in site/
 # make install the environment alone, in .venv/; the others call it themselves
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CHECKED := fusemix tests benchmarks cache_features.py train.py eval_retrieval.py
+CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
+PROSE := docs CONTRIBUTING.md
 
-.PHONY: install test demo check format lock clean
+.PHONY: install test demo check docs format lock clean
 
 install: $(VENV)/installed
 
-# One environment of exact versions, which the tests passed with.
+# One environment of exact versions, which the tests passed with. By uv with pip's settings, or else by pip.
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "fusemix needs Python 3.11 or later; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip install --quiet "$$(grep '^uv==' requirements.lock)" || echo "uv cannot be had; pip installs all"
+	$(BIN)/python tools/packages.py install --requirement requirements.lock
+	$(BIN)/python tools/packages.py install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test: install
@@ -33,20 +36,25 @@ demo: install
 	@echo 'Now search it in the browser:  $(BIN)/fusemix serve --index indexes/glyphs'
 	@echo 'and type: arrow pointing left with a hook'
 
-check: install
+check: install docs
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	$(BIN)/python tools/wrap.py --check $(PROSE)
+
+docs: install
+	$(BIN)/python -m zensical build --clean --strict
 
 format: install
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/python tools/wrap.py $(PROSE)
 
 # Newest versions that fit pyproject.toml, for all platforms.
-lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade \
+lock: install
+	$(BIN)/python tools/packages.py compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) latents runs reports indexes
+	rm -rf $(VENV) latents runs reports indexes build dist site

@@ -16,9 +16,10 @@ from fusemix.cli.parts import parts_of
 from fusemix.cli.table import COMMANDS
 from fusemix.config import CompletionConfig
 from fusemix.config.names import NAME, full_names
+from fusemix.config.recipes import recipes_of
 from fusemix.config.shapes import is_part
-from fusemix.config.typed import kind_at
-from fusemix.parts.kinds import members, settings_of
+from fusemix.config.typed import inner_kind, kind_at
+from fusemix.parts.kinds import LISTS, members, settings_of
 
 BASH = """\
 # fusemix completion: commands, settings (name=value, --name) and names of parts; of anything else, files.
@@ -58,10 +59,10 @@ def main(config: CompletionConfig) -> None:
 
 
 def words_of(schema: Any) -> list[str]:
-    """What may be typed of the settings of a command: `name=`, `--name`; before a name of one's own up to the dot."""
+    """What may be typed behind a command: recipes, `name=`, `--name`; before a name of one's own up to the dot."""
     names = dict.fromkeys(name.partition(f"{NAME}.")[0] for name in [*full_names(schema), *parts_of(schema)])
     options = [f"--{name.replace('_', '-')}" for name in names if "." not in name]
-    return [*(name if name.endswith(".") else f"{name}=" for name in names), *options]
+    return [*recipes_of(schema), *(name if name.endswith(".") else f"{name}=" for name in names), *options]
 
 
 def values_of(schema: Any) -> Iterator[tuple[str, list[str]]]:
@@ -72,6 +73,8 @@ def values_of(schema: Any) -> Iterator[tuple[str, list[str]]]:
         if name in registries and is_part(settings_of(kind)):
             yield name, registries[name].names()
             yield f"{name}.name", registries[name].names()
+        elif name in registries and is_part(settings_of(inner_kind(kind, LISTS))):
+            yield name, registries[name].names()
         elif words := _words(kind):
             yield name, words
 

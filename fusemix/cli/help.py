@@ -9,15 +9,17 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from fusemix import __version__, config
 from fusemix.cli.parts import parts_of
 from fusemix.cli.table import COMMANDS, SETTINGS
 from fusemix.config.names import NAME
+from fusemix.config.recipes import recipes_of, summary_of_recipe
+from fusemix.config.shapes import is_part
 from fusemix.config.typed import kinds_of_fields
 from fusemix.errors import ConfigError
-from fusemix.parts.kinds import kind_of, members, settings_of, written
+from fusemix.parts.kinds import MAPPINGS, inside, kind_of, settings_of, written
 from fusemix.parts.registry import Registry, nearest
 from fusemix.parts.signatures import stated
 
@@ -56,7 +58,11 @@ def help_text(command: str, words: Sequence[str] = ()) -> str:
     """
     about, schema, usage, *_ = COMMANDS[command]
     settings = getattr(config, schema)
-    sections = [*_sections_of_settings(settings).items(), *_sections_of_parts(settings).items()]
+    sections = [
+        *_section_of_recipes(settings).items(),
+        *_sections_of_settings(settings).items(),
+        *_sections_of_parts(settings).items(),
+    ]
     known = [name for name, _ in sections]
     for word in words:
         if word not in known:
@@ -93,6 +99,13 @@ def argument_texts(doc: str) -> dict[str, str]:
         else:
             here.append(line)
     return {name: " ".join(" ".join(lines).split()) for name, lines in texts.items()}
+
+
+def _section_of_recipes(schema: type) -> dict[str, list[str]]:
+    found = recipes_of(schema)
+    lines = [line for name in found for line in _wrapped(f"  {name}: {summary_of_recipe(found[name])}", 6)]
+    title = _wrapped("recipes: files of settings that come with fusemix, called by name in place of a file", 2)
+    return {"recipes": [*title, *lines, ""]} if found else {}
 
 
 def _sections_of_settings(schema: type) -> dict[str, list[str]]:
@@ -137,15 +150,22 @@ def _settings(schema: type, prefix: str, given: object = None) -> Iterator[tuple
             yield from ((name, line) for line in _wrapped(f"  {name}.*: {texts[field.name]}", 6))
             yield from _settings(inner, f"{name}.", instance)
             continue
-        yield name, f"  {name}: {written(kind)}{' (required)' if default is dataclasses.MISSING else f' = {default}'}"
+        shown = " (required)" if default is dataclasses.MISSING else f" = {_shown(default)}"
+        yield name, f"  {name}: {written(kind)}{shown}"
         yield from ((name, line) for line in _wrapped(f"      {texts[field.name]}", 6))
-        of_each = next((one for of in members(kind) for one in get_args(of) if dataclasses.is_dataclass(one)), None)
+        of_each = next((one for one in inside(kind, MAPPINGS) if dataclasses.is_dataclass(one)), None)
         if isinstance(of_each, type):
             yield from _settings(of_each, f"{name}.{NAME}.")
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _shown(default: Any) -> str:
+    """A default as it would be typed, where that is a list of parts."""
+    parts = default if isinstance(default, list) else []
+    return f"[{', '.join(part.name for part in parts)}]" if parts and is_part(type(parts[0])) else str(default)
 
 
 def _wrapped(text: str, indent: int) -> list[str]:

@@ -17,6 +17,7 @@ from fusemix.cli.options import split_options
 from fusemix.config.misfits import misfits, unknown
 from fusemix.config.names import hint
 from fusemix.config.parts import read_options
+from fusemix.config.recipes import no_recipe, recipes_of
 from fusemix.config.shapes import shaped
 from fusemix.config.typed import Tree, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml
 from fusemix.errors import ConfigError, first_line
@@ -35,8 +36,9 @@ def load_config(
 
     Args:
         schema: one of the dataclasses of this package.
-        arguments: yaml files, `key=value` and `--key value`, in any order; later files win over earlier ones,
-            `key=value` wins over files, and options over all. Where a setting takes bare words, there are no files.
+        arguments: yaml files or names of recipes, `key=value` and `--key value`, in any order; later files win over
+            earlier ones, `key=value` wins over files, and options over all. Where a setting takes bare words, there are
+            no files.
         parts: setting -> registry of the parts that it names; their options are read and checked as their
             factories state.
 
@@ -74,10 +76,10 @@ def _told(schema: type, argument: str) -> Tree:
     try:
         if "=" in argument:
             told = _nested(schema, argument)
-        elif Path(argument).is_file():
-            told = tree_of_yaml(Path(argument).read_text(encoding="utf-8-sig"))
+        elif path := _file_of(schema, argument):
+            told = tree_of_yaml(path.read_text(encoding="utf-8-sig"))
         else:
-            raise ConfigError(f"there is no config file {argument}. Settings are given as key=value.")
+            raise ConfigError(f"{no_recipe(argument, schema)} Settings are given as key=value.")
         if not isinstance(told, dict):
             raise ConfigError(f"{argument}: settings are a mapping, `name: value`.")
         values = plain(shaped(told, schema), schema)
@@ -87,6 +89,11 @@ def _told(schema: type, argument: str) -> Tree:
         return shaped(told, schema, is_whole=False)
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error
+
+
+def _file_of(schema: type, argument: str) -> Path | None:
+    """The file that a bare word stands for, which is a recipe's where there is none of that name."""
+    return Path(argument) if Path(argument).is_file() else recipes_of(schema).get(argument)
 
 
 def _no_setting(name: str, schema: type) -> str:

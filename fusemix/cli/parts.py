@@ -10,6 +10,7 @@ from fusemix.config.typed import kinds_of_fields
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.loggers import LOGGERS
 from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
 from fusemix.fusion.optimizers import OPTIMIZERS
@@ -24,6 +25,7 @@ PARTS = {
     "loss": LOSSES,
     "mixup": MIXUPS,
     "optimizer": OPTIMIZERS,
+    "logger": LOGGERS,
 }
 
 

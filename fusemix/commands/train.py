@@ -25,6 +25,7 @@ from fusemix.disk.out_folder import require_writable
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.fusion.callbacks import MONITOR, best_score
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, read_checkpoint
+from fusemix.fusion.loggers.elsewhere import begin_logging
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import (
     DATA,
@@ -102,6 +103,7 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         told = _going_on(state) if state.last else _start(module, config, data)
         if trainer.is_global_zero:  # after all that can fail
             _begin(place, config, data, trainer, state, read)
+            begin_logging(trainer.loggers, place, to_plain(config))
             about = about_run(config, data, module.model, trainer.world_size, fitted(asked.optim, pace))
             for line in (*about, *told):
                 console.print(line)

@@ -5,10 +5,10 @@ Place in the flow: a dataclass of settings -> the full names of all -> the neare
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from fusemix.config.typed import kinds_of_fields
-from fusemix.parts.kinds import members, settings_of
+from fusemix.parts.kinds import MAPPINGS, inside, settings_of
 
 NAME = "NAME"
 """Stands for a name of the user's own."""
@@ -18,7 +18,7 @@ def full_names(schema: Any, prefix: str = "") -> Iterator[str]:
     """All settings of a dataclass, those inside others by their full names: `optim.lr`, `also.NAME.train`."""
     for name, kind in kinds_of_fields(schema).items():
         inner = settings_of(kind)
-        of_each = next(filter(None, (settings_of(one) for of in members(kind) for one in get_args(of))), None)
+        of_each = next(filter(None, map(settings_of, inside(kind, MAPPINGS))), None)
         if inner is None:
             yield prefix + name
         if inner is not None or of_each is not None:

@@ -16,7 +16,10 @@ BARE = {"bare": True}
 
 def is_part(settings: Any) -> bool:
     """Whether a dataclass names a part and its options."""
-    return settings is not None and {field.name for field in dataclasses.fields(settings)} == {"name", "options"}
+    return dataclasses.is_dataclass(settings) and {field.name for field in dataclasses.fields(settings)} == {
+        "name",
+        "options",
+    }
 
 
 def shaped(tree: Any, kind: Any, *, is_whole: bool = True) -> Any:
@@ -38,7 +41,7 @@ def shaped(tree: Any, kind: Any, *, is_whole: bool = True) -> Any:
     if is_word and is_part(settings):
         return Whole(name=tree)
     if inside(kind, LISTS) and not is_text(kind) and (is_word or (isinstance(tree, dict) and not _takes_mapping(kind))):
-        if not is_word and not is_whole:
+        if not is_whole and (not is_word or is_part(settings_of(inner_kind(kind, LISTS)))):
             return shaped(tree, inner_kind(kind, LISTS), is_whole=False)
         return [shaped(tree, inner_kind(kind, LISTS), is_whole=is_whole)]
     if not isinstance(tree, dict):

@@ -6,7 +6,7 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, or_auto
+from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, distinct, or_auto
 from fusemix.config.parts import PartConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
@@ -144,6 +144,8 @@ class TrainConfig:
     """What makes steps of gradients: adamw or lion."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Pace and rates of the optimiser."""
+    logger: list[PartConfig] = field(default_factory=lambda: [PartConfig(name="csv"), PartConfig(name="tensorboard")])
+    """Where figures go while it trains: csv, tensorboard, wandb, mlflow, or several; [] for nowhere."""
     accelerator: str = "auto"
     """auto, cpu, gpu or mps, as Lightning names them."""
     devices: str = "auto"
@@ -182,6 +184,7 @@ class TrainConfig:
         self._check_regularisers()
         self._check_sets()
         self._check_start()
+        distinct("logger", [part.name for part in self.logger])
         if len(self.encoders) < 2 or not all(self.encoders.values()):
             raise ConfigError("encoders needs two modalities with at least one encoder each: {image: [a], text: [b]}.")
         if unknown := [modality for modality in self.adapters if modality not in self.encoders]:

@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "also",
     "init_from",
     "latents_on",
+    "logger",
 )
 """Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
 SAYS_NOTHING = ("decided", "accepted")
@@ -59,6 +60,7 @@ RUN = Owned(
         "encoders.json",
         DATA,
         "metrics.csv",
+        "loggers.json",
         "tensorboard/events.out.tfevents.*",
         *(f"{CHECKPOINTS}/{name}" for name in (BEST, LAST, PROBE)),
     ),

@@ -151,7 +151,7 @@ class WrittenToTheEnd(Callback):
                 console.print(str(error))
 
 
-class _OfOneRun(Logger):
+class OfOneRun(Logger):
     """A run has one logger of a kind, so that it needs no name."""
 
     @property
@@ -165,7 +165,7 @@ class _OfOneRun(Logger):
         return ""
 
 
-class Metrics(_OfOneRun):
+class Metrics(OfOneRun):
     """metrics.csv: a row for all that is logged at once, written whole each time.
 
     A row that cannot be written is written with the next one: a checkpoint on the same disk says what is wrong.
@@ -224,7 +224,7 @@ class Metrics(_OfOneRun):
             self.problem = f"{self._path} cannot be written: {error.strerror or error}"
 
 
-class Events(_OfOneRun):
+class Events(OfOneRun):
     """TensorBoard's events, for looking at: that they cannot be written ends no run.
 
     A file of its own for each start of a run. Written in this thread: TensorBoard's own writer has one that ends with a

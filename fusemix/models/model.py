@@ -149,7 +149,8 @@ class Model:
         """Cosines between embeddings, from -1 to 1.
 
         Args:
-            a, b: as `encode` returns them; one vector counts as a list of one.
+            a: as `encode` returns them; one vector counts as a list of one.
+            b: the same.
 
         Returns:
             Row i, column j: item i of `a` with item j of `b`.

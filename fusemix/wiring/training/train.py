@@ -22,7 +22,7 @@ from fusemix.fusion.model import FusionModel
 from fusemix.fusion.module import FusionModule, Pairing, Structure
 from fusemix.fusion.optimizers import OPTIMIZERS
 from fusemix.fusion.runs import MAY_CHANGE, RunState
-from fusemix.fusion.saving import Events, Metrics, SavedTogether, WholeCheckpoints, WrittenToTheEnd
+from fusemix.fusion.saving import SavedTogether, WholeCheckpoints, WrittenToTheEnd
 from fusemix.fusion.schedule import Schedule
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG
 from fusemix.latents.loader import LatentData
@@ -32,6 +32,7 @@ from fusemix.machine.environment import installed, multiplies_bfloat16, multiply
 from fusemix.machine.parallel import Processes
 from fusemix.models.scoring import retrieval_scorer
 from fusemix.wiring.training.data import sides_by_modality
+from fusemix.wiring.training.loggers import loggers_of
 from fusemix.wiring.training.pace import Pace
 from fusemix.wiring.training.processes import devices_of, to_be_had
 from fusemix.wiring.training.step import TrainingStep
@@ -205,14 +206,12 @@ def _trainer(
     progress = [RunProgress()] if processes.is_global_zero else []  # one bar, whatever the number of processes
     since = {"schedule_from": state.schedule_from} if state.schedule_from else {}
     record["decided"] = {"precision": precision_of(config, processes.strategy.root_device, state), **since}
-    metrics = Metrics(place)
-    metrics.keep_rows_before(state.epoch)
     return L.Trainer(
         **settings,
         precision=record["decided"]["precision"],
         max_epochs=pace.max_epochs,
         check_val_every_n_epoch=pace.validate_every,
-        logger=[metrics, Events(place / "tensorboard")],
+        logger=loggers_of(config, place, state.epoch),
         plugins=[WholeCheckpoints()],
         callbacks=[
             Together(_must_agree(record, state)),
