@@ -109,7 +109,7 @@ def fetch_files(folder: Remote, files: Mapping[str, Status], goal: Path) -> None
 
 
 @contextmanager
-def fetched_for_now(text: str | Path, is_wanted: Callable[[str], bool]) -> Iterator[Path]:
+def fetched_for_now(text: str | Path, is_wanted: Callable[[str], object]) -> Iterator[Path]:
     """A file or folder on this machine: itself, or a copy of what lies behind a URL, which goes with the block.
 
     Messages of what is done with the copy name the URL.

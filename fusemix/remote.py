@@ -11,7 +11,7 @@ those of fsspec do not outlive a fork.
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -132,17 +132,18 @@ class Remote:
                 yield Remote(f"{self.url}/{name}", status_of(about) if is_file else None, is_listed=True)
 
     def below(self) -> dict[str, Status]:
-        """All files below the folder, by their places in it, by one listing.
+        """All files below the folder, by their places in it, by one listing; none where there is no such folder.
 
         Raises:
             RemoteError: it cannot be listed.
         """
-        with _asking(self.url):
+        found: dict[str, Any] = {}
+        with suppress(FileNotFoundError), _asking(self.url):
             system, top = file_system(self.url), place_in(self.url)
-            system.invalidate_cache(top)
+            system.invalidate_cache()
             found = system.find(top, detail=True)
             system.invalidate_cache()  # it keeps a thousand bytes a file
-        names = ((_below(name, top), about) for name, about in found.items())
+        names = ((_below(name, place_in(self.url)), about) for name, about in found.items())
         return {name: status_of(about) for name, about in names if name}
 
     def open(self, read_ahead: int = READ_AHEAD) -> Opened:

@@ -21,8 +21,10 @@ from fusemix.build.travel.folder import PATHS
 from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import RunError
 from fusemix.kinds import misfit
+from fusemix.remote import located
 from fusemix.search.description import INDEX, damaged
 from fusemix.search.folder import Index
+from fusemix.trust import named_by_data
 
 ENCODERS_NOTED = "encoders"
 """Key of what index.json says of its model's encoders."""
@@ -145,6 +147,9 @@ def model_of_index(index: Index, model: str | Path | None, device: str, trust_co
     """
     recorded = index.description.model
     name = str(model) if model is not None else _place(recorded, index.folder)
+    if model is None:
+        with named_by_data():
+            located(name)  # a URL that none of the user's settings has named is not opened
     noted = noted_encoders(recorded, index.folder)
     how = at_the_index(index)
     embedder = Embedder(name, recorded["checkpoint"], device=device, trust_code=trust_code, noted=noted, how=how)

@@ -7,29 +7,42 @@ loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.build import export as build
 from fusemix.build.parts import PARTS
-from fusemix.build.travel.folder import EXPORT, INSIDE, folder_bytes
+from fusemix.build.travel.folder import CONFIG, EXPORT, FORMAT, INSIDE, folder_bytes
 from fusemix.build.travel.hub import push
 from fusemix.config import ModelExportConfig, load_config
 from fusemix.discarding import replacing
 from fusemix.locks import one_writer
 from fusemix.progress import console, counting
+from fusemix.remote import Remote, located
+from fusemix.sending import Kind, made_here, require_sendable, send
 
+MODEL = Kind(EXPORT, CONFIG, FORMAT)
 MOST_NAMED = 20
 """Files that stay behind; the others are counted."""
 
 
-def main(argv: Sequence[str]) -> Path:
-    """Export, check, and push where asked to; returns the folder."""
+def main(argv: Sequence[str]) -> Path | Remote:
+    """Export, check, and push or send where asked to; returns the folder."""
     config = load_config(ModelExportConfig, argv, parts=PARTS)
+    goal = located(config.out)
+    if isinstance(goal, Remote):
+        require_sendable(goal, MODEL, overwrite=config.overwrite)
+        with made_here(goal) as folder:
+            export = _export(replace(config, out=str(folder)))
+            send(folder, goal, MODEL)
+            _say_the_end(export, folder, goal)
+        return goal
     with one_writer(config.out, doing="export", wait_sec=config.wait_sec):
-        return _export(config)
+        _say_the_end(_export(config), goal, goal)
+        return goal
 
 
-def _export(config: ModelExportConfig) -> Path:
+def _export(config: ModelExportConfig) -> build.Export:
     export, out = build.export_of(config), Path(config.out)
     with replacing(out, EXPORT) as folder, counting("export", build.num_steps(export)) as advance:
         build.write(export, folder, advance)
@@ -44,9 +57,12 @@ def _export(config: ModelExportConfig) -> Path:
         _say_what_goes(out, config.push_to)
         _warn_of_others(out)
         console.print(f"pushed to {push(out, config.push_to, private=config.private)}")
-    size = f"{folder_bytes(out) / 1e6:,.1f} MB"
-    console.print(f'exported {export.name}: {size} in {out}; load it with fusemix.load("{config.push_to or out}")')
-    return out
+    return export
+
+
+def _say_the_end(export: build.Export, folder: Path, goal: Path | Remote) -> None:
+    size, name = f"{folder_bytes(folder) / 1e6:,.1f} MB", export.config.push_to or goal
+    console.print(f'exported {export.name}: {size} in {goal}; load it with fusemix.load("{name}")')
 
 
 def _say_what_stays(export: build.Export) -> None:

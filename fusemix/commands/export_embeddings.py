@@ -8,22 +8,37 @@ One row a link, unit length, float16. An export that was killed goes on when the
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.build import export_embeddings as build
 from fusemix.config import ExportConfig, load_config
+from fusemix.latents.embeddings_folder import EXPORT
+from fusemix.latents.embeddings_writer import FORMAT, WHOLE
 from fusemix.locks import one_writer
 from fusemix.progress import console, progress_bar
+from fusemix.remote import Remote, located
+from fusemix.sending import Kind, made_here, require_sendable, send
+
+EMBEDDINGS = Kind(WHOLE, EXPORT, FORMAT)
 
 
-def main(argv: Sequence[str]) -> Path:
+def main(argv: Sequence[str]) -> Path | Remote:
     """Write all files; returns the folder."""
     config = load_config(ExportConfig, argv)
+    goal = located(config.out)
+    if isinstance(goal, Remote):
+        require_sendable(goal, EMBEDDINGS, overwrite=config.overwrite)
+        with made_here(goal) as folder:
+            _export(replace(config, out=str(folder)), goal)
+            send(folder, goal, EMBEDDINGS)
+        return goal
     with one_writer(config.out, doing="export_embeddings", wait_sec=config.wait_sec):
-        return _export(config)
+        _export(config, goal)
+    return goal
 
 
-def _export(config: ExportConfig) -> Path:
+def _export(config: ExportConfig, goal: Path | Remote) -> None:
     export = build.export(config)
     missing = export.writer.missing()
     started, written = time.monotonic(), 0
@@ -38,6 +53,5 @@ def _export(config: ExportConfig) -> Path:
     rate = f"{written:,} new in {seconds:.1f} s" if missing else "no new"
     console.print(
         f"exported {export.latent_set.name}: {len(export.latent_set.links):,} rows in "
-        f"{len(export.writer.spans):,} files a folder ({rate}): {config.out}"
+        f"{len(export.writer.spans):,} files a folder ({rate}): {goal}"
     )
-    return Path(config.out)

@@ -7,12 +7,16 @@ The first fills one side of a latent set; the second makes a whole set, <out>/<s
 killed goes on when the same command is given again.
 """
 
+import re
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.build import import_latents as build
 from fusemix.config import ImportConfig, load_config
+from fusemix.fetched import fetched_for_now
 from fusemix.interfaces import PairSet
 from fusemix.latents.embeddings_folder import EmbeddingsFolder
 from fusemix.latents.foreign import fill_store
@@ -23,20 +27,25 @@ from fusemix.progress import console, progress_bar
 from fusemix.visible import shown
 
 SHOWN = 3
+OF_LATENTS = re.compile(r"[^/]+\.npy").fullmatch
+OF_CLIP_RETRIEVAL = re.compile(r"\w+_emb/[^/]+\.npy|metadata/[^/]+\.parquet|(export|started)\.json").fullmatch
+"""Which files of a folder behind a URL are fetched."""
 
 
 def main(argv: Sequence[str]) -> list[Path]:
     """Fill the stores; returns their folders."""
     config = load_config(ImportConfig, argv)
     folder = str(config.set) if config.set else Path(str(config.out)) / str(config.split)
-    with one_writer(folder, doing="import", wait_sec=config.wait_sec):
-        return _import(config)
+    with one_writer(folder, doing="import", wait_sec=config.wait_sec), ExitStack() as stack:
+        if config.clip_retrieval:
+            source = stack.enter_context(fetched_for_now(config.clip_retrieval, OF_CLIP_RETRIEVAL))
+            return _filled(config, _whole_set(config, source))
+        latents = stack.enter_context(fetched_for_now(str(config.latents), OF_LATENTS))
+        ids = stack.enter_context(fetched_for_now(str(config.ids), OF_LATENTS))
+        return _filled(config, [build.import_into_set(replace(config, latents=str(latents), ids=str(ids)))])
 
 
-def _import(config: ImportConfig) -> list[Path]:
-    imports = (
-        _whole_set(config, Path(config.clip_retrieval)) if config.clip_retrieval else [build.import_into_set(config)]
-    )
+def _filled(config: ImportConfig, imports: list[build.Import]) -> list[Path]:
     for one in imports:
         _fill(one)
     replace_set(imports[0].set_folder)

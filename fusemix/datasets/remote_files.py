@@ -1,18 +1,21 @@
 """Pictures and sounds that lie behind a URL: found by one listing of their folder, read one by one.
 
-Place in the flow: names in a caption file, or none -> paths, sizes and states of files -> bytes of one.
+Place in the flow: a folder, and perhaps names in a caption file -> paths, sizes and states of files -> bytes of one.
 Not here: files of this machine (captioned_files.py, folder.py), and tars (tar_reader.py).
 
 A name is looked up in what was listed below the folder, so none leads out of it.
 """
 
+import errno
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from fusemix.interfaces import Rejected
 from fusemix.remote import Remote
+from fusemix.system_names import is_system_name
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,35 @@ class RemoteReader:
 def remote_reader(table: pa.Table) -> RemoteReader:
     """Reader of the files whose URLs a table's column `path` holds, which a listing has given."""
     return RemoteReader(table["path"])
+
+
+def read_below_url(folder: Remote, path: str) -> bytes:
+    """Content of a file in a folder behind a URL.
+
+    Args:
+        folder: that it must lie in.
+        path: below it, with `/` between its parts.
+
+    Raises:
+        OSError: it cannot be read, or does not lie there (EINVAL).
+    """
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise OSError(errno.EINVAL, "it does not lie in the folder", f"{folder}/{path}")
+    return (folder / path).read_bytes()
+
+
+class RemoteWalk:
+    """What was found below a folder behind a URL, by one listing; there are no links, and nothing but files.
+
+    Attributes:
+        files: paths below it, without hidden names and those that systems leave behind.
+        odd, folders: as of a `Walk`; empty.
+    """
+
+    def __init__(self, folder: Remote) -> None:
+        self.files = [path for path in folder.below() if not any(map(is_system_name, path.split("/")))]
+        self.odd: dict[str, str] = {}
+        self.folders: list[Rejected] = []
 
 
 def listed(folder: Remote, names: Iterator[str]) -> Iterator[tuple[str, tuple[str, int, int] | None]]:

@@ -22,13 +22,8 @@ from fusemix.trust import named_by_data
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path, monkeypatch) -> Path:
-    """The folder behind shelf://, and a cache of its own."""
-    (tmp_path / "shelf").mkdir()
-    monkeypatch.setenv("SHELF", str(tmp_path / "shelf"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    shelf.CALLS.clear()
-    return tmp_path / "shelf"
+def store(shelf_folder) -> Path:
+    return shelf_folder
 
 
 def png(number: int) -> bytes:
