@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shelf
+from latent_samples import pair_set
 from test_exchange import exported, imported, vectors_with_ids
 
 from fusemix.commands import export_embeddings, import_latents
 from fusemix.errors import ConfigError, LatentStoreError, OutputError
+from fusemix.latents.set_writer import write_set
 
 
 @pytest.fixture(autouse=True)
@@ -52,19 +54,16 @@ def test_embeddings_behind_a_url_are_replaced_only_where_that_is_meant(make_set,
     with pytest.raises(OutputError, match="shelf://there holds an export of embeddings.*overwrite=true"):
         exported(latents, "shelf://there")
     exported(latents, "shelf://there", "overwrite=true", "rows_per_file=3")
-    assert len(list((store / "there" / "text_emb").iterdir())) == 3
+    assert len(list((store / "there" / "text_emb").iterdir())) == 6
     (store / "there" / "text_emb" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="text_emb/mine.txt"):
         exported(latents, "shelf://there", "overwrite=true")
 
 
 def test_vectors_and_ids_behind_urls_fill_a_store_as_those_of_this_machine(make_set, store, tmp_path):
-    from latent_samples import pair_set
-
-    from fusemix.latents.set_writer import write_set
-
-    ids = pair_set(12, 12).left.table["id"].to_pylist()
-    near, far = (write_set(tmp_path / name, pair_set(12, 12), {"name": "x", "options": {}}) for name in ("near", "far"))
+    pairs = pair_set(np.stack([np.arange(12)] * 2, axis=1))
+    ids = pairs.left.table["id"].to_pylist()
+    near, far = (write_set(tmp_path / name, pairs, {"name": "x", "options": {}}) for name in ("near", "far"))
     arguments = vectors_with_ids(store / "vectors", ids)
     import_latents.main([f"set={near}", *arguments])
     import_latents.main([f"set={far}", *(one.replace(str(store / "vectors"), "shelf://vectors") for one in arguments)])

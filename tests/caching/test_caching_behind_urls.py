@@ -51,15 +51,13 @@ def test_a_file_that_was_replaced_behind_a_url_is_noticed_and_others_are_not_rea
     shelf.CALLS.clear()
     cache_features.main(arguments)
     assert not [path for method, path in shelf.CALLS if method == "cat"]
-    pictures = store / "world" / "pictures"
-    first, second = ((pictures / name).read_bytes() for name in ("03.png", "04.png"))
-    (pictures / "03.png").write_bytes(second + bytes(max(0, len(first) - len(second))))
-    (pictures / "04.png").write_bytes(first + bytes(max(0, len(second) - len(first))))
+    picture = store / "world" / "pictures" / "03.png"
+    content = bytearray(picture.read_bytes())
+    content[-1] ^= 1
+    picture.write_bytes(content)
     capsys.readouterr()
-    # A picture of another size would be another set; the same size is what only a look at the file can tell.
-    if {len(first), len(second)} == {len((pictures / "03.png").read_bytes())}:
-        cache_features.main(arguments)
-        assert "2 items have another content than was encoded, such as 03.png" in capsys.readouterr().out
+    cache_features.main(arguments)
+    assert "1 items have another content than was encoded, such as 03.png" in capsys.readouterr().out
 
 
 def test_nothing_on_disk_holds_a_secret_and_a_url_that_does_is_refused(tmp_path):
@@ -74,7 +72,5 @@ def test_nothing_on_disk_holds_a_secret_and_a_url_that_does_is_refused(tmp_path)
 
 
 def test_the_folder_of_latents_stays_on_this_machine(tmp_path):
-    with pytest.raises(
-        ConfigError, match="out is 's3://bucket/latents', but must be a path of this machine, and no URL"
-    ):
+    with pytest.raises(ConfigError, match="out is 's3://bucket/latents', but must be a path of this machine"):
         cache_features.main(behind("shelf://world", Path("x"), "out=s3://bucket/latents"))
