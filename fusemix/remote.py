@@ -27,7 +27,7 @@ EXTRAS = {"s3": ("s3", "s3fs"), "s3a": ("s3", "s3fs"), "gs": ("gcs", "gcsfs"), "
 """Protocol -> extra of fusemix, and the package that it brings."""
 READ_AHEAD = 1 << 20
 """Bytes that one request fetches at least of a file that is read bit by bit: samples of a tar lie side by side."""
-VERSIONS = ("etag", "ETag", "md5Hash", "content_md5", "generation")
+VERSIONS = ("etag", "ETag", "md5Hash", "content_md5", "generation", "blob_id")
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "timeModified", "created")
 """Keys by which file systems of fsspec say that a file is another one than before, the surest first."""
 Opened = Any
@@ -155,13 +155,23 @@ class Remote:
         options = {"block_size": read_ahead, "cache_type": "readahead"}
         return file_system(self.url).open(place_in(self.url), "rb", **options)
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, num_bytes: int | None = None) -> bytes:
         """Content of the file.
+
+        Args:
+            num_bytes: that it has, where a listing has said so: then one request does, and nobody asks for the size.
 
         Raises:
             OSError: it cannot be read, as fsspec has it.
+            ValueError: it has another size now.
         """
-        return file_system(self.url).cat_file(place_in(self.url))
+        if num_bytes == 0:
+            return b""
+        limits = (None, None) if num_bytes is None else (0, num_bytes + 1)
+        content = file_system(self.url).cat_file(place_in(self.url), *limits)
+        if num_bytes not in (None, len(content)):
+            raise ValueError(f"{self.url} has no longer {num_bytes:,} bytes: it was changed since it was listed")
+        return content
 
 
 def located(text: str | Path) -> Path | Remote:

@@ -23,15 +23,16 @@ class RemoteReader:
     """Reads the bytes of the file behind an item; several threads may."""
 
     urls: pa.ChunkedArray
+    sizes: pa.ChunkedArray
 
     def __call__(self, row: int) -> bytes:
         """Bytes of the file of a row."""
-        return Remote(self.urls[row].as_py()).read_bytes()
+        return Remote(self.urls[row].as_py()).read_bytes(self.sizes[row].as_py())
 
 
 def remote_reader(table: pa.Table) -> RemoteReader:
-    """Reader of the files whose URLs a table's column `path` holds, which a listing has given."""
-    return RemoteReader(table["path"])
+    """Reader of files whose URLs and sizes a table's columns `path` and `num_bytes` hold, as a listing gave them."""
+    return RemoteReader(table["path"], table["num_bytes"])
 
 
 def read_below_url(folder: Remote, path: str) -> bytes:

@@ -102,6 +102,18 @@ def test_a_file_replaced_by_another_has_another_time(store):
     assert differs == [name == "b\u00fccher-0.png" for name in before["id"].to_pylist()]
 
 
+def test_a_file_whose_size_has_changed_since_the_listing_is_not_read_in_part(store):
+    photos(store / "photos")
+    found = captioned("shelf://photos").left
+    shelf.GIVEN.clear()
+    assert found.read(0) == (store / "photos" / found.table["id"][0].as_py()).read_bytes()
+    assert len(shelf.GIVEN) == 1
+    with (store / "photos" / found.table["id"][0].as_py()).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(ValueError, match="shelf://photos/.* it was changed since it was listed"):
+        found.read(0)
+
+
 def test_a_caption_file_that_has_changed_is_fetched_again_and_another_is_not(store):
     photos(store / "photos")
     captioned("shelf://photos")
