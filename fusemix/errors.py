@@ -7,6 +7,8 @@ A caller's mistake inside the package stays a ValueError and keeps its traceback
 import errno
 import os
 
+from fusemix.urls import without_secrets
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """A disk or a quota has no room left."""
 
@@ -55,13 +57,19 @@ class UntrustedCodeError(FusemixError):
     """Data name code that is not fusemix's own, and the user has not said that it may run."""
 
 
+class RemoteError(FusemixError):
+    """What lies behind a URL cannot be listed, read or written."""
+
+
 class MachineError(FusemixError):
     """A disk, a network, memory or a limit fails, and no item is to blame; the same command goes on afterwards."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first; its kind where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What an error says first, without secrets that URLs hold; its kind where it says nothing."""
+    return without_secrets(
+        next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    )
 
 
 MENDED_BY = {

@@ -76,3 +76,15 @@ def make_set(tmp_path: Path) -> Callable[..., Path]:
         return learnable_set(tmp_path, name, **options)
 
     return make
+
+
+@pytest.fixture
+def shelf_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder behind `shelf://`, which is a tiny object store of the tests, and an empty cache of the user's."""
+    import shelf
+
+    (tmp_path / "shelf").mkdir()
+    monkeypatch.setenv("SHELF", str(tmp_path / "shelf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shelf.CALLS.clear()
+    return tmp_path / "shelf"

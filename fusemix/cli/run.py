@@ -19,6 +19,7 @@ from typing import NoReturn
 from fusemix.cli.ending import GOES_ON, Interrupts, ended_by, ending_in_order, heeding_ctrl_c, told
 from fusemix.errors import FULL, FusemixError, sentence_of
 from fusemix.machine.openmp import wait_without_spinning
+from fusemix.urls import without_secrets
 from fusemix.visible import visible
 
 GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
@@ -87,4 +88,4 @@ def _of_system(error: OSError, command: str | None) -> str:
 def _say(text: str, error: Exception) -> None:
     """One message; a process among others has said it where it happened."""
     if not getattr(error, "was_told", False):
-        print(visible(f"fusemix: {text}"), file=sys.stderr)  # noqa: T201
+        print(visible(f"fusemix: {without_secrets(text)}"), file=sys.stderr)  # noqa: T201

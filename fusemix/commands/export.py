@@ -6,27 +6,40 @@ The folder holds model.safetensors, config.json, a model card, and the encoders 
 loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.config import ModelExportConfig
 from fusemix.disk.discarding import replacing
 from fusemix.disk.locks import one_writer
-from fusemix.models.folder import EXPORT, INSIDE, folder_bytes
+from fusemix.models.folder import CONFIG, EXPORT, FORMAT, INSIDE, folder_bytes
 from fusemix.models.hub import push
 from fusemix.progress import console, counting
+from fusemix.remote.paths import Remote, located
+from fusemix.remote.sending import Kind, made_here, require_sendable, send
 from fusemix.wiring.exporting.export import Export, export_of, num_steps, write, write_card
 
+MODEL = Kind(EXPORT, CONFIG, FORMAT)
 MOST_NAMED = 20
 """Files that stay behind; the others are counted."""
 
 
-def main(config: ModelExportConfig) -> Path:
-    """Export, check, and push where asked to; returns the folder."""
+def main(config: ModelExportConfig) -> Path | Remote:
+    """Export, check, and push or send where asked to; returns the folder."""
+    goal = located(config.out)
+    if isinstance(goal, Remote):
+        require_sendable(goal, MODEL, overwrite=config.overwrite)
+        with made_here(goal) as folder:
+            export = _export(replace(config, out=str(folder)))
+            send(folder, goal, MODEL)
+            _say_the_end(export, folder, goal)
+        return goal
     with one_writer(config.out, doing="export", wait_sec=config.wait_sec):
-        return _export(config)
+        _say_the_end(_export(config), goal, goal)
+        return goal
 
 
-def _export(config: ModelExportConfig) -> Path:
+def _export(config: ModelExportConfig) -> Export:
     export, out = export_of(config), Path(config.out)
     with replacing(out, EXPORT) as folder, counting("export", num_steps(export)) as advance:
         write(export, folder, advance)
@@ -41,9 +54,12 @@ def _export(config: ModelExportConfig) -> Path:
         _say_what_goes(out, config.push_to)
         _warn_of_others(out)
         console.print(f"pushed to {push(out, config.push_to, private=config.private)}")
-    size = f"{folder_bytes(out) / 1e6:,.1f} MB"
-    console.print(f'exported {export.name}: {size} in {out}; load it with fusemix.load("{config.push_to or out}")')
-    return out
+    return export
+
+
+def _say_the_end(export: Export, folder: Path, goal: Path | Remote) -> None:
+    size, name = f"{folder_bytes(folder) / 1e6:,.1f} MB", export.config.push_to or goal
+    console.print(f'exported {export.name}: {size} in {goal}; load it with fusemix.load("{name}")')
 
 
 def _say_what_stays(export: Export) -> None:

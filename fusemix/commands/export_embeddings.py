@@ -7,21 +7,36 @@ One row a link, unit length, float16. An export that was killed goes on when the
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.config import ExportConfig
 from fusemix.disk.locks import one_writer
+from fusemix.latents.embeddings_folder import EXPORT
+from fusemix.latents.embeddings_writer import FORMAT, WHOLE
 from fusemix.progress import console, progress_bar
+from fusemix.remote.paths import Remote, located
+from fusemix.remote.sending import Kind, made_here, require_sendable, send
 from fusemix.wiring.caching.export_embeddings import embeddings_export
 
+EMBEDDINGS = Kind(WHOLE, EXPORT, FORMAT)
 
-def main(config: ExportConfig) -> Path:
+
+def main(config: ExportConfig) -> Path | Remote:
     """Write all files; returns the folder."""
+    goal = located(config.out)
+    if isinstance(goal, Remote):
+        require_sendable(goal, EMBEDDINGS, overwrite=config.overwrite)
+        with made_here(goal) as folder:
+            _export(replace(config, out=str(folder)), goal)
+            send(folder, goal, EMBEDDINGS)
+        return goal
     with one_writer(config.out, doing="export_embeddings", wait_sec=config.wait_sec):
-        return _export(config)
+        _export(config, goal)
+    return goal
 
 
-def _export(config: ExportConfig) -> Path:
+def _export(config: ExportConfig, goal: Path | Remote) -> None:
     export = embeddings_export(config)
     missing = export.writer.missing()
     started, written = time.monotonic(), 0
@@ -36,6 +51,5 @@ def _export(config: ExportConfig) -> Path:
     rate = f"{written:,} new in {seconds:.1f} s" if missing else "no new"
     console.print(
         f"exported {export.latent_set.name}: {len(export.latent_set.links):,} rows in "
-        f"{len(export.writer.spans):,} files a folder ({rate}): {config.out}"
+        f"{len(export.writer.spans):,} files a folder ({rate}): {goal}"
     )
-    return Path(config.out)

@@ -7,7 +7,10 @@ The first fills one side of a latent set; the second makes a whole set, <out>/<s
 killed goes on when the same command is given again.
 """
 
+import re
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from fusemix.config import ImportConfig
@@ -18,21 +21,29 @@ from fusemix.latents.foreign import fill_store
 from fusemix.latents.records import read_quarantine
 from fusemix.latents.set_writer import replace_set, write_set
 from fusemix.progress import console, progress_bar
+from fusemix.remote.fetched import fetched_for_now
 from fusemix.visible import shown
 from fusemix.wiring.caching.import_latents import Import, import_into_set, imports_of_layout, paired_rows, source_of
 
 SHOWN = 3
+OF_LATENTS = re.compile(r"[^/]+\.npy").fullmatch
+OF_CLIP_RETRIEVAL = re.compile(r"\w+_emb/[^/]+\.npy|metadata/[^/]+\.parquet|(export|started)\.json").fullmatch
+"""Which files of a folder behind a URL are fetched."""
 
 
 def main(config: ImportConfig) -> list[Path]:
     """Fill the stores; returns their folders."""
     folder = str(config.set) if config.set else Path(str(config.out)) / str(config.split)
-    with one_writer(folder, doing="import", wait_sec=config.wait_sec):
-        return _import(config)
+    with one_writer(folder, doing="import", wait_sec=config.wait_sec), ExitStack() as stack:
+        if config.clip_retrieval:
+            source = stack.enter_context(fetched_for_now(config.clip_retrieval, OF_CLIP_RETRIEVAL))
+            return _filled(config, _whole_set(config, source))
+        latents = stack.enter_context(fetched_for_now(str(config.latents), OF_LATENTS))
+        ids = stack.enter_context(fetched_for_now(str(config.ids), OF_LATENTS))
+        return _filled(config, [import_into_set(replace(config, latents=str(latents), ids=str(ids)))])
 
 
-def _import(config: ImportConfig) -> list[Path]:
-    imports = _whole_set(config, Path(config.clip_retrieval)) if config.clip_retrieval else [import_into_set(config)]
+def _filled(config: ImportConfig, imports: list[Import]) -> list[Path]:
     for one in imports:
         _fill(one)
     replace_set(imports[0].set_folder)

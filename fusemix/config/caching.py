@@ -19,7 +19,7 @@ from fusemix.config.parts import PartConfig
 from fusemix.config.typed import Noted
 from fusemix.disk.shares import Share, share_of
 from fusemix.errors import ConfigError
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
 from fusemix.parts.ranges import within
 
 
@@ -113,8 +113,8 @@ class ExportConfig:
     """For each modality the latents to write; several are concatenated. Not together with run."""
     run: Location | None = None
     """Folder of a trained run: writes the embeddings of its best adapters, which share one space."""
-    out: Location
-    """Folder that receives img_emb/ (or audio_emb/), text_emb/ and metadata/."""
+    out: Place
+    """Folder or URL that receives img_emb/ (or audio_emb/), text_emb/ and metadata/."""
     rows_per_file: int = 100_000
     """Links in one file; no more than one file is held in memory."""
     overwrite: bool = False
@@ -140,12 +140,13 @@ class ImportConfig:
     """Folder of the latent set that receives the latents of one modality."""
     modality: str | None = None
     """Side of the set that they belong to."""
-    latents: Location | None = None
+    latents: Place | None = None
     """One .npy file (rows, dim), or a folder of them, read in the order of the numbers in their names."""
-    ids: Location | None = None
+    ids: Place | None = None
     """Item of each row: .txt (one id a line), .json (a list), .csv or .parquet (column id)."""
-    clip_retrieval: Location | None = None
-    """Instead: a folder in clip-retrieval's layout, which becomes a whole latent set."""
+    clip_retrieval: Place | None = None
+    """Instead: a folder in clip-retrieval's layout, which becomes a whole latent set. Like latents and ids, it may be a
+    URL, which is fetched to this machine for as long as the import takes."""
     out: Location | None = None
     """Folder that receives that set as <out>/<split>."""
     dataset: str | None = None

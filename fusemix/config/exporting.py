@@ -10,7 +10,7 @@ from typing import Literal
 from fusemix.config.checks import MOST_WAIT
 from fusemix.config.parts import PartConfig
 from fusemix.errors import ConfigError
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
 from fusemix.parts.ranges import within
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -25,8 +25,8 @@ class ModelExportConfig:
     """Folder of the run."""
     checkpoint: Literal["best", "last"] = "best"
     """Best on validation, or the last epoch."""
-    out: Location
-    """Folder that receives the model."""
+    out: Place
+    """Folder that receives the model, or URL such as s3://bucket/model."""
     encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
     """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved."""
     reports: list[Location] = field(default_factory=list)

@@ -9,7 +9,7 @@ from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
 from fusemix.config.parts import PartConfig
 from fusemix.config.shapes import BARE
 from fusemix.errors import ConfigError
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
 from fusemix.parts.ranges import within
 
 MOST_RESULTS = 1000
@@ -19,12 +19,12 @@ MOST_RESULTS = 1000
 class IndexConfig:
     """Embed a folder or a latent set, and keep what was embedded so that it can be searched."""
 
-    model: Location
-    """Run folder, exported model, or name on the hub."""
+    model: Place
+    """Run folder, exported model, URL of one, or name on the hub."""
     checkpoint: str = "best"
     """Of a run: best or last."""
-    data: Location
-    """A folder of pictures or sounds, or a latent set (a folder with set.json)."""
+    data: Place
+    """A folder of pictures or sounds, also behind a URL, or a latent set (a folder with set.json)."""
     modality: str | None = None
     """What to index: of a folder, image or audio, where it holds both; of a latent set, one of its sides (by default
     the one that is not text)."""
@@ -77,7 +77,7 @@ class SearchConfig:
     """How many items to list."""
     json: bool = False
     """Print JSON instead of a table."""
-    model: Location | None = None
+    model: Place | None = None
     """Where the model lies, when it is not where it was when the index was made."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
@@ -108,7 +108,7 @@ class ServeConfig:
     who reaches the server sees it."""
     max_upload_mb: int = 20
     """Largest picture or sound that may be sent, in MB."""
-    model: Location | None = None
+    model: Place | None = None
     """Where the model lies, when it is not where it was when the index was made."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, get_origin, get_type_hints
 
 import yaml
 
+from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_location, is_text, members, settings_of
+from fusemix.urls import is_url, local_path, problem, without_secrets
 
 NULLS = ("", "~", "null", "Null", "NULL")
 TRUTHS = {"true": True, "false": False}
@@ -146,7 +148,7 @@ def plain(tree: Any, kind: Any) -> Any:
         ):
             value = value_of(tree, kind)
             if isinstance(value, str) and is_location(kind):
-                value = _from_home(value)
+                value = _located(value)
             return _escaped(value) if isinstance(value, str) else value
         tree = tree.tree
     if isinstance(tree, list):
@@ -157,8 +159,16 @@ def plain(tree: Any, kind: Any) -> Any:
     return {key: plain(one, inner_kind(kind, MAPPINGS)) for key, one in tree.items()}
 
 
-def _from_home(path: str) -> str:
-    """A path that begins with `~` from the home folder; one of nobody's home, and any other text, as it is."""
+def _located(path: str) -> str:
+    """A path that begins with `~` from the home folder, and that of `file://`; any other text as it is.
+
+    Raises:
+        ConfigError: it is a URL that chains protocols, or holds what must not be written down.
+    """
+    if is_url(path):
+        if found := problem(path):
+            raise ConfigError(f"{without_secrets(path)} is not opened: {found}.")
+        return local_path(path)
     try:
         return str(Path(path).expanduser()) if path.startswith("~") else path
     except RuntimeError:

@@ -22,10 +22,13 @@ from jaxtyping import Bool
 from fusemix.datasets.caption_files import CaptionLine, read_captions, read_list
 from fusemix.datasets.columns import gather, keep, numbered, values
 from fusemix.datasets.pairs import file_reader, pair_captions
+from fusemix.datasets.remote_files import listed, remote_reader
 from fusemix.disk.files import sha256_of_file
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Place
+from fusemix.remote.fetched import here
+from fusemix.remote.paths import Remote, located
 from fusemix.split_names import meant
 
 LINES = pa.schema([("file", pa.string()), ("caption", pa.string())])
@@ -38,9 +41,9 @@ THREADS, NAMES_AT_ONCE = 16, 1024
 def image_captions(
     *,
     split: str,
-    folder: Location,
-    captions: Location,
-    splits: dict[str, Location] | None = None,
+    folder: Place,
+    captions: Place,
+    splits: dict[str, Place] | None = None,
     fractions: dict[str, float] | None = None,
     file_column: str | None = None,
     caption_column: str | None = None,
@@ -49,7 +52,7 @@ def image_captions(
 
     Args:
         split: the split to load; `val`, `valid`, `dev` and `validation` find one another where only one is there.
-        folder: where the pictures lie; the caption file names them relative to it.
+        folder: where the pictures lie, on this machine or behind a URL; the caption file names them relative to it.
         captions: caption file (`.csv`, `.tsv`, `.jsonl`, Karpathy's or COCO's `.json`, or Flickr's token file).
         splits: split -> file that lists its pictures, one name a line.
         fractions: split -> share of the pictures, drawn by a hash of their names, where no list says it.
@@ -58,29 +61,36 @@ def image_captions(
     Raises:
         DatasetError: a folder, file, column or split is not there, or no picture is.
     """
-    lines, aside = _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column)
-    revision = sha256_of_file(Path(captions))[:12]
-    return _with(aside, pair_files("image_captions", "image", split, Path(folder), lines, revision))
+    table = here(captions)
+    lines, aside = _lines_of_split(split, table, splits, fractions, file_column, caption_column)
+    revision = sha256_of_file(table)[:12]
+    return _with(aside, pair_files("image_captions", "image", split, located(folder), lines, revision))
 
 
 def audio_captions(
     *,
     split: str,
-    folder: Location,
-    captions: Location,
-    splits: dict[str, Location] | None = None,
+    folder: Place,
+    captions: Place,
+    splits: dict[str, Place] | None = None,
     fractions: dict[str, float] | None = None,
     file_column: str | None = None,
     caption_column: str | None = None,
 ) -> PairSet:
     """A folder of sounds with captions; arguments and errors as for `image_captions`."""
-    lines, aside = _lines_of_split(split, Path(captions), splits, fractions, file_column, caption_column)
-    revision = sha256_of_file(Path(captions))[:12]
-    return _with(aside, pair_files("audio_captions", "audio", split, Path(folder), lines, revision))
+    table = here(captions)
+    lines, aside = _lines_of_split(split, table, splits, fractions, file_column, caption_column)
+    revision = sha256_of_file(table)[:12]
+    return _with(aside, pair_files("audio_captions", "audio", split, located(folder), lines, revision))
 
 
 def pair_files(
-    dataset: str, modality: str, split: str, folder: Path, lines: Iterable[CaptionLine] | pa.Table, revision: str
+    dataset: str,
+    modality: str,
+    split: str,
+    folder: Path | Remote,
+    lines: Iterable[CaptionLine] | pa.Table,
+    revision: str,
 ) -> PairSet:
     """Pair the files of a folder with their captions; absent files are listed in `excluded`.
 
@@ -111,7 +121,7 @@ def pair_files(
         split=split,
         modality=modality,
         media=parts.pop("media"),
-        reader=file_reader,
+        reader=file_reader if isinstance(folder, Path) else remote_reader,
         captions=parts.pop("captions"),
         excluded=parts.pop("excluded"),
     )
@@ -124,7 +134,7 @@ def line_table(lines: Iterable[CaptionLine] | pa.Table) -> pa.Table:
     return gather(((line.file, line.caption.strip()) for line in lines), LINES)
 
 
-def _media_and_captions(folder: Path, columns: list[pa.ChunkedArray]) -> dict[str, Any]:
+def _media_and_captions(folder: Path | Remote, columns: list[pa.ChunkedArray]) -> dict[str, Any]:
     """Out of the columns of `line_table`, which are popped: what `pair_captions` wants under these names."""
     captions, files = columns.pop().chunks, columns.pop().chunks
     codes, first = numbered(files)
@@ -137,14 +147,18 @@ def _media_and_captions(folder: Path, columns: list[pa.ChunkedArray]) -> dict[st
     return {"media": media, "captions": pa.table({"row": rows, "caption": captions}), "excluded": absent}
 
 
-def _look_for(folder: Path, names: list[pa.Array]) -> tuple[pa.Table, Bool[np.ndarray, " files"], list[Rejected]]:
+def _look_for(
+    folder: Path | Remote, names: list[pa.Array]
+) -> tuple[pa.Table, Bool[np.ndarray, " files"], list[Rejected]]:
     """Path, size and time of change of the files that are there, which ones these are, and the others."""
     present = np.zeros(sum(map(len, names)), dtype=bool)
     absent: list[Rejected] = []
     reason = f"no such file in {folder}"
 
     def found() -> Iterator[tuple[str, int, int]]:
-        for row, (name, there) in enumerate(_looked_up(str(folder), values(names))):
+        every = values(names)
+        looked = listed(folder, every) if isinstance(folder, Remote) else _looked_up(str(folder), every)
+        for row, (name, there) in enumerate(looked):
             if there is None:
                 absent.append(Rejected(name, "dataset", reason))
             else:
@@ -206,7 +220,7 @@ def _lines_of_split(
         raise DatasetError("splits (lists of files) and fractions (shares) were both given: give only one of them.")
     if splits:
         listed = lines()  # says of a caption file that is missing before it looks for a list
-        return _listed_lines(listed, Path(splits[_known(split, splits, captions)])), aside
+        return _listed_lines(listed, here(splits[_known(split, splits, captions)])), aside
     if fractions:
         read, name = lines(), _known(split, fractions, captions)
         return line_table(line for line in read if split_by_hash(line.file, fractions) == name), aside

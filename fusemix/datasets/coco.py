@@ -8,15 +8,15 @@ Karpathy took validation and test out of COCO's own validation pictures. What he
 papers train on too: ask for the split `train+restval`.
 """
 
-from pathlib import Path
-
 from fusemix.datasets.caption_files import read_captions
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.counted import TalliedLines
 from fusemix.disk.files import sha256_of_file
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Place
+from fusemix.remote.fetched import here
+from fusemix.remote.paths import located
 from fusemix.split_names import require_known
 
 COUNTS = {
@@ -36,7 +36,7 @@ KARPATHY_SPLITS = {
 }
 
 
-def coco(*, split: str, images: Location, annotations: Location, check_counts: bool = True) -> PairSet:
+def coco(*, split: str, images: Place, annotations: Place, check_counts: bool = True) -> PairSet:
     """COCO Captions of 2014.
 
     Args:
@@ -49,10 +49,10 @@ def coco(*, split: str, images: Location, annotations: Location, check_counts: b
         DatasetError: something is missing, or the counts differ.
     """
     split = require_known("coco", split, COUNTS)
-    table = Path(annotations)
+    table = here(annotations)
     if not table.is_file():
         raise DatasetError(f"coco: there is no file {table}.")
     lines = read_captions(table, file_column=None, caption_column=None)
     tallied = TalliedLines(line for line in lines if line.split in KARPATHY_SPLITS[split])
-    pairs = pair_files("coco", "image", split, Path(images), tallied, sha256_of_file(table)[:12])
+    pairs = pair_files("coco", "image", split, located(images), tallied, sha256_of_file(table)[:12])
     return tallied.require(pairs, COUNTS[split]) if check_counts else pairs

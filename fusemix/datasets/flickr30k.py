@@ -4,8 +4,6 @@ Place in the flow: files on disk or a hub -> PairSet with known counts.
 Source of the splits: Karpathy & Fei-Fei, CVPR 2015, `dataset_flickr30k.json`.
 """
 
-from pathlib import Path
-
 from fusemix.datasets.caption_files import CaptionLine, read_captions
 from fusemix.datasets.captioned_files import pair_files
 from fusemix.datasets.hub import (
@@ -22,7 +20,9 @@ from fusemix.datasets.pairs import require_counts
 from fusemix.disk.files import sha256_of_file
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
+from fusemix.remote.fetched import here
+from fusemix.remote.paths import located
 from fusemix.split_names import require_known
 
 COUNTS = {"train": (29_000, 145_000), "validation": (1_014, 5_070), "test": (1_000, 5_000)}
@@ -33,8 +33,8 @@ KARPATHY_SPLIT = {"train": "train", "validation": "val", "test": "test"}
 def flickr30k(
     *,
     split: str,
-    images: Location | None = None,
-    annotations: Location | None = None,
+    images: Place | None = None,
+    annotations: Place | None = None,
     parquet: Location | None = None,
     revision: str | None = None,
     check_counts: bool = True,
@@ -59,7 +59,7 @@ def flickr30k(
     split = require_known("flickr30k", split, COUNTS)
     if images and annotations and not parquet:
         lines = _karpathy_lines(annotations, split)
-        pairs = pair_files("flickr30k", "image", split, Path(images), lines, sha256_of_file(Path(annotations))[:12])
+        pairs = pair_files("flickr30k", "image", split, located(images), lines, sha256_of_file(here(annotations))[:12])
         present = set(pairs.left.table["id"].to_pylist())
         num_captions = sum(line.file in present for line in lines)
     elif parquet and not images:
@@ -73,7 +73,7 @@ def flickr30k(
 
 
 def _karpathy_lines(annotations: str, split: str) -> list[CaptionLine]:
-    lines = read_captions(Path(annotations), file_column=None, caption_column=None)
+    lines = read_captions(here(annotations), file_column=None, caption_column=None)
     return [line for line in lines if line.split == KARPATHY_SPLIT[split]]
 
 

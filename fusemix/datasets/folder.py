@@ -12,10 +12,12 @@ from typing import NamedTuple
 import pyarrow as pa
 from PIL import Image
 
+from fusemix.datasets.remote_files import RemoteWalk, read_below_url
 from fusemix.datasets.walking import Walk, told
 from fusemix.disk.regular import read_below
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, Rejected
+from fusemix.remote.paths import Remote
 
 SOUNDS = frozenset(
     (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".m4a", ".aac", ".wma")
@@ -43,16 +45,18 @@ class Files(NamedTuple):
 class BelowReader:
     """Reads the bytes of files in a folder; arguments as for `items_of`."""
 
-    folder: Path
+    folder: Path | Remote
     paths: pa.ChunkedArray
     follow_links: bool
 
     def __call__(self, row: int) -> bytes:
         """Bytes of the file of a row."""
+        if isinstance(self.folder, Remote):
+            return read_below_url(self.folder, self.paths[row].as_py())
         return read_below(self.folder, self.paths[row].as_py(), follow_links=self.follow_links)
 
 
-def files_of(folder: Path, *, follow_links: bool = False) -> Files:
+def files_of(folder: Path | Remote, *, follow_links: bool = False) -> Files:
     """List the pictures and sounds in a folder and those below it, by the endings of their names.
 
     Hidden names and those that systems leave behind (`is_system_name`) are passed over. Links within the folder are
@@ -68,7 +72,7 @@ def files_of(folder: Path, *, follow_links: bool = False) -> Files:
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {folder}.")
     found: dict[str, list[str]] = {}
-    walk = Walk(folder, follow_links)
+    walk = Walk(folder, follow_links) if isinstance(folder, Path) else RemoteWalk(folder)
     num_others, excluded = 0, list(walk.folders)
     for path in (*walk.files, *walk.odd):
         modality = _modality_of(path)
@@ -95,7 +99,7 @@ def _pictures() -> frozenset[str]:
     return frozenset(suffix for suffix in Image.EXTENSION if suffix not in NO_PICTURES)
 
 
-def items_of(folder: Path, modality: str, paths: list[str], *, follow_links: bool = False) -> Items:
+def items_of(folder: Path | Remote, modality: str, paths: list[str], *, follow_links: bool = False) -> Items:
     """The files at some paths as items; their ids are the paths.
 
     Args:

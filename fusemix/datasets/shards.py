@@ -7,15 +7,16 @@ split in the name: cc3m-train-0000.tar, cc3m-validation-0000.tar (pixparse/cc3m-
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import scandir
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fusemix.datasets.unsplit import WHOLE
 from fusemix.disk.system_names import is_system_name
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
+from fusemix.remote.paths import Remote
 from fusemix.split_names import MEANINGS, meaning_of, meant
 
 COMPRESSED = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
@@ -30,11 +31,17 @@ class Shards(NamedTuple):
         passed_over: what lies beside them and cannot be read in place.
     """
 
-    tars: dict[str, Path]
+    tars: dict[str, Path] | dict[str, Remote]
     passed_over: list[Rejected]
 
 
-def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, float] | None) -> Shards:
+def find_shards(
+    dataset: str,
+    folder: Path | Remote,
+    split: str,
+    fractions: Mapping[str, float] | None,
+    only: Sequence[str] | None = None,
+) -> Shards:
     """Find the tars that hold a split; with fractions, all that lie in the folder itself.
 
     Args:
@@ -42,12 +49,15 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
         folder: that is there.
         split: that is asked for.
         fractions: as the options give them.
+        only: names of those in the folder itself that count; None counts all.
 
     Raises:
         DatasetError: there are none, or it cannot be known which ones.
     """
-    place = folder if fractions else _folder_of_split(folder, split)
-    paths = sorted(path for path in place.iterdir() if not is_system_name(path.name))
+    place = folder if fractions or only else _folder_of_split(folder, split)
+    paths: list[Any] = sorted(path for path in place.iterdir() if not is_system_name(path.name))
+    if only:
+        paths = _chosen(dataset, folder, paths, only)
     no_files = [path for path in paths if path.suffix.lower() == ".tar" and not path.is_file()]
     paths = [path for path in paths if path.is_file()]
     tars = {path.relative_to(folder).as_posix(): path for path in paths if path.suffix.lower() == ".tar"}
@@ -69,8 +79,21 @@ def find_shards(dataset: str, folder: Path, split: str, fractions: Mapping[str, 
     return Shards(tars, passed_over)
 
 
-def _folder_of_split(folder: Path, split: str) -> Path:
+def _chosen(dataset: str, folder: Path | Remote, paths: Sequence[Any], only: Sequence[str]) -> list[Any]:
+    there = {path.name: path for path in paths}
+    if missing := [name for name in only if name not in there]:
+        raise DatasetError(
+            f"{dataset}: of the {len(only):,} tars that the pattern names, {len(missing):,} are not in {folder}, such "
+            f"as {missing[0]}. Name those that are there, or give the folder alone."
+        )
+    return [there[name] for name in dict.fromkeys(only)]
+
+
+def _folder_of_split(folder: Path | Remote, split: str) -> Path | Remote:
     """The folder within that is called as the split; else the folder itself."""
+    if isinstance(folder, Remote):
+        name = meant(split, sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+        return folder / name if name else folder
     with scandir(folder) as entries:
         name = meant(split, sorted(entry.name for entry in entries if entry.is_dir()))
     return folder / name if name else folder
@@ -87,8 +110,8 @@ def _wanted(name: str, split: str, fractions: Mapping[str, float] | None) -> boo
 
 
 def _of_split(
-    dataset: str, folder: Path, tars: dict[str, Path], split: str, fractions: Mapping[str, float] | None
-) -> dict[str, Path]:
+    dataset: str, folder: Path | Remote, tars: dict[str, Any], split: str, fractions: Mapping[str, float] | None
+) -> dict[str, Any]:
     """Of the tars in the folder itself those of the split."""
     said = {name: split_said(name) for name in tars}
     splits = sorted({found for found in said.values() if found})
@@ -117,7 +140,7 @@ def _of_split(
     return chosen
 
 
-def _no_split(dataset: str, folder: Path, split: str) -> DatasetError:
+def _no_split(dataset: str, folder: Path | Remote, split: str) -> DatasetError:
     return DatasetError(
         f"{dataset}: {folder} has no folder {split!r}. Tars of a split lie in a folder of its name, or say it in their "
         "names; other tars that lie in the folder itself are the split 'all' or 'train'."

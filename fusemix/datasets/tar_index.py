@@ -34,6 +34,7 @@ from fusemix.disk.temporary import remove_leftovers
 from fusemix.machine.environment import usable_cores
 from fusemix.machine.orphans import end_with_parent
 from fusemix.parts.own_code import user_cache
+from fusemix.remote.paths import Remote
 
 VERSION = 5
 """Counted up when scan_tar gives something else for the same tar."""
@@ -46,7 +47,7 @@ WORTH_PROCESSES = 1 << 25
 START_METHOD = "fork" if sys.platform == "linux" else None
 
 
-def tar_tables(paths: Sequence[Path], modality: str) -> Iterator[pa.Table]:
+def tar_tables(paths: Sequence[Path | Remote], modality: str) -> Iterator[pa.Table]:
     """What `scan_tar` gives for each tar, in order; what is kept is read, and other tars by several processes.
 
     Headers are read by Python, so threads would wait for one another.
@@ -58,7 +59,7 @@ def tar_tables(paths: Sequence[Path], modality: str) -> Iterator[pa.Table]:
         return
     context: Any = multiprocessing.get_context(START_METHOD)
     with ProcessPoolExecutor(count, context, initializer=_begin) as pool:
-        ahead: deque[tuple[Path, pa.Table | Future[pa.Table]]] = deque()
+        ahead: deque[tuple[Path | Remote, pa.Table | Future[pa.Table]]] = deque()
         try:
             for path in paths:
                 table = kept_table(path, modality)
@@ -78,7 +79,7 @@ def _begin() -> None:
     end_with_parent()
 
 
-def _awaited(path: Path, table: pa.Table | Future[pa.Table], modality: str) -> pa.Table:
+def _awaited(path: Path | Remote, table: pa.Table | Future[pa.Table], modality: str) -> pa.Table:
     if not isinstance(table, Future):
         return table
     try:
@@ -87,7 +88,7 @@ def _awaited(path: Path, table: pa.Table | Future[pa.Table], modality: str) -> p
         return _read(path, modality)
 
 
-def tar_table(path: Path, modality: str) -> pa.Table:
+def tar_table(path: Path | Remote, modality: str) -> pa.Table:
     """What `scan_tar` gives, as it is kept where the tar has not changed since."""
     table = kept_table(path, modality)
     return _read(path, modality) if table is None else table
@@ -98,12 +99,14 @@ def beside(path: Path, modality: str) -> Path:
     return path.with_name(f"{path.name}.fusemix-{modality}")
 
 
-def _places(path: Path, modality: str) -> tuple[Path, Path]:
-    name = sha256_of_json([str(path.absolute()), modality])[:32]
-    return beside(path, modality), user_cache() / "tars" / f"{name}.parquet"
+def _places(path: Path | Remote, modality: str) -> list[Path]:
+    """Where it may be kept, the first that can be written; of a tar behind a URL, on this machine alone."""
+    name = sha256_of_json([str(path.absolute() if isinstance(path, Path) else path), modality])[:32]
+    other = user_cache() / "tars" / f"{name}.parquet"
+    return [beside(path, modality), other] if isinstance(path, Path) else [other]
 
 
-def _read(path: Path, modality: str) -> pa.Table:
+def _read(path: Path | Remote, modality: str) -> pa.Table:
     about = _about(path, modality)
     table = scan_tar(path, modality)
     if _about(path, modality) == about:  # nobody has written to it meanwhile
@@ -111,11 +114,11 @@ def _read(path: Path, modality: str) -> pa.Table:
     return table
 
 
-def _keep(path: Path, modality: str, table: pa.Table) -> None:
-    own, other = _places(path, modality)
-    for place in (own, other):
+def _keep(path: Path | Remote, modality: str, table: pa.Table) -> None:
+    places = _places(path, modality)
+    for place in places:
         with contextlib.suppress(OSError):  # a folder that cannot be written to
-            if place == other:
+            if place == places[-1]:
                 place.parent.mkdir(parents=True, exist_ok=True)
             elif place.exists() and not _is_ours(place):
                 continue
@@ -130,14 +133,14 @@ def _is_ours(place: Path) -> bool:
     return False
 
 
-def _about(path: Path, modality: str) -> bytes:
+def _about(path: Path | Remote, modality: str) -> bytes:
     """Which state of a tar a table is of, and by which rules."""
     state = path.stat()
     about = {"version": VERSION, "modality": modality, "endings": MEDIA_ENDINGS[modality]}
     return json.dumps({**about, "num_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}).encode()
 
 
-def kept_table(path: Path, modality: str) -> pa.Table | None:
+def kept_table(path: Path | Remote, modality: str) -> pa.Table | None:
     """The table of a tar as it is now, where one is kept that may be believed."""
     about = _about(path, modality)
     num_bytes = json.loads(about)["num_bytes"]
@@ -168,7 +171,7 @@ def _believable(file: Any, about: bytes, num_bytes: int) -> pa.Table | None:
     return table if lies_within.all() and is_unique else None
 
 
-def forget_leftovers(paths: Sequence[Path]) -> None:
+def forget_leftovers(paths: Sequence[Path | Remote]) -> None:
     """Remove what dead writers have left half written, once a folder and not once a tar."""
-    for folder in {*(path.parent for path in paths), user_cache() / "tars"}:
+    for folder in {*(path.parent for path in paths if isinstance(path, Path)), user_cache() / "tars"}:
         remove_leftovers(folder, depth=0)

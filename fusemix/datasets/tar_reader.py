@@ -7,11 +7,12 @@ Not here: what a tar's headers say (tars.py), and how that is kept (tar_index.py
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import IO
 
 import pyarrow as pa
 
 from fusemix.disk.regular import open_regular
+from fusemix.remote.paths import Opened, Remote
+from fusemix.urls import is_url
 
 FILES_KEPT_OPEN = 8
 
@@ -46,14 +47,18 @@ def tar_reader(table: pa.Table) -> TarReader:
     return TarReader(table["path"], table["offset"], table["num_bytes"])
 
 
-_open_files: OrderedDict[tuple[int, str], IO[bytes]] = OrderedDict()
+_open_files: OrderedDict[tuple[int, str], Opened] = OrderedDict()
 
 
-def _open(path: str) -> IO[bytes]:
-    """A file that stays open, one of a few a process; the one that waited longest is closed for a new one."""
+def _open(path: str) -> Opened:
+    """A file that stays open, one of a few a process; the one that waited longest is closed for a new one.
+
+    Args:
+        path: of a tar that a listing of the user's own folder has given, or its URL.
+    """
     key = (os.getpid(), path)  # a forked worker must not share its parent's place in a file
     if key not in _open_files:
-        _open_files[key] = open_regular(path)
+        _open_files[key] = Remote(path).open() if is_url(path) else open_regular(path)
         while len(_open_files) > FILES_KEPT_OPEN:
             _open_files.popitem(last=False)[1].close()
     _open_files.move_to_end(key)

@@ -13,13 +13,14 @@ import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from fusemix.datasets.given_values import captions_in
 from fusemix.disk.regular import open_regular
 from fusemix.disk.system_names import is_system_name
+from fusemix.remote.paths import Opened, Remote
 from fusemix.text_files import decoded
 
 MEDIA_ENDINGS = {"image": ("jpg", "jpeg", "png", "webp"), "audio": ("flac", "wav", "mp3", "ogg")}
@@ -37,6 +38,8 @@ SCHEMA = pa.schema(
 null. Key null: the tar as a whole."""
 BLOCK = 512
 BLOCKS_AT_ONCE = 2048
+SCAN_AHEAD = 4 << 20
+"""Bytes that one request fetches of a tar behind a URL: headers lie between small files, and captions among them."""
 
 
 class Span(NamedTuple):
@@ -46,7 +49,7 @@ class Span(NamedTuple):
     num_bytes: int
 
 
-def scan_tar(path: Path, modality: str) -> pa.Table:
+def scan_tar(path: Path | Remote, modality: str) -> pa.Table:
     """Read a tar's headers and captions.
 
     A tar that breaks off gives the samples before the break.
@@ -60,7 +63,7 @@ def scan_tar(path: Path, modality: str) -> pa.Table:
     """
     samples: dict[str, dict[str, Span | str]] = {}
     repeated: dict[str, None] = {}
-    with open_regular(path) as file:
+    with open_regular(path) if isinstance(path, Path) else path.open(SCAN_AHEAD) as file:
         members = _Members(file)
         for name, place in members:
             key, part = split_name(_storable_name(name))
@@ -132,7 +135,7 @@ class _Members:
     Afterwards `broken_at` says where it broke off, or None, and `links` which name is a link to which.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Opened) -> None:
         self.file = file
         self.broken_at: int | None = None
         self.links: dict[str, str] = {}
@@ -188,7 +191,7 @@ def _is_of_the_system(name: str) -> bool:
 
 
 def _usable(
-    file: IO[bytes], parts: dict[str, Span | str], endings: tuple[str, ...]
+    file: Opened, parts: dict[str, Span | str], endings: tuple[str, ...]
 ) -> tuple[Span | None, Sequence[str], str | None]:
     """Place of the picture or sound, captions, and why the sample cannot be used."""
     media = next((place for part, place in parts.items() if part in endings), None)
@@ -202,7 +205,7 @@ def _usable(
     return (media, captions, None) if captions else (None, (), reason)
 
 
-def _captions(file: IO[bytes], parts: dict[str, Span | str]) -> tuple[list[str], str]:
+def _captions(file: Opened, parts: dict[str, Span | str]) -> tuple[list[str], str]:
     """What .txt says, or else 'caption' in .json; where neither does, why not."""
     reason = "no caption: neither .txt nor 'caption' in .json"
     for part, texts_of in (("txt", _texts_of_txt), ("json", _texts_of_json)):
@@ -253,7 +256,7 @@ def _storable_name(name: str) -> str:
     return name.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
-def _read(file: IO[bytes], span: Span) -> bytes:
+def _read(file: Opened, span: Span) -> bytes:
     file.seek(span.offset)
     return file.read(span.num_bytes)
 

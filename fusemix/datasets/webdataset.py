@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fusemix.datasets.braces import expanded, is_pattern
 from fusemix.datasets.caption_column import parted
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.shards import find_shards
@@ -27,8 +28,9 @@ from fusemix.datasets.unsplit import members
 from fusemix.disk.files import sha256_of_json
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet, Rejected
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
 from fusemix.progress import console, progress_bar
+from fusemix.remote.paths import Remote, located
 from fusemix.split_names import require_known
 
 PUBLISHED = {
@@ -47,7 +49,7 @@ NAMES = pa.dictionary(pa.int32(), pa.string())
 def webdataset(
     *,
     split: str,
-    folder: Location,
+    folder: Place,
     modality: str = "image",
     fractions: dict[str, float] | None = None,
     captions: Location | None = None,
@@ -58,7 +60,7 @@ def webdataset(
         split: name of a folder in `folder` that holds the split's tars. Where the tars lie in `folder` itself, a split
             that their names say (`…-train-0000.tar`); if they say none, `all` or `train` for everything, or one of
             `fractions`.
-        folder: where the tars lie.
+        folder: where the tars lie, on this machine or behind a URL; or a pattern of them, `…/{00000..00099}.tar`.
         modality: `image` (.jpg, .jpeg, .png, .webp) or `audio` (.flac, .wav, .mp3, .ogg).
         fractions: split -> share of the samples, drawn by a hash of tar and key.
         captions: `lines` where each line of a .txt is a caption, `whole` where all of it is one. It must be said where
@@ -71,10 +73,10 @@ def webdataset(
         raise DatasetError(f"webdataset: modality must be {' or '.join(MEDIA_ENDINGS)}, not {modality!r}.")
     if captions not in (None, "lines", "whole"):
         raise DatasetError(f"webdataset: captions must be lines or whole, not {captions!r}.")
-    return _pairs("webdataset", split, Path(folder), modality, fractions, captions)
+    return _pairs("webdataset", split, located(folder), modality, fractions, captions)
 
 
-def cc3m(*, split: str, folder: Location) -> PairSet:
+def cc3m(*, split: str, folder: Place) -> PairSet:
     """Conceptual Captions, as img2dataset downloads it. Links have rotted, so copies are smaller than published.
 
     Args:
@@ -85,10 +87,10 @@ def cc3m(*, split: str, folder: Location) -> PairSet:
     Raises:
         DatasetError: there are no tars, or they hold more than was published.
     """
-    return _published("cc3m", split, Path(folder))
+    return _published("cc3m", split, located(folder))
 
 
-def sbu(*, split: str, folder: Location) -> PairSet:
+def sbu(*, split: str, folder: Place) -> PairSet:
     """SBU Captioned Photos, as img2dataset downloads it. Links have rotted, so copies are smaller than published.
 
     Args:
@@ -98,10 +100,10 @@ def sbu(*, split: str, folder: Location) -> PairSet:
     Raises:
         DatasetError: there are no tars, or they hold more than was published.
     """
-    return _published("sbu", split, Path(folder))
+    return _published("sbu", split, located(folder))
 
 
-def _published(dataset: str, split: str, folder: Path) -> PairSet:
+def _published(dataset: str, split: str, folder: Path | Remote) -> PairSet:
     split = require_known(dataset, split, PUBLISHED[dataset])
     pairs, most = _pairs(dataset, split, folder, "image", None, "whole"), PUBLISHED[dataset][split]
     if len(pairs.left) > most:
@@ -116,15 +118,18 @@ def _published(dataset: str, split: str, folder: Path) -> PairSet:
 def _pairs(
     dataset: str,
     split: str,
-    folder: Path,
+    folder: Path | Remote,
     modality: str,
     fractions: dict[str, float] | None,
     given_as: str | None,
 ) -> PairSet:
+    only = None
+    if is_pattern(folder.name) and (isinstance(folder, Remote) or not folder.is_dir()):
+        folder, only = folder.parent, expanded(folder.name)
     if not folder.is_dir():
         raise DatasetError(f"{dataset}: there is no folder {folder}.")
     belongs = members(dataset, split, fractions) if fractions else None
-    shards = find_shards(dataset, folder, split, fractions)
+    shards = find_shards(dataset, folder, split, fractions, only)
     samples, excluded = _samples(shards.tars, modality, belongs)
     if given_as is None:
         given_as = _given_as(dataset, samples["captions"])
@@ -168,7 +173,7 @@ def _given_as(dataset: str, captions: pa.ChunkedArray) -> str:
 
 
 def _samples(
-    tars: Mapping[str, Path], modality: str, belongs: Callable[[str], bool] | None
+    tars: Mapping[str, Path] | Mapping[str, Remote], modality: str, belongs: Callable[[str], bool] | None
 ) -> tuple[pa.Table, list[Rejected]]:
     """Usable samples of all tars, and the others; only Arrow arrays outlive the tar whose usable samples they hold."""
     tables: list[pa.Table] = []
@@ -187,7 +192,7 @@ def _samples(
     return pa.concat_tables(tables).unify_dictionaries(), excluded
 
 
-def _tables(tars: Mapping[str, Path], modality: str) -> Iterator[tuple[str, pa.Table]]:
+def _tables(tars: Mapping[str, Path] | Mapping[str, Remote], modality: str) -> Iterator[tuple[str, pa.Table]]:
     with progress_bar() as bar:
         task = bar.add_task("tars", total=len(tars), note="")
         for (name, path), table in zip(tars.items(), tar_tables([*tars.values()], modality), strict=True):
@@ -196,7 +201,7 @@ def _tables(tars: Mapping[str, Path], modality: str) -> Iterator[tuple[str, pa.T
             bar.advance(task)
 
 
-def _media(usable: pa.Table, name: str, path: Path) -> pa.Table:
+def _media(usable: pa.Table, name: str, path: Path | Remote) -> pa.Table:
     """Columns id, tar, path, offset, num_bytes and captions; `path` may change without an item being another one."""
     for place, (column, value) in enumerate([("tar", name), ("path", str(path))], start=1):
         indices = pa.nulls(len(usable), pa.int32()).fill_null(0)
@@ -220,14 +225,15 @@ def _captions(usable: pa.Table) -> pa.Array:
     return pa.array([[first, *(further or ())] for first, further in texts], pa.list_(pa.string()))
 
 
-def _not_downloaded(path: Path, stem: str) -> Iterator[Rejected]:
+def _not_downloaded(path: Path | Remote, stem: str) -> Iterator[Rejected]:
     """What img2dataset's table beside a tar names as failed; a tar without such a table names nothing."""
     if not path.is_file():
         return
     try:
-        if not set(pq.read_schema(path).names) >= set(FAILURE_COLUMNS):
-            return
-        failed = pq.read_table(path, columns=FAILURE_COLUMNS, filters=[("status", "!=", "success")])
+        with path.open("rb") if isinstance(path, Path) else path.open() as file:
+            if not set(pq.read_schema(file).names) >= set(FAILURE_COLUMNS):
+                return
+            failed = pq.read_table(file, columns=FAILURE_COLUMNS, filters=[("status", "!=", "success")])
     except (OSError, pa.ArrowException):
         yield Rejected(f"{stem}.parquet", "dataset", "cannot be read, so what was not downloaded is not listed")
         return

@@ -17,6 +17,7 @@ import torch
 
 from fusemix.errors import MachineError
 from fusemix.interfaces import Items, Raw
+from fusemix.urls import without_secrets
 
 T = TypeVar("T")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -148,7 +149,7 @@ def stopped(item: str, stage: str, error: BaseException) -> MachineError:
 def one_line(error: BaseException) -> str:
     """What went wrong, in at most 300 characters, alike in every run."""
     text = ADDRESS.sub("", " ".join(str(error).split()))  # addresses differ from run to run, and say nothing
-    return f"{type(error).__name__}: {text}"[:300]
+    return f"{type(error).__name__}: {without_secrets(text)}"[:300]
 
 
 class Reader:

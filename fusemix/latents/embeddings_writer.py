@@ -32,6 +32,14 @@ def embeddings(name: str) -> Owned:
     return Owned("a part of an export", lambda folder: folder.name == name, (f"{name}_[0-9]*.{ending}",))
 
 
+WHOLE = Owned(
+    "an export of embeddings",
+    lambda folder: says(folder / EXPORT, FORMAT, VERSION),
+    (EXPORT, STARTED, "*_emb/*_emb_[0-9]*.npy", f"{METADATA}/{METADATA}_[0-9]*.parquet"),
+)
+"""All of it, where nothing else lies in the folder."""
+
+
 def unit_rows(vectors: Float[np.ndarray, "rows dim"]) -> Float16[np.ndarray, "rows dim"]:
     """Rows divided by their L2 norm, in float16; a row of zeros stays one."""
     largest = np.abs(vectors).max(axis=1, keepdims=True).astype(np.float32)

@@ -38,7 +38,8 @@ def load(
     """Load a trained model. Its encoders are loaded when they are first needed.
 
     Args:
-        model: folder of a run or of an exported model, or organisation/model on the hub.
+        model: folder of a run or of an exported model, URL of an exported one (s3://bucket/model, which is fetched
+            into the user's cache once), or organisation/model on the hub.
         checkpoint: of a run: `best` on validation, or `last`.
         encoders: modality -> what builds its encoders (`name` and `options`, as in the config of caching), in the order
             of training; needed where the model does not know, or where encoders have moved.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusemix.models.recipes import Source
+from fusemix.urls import is_url
 
 ROOT, FROM_INDEX = "root", "from_index"
 """Keys of a source in index.json."""
@@ -28,8 +29,8 @@ class Place(NamedTuple):
 
     Attributes:
         path: of the file that is the item, absolute, whether or not it is still there; None where it has none.
-        within: what holds an item that is no file: an archive, or the data set by its name; None where it is drawn, or
-            is a text.
+        within: what holds an item that is no file of this machine: an archive, a URL, or the data set by its name; None
+            where it is drawn, or is a text.
     """
 
     path: str | None
@@ -52,7 +53,9 @@ def root_of(data: Source, folder: Path, path: str | None) -> str:
 
 
 def noted(source: dict[str, Any], root: str, index: Path) -> dict[str, Any]:
-    """A source with its root, also as seen from the index."""
+    """A source with its root, also as seen from the index where that is on this machine."""
+    if is_url(root):
+        return {**source, ROOT: root}
     return {**source, ROOT: root, FROM_INDEX: os.path.relpath(root, index.resolve())}
 
 
@@ -66,7 +69,7 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     before, after = ({key: of[key] for key in of if key not in (ROOT, FROM_INDEX)} for of in (one, other))
     if before == after:
         return True
-    has_moved = one["kind"] == "folder" and not Path(str(one["path"])).exists()
+    has_moved = one["kind"] == "folder" and not is_url(one["path"]) and not Path(str(one["path"])).exists()
     return has_moved and {**before, "path": ""} == {**after, "path": ""}
 
 
@@ -101,6 +104,9 @@ def place_of(source: Mapping[str, Any], item: Mapping[str, Any], index: Path) ->
         name = next((options[name] for name in ("parquet", "path") if isinstance(options.get(name), str)), None)
         found = root_now(source, index, name) / name if name else None
         return Place(None, str(found) if found is not None and found.exists() else name)
+    behind = f"{source['path']}/{item['path']}" if source["kind"] == "folder" else item["path"]
+    if is_url(behind):
+        return Place(None, behind)
     path = os.path.normpath(root_now(source, index, item["path"]) / item["path"])
     return Place(None, path) if path.lower().endswith(ARCHIVES) else Place(path)
 

@@ -13,6 +13,7 @@ from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trai
 from fusemix.fusion.model import FusionModel
 from fusemix.models.folder import CONFIG, is_export, read_export
 from fusemix.models.recipes import SOURCES, NamedSource, Source
+from fusemix.remote.paths import Remote, located
 
 __all__ = ["NamedSource", "Source", "Trained", "open_trained"]
 
@@ -76,7 +77,7 @@ def open_trained(
     """Open a run folder, an exported folder, or a model on the hub.
 
     Args:
-        model: folder of a run or of an export, or organisation/model on the hub.
+        model: folder of a run or of an export, URL of an export, or organisation/model on the hub.
         checkpoint: of a run, `best` or `last`; an export holds one.
         revision: commit, tag or branch on the hub.
         trust_code: run code that it names, where its adapters or encoders are not fusemix's own.
@@ -85,8 +86,10 @@ def open_trained(
         UntrustedCodeError: its adapters are not fusemix's own, or it carries code, and that is not trusted.
         RunError: it is none of them, is damaged, cannot be had from the hub, or has no such checkpoint.
     """
-    folder = Path(model)
-    if not folder.exists():
+    folder = located(model)
+    if isinstance(folder, Remote):
+        folder = _from_url(folder, revision)
+    elif not folder.exists():
         folder = _from_hub(str(model), revision)
     elif revision is not None:
         raise RunError(f"revision={revision} is for models on the hub, and {folder} is a folder. Leave it out.")
@@ -100,6 +103,14 @@ def open_trained(
     raise RunError(
         f"{folder} is neither a run nor an exported model: a run has {CHECKPOINTS}/, and an export has a {CONFIG}."
     )
+
+
+def _from_url(model: Remote, revision: str | None) -> Path:
+    from fusemix.models.behind_url import fetched_model
+
+    if revision is not None:
+        raise RunError(f"revision={revision} is for models on the hub, and {model} is a URL. Leave it out.")
+    return fetched_model(model)
 
 
 def _from_hub(model: str, revision: str | None) -> Path:

@@ -13,11 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from fusemix.urls import NOT_HERE, is_url
+
 LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable)
 MAPPINGS = (dict, collections.abc.Mapping)
-PATH = "path"
+PATH, ANYWHERE = "path", "or URL"
 Location = Annotated[str, PATH]
 """Kind of a text that is a path, in which `~` is the home folder; or a name elsewhere, such as that of a model."""
+Place = Annotated[str, PATH, ANYWHERE]
+"""The same, which may also be a URL such as s3://bucket/photos."""
 NAMES = {
     str: "a text",
     Path: "a path",
@@ -59,6 +63,13 @@ def is_location(kind: Any) -> bool:
     return kind is Path
 
 
+def takes_urls(kind: Any) -> bool:
+    """Whether a kind is a path that may also be a URL, perhaps among others."""
+    if get_origin(kind) is Annotated:
+        return ANYWHERE in get_args(kind)[1:]
+    return get_origin(kind) in (Union, types.UnionType) and any(map(takes_urls, get_args(kind)))
+
+
 def inside(kind: Any, containers: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments of a kind's member that is one of some containers, as in `list[str]`; nothing where none is."""
     return next((get_args(one) for one in members(kind) if get_origin(one) in containers), ())
@@ -83,7 +94,8 @@ def written(kind: Any) -> str:
     'dict[str, path] | None'
     """
     if get_origin(kind) is Annotated:
-        return PATH if is_location(kind) else written(get_args(kind)[0])
+        name = f"{PATH} {ANYWHERE}" if takes_urls(kind) else PATH
+        return name if is_location(kind) else written(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         return " | ".join(map(written, get_args(kind)))
     if get_origin(kind) is Literal:
@@ -102,6 +114,8 @@ def misfit(value: Any, kind: Any) -> str | None:
     'a whole number or null'
     """
     kinds = members(kind)
+    if is_url(value) and is_location(kind) and not takes_urls(kind):
+        return NOT_HERE
     if any(_fits(value, one) for one in kinds):
         return None
     return " or ".join(dict.fromkeys(_name(one) for one in kinds))

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
 
 KNOWN = {kind.__name__: kind for kind in (bool, dict, float, int, list, set, str, tuple, Path)} | {
     "Any": Any,
@@ -24,6 +24,7 @@ KNOWN = {kind.__name__: kind for kind in (bool, dict, float, int, list, set, str
     "Location": Location,
     "Mapping": Mapping,
     "None": None,
+    "Place": Place,
     "Sequence": Sequence,
 }
 """What annotations may be made of; with anything else in it, one says nothing."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from fusemix.datasets.pairs import FileReader
+from fusemix.datasets.remote_files import RemoteReader
 from fusemix.disk.shares import ALONE, Beside
 from fusemix.encoders.content import UNKNOWN, digest_of
 from fusemix.interfaces import Items
@@ -74,7 +75,7 @@ def _digests(items: Items, rows: Int64[np.ndarray, " rows"]) -> Iterator[int]:
             return digest_of(items.read(row))
         return UNKNOWN
 
-    if not isinstance(items.read, FileReader):  # others may not be used by several threads
+    if not isinstance(items.read, FileReader | RemoteReader):  # others may not be used by several threads
         yield from map(digest, rows.tolist())
         return
     with ThreadPoolExecutor(THREADS) as threads:

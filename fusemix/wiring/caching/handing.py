@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fusemix.datasets.pairs import FileReader, TextReader, file_reader, text_reader
+from fusemix.datasets.remote_files import RemoteReader, remote_reader
 from fusemix.datasets.tar_reader import TarReader, tar_reader
 from fusemix.disk.temporary import forget, temporary
 from fusemix.interfaces import Items, Raw
@@ -21,6 +22,7 @@ from fusemix.latents.item_tables import ROWS_AT_ONCE
 
 READERS: Mapping[type, Callable[[pa.Table], Callable[[int], Raw]]] = {
     FileReader: file_reader,
+    RemoteReader: remote_reader,
     TarReader: tar_reader,
     TextReader: text_reader,
 }

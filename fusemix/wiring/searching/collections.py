@@ -19,6 +19,7 @@ from fusemix.latents.sets import LatentSet, Side
 from fusemix.models.fitting import fitting_set
 from fusemix.models.places import root_of
 from fusemix.models.trained import Trained
+from fusemix.remote.paths import Remote, located
 from fusemix.search.items import SCHEMA
 
 MOST_CAPTIONS = 5
@@ -81,7 +82,7 @@ def collections_of(
     """What a path stands for: a latent set, all latent sets right below it, or a folder of files.
 
     Args:
-        data: the path.
+        data: the path; or the URL of a folder of files.
         modality: what is wanted of it; None takes what there is, where that is one.
         trained: the model that is to embed it.
         follow_links: of a folder, take what links that lead out of it lead to.
@@ -91,7 +92,9 @@ def collections_of(
         ConfigError: it holds several modalities and none was chosen, or not the chosen one.
         RunError: the model knows nothing of the modality, or other encoders made the latents.
     """
-    folder = Path(data).expanduser()
+    if isinstance(folder := located(data), Remote):
+        return [_of_folder(folder, modality, trained, follow_links)]
+    folder = folder.expanduser()
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {data}.")
     sets = [folder] if (folder / SET).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{SET}"))
@@ -100,7 +103,7 @@ def collections_of(
     return [_of_folder(folder, modality, trained, follow_links)]
 
 
-def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_links: bool) -> Collection:
+def _of_folder(folder: Path | Remote, modality: str | None, trained: Trained, follow_links: bool) -> Collection:
     files = files_of(folder, follow_links=follow_links)
     counts = {one: len(paths) for one, paths in files.paths.items()}
     if not counts:
@@ -116,8 +119,9 @@ def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_link
     others = {**{one: count for one, count in counts.items() if one != chosen}, "other": files.num_others}
     passed = ", ".join(f"{count:,} {one} files" for one, count in others.items() if count)
     items = items_of(folder, chosen, files.paths[chosen], follow_links=follow_links)
-    prefix = f"{folder.resolve().name}/"
-    source = {"kind": "folder", "path": str(folder.resolve()), "modality": chosen, "prefix": prefix}
+    whole = folder.resolve() if isinstance(folder, Path) else folder
+    prefix = f"{whole.name}/"
+    source = {"kind": "folder", "path": str(whole), "modality": chosen, "prefix": prefix}
     return Collection(
         {**source, "follow_links": True} if follow_links else source,
         items,
@@ -131,7 +135,7 @@ def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_link
     )
 
 
-def _only_one(modalities: list[str], where: Path) -> str:
+def _only_one(modalities: list[str], where: Path | Remote) -> str:
     if len(modalities) > 1:
         raise ConfigError(f"{where} holds {' and '.join(modalities)}. Choose one: --modality {modalities[0]}")
     return modalities[0]

@@ -26,6 +26,7 @@ from fusemix.disk.files import sha256_of_json, write_atomic
 from fusemix.disk.proven_names import is_ours, name_of, new_name
 from fusemix.interfaces import Rejected
 from fusemix.models.embedder import Embedded
+from fusemix.remote.paths import Remote
 from fusemix.search.writer import require_own_place
 
 STATE = ("num_bytes", "mtime_ns", "ctime_ns")
@@ -47,6 +48,21 @@ def states_of(paths: Iterable[str], num_items: int) -> Int64[np.ndarray, "items 
         with suppress(OSError, ValueError):
             status = os.stat(path)  # noqa: PTH116 - a Path for each of millions takes its time
             states[row] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return states
+
+
+def states_behind(folder: Remote, names: Iterable[str], num_items: int) -> Int64[np.ndarray, "items 3"]:
+    """The same of files in a folder behind a URL, by one listing; their entries have no times.
+
+    Args:
+        folder: that the names are relative to.
+        names: of the files.
+        num_items: how many there are.
+    """
+    states, found = np.full((num_items, len(STATE)), -1, dtype=np.int64), folder.below()
+    for row, name in enumerate(names):
+        if name in found:
+            states[row] = found[name].st_size, found[name].st_mtime_ns, 0
     return states
 
 

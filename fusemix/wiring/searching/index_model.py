@@ -21,6 +21,8 @@ from fusemix.models.matching import How
 from fusemix.models.recipes import Source
 from fusemix.models.trained import Trained
 from fusemix.parts.kinds import misfit
+from fusemix.parts.trust import named_by_data
+from fusemix.remote.paths import located
 from fusemix.search.description import INDEX, damaged
 from fusemix.search.folder import Index
 
@@ -145,6 +147,9 @@ def model_of_index(index: Index, model: str | Path | None, device: str, trust_co
     """
     recorded = index.description.model
     name = str(model) if model is not None else _place(recorded, index.folder)
+    if model is None:
+        with named_by_data():
+            located(name)  # a URL that none of the user's settings has named is not opened
     noted = noted_encoders(recorded, index.folder)
     how = at_the_index(index)
     embedder = Embedder(name, recorded["checkpoint"], device=device, trust_code=trust_code, noted=noted, how=how)

@@ -19,6 +19,7 @@ from fusemix.errors import EncoderError
 from fusemix.interfaces import Rejected
 from fusemix.machine.limits import usable_cores
 from fusemix.models.embedder import Embedded
+from fusemix.remote.paths import Remote, located
 from fusemix.search.description import (
     QUARANTINE,
     Description,
@@ -28,7 +29,7 @@ from fusemix.search.description import (
 )
 from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
-from fusemix.wiring.searching.done_so_far import DoneSoFar, forget_all, states_of
+from fusemix.wiring.searching.done_so_far import DoneSoFar, forget_all, states_behind, states_of
 from fusemix.wiring.searching.index_plan import PARTS, Indexing, Task
 
 PART_ROWS, PART_SEC = 2048, 30.0
@@ -132,8 +133,11 @@ def _done_so_far(indexing: Indexing, task: Task) -> DoneSoFar:
     """What a killed command has embedded of the new items of a folder."""
     source, ids = task.collection.source, task.collection.items.table["id"].take(pa.array(task.new))
     about = {"model": indexing.description.model["sha256"], "source": source, "replaces": indexing.replaces}
-    paths = (f"{source['path']}/{item}" for item in ids.to_pylist())
-    return DoneSoFar(indexing.out / PARTS, about, ids, states_of(paths, len(ids)))
+    if isinstance(folder := located(source["path"]), Remote):
+        states = states_behind(folder, ids.to_pylist(), len(ids))
+    else:
+        states = states_of((f"{folder}/{item}" for item in ids.to_pylist()), len(ids))
+    return DoneSoFar(indexing.out / PARTS, about, ids, states)
 
 
 def _from_files(indexing: Indexing, task: Task, done: DoneSoFar, advance: Callable[[int], None]) -> Iterator[Part]:

@@ -11,13 +11,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from fusemix.datasets.remote_files import read_below_url
 from fusemix.disk.files import lies_within
 from fusemix.disk.regular import read_below
+from fusemix.errors import FusemixError
 from fusemix.interfaces import Content, Items, Raw
 from fusemix.models.places import placed, root_now, roots
 from fusemix.models.recipes import foreign_data, pairs_of
-from fusemix.parts.trust import unknown
+from fusemix.parts.trust import named_by_data, unknown
 from fusemix.progress import console
+from fusemix.remote.paths import Remote, located
+from fusemix.urls import without_secrets
 
 Decode = Callable[[str, Raw], Content]
 """What decodes an item of a modality, such as `encoders.decoding.decode`."""
@@ -29,12 +33,28 @@ def why_unseen(source: Mapping[str, Any]) -> str | None:
     Args:
         source: out of index.json.
     """
-    if source["kind"] == "folder" or not unknown(foreign_data(source["data"])):
+    if source["kind"] == "folder":
+        return _why_not_opened(source["path"])
+    if not unknown(foreign_data(source["data"])):
         return None
     return (
         f"items of {source['path']} are not shown: the index reads them by {source['data']['name']}, which runs code "
         "that is not fusemix's own. Look at that code first; if you trust it, say trust_code=true"
     )
+
+
+def _why_not_opened(path: Any) -> str | None:
+    """Why a folder of an index is not opened; None where it is one of this machine."""
+    try:
+        _opened(path)
+    except FusemixError as error:
+        return f"items of {without_secrets(str(path))} are not shown: {error}"
+    return None
+
+
+def _opened(path: Any) -> Path | Remote:
+    with named_by_data():
+        return located(str(path))
 
 
 def reader_of(
@@ -64,6 +84,8 @@ def _of_folder(source: Mapping[str, Any], index: Path) -> Callable[[Mapping[str,
     follow_links = source.get("follow_links") is True
 
     def read(item: Mapping[str, Any]) -> Raw:
+        if isinstance(folder := _opened(source["path"]), Remote):
+            return read_below_url(folder, item["path"])
         return read_below(root_now(source, index, item["path"]), item["path"], follow_links=follow_links)
 
     return read
