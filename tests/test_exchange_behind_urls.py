@@ -34,7 +34,7 @@ def test_embeddings_behind_a_url_are_those_of_a_folder_and_come_back_as_the_same
     capsys.readouterr()
     exported(latents, "shelf://bucket/there", "rows_per_file=8")
     assert "5 files a folder" in (said := capsys.readouterr().out)
-    assert "shelf://bucket/there" in said
+    assert "sending 16 files, 0.0 MB, to shelf://bucket/there" in said
     assert content(store / "bucket" / "there") == content(tmp_path / "here")
     assert [path for method, path in shelf.CALLS if method == "put"][-1] == "bucket/there/export.json"
     (store / "bucket" / "there" / "notes.npy").write_bytes(b"not fetched")

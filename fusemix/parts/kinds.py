@@ -114,11 +114,21 @@ def misfit(value: Any, kind: Any) -> str | None:
     'a whole number or null'
     """
     kinds = members(kind)
-    if is_url(value) and is_location(kind) and not takes_urls(kind):
+    if _is_misplaced(value, kind):
         return NOT_HERE
     if any(_fits(value, one) for one in kinds):
         return None
     return " or ".join(dict.fromkeys(_name(one) for one in kinds))
+
+
+def _is_misplaced(value: Any, kind: Any) -> bool:
+    """Whether a URL stands where a path of this machine is wanted, alone or among others."""
+    if isinstance(value, list | tuple | dict):
+        inner = inside(kind, MAPPINGS if isinstance(value, dict) else LISTS)
+        return bool(inner) and any(
+            _is_misplaced(one, inner[-1]) for one in (value.values() if isinstance(value, dict) else value)
+        )
+    return is_url(value) and is_location(kind) and not takes_urls(kind)
 
 
 def _fits(value: Any, kind: Any) -> bool:

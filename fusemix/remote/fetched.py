@@ -19,6 +19,11 @@ from fusemix.errors import ConfigError, FusemixError, RemoteError, first_line
 from fusemix.parts.own_code import user_cache
 from fusemix.progress import counting
 from fusemix.remote.paths import Remote, Status, located
+from fusemix.files import write_atomic
+from fusemix.own_code import user_cache
+from fusemix.progress import console, counting
+from fusemix.remote import Remote, Status, located
+from fusemix.temporary import remove_leftovers, temporary
 
 BLOCK_BYTES = 8 << 20
 
@@ -102,7 +107,8 @@ def fetch_files(folder: Remote, files: Mapping[str, Status], goal: Path) -> None
             f"{folder} is fetched to this machine, which takes {total:,} bytes, and {goal} has {free:,} left. Make "
             "room, or name another place in XDG_CACHE_HOME."
         )
-    with counting(f"fetching {len(files):,} files, {total / 1e6:,.1f} MB, of {folder}", total) as advance:
+    console.print(f"fetching {len(files):,} files, {total / 1e6:,.1f} MB, of {folder}")
+    with counting(f"bytes of {folder}", total) as advance:
         for name, status in files.items():
             (goal / name).parent.mkdir(parents=True, exist_ok=True)
             fetch_file(Remote(f"{folder}/{name}", status), goal / name, advance)

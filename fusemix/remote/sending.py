@@ -22,6 +22,10 @@ from fusemix.errors import OutputError, RemoteError, first_line
 from fusemix.parts.own_code import user_cache
 from fusemix.progress import counting
 from fusemix.remote.paths import Remote, file_system, place_in
+from fusemix.own_code import user_cache
+from fusemix.progress import console, counting
+from fusemix.remote import Remote, file_system, place_in
+from fusemix.temporary import remove_leftovers, temporary
 
 MARK, FORMAT = "fusemix-upload.json", "fusemix.upload"
 
@@ -98,8 +102,8 @@ def send(folder: Path, goal: Remote, kind: Kind) -> None:
     sizes = {name: (folder / name).stat().st_size for name in names}
     system, top, total = file_system(goal.url), place_in(goal.url), sum(sizes.values())
     mark = {"format": FORMAT, "version": 1, "of": kind.format_name}
-    told = f"sending {len(names):,} files, {total / 1e6:,.1f} MB, to {goal}"
-    with _writing(goal, kind), counting(told, total) as advance:
+    console.print(f"sending {len(names):,} files, {total / 1e6:,.1f} MB, to {goal}")
+    with _writing(goal, kind), counting(f"bytes to {goal}", total) as advance:
         system.pipe_file(f"{top}/{MARK}", json.dumps(mark).encode())
         ours = [name for name in goal.below() if is_named(PurePosixPath(name), kind.owned.names)]
         for name in sorted(ours, key=lambda name: name != kind.seal):  # from here on it is not taken for a whole one

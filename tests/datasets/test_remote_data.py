@@ -16,7 +16,7 @@ from PIL import Image
 
 from fusemix.cli.parts import PARTS
 from fusemix.config import CacheConfig, load_config
-from fusemix.datasets import DATASETS
+from fusemix.datasets import DATASETS, tar_index
 from fusemix.errors import ConfigError, DatasetError, RemoteError, UntrustedCodeError
 from fusemix.parts.trust import named_by_data
 
@@ -193,6 +193,20 @@ def test_headers_of_tars_are_read_once_and_kept_on_this_machine(store, tmp_path)
     assert not list((store / "tars").glob("*.fusemix-*"))
     shutil.copy(store / "tars" / "00001.tar", store / "tars" / "00002.tar")
     assert tars("shelf://tars").left.table["id"].to_pylist()[-1] == "00002/000000013"
+
+
+def test_headers_behind_a_url_are_read_by_several_processes_as_by_one(store, monkeypatch):
+    shards(store / "tars", 4)
+    monkeypatch.setattr(tar_index, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(tar_index, "usable_cores", lambda: 2)
+    before = DATASETS.build("image_captions", {"folder": "shelf://tars", "captions": _any(store)}, split="all")
+    assert len(before.left) == 1  # so that this process has used fsspec before it is forked
+    same(tars("shelf://tars"), tars(str(store / "tars")))
+
+
+def _any(store: Path) -> str:
+    (store / "any.token").write_text("00000.tar#0\ta tar")
+    return str(store / "any.token")
 
 
 def test_a_tar_is_read_in_ranges_and_not_whole(store):
