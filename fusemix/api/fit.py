@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusemix.api.arrays import Pairs, pairs_of
+from fusemix.api.arrays import MODALITIES, Pairs, pairs_of
 from fusemix.api.report import Report
 from fusemix.api.run import Run
 from fusemix.api.settings import tree_of
@@ -137,6 +137,8 @@ def fit(
     _require_enough(pairs)
     if taken := [name for name in OWN if name in settings]:
         raise ConfigError(f"fit takes no {taken[0]}: it fills that in itself.")
+    if arrays := [name for name, value in settings.items() if hasattr(value, "shape")]:
+        raise ConfigError(f"{arrays[0]} is an array, and fit takes arrays as {', '.join(MODALITIES)} and links alone.")
     name = _recipe_of(pairs, recipe)
     told = tree_of(TrainConfig, [name], settings, "fit")
     held = {} if "holdout" in told else {"holdout": HOLDOUT[FEW if len(pairs.links) < MANY_PAIRS else MANY]}
