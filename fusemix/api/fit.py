@@ -128,10 +128,14 @@ def fit(
     >>> import numpy as np
     >>> images = np.random.default_rng(0).normal(size=(64, 12))
     >>> tiny = {"embedding_dim": 8, "mixup": "none", "optim": {"batch_size": 16, "max_epochs": 1, "warmup_steps": 1}}
-    >>> model = fit(images=images, texts=images[:, :6] + 1, recipe=tiny)  # doctest: +ELLIPSIS
-    58 pairs of arrays/train; …
+    >>> model = fit(images=images, texts=images[:, :6] + 1, recipe=tiny)
+    58 pairs of arrays/train; choosing among 6 and 6 held-out items
+    ...
     >>> model.encode(images=images[:3]).shape
     (3, 8)
+    >>> report = model.evaluate(images=images[:30], texts=images[:30, :6] + 1)
+    >>> 0 <= report.metrics["image_to_text/recall_at_1"] <= 1
+    True
     """
     pairs = pairs_of({"images": images, "texts": texts, "audio": audio}, links)
     _require_enough(pairs)

@@ -17,13 +17,18 @@ METRICS = "metrics.csv"
 
 
 class Run:
-    """A run folder.
+    """A run folder. In the examples, `run` is one.
 
     Args:
         folder: of the run.
 
     Attributes:
         folder: as given.
+
+    >>> Run(run.folder).checkpoint.name
+    'best.ckpt'
+    >>> sorted(run.metrics)[:3]
+    ['epoch', 'step', 'train/loss']
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -60,6 +60,12 @@ class SearchIndex:
         Raises:
             QueryError: nothing was asked, a query cannot be read, or an id is not there.
             RunError: the model cannot encode a modality.
+
+        In the examples, `index` is one of pictures.
+
+        >>> hits = index.search("a red bar", k=2)
+        >>> [hit.modality for hit in hits], hits[0].score >= hits[1].score
+        (['image', 'image'], True)
         """
         asked = {"text": text, "image": image, "audio": audio, LIKE: like}
         queries = [Query(kind, one) for kind, given in asked.items() if given is not None for one in _listed(given)]

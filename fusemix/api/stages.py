@@ -129,6 +129,7 @@ def working() -> Iterator[None]:
     token = IS_TYPED.set(False)
     try:
         with warnings.catch_warnings():  # libraries set filters when they are imported
+            warnings.filterwarnings("ignore", "IProgress not found")  # of tqdm: fusemix has a bar of its own
             yield
     except OSError as error:
         if error.errno is None:

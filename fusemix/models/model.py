@@ -54,12 +54,16 @@ def load(
         UntrustedCodeError: it names or carries such code, and `trust_code` is false.
         RunError: there is no such model, or it is damaged.
         ConfigError: the device is not there.
+
+    >>> load("nowhere/at/all")
+    Traceback (most recent call last):
+    fusemix.errors.RunError: there is no folder nowhere/at/all. ...
     """
     return Model(Embedder(model, checkpoint, encoders, device, revision, trust_code=trust_code))
 
 
 class Model:
-    """Encodes pictures, texts and sounds into one space; made by `load`.
+    """Encodes pictures, texts and sounds into one space; made by `load`. In the examples, `model` is one.
 
     Several threads may encode at once; those of the same modality take turns.
 
@@ -132,6 +136,11 @@ class Model:
             ConfigError: none or several modalities were given.
             RunError: the model knows nothing of the modality, or its encoders cannot be loaded.
             EncoderError: an item cannot be encoded; the message says its index and why.
+
+        >>> model.encode(texts=["a red bar", "one blue circle"]).shape
+        (2, 16)
+        >>> model.encode(texts="a red bar", as_torch=True).shape
+        torch.Size([16])
         """
         given = {"images": images, "texts": texts, "audio": audio, **others}
         here = [keyword for keyword, value in given.items() if value is not None]
@@ -182,6 +191,10 @@ class Model:
 
         Raises:
             ValueError: their widths differ.
+
+        >>> words = model.encode(texts=["a red bar", "one blue circle"])
+        >>> model.similarity(words, words).diagonal().round(3).tolist()
+        [1.0, 1.0]
         """
         left, right = (np.atleast_2d(np.asarray(side, dtype=np.float32)) for side in (a, b))
         if left.shape[1] != right.shape[1]:
