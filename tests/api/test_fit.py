@@ -12,6 +12,7 @@ import torch
 import fusemix
 from fusemix.errors import ConfigError, FusemixError, RunError
 
+pytestmark = pytest.mark.long
 TINY = {
     "embedding_dim": 16,
     "mixup": "none",

@@ -16,6 +16,7 @@ import fusemix
 from fusemix.config import EvalConfig
 from fusemix.errors import ConfigError, FusemixError, QueryError, RunError
 
+pytestmark = pytest.mark.long
 SETTINGS = """
 encoders: {image: [hog], text: [bert]}
 holdout: 0.2
@@ -165,6 +166,14 @@ def test_training_works_in_another_thread_than_the_first(made, tmp_path):
     thread.start()
     thread.join()
     assert found[0].checkpoint.is_file()
+
+
+def test_several_processes_in_a_notebook_are_refused_in_a_sentence(made, tmp_path, monkeypatch):
+    for module in ("pytorch.trainer.connectors.accelerator_connector", "fabric.connector"):
+        monkeypatch.setattr(f"lightning.{module}._IS_INTERACTIVE", True)
+    with pytest.raises(ConfigError, match="devices=2.* not compatible with an interactive environment"):
+        fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "run", devices=2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_who_interrupts_gets_an_interruption_and_no_exit(made, tmp_path):
