@@ -9,17 +9,23 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Encoder": "fusemix.interfaces",
+    "FittedModel": "fusemix.api.fit",
     "FusemixError": "fusemix.errors",
     "Items": "fusemix.interfaces",
     "LatentSet": "fusemix.latents.sets",
     "LatentStore": "fusemix.latents.store",
     "Model": "fusemix.models.model",
     "PairSet": "fusemix.interfaces",
+    "Report": "fusemix.api.report",
+    "Run": "fusemix.api.run",
+    "SearchIndex": "fusemix.api.search",
     "Waveform": "fusemix.interfaces",
-    "cache_features": "fusemix.api",
-    "eval_retrieval": "fusemix.api",
+    "cache_features": "fusemix.api.stages",
+    "eval_retrieval": "fusemix.api.stages",
+    "fit": "fusemix.api.fit",
+    "index": "fusemix.api.stages",
     "load": "fusemix.models.model",
-    "train": "fusemix.api",
+    "train": "fusemix.api.stages",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -1,15 +1,17 @@
 """Progress of long work: done, rate, time so far and time left; and the one console that everything prints on.
 
 Place in the flow: commands and callbacks -> the terminal. On a terminal a live bar, and lines that break between words;
-in a notebook or a log file a line after 5 seconds, then rarer, at last one a minute. What is printed is text, never
-markup, and a control character that somebody put into a caption, an id or a path is shown, not obeyed.
+in a notebook a bar of HTML; in a log file a line after 5 seconds, then rarer, at last one a minute. What is printed is
+text, never markup, and a control character that somebody put into a caption, an id or a path is shown, not obeyed.
 """
 
+import builtins
 import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 from rich.cells import cell_len
@@ -71,13 +73,16 @@ def _wrapped_line(line: str, width: int) -> str:
     return "\n".join(lines)
 
 
-console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+# In a notebook, too, text is printed as text: rich would make an output of its own of every line.
+console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False, force_jupyter=False)
 
 NARROW = 30
 """Where a terminal has fewer columns, it breaks lines itself."""
 LINES_AFTER_SEC = (5.0, 15.0, 30.0, 60.0)
 LINE_EVERY_SEC = 60.0
-"""When there is a line where there is no terminal: after so many seconds, and then every so many."""
+NOTEBOOK_EVERY_SEC = 0.2
+"""When there is a line where there is no terminal: after so many seconds, and then every so many; and how often the bar
+of a notebook is drawn."""
 
 
 class LineTimes:
@@ -88,7 +93,7 @@ class LineTimes:
 
     def is_due(self) -> bool:
         """Whether one is due; it is taken to be printed."""
-        if console.is_terminal:
+        if console.is_terminal or in_notebook():
             return False
         passed = time.monotonic() - self._started
         following = next((sec for sec in LINES_AFTER_SEC if sec > self._told), self._told + LINE_EVERY_SEC)
@@ -134,9 +139,65 @@ class _Times(ProgressColumn):
         return Text(f"{time_text(task.elapsed)} elapsed, {time_text(task.time_remaining)} left")
 
 
+def in_notebook() -> bool:
+    """Whether this is a cell of a notebook: what is displayed there is HTML."""
+    shell = getattr(builtins, "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell" or "google.colab" in type(shell).__module__
+
+
+class _NotebookBar(Progress):
+    """The bar in a notebook, as HTML; what rich does there needs a package and an extension of the page."""
+
+    _cell: Any = None
+    _seen = 0.0
+
+    def start(self) -> None:
+        from IPython.display import display  # a notebook has it
+
+        self._cell = display(_Html(""), display_id=True)
+
+    def stop(self) -> None:
+        if self._cell is not None:
+            self._cell.update(_Html(""))
+
+    def refresh(self) -> None:
+        self._seen = time.monotonic()
+        if self._cell is not None:
+            self._cell.update(_Html("".join(map(self._row, self.tasks))))
+
+    def update(self, *task: Any, **how: Any) -> None:
+        super().update(*task, **how)
+        self._refresh_if_due()
+
+    def advance(self, *task: Any, **how: Any) -> None:
+        super().advance(*task, **how)
+        self._refresh_if_due()
+
+    def _refresh_if_due(self) -> None:
+        if time.monotonic() - self._seen > NOTEBOOK_EVERY_SEC:
+            self.refresh()
+
+    def _row(self, task: Task) -> str:
+        bar = f'<progress value="{task.completed}" max="{task.total or 1}"></progress>'
+        cells = (bar if isinstance(one, BarColumn) else escape(visible(_text(one, task))) for one in self.columns)
+        return f"<div>{' '.join(cells)}</div>"
+
+
+def _text(column: Any, task: Task) -> str:
+    return str(column(task))
+
+
+class _Html(str):
+    """Text that a notebook shows as HTML."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
 def progress_bar() -> Progress:
     """A bar that shows what is done, how fast, since when and for how long still."""
-    return Progress(
+    is_html = in_notebook()
+    return (_NotebookBar if is_html else Progress)(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
@@ -146,7 +207,7 @@ def progress_bar() -> Progress:
         console=console,
         expand=True,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal or is_html),
     )
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 import fusemix
@@ -28,6 +29,19 @@ def test_a_list_gives_rows_and_an_item_a_vector_all_of_unit_length(model):
     assert one.shape == (16,)
     np.testing.assert_allclose(one, rows[1], atol=1e-3)
     assert model.encode(texts=[]).shape == (0, 16)
+
+
+def test_a_tensor_is_given_when_it_is_asked_for(model):
+    rows = model.encode(texts=["a red bar", "one blue circle"])
+    tensor = model.encode(texts=["a red bar", "one blue circle"], as_torch=True)
+    assert (tensor.dtype, tensor.device.type) == (torch.float32, "cpu")
+    np.testing.assert_array_equal(tensor.numpy(), rows)
+    np.testing.assert_array_equal(model.similarity(tensor, rows), model.similarity(rows, rows))
+
+
+def test_latents_are_no_items_where_encoders_are_known(model):
+    with pytest.raises(EncoderError, match="text item 0 cannot be embedded"):
+        model.encode(texts=np.ones((2, 32), np.float32))
 
 
 def test_pictures_in_every_form_have_one_embedding(tiny, model):

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusemix.cli.help import help_text
 from fusemix.config import InfoConfig, VerifyConfig, load_config
 from fusemix.encoders.trouble import one_line
 from fusemix.errors import ConfigError, first_line
-from fusemix.help import help_text
 from fusemix.urls import is_url, local_path, problem, without_secrets
 
 SECRETS = {

@@ -81,7 +81,7 @@ def pictures(context: Context) -> tuple[Path, Path]:
 
 def cached(context: Context, out: str, **changes: Any) -> Path:
     """The latent set that cache_features.py makes of the pictures and captions."""
-    from fusemix.api import cache_features
+    from fusemix.api.stages import cache_features
 
     folder, captions = pictures(context)
     options = {"folder": str(folder), "captions": str(captions)}
@@ -95,8 +95,8 @@ def cached(context: Context, out: str, **changes: Any) -> Path:
         "batch_size": 8 if context.tiny else 256,
         "num_workers": 0 if context.tiny else "auto",
     }
-    (where,) = cache_features(**{**given, **changes})
-    return where
+    (made,) = cache_features(**{**given, **changes})
+    return made.folder
 
 
 def caching(context: Context) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from train import ON_GPU, Sizes
 TINY = Sizes(widths=(48, 32), blocks=1, batch=64, pairs=1_000, steps=3, embedding_dim=16)
 PAPER = ON_GPU._replace(pairs=460_000, steps=8)
 """One epoch has as many batches as are timed, warm ones included."""
-HEAVY = ("lightning", "transformers", "fusemix", "fusemix.api", "our_training")
+HEAVY = ("lightning", "transformers", "fusemix", "fusemix.api.stages", "our_training")
 
 
 def prepare(tiny: bool, folder: Path, missing: list[str]) -> Context:

@@ -15,11 +15,11 @@ AT_STEP = 9
 
 def weights_of(context: Context, out: str, **changes: Any) -> dict[str, torch.Tensor]:
     """Of a run, trained as train.py does."""
-    from fusemix.api import train
+    from fusemix.api.stages import train
     from fusemix.fusion.checkpoints import read_checkpoint
 
-    best = train(**settings(context, out, **changes))
-    return read_checkpoint(best.with_name("last.ckpt"))["state_dict"]
+    run = train(**settings(context, out, **changes))
+    return read_checkpoint(run.checkpoint.with_name("last.ckpt"))["state_dict"]
 
 
 def parity(context: Context) -> dict[str, Any]:

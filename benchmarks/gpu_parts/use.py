@@ -13,7 +13,7 @@ from gpu_parts.context import Context, judged, milliseconds
 
 def use(context: Context) -> dict[str, Any]:
     """A run on the cached set encodes files and texts on the device as it does on a CPU, and as evaluation does."""
-    from fusemix.api import train
+    from fusemix.api.stages import train
     from fusemix.models.model import load
 
     where, run = context.folder / "cached" / "all", context.folder / "use"
@@ -45,7 +45,7 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
     """Evaluation and a search in an index, where FAISS is there."""
     if "faiss" in context.missing:
         return {"evaluated_and_searched": "no faiss"}
-    from fusemix.api import eval_retrieval
+    from fusemix.api.stages import eval_retrieval
     from fusemix.cli.called import run_command
     from fusemix.wiring.searching.searcher import Query, Searcher
 
@@ -59,5 +59,5 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
     query = Query("image", next(iter(sorted((context.folder / "pictures").iterdir()))).read_bytes())
     (hits,) = searcher.search(np.atleast_2d(searcher.embed([query])[0]), 5)
     claims["a picture is found by itself"] = hits[0].score > 0.99
-    recall = report["metrics"]["mean_recall"]
+    recall = report.metrics["mean_recall"]
     return {"mean_recall": recall, "hits": len(hits), "threads": torch.get_num_threads()}

@@ -51,17 +51,32 @@ def load_config(
     told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
         told = merged(told, _told(schema, argument))
-    told = shaped(merged(told, shaped(said, schema, is_whole=False)), schema)
+    told = merged(told, shaped(said, schema, is_whole=False))
+    return config_of(schema, told, parts or {}, " ".join(arguments) or schema.__name__)
+
+
+def config_of(schema: type[Config], told: Tree, parts: Mapping[str, Registry], where: str) -> Config:
+    """Settings out of all that was said of them, over a schema's defaults.
+
+    Args:
+        schema, parts: as for `load_config`.
+        told: what was said.
+        where: it was, for messages.
+
+    Raises:
+        ConfigError: a value is missing, or has the wrong type or range.
+    """
+    told = shaped(told, schema)
     values = plain(told, schema)
     _require_kinds("", values, schema)
-    read_options(told, values, schema, parts or {})
+    read_options(told, values, schema, parts)
     try:
         config = OmegaConf.merge(OmegaConf.structured(schema), values)
         made = cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None
-        raise ConfigError(_explain(" ".join(arguments) or schema.__name__, error)) from error
+        raise ConfigError(_explain(where, error)) from error
     _require_texts(made)
     return made
 
@@ -75,23 +90,48 @@ def _told(schema: type, argument: str) -> Tree:
     """What one argument says; refused by its name where it does not fit."""
     try:
         if "=" in argument:
-            told = _nested(schema, argument)
-        elif path := _file_of(schema, argument):
-            told = tree_of_yaml(path.read_text(encoding="utf-8-sig"))
-        else:
-            raise ConfigError(f"{no_recipe(argument, schema)} Settings are given as key=value.")
-        if not isinstance(told, dict):
-            raise ConfigError(f"{argument}: settings are a mapping, `name: value`.")
-        values = plain(shaped(told, schema), schema)
-        if names := list(unknown(values, schema)):
-            raise ConfigError(f"{argument}: {_no_setting(names[0], schema)}")
-        _require_kinds("" if "=" in argument else f"{argument}: ", values, schema)
-        return shaped(told, schema, is_whole=False)
+            return checked(schema, _nested(schema, argument), argument, is_named=False)
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_explain(argument, error)) from error
+    if not (path := file_of(schema, argument)):
+        raise ConfigError(f"{no_recipe(argument, schema)} Settings are given as key=value.")
+    return told_by_file(schema, path)
 
 
-def _file_of(schema: type, argument: str) -> Path | None:
+def told_by_file(schema: type, path: Path) -> Tree:
+    """What a yaml file says.
+
+    Raises:
+        ConfigError: it is no yaml, or does not fit the schema.
+    """
+    try:
+        return checked(schema, tree_of_yaml(path.read_text(encoding="utf-8-sig")), str(path))
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        raise ConfigError(_explain(str(path), error)) from error
+
+
+def checked(schema: type, told: Tree, where: str, *, is_named: bool = True) -> Tree:
+    """What was said of some settings; refused by the name of who said so, where it does not fit.
+
+    Args:
+        schema: dataclass of all settings.
+        told: what was said.
+        where: it was, for messages.
+        is_named: a value of another kind is told with `where` before it, too.
+
+    Raises:
+        ConfigError: a setting is unknown, or a value of another kind.
+    """
+    if not isinstance(told, dict):
+        raise ConfigError(f"{where}: settings are a mapping, `name: value`.")
+    values = plain(shaped(told, schema), schema)
+    if names := list(unknown(values, schema)):
+        raise ConfigError(f"{where}: {_no_setting(names[0], schema)}")
+    _require_kinds(f"{where}: " if is_named else "", values, schema)
+    return shaped(told, schema, is_whole=False)
+
+
+def file_of(schema: type, argument: str) -> Path | None:
     """The file that a bare word stands for, which is a recipe's where there is none of that name."""
     return Path(argument) if Path(argument).is_file() else recipes_of(schema).get(argument)
 

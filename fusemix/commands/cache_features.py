@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from lightning.fabric import Fabric
 
 from fusemix.commands import check
-from fusemix.commands.next_step import after_caching
+from fusemix.commands.next_step import after_caching, tell
 from fusemix.config import CacheConfig, to_plain
 from fusemix.disk.discarding import goal_of
 from fusemix.disk.shares import Beside
@@ -136,8 +136,7 @@ def _tell_end(config: CacheConfig, sides: Sequence[Side], encoders: Mapping[str,
         )
         return
     console.print(f"cached {', '.join(config.encoders)} over {', '.join(config.splits)} in {config.out}")
-    if following := after_caching(config.out, {slug: encoder.modality for slug, encoder in encoders.items()}):
-        console.print(following)
+    tell(after_caching(config.out, {slug: encoder.modality for slug, encoder in encoders.items()}))
 
 
 def _fill(side: Side, fabric: Fabric, config: CacheConfig, beside: Beside) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lightning.fabric import Fabric
 
-from fusemix.commands.next_step import after_evaluating
+from fusemix.commands.next_step import IS_TYPED, after_evaluating, tell
 from fusemix.config import EvalConfig
 from fusemix.disk.files import write_json, write_jsonl, write_text
 from fusemix.fusion.checkpoints import trained_model
@@ -78,9 +78,10 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         report = _report(evaluation, model, embeddings, survey, results, str(fabric.device))
         with shown_at_least(lambda: _show(report)):
             _write(place, evaluation, embeddings, results, report)
-    _show(report)
-    console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
-    console.print(after_evaluating(config.run, config.latents))
+    if IS_TYPED.get():  # in Python, the report shows itself
+        _show(report)
+    tell(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
+    tell(after_evaluating(config.run, config.latents))
     return out / "report.json"
 
 

@@ -5,13 +5,24 @@ Place in the flow: settings of a command that is done -> the next command.
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 from fusemix.latents.description import SET, read_description
+from fusemix.progress import console
+
+IS_TYPED: ContextVar[bool] = ContextVar("is_typed", default=True)
+"""Whether commands are typed; who calls them from Python has nothing to type, and results that show themselves."""
 
 RECIPES, MANY_PAIRS = Path("configs") / "train", 10_000
 """Where the recipes lie for whoever stands in a checkout; from so many pairs on it is the one for many."""
 FITTED = ("optim.batch_size=auto", "optim.max_epochs=auto", "optim.validate_every=auto")
+
+
+def tell(line: str | None) -> None:
+    """Print what somebody who types commands is to know at the end of one."""
+    if line and IS_TYPED.get():
+        console.print(line)
 
 
 def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 import lightning as L
 import yaml
 
-from fusemix.commands.next_step import after_training
+from fusemix.commands.next_step import after_training, tell
 from fusemix.config import TrainConfig, to_plain
 from fusemix.disk.discarding import discard, take_place
 from fusemix.disk.files import write_json, write_text
@@ -115,7 +115,7 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         if place != out:
             take_place(place, out, RUN)
         console.print(end)
-        console.print(after_training(config.out, [source.train.folder for source in data.sources]))
+        tell(after_training(config.out, [source.train.folder for source in data.sources]))
     return best
 
 

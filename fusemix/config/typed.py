@@ -55,8 +55,8 @@ class Whole(dict[str, Any]):
     """A mapping that was typed as one word; it takes the place of what was there, and is not merged into it."""
 
 
-Tree = dict[str, Any] | list[Any] | Word
-"""Mappings, lists and words, as nested as what was typed."""
+Tree = dict[str, Any] | list[Any] | Word | int | float | None
+"""Mappings, lists and words, as nested as what was typed; out of Python also numbers, truths and nothing."""
 
 
 def tree_of_yaml(text: str) -> Tree:
@@ -153,6 +153,8 @@ def plain(tree: Any, kind: Any) -> Any:
         tree = tree.tree
     if isinstance(tree, list):
         return [plain(one, inner_kind(kind, LISTS)) for one in tree]
+    if not isinstance(tree, dict):  # a value out of Python
+        return str(tree) if type(tree) in (int, float) and is_text(kind) else tree
     if (settings := settings_of(kind)) is not None:
         kinds = kinds_of_fields(settings)
         return {key: plain(value, kinds.get(key, Any)) for key, value in tree.items()}

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from fusemix.latents.item_tables import (
     read_sealed_table,
 )
 from fusemix.latents.links import LINKS, LinkTable
-from fusemix.latents.manifest import Accepted
+from fusemix.latents.manifest import MANIFEST, Accepted
 from fusemix.latents.quarantine import read_quarantine
 from fusemix.latents.store import LatentStore, concatenated
 from fusemix.split_names import folder_meant
@@ -100,6 +100,20 @@ class Side:
             store.release()
 
 
+class LatentArrays(NamedTuple):
+    """A latent set in memory.
+
+    Attributes:
+        left, right: latents of the two sides, in the dtype of their stores; those of several encoders side by side, and
+            NaN in the row of an item that has none.
+        links: (left row, right row) of what belongs together and has latents on both sides.
+    """
+
+    left: Float[np.ndarray, "left left_dim"]
+    right: Float[np.ndarray, "right right_dim"]
+    links: Int64[np.ndarray, "links 2"]
+
+
 class LatentSet:
     """A latent set, opened with chosen encoders.
 
@@ -107,9 +121,11 @@ class LatentSet:
 
     Args:
         folder: of the set.
-        encoders: modality -> names of latent stores.
+        encoders: modality -> names of latent stores, concatenated in this order; None takes all that are there, by
+            name.
 
     Attributes:
+        folder: of the set.
         left, right: the sides.
         description: content of `set.json`.
 
@@ -118,14 +134,39 @@ class LatentSet:
         ConfigError: a modality has no encoder.
     """
 
-    def __init__(self, folder: Path, encoders: Mapping[str, Sequence[str]]) -> None:
-        self.folder = folder = folder_meant(folder)
+    def __init__(self, folder: str | Path, encoders: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.folder = folder = folder_meant(Path(folder))
         path = folder / SET
         if not path.is_file():
             raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
         self.description = read_description(path)
         self.left = self._side("left", encoders)
         self.right = self._side("right", encoders)
+
+    def __repr__(self) -> str:
+        sides = " × ".join(f"{len(side):,} {side.modality} ({_named(side)})" for side in self.sides)
+        return f"fusemix.LatentSet({str(self.folder)!r}: {sides}, {self.description['num_links']:,} links)"
+
+    def numpy(self) -> LatentArrays:
+        """All latents and links, in memory.
+
+        Returns:
+            `left`, `right`, `links`; a side without encoders is (items, 0).
+
+        Raises:
+            LatentStoreError: no pair has latents on both sides, or a file is damaged.
+
+        In the example, `latents` is the folder of a set of 36 pictures and their captions.
+
+        >>> arrays = LatentSet(latents).numpy()
+        >>> len(arrays.left), arrays.links.shape
+        (36, (36, 2))
+        """
+        left, right = (
+            side.take(np.arange(len(side))) if side.stores else np.empty((len(side), 0), np.float32)
+            for side in self.sides
+        )
+        return LatentArrays(left, right, self.links)
 
     @property
     def links(self) -> Int64[np.ndarray, "links 2"]:
@@ -168,9 +209,11 @@ class LatentSet:
         """What the data set named and could not give, and items without latent."""
         return self.description["num_excluded"] + sum(int((~side.valid).sum()) for side in self.sides)
 
-    def _side(self, which: str, encoders: Mapping[str, Sequence[str]]) -> Side:
+    def _side(self, which: str, encoders: Mapping[str, Sequence[str]] | None) -> Side:
         about = self.description[which]
         modality = about["modality"]
+        if encoders is None:
+            encoders = {modality: sorted(path.parent.name for path in self.folder.glob(f"{modality}/*/{MANIFEST}"))}
         if modality not in encoders:
             raise ConfigError(
                 f"{self.folder} pairs {self.description['left']['modality']} with "
@@ -184,3 +227,7 @@ class LatentSet:
                     "Cache it again with overwrite=true."
                 )
         return Side(modality, about["num_items"], stores, self.folder)
+
+
+def _named(side: Side) -> str:
+    return ", ".join(f"{store.manifest.encoder} {store.dim}" for store in side.stores) or "no latents"

@@ -131,12 +131,17 @@ def prepare_device(device: torch.device) -> None:
         _prepare_cpu()
 
 
-@cache
 def _prepare_cpu() -> None:
     """Memory that stays, and no more threads than may run at once: one that a container halts holds up all others."""
+    most = _first_prepared()
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > most:
+        torch.set_num_threads(most)
+
+
+@cache
+def _first_prepared() -> int:
     keep_freed_memory()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), usable_cores())))
+    return usable_cores()
 
 
 def keep_freed_memory() -> None:

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32
+from torch import Tensor
 
 from fusemix.encoders.given import Given, listed
 from fusemix.errors import ConfigError
 from fusemix.models.embedder import Embedder
+from fusemix.models.given_latents import GivenLatents, embedded, is_latents
 from fusemix.models.recipes import Source
 from fusemix.progress import counting
 
@@ -52,12 +55,16 @@ def load(
         UntrustedCodeError: it names or carries such code, and `trust_code` is false.
         RunError: there is no such model, or it is damaged.
         ConfigError: the device is not there.
+
+    >>> load("nowhere/at/all")
+    Traceback (most recent call last):
+    fusemix.errors.RunError: there is no folder nowhere/at/all. ...
     """
     return Model(Embedder(model, checkpoint, encoders, device, revision, trust_code=trust_code))
 
 
 class Model:
-    """Encodes pictures, texts and sounds into one space; made by `load`.
+    """Encodes pictures, texts and sounds into one space; made by `load`. In the examples, `model` is one.
 
     Several threads may encode at once; those of the same modality take turns.
 
@@ -99,12 +106,16 @@ class Model:
         batch_size: int = 64,
         num_workers: int = 0,
         progress: bool = True,
+        as_torch: bool = False,
         **others: Any,
-    ) -> Float32[np.ndarray, "*items dim"]:
+    ) -> Float32[np.ndarray, "*items dim"] | Float32[Tensor, "*items dim"]:
         """Embeddings of items of one modality.
 
         They are read, decoded, encoded and adapted as in caching and training, so an item gets the vector that it has
         in evaluation. A list is read item by item, so that it may be long.
+
+        A model that was trained on latents of which nothing says what made them (`fusemix.fit`, `fusemix import`) takes
+        latents in place of items: an array or a tensor of (rows, latent width), of any floating point type and device.
 
         Args:
             images: a picture or a list of them: paths, encoded files as `bytes`, PIL images, or arrays of height ×
@@ -116,6 +127,7 @@ class Model:
             batch_size: items in one pass of an encoder; halved where memory does not suffice.
             num_workers: processes that read and decode ahead; 0 does it in this one.
             progress: show a bar when there is more than one batch.
+            as_torch: give a tensor in place of a numpy array.
             **others: items of a modality with another name, such as `video=[…]`.
 
         Returns:
@@ -125,6 +137,11 @@ class Model:
             ConfigError: none or several modalities were given.
             RunError: the model knows nothing of the modality, or its encoders cannot be loaded.
             EncoderError: an item cannot be encoded; the message says its index and why.
+
+        >>> model.encode(texts=["a red bar", "one blue circle"]).shape
+        (2, 16)
+        >>> model.encode(texts="a red bar", as_torch=True).shape
+        torch.Size([16])
         """
         given = {"images": images, "texts": texts, "audio": audio, **others}
         here = [keyword for keyword, value in given.items() if value is not None]
@@ -132,7 +149,23 @@ class Model:
             raise ConfigError(f"encode takes items of one modality at a time, and got {' and '.join(here) or 'none'}.")
         modality = KEYWORDS.get(here[0], here[0])
         self.embedder.trained.require_known(modality)
-        items, is_one = listed(modality, given[here[0]])
+        found = self._of_latents(modality, here[0], given[here[0]])
+        if found is None:
+            found = self._of_items(modality, given[here[0]], sample_rate, batch_size, num_workers, progress)
+        return torch.from_numpy(found) if as_torch else found
+
+    def _of_latents(self, modality: str, name: str, given: Any) -> Float32[np.ndarray, "*items dim"] | None:
+        """Embeddings of latents, where items of the modality cannot be encoded; None where something else is given."""
+        if self.embedder.is_known(modality) or not is_latents(given):
+            return None
+        is_one = given.ndim == 1
+        found = embedded(self.embedder, modality, GivenLatents(name, given[None] if is_one else given))
+        return found[0] if is_one else found
+
+    def _of_items(
+        self, modality: str, given: Any, sample_rate: int | None, batch_size: int, num_workers: int, progress: bool
+    ) -> Float32[np.ndarray, "*items dim"]:
+        items, is_one = listed(modality, given)
         shown = progress and len(items) > batch_size
         with counting(f"{modality}: encoding", len(items)) if shown else nullcontext(lambda count: None) as advance:
             found = self.embedder.embed(
@@ -145,7 +178,9 @@ class Model:
         return found[0] if is_one else found
 
     def similarity(
-        self, a: Float[np.ndarray, "*left _dim"], b: Float[np.ndarray, "*right _dim"]
+        self,
+        a: Float[np.ndarray, "*left _dim"] | Float[Tensor, "*left _dim"],
+        b: Float[np.ndarray, "*right _dim"] | Float[Tensor, "*right _dim"],
     ) -> Float32[np.ndarray, "left right"]:
         """Cosines between embeddings, from -1 to 1.
 
@@ -158,6 +193,10 @@ class Model:
 
         Raises:
             ValueError: their widths differ.
+
+        >>> words = model.encode(texts=["a red bar", "one blue circle"])
+        >>> model.similarity(words, words).diagonal().round(3).tolist()
+        [1.0, 1.0]
         """
         left, right = (np.atleast_2d(np.asarray(side, dtype=np.float32)) for side in (a, b))
         if left.shape[1] != right.shape[1]:

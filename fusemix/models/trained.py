@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from fusemix.disk.files import read_json
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
@@ -93,11 +95,12 @@ def open_trained(
         folder = _from_hub(str(model), revision)
     elif revision is not None:
         raise RunError(f"revision={revision} is for models on the hub, and {folder} is a folder. Leave it out.")
-    if is_export(folder):
-        exported = read_export(folder, trust_code)
-        return Trained(folder, *exported, trust_code)
-    if (folder / CHECKPOINTS).is_dir():
-        return _run(folder, checkpoint, trust_code)
+    with torch.random.fork_rng(devices=[]):  # weights are drawn before those that were trained take their place
+        if is_export(folder):
+            exported = read_export(folder, trust_code)
+            return Trained(folder, *exported, trust_code)
+        if (folder / CHECKPOINTS).is_dir():
+            return _run(folder, checkpoint, trust_code)
     if (folder / CONFIG).is_file():
         read_export(folder, trust_code)  # says what is wrong with it
     raise RunError(

@@ -17,13 +17,8 @@ from fusemix.disk.files import write_atomic
 from fusemix.disk.temporary import remove_leftovers, temporary
 from fusemix.errors import ConfigError, FusemixError, RemoteError, first_line
 from fusemix.parts.own_code import user_cache
-from fusemix.progress import counting
-from fusemix.remote.paths import Remote, Status, located
-from fusemix.files import write_atomic
-from fusemix.own_code import user_cache
 from fusemix.progress import console, counting
-from fusemix.remote import Remote, Status, located
-from fusemix.temporary import remove_leftovers, temporary
+from fusemix.remote.paths import Remote, Status, located
 
 BLOCK_BYTES = 8 << 20
 

@@ -12,7 +12,7 @@ from fusemix.disk.files import read_json, write_json
 from fusemix.errors import FusemixError
 from fusemix.parts.own_code import user_cache
 
-FORMAT, VERSION = "fusemix.own_urls", 1
+FORMAT, VERSION = "fusemix.remote.own_urls", 1
 
 
 def remember(url: str) -> None:

@@ -20,12 +20,8 @@ from fusemix.disk.discarding import Owned, is_named
 from fusemix.disk.temporary import remove_leftovers, temporary
 from fusemix.errors import OutputError, RemoteError, first_line
 from fusemix.parts.own_code import user_cache
-from fusemix.progress import counting
-from fusemix.remote.paths import Remote, file_system, place_in
-from fusemix.own_code import user_cache
 from fusemix.progress import console, counting
-from fusemix.remote import Remote, file_system, place_in
-from fusemix.temporary import remove_leftovers, temporary
+from fusemix.remote.paths import Remote, file_system, place_in
 
 MARK, FORMAT = "fusemix-upload.json", "fusemix.upload"
 

@@ -1,0 +1,123 @@
+"""An index that is searched from Python.
+
+Place in the flow: index folder -> SearchIndex.search(queries) -> Hits, which show themselves in a notebook.
+Not here: how an index is searched (wiring/searching/searcher.py).
+"""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fusemix.api.showing import as_text, frame
+from fusemix.commands.search import table
+from fusemix.errors import QueryError
+from fusemix.reports.page.media import fit, jpeg_uri
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
+
+SHOWN_PX = 96
+"""Side of a picture beside its hit."""
+
+
+class SearchIndex:
+    """An index, opened with the model that made it.
+
+    Args:
+        folder: of the index.
+        **how: `model`, `device`, `trust_code`, as for `fusemix search`.
+
+    Attributes:
+        folder: as given.
+
+    Raises:
+        FusemixError: there is no such index, its model is gone, or it names code that is not trusted.
+    """
+
+    def __init__(self, folder: str | Path, **how: Any) -> None:
+        self.folder = Path(folder)
+        self._searcher = Searcher(folder, **how)
+
+    def __len__(self) -> int:
+        return self._searcher.index.num_items
+
+    def __repr__(self) -> str:
+        return f"fusemix.SearchIndex({str(self.folder)!r}: {len(self):,} items)"
+
+    def search(
+        self, text: Any = None, *, image: Any = None, audio: Any = None, like: Any = None, k: int = 10
+    ) -> "Hits":
+        """The items that are nearest, best first; several queries are added up.
+
+        Args:
+            text: a text or a list of them.
+            image: a picture or a list of them: paths, bytes, PIL images or arrays.
+            audio: a sound or a list of them: paths, bytes, or `fusemix.Waveform`s.
+            like: id of an item of the index, or a list of them.
+            k: at most so many.
+
+        Raises:
+            QueryError: nothing was asked, a query cannot be read, or an id is not there.
+            RunError: the model cannot encode a modality.
+
+        In the examples, `index` is one of pictures.
+
+        >>> hits = index.search("a red bar", k=2)
+        >>> [hit.modality for hit in hits], hits[0].score >= hits[1].score
+        (['image', 'image'], True)
+        """
+        asked = {"text": text, "image": image, "audio": audio, LIKE: like}
+        queries = [Query(kind, one) for kind, given in asked.items() if given is not None for one in _listed(given)]
+        if not queries:
+            raise QueryError('nothing to search for. Give a text, as in search("a dog"), or image=, audio=, like=.')
+        if k < 1:
+            raise QueryError(f"k is {k}, but must be at least 1.")
+        (hits,) = self._searcher.search(summed(self._searcher.embed(queries))[None], k)
+        title = " + ".join(f"{one.kind}: {one.content if isinstance(one.content, str) else '…'}" for one in queries)
+        return Hits(hits, self._searcher, title)
+
+
+def _listed(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list) else [given]
+
+
+class Hits(list[Hit]):
+    """What was found, best first: `id`, `score` (a cosine), `modality`, `path`, `captions` of each.
+
+    Args:
+        hits: best first.
+        searcher: that found them, and can show them.
+        title: what was asked.
+    """
+
+    def __init__(self, hits: Sequence[Hit], searcher: Searcher, title: str) -> None:
+        super().__init__(hits)
+        self._searcher, self._title = searcher, title
+
+    def to_pandas(self) -> Any:
+        """A DataFrame, a row a hit.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        return frame({name: [getattr(hit, name) for hit in self] for name in Hit._fields})
+
+    def content(self, place: int) -> Any:
+        """The item of a hit: a picture, a sound or a text; None where it is out of reach."""
+        return self._searcher.content(self[place].position)
+
+    def __repr__(self) -> str:
+        return as_text(table(self, self._searcher.places([hit.position for hit in self]), self._title))
+
+    def _repr_html_(self) -> str:
+        rows = "".join(self._row(place, hit) for place, hit in enumerate(self))
+        return f"<p>{escape(self._title)}</p><table>{rows}</table>"
+
+    def _row(self, place: int, hit: Hit) -> str:
+        content = self.content(place)
+        seen = escape(hit.id)
+        if isinstance(content, Image.Image):
+            seen = f'<img style="max-width:{SHOWN_PX}px;max-height:{SHOWN_PX}px" src="{jpeg_uri(fit(content))}"/>'
+        words = escape(hit.captions[0] if hit.captions else hit.id)
+        return f"<tr><td>{place + 1}</td><td>{hit.score:.3f}</td><td>{seen}</td><td>{words}</td></tr>"

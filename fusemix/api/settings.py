@@ -1,0 +1,109 @@
+"""Settings as Python gives them: an object, files, keywords -> the settings of a command.
+
+Place in the flow: arguments of a function of the API -> a frozen dataclass. Values stay values: a path with odd
+characters, the text "no" and the number 1e-5 are never written out and parsed. Not here: what a yaml file and a word of
+the command line mean (cli/loading.py).
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fusemix.cli.loading import checked, config_of, told_by_file
+from fusemix.cli.parts import PARTS
+from fusemix.config.recipes import no_recipe, recipes_of
+from fusemix.config.typed import Tree, Word, merged
+from fusemix.errors import ConfigError
+
+Config = TypeVar("Config")
+Given = Any
+"""A settings object, a mapping of settings, the path of a yaml file, or the name of a recipe."""
+
+
+def settings_of(schema: type[Config], given: Sequence[Given], keywords: Mapping[str, Any], caller: str) -> Config:
+    """The settings of a command; later ones win, and keywords win over all.
+
+    Args:
+        schema: dataclass of the settings.
+        given: what says them.
+        keywords: by their names; `optim.lr` is that setting inside `optim`.
+        caller: name of the function, for messages.
+
+    Raises:
+        ConfigError: a file is missing, a setting is unknown, missing, or of another type or range.
+    """
+    return config_of(schema, tree_of(schema, given, keywords, caller), PARTS, caller)
+
+
+def tree_of(schema: type, given: Sequence[Given], keywords: Mapping[str, Any], caller: str) -> dict[str, Any]:
+    """All that was said, as a tree; see `settings_of`."""
+    told: Any = {}
+    for one in given:
+        told = merged(told, _told(schema, one, caller))
+    return merged(told, checked(schema, _nested(keywords), caller))
+
+
+def file_of(schema: type, given: Given) -> Path | None:
+    """The yaml file that a path or the name of a recipe stands for; None where it is neither.
+
+    Args:
+        schema: dataclass of the settings, for the recipes.
+        given: what was given.
+    """
+    if not isinstance(given, str | os.PathLike):
+        return None
+    path = Path(given).expanduser()
+    return path if path.is_file() else recipes_of(schema).get(str(given))
+
+
+def _told(schema: type, given: Given, caller: str) -> Tree:
+    if path := file_of(schema, given):
+        return told_by_file(schema, path)
+    if isinstance(given, str | os.PathLike):
+        raise ConfigError(f"{caller}: {no_recipe(str(given), schema)} Settings are given as keywords, name=value.")
+    if isinstance(given, Mapping):
+        return checked(schema, _nested(given), caller)
+    if type(given) is schema:
+        return checked(schema, _value(dataclasses.asdict(given), caller), caller)  # pyright: ignore[reportArgumentType]
+    raise ConfigError(
+        f"{caller} takes a {schema.__name__}, paths of yaml files, and keywords; not a {type(given).__name__}."
+    )
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"a.b": value}` as {a: {b: value}}; only names of settings hold dots so, and no keys further inside."""
+    tree: dict[str, Any] = {}
+    for name, value in settings.items():
+        one = _value(value, str(name))
+        for part in reversed(str(name).split(".")):
+            one = {part: one}
+        tree = merged(tree, one)
+    return tree
+
+
+def _value(value: Any, name: str) -> Any:
+    """A value as a tree: texts and paths are words that stand as they are.
+
+    Raises:
+        ConfigError: it is nothing that settings hold.
+    """
+    if value is None or type(value) in (bool, int, float):
+        return value
+    if isinstance(value, str | os.PathLike):
+        return Word(os.fspath(value), is_quoted=True)
+    if isinstance(value, np.generic):
+        return _value(value.item(), name)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _value(dataclasses.asdict(value), name)
+    if isinstance(value, Mapping):
+        return {str(key): _value(one, f"{name}.{key}") for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(one, f"{name}[{place}]") for place, one in enumerate(value)]
+    raise ConfigError(
+        f"{name} is a {type(value).__name__}, and settings are texts, paths, numbers, True, False, None, and lists and "
+        "mappings of these."
+    )
