@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from index_samples import make as make_index
 from latent_samples import labelled_set
+from report_samples import sample_report
 from test_exchange import exported, imported
 from travel.exports import train_on_made_up_latents
 
@@ -43,7 +44,7 @@ def caching(tiny, make_set, tmp_path) -> Case:
         where = f"folder: '{pictures}', captions: '{pictures / 'captions.csv'}'"
         dataset = f"dataset={{name: image_captions, options: {{{where}}}}}"
         hog = "encoders.hog={name: hog, options: {size: 32, coarse: 4}}"
-        how = ["splits=[all]", "accelerator=cpu", "num_workers=0", "batch_size=8"]
+        how = ["splits=[all]", "compute.accelerator=cpu", "num_workers=0", "batch_size=8"]
         run_command("cache_features", [dataset, hog, *how, f"out={out}", *changes])
 
     return Case(make, "all/image/hog", ["encoders.hog.options.size=16"], ["encoders.hog.options.size=0"])
@@ -105,7 +106,7 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
     latents = make_set("train", num_left=6)
     return Case(
         lambda out, *changes: exported(latents, out, *changes),
-        "img_emb",
+        "",
         ["rows_per_file=3"],
         ["rows_per_file=3", "encoders.image=[nobody]"],
     )
@@ -114,7 +115,7 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
 def evaluating(tiny, make_set, tmp_path) -> Case:
     run = train_on_made_up_latents(make_set, tmp_path / "run")
     test = make_set("test", num_left=20, seed=1)
-    common = [f"run={run}", f"latents={test}", "accelerator=cpu", "num_examples=1"]
+    common = [f"model={run}", f"latents={test}", "compute.accelerator=cpu", "num_examples=1"]
     return Case(
         lambda out, *changes: run_command("eval_retrieval", [*common, f"out={out}", *changes]),
         "",
@@ -124,12 +125,26 @@ def evaluating(tiny, make_set, tmp_path) -> Case:
 
 
 def classifying(tiny, make_set, tmp_path) -> Case:
-    common = ["encoders={image: [clip], text: [words]}", f"latents={labelled_set(tmp_path / 'labelled')}", "device=cpu"]
+    common = [
+        "encoders={image: [clip], text: [words]}",
+        f"latents={labelled_set(tmp_path / 'labelled')}",
+        "compute.accelerator=cpu",
+    ]
     return Case(
         lambda out, *changes: run_command("eval_zero_shot", [*common, f"out={out}", *changes]),
         "",
         ["encoders={image: [other], text: [words]}"],
         [f"latents={tmp_path / 'nowhere'}"],
+    )
+
+
+def comparing(tiny, make_set, tmp_path) -> Case:
+    a, b, c = (sample_report(tmp_path / name, seed=seed) for seed, name in enumerate("abc"))
+    return Case(
+        lambda out, *changes: run_command("compare", [str(a), str(b), f"out={out}", *changes]),
+        "",
+        [str(c)],
+        [str(tmp_path / "nowhere")],
     )
 
 
@@ -142,6 +157,7 @@ CASES = {
     "export_embeddings": [exporting_embeddings],
     "eval_retrieval": [evaluating],
     "eval_zero_shot": [classifying],
+    "compare": [comparing],
 }
 
 
@@ -164,11 +180,7 @@ def test_every_command_with_overwrite_is_here():
     with_overwrite = {
         name for name, schema in schemas.items() if "overwrite" in {field.name for field in dataclasses.fields(schema)}
     }
-    others = {
-        "check",
-        "compare",
-    }  # the one takes the settings of another command and writes nothing; tests/test_compare.py
-    assert with_overwrite - others == CASES.keys()
+    assert with_overwrite - {"check"} == CASES.keys(), "check takes the settings of another command, and writes nothing"
 
 
 def refused(case: Case, out: Path, changes: list[str], match: str | None = None, where: Path | None = None) -> None:

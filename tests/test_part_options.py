@@ -10,14 +10,14 @@ from fusemix import config
 from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS, parts_of
 from fusemix.cli.table import COMMANDS
-from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig
+from fusemix.config import CacheConfig, ExportConfig, IndexConfig, TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
 
 GIVEN = {
     CacheConfig: ["dataset=glyphs", "splits=all", "encoders.hog=hog", "out=o"],
     TrainConfig: ["train=t", "holdout=0.1", "encoders.image=a", "encoders.text=b", "out=o"],
-    ModelExportConfig: ["model=m", "out=o"],
+    ExportConfig: ["model=m", "out=o"],
     IndexConfig: ["model=m", "data=d", "out=o"],
 }
 """What each command that takes parts needs at least."""
@@ -30,10 +30,10 @@ PLACES = {
     (TrainConfig, "mixup"): "mixup",
     (TrainConfig, "optimizer"): "optimizer",
     (TrainConfig, "logger"): "logger",
-    (ModelExportConfig, "encoders"): "encoders.text",
-    (IndexConfig, "encoders"): "encoders.text",
+    (ExportConfig, "encoders"): "encoders.e5",
+    (IndexConfig, "encoders"): "encoders.e5",
 }
-LISTED = ((ModelExportConfig, "encoders"), (IndexConfig, "encoders"), (TrainConfig, "logger"))
+LISTED = ((TrainConfig, "logger"),)
 """Settings that hold lists of parts."""
 TEXTS = ["query: ", "a: b", " passage ", "{x}", "no", "007", "1e5", "- a", "#", "it's"]
 
@@ -136,8 +136,8 @@ def test_what_can_mean_only_one_thing_is_taken(tmp_path):
     short = ["mixup=none", "--adapter", "linear", "encoders.image=a", "encoders.text=[b,c]", "preprocess=l2"]
     begun = ["train=t", "holdout=0.1", "out=o"]
     assert load_config(TrainConfig, [*begun, *short], parts=PARTS) == load_config(TrainConfig, [*begun, *long])
-    assert load_config(ModelExportConfig, ["model=m", "out=o", "encoders.image=hog", "reports=r"], parts=PARTS) == (
-        load_config(ModelExportConfig, ["model=m", "out=o", "encoders={image: [{name: hog}]}", "reports=[r]"])
+    assert load_config(ExportConfig, ["model=m", "out=o", "encoders.image=hog", "reports=r"], parts=PARTS) == (
+        load_config(ExportConfig, ["model=m", "out=o", "encoders={image: {name: hog}}", "reports=[r]"])
     )
     options = "dataset={name: wavcaps, options: {clips: c, annotations: a, sources: SoundBible}}"
     assert load_config(CacheConfig, [*GIVEN[CacheConfig], options], parts=PARTS).dataset.options["sources"] == [

@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 from fusemix.cli.options import split_options
 from fusemix.config.misfits import misfits, unknown
-from fusemix.config.names import hint
+from fusemix.config.names import hint, renamed
 from fusemix.config.parts import read_options
 from fusemix.config.recipes import no_recipe, recipes_of
 from fusemix.config.shapes import shaped
@@ -137,6 +137,8 @@ def file_of(schema: type, argument: str) -> Path | None:
 
 
 def _no_setting(name: str, schema: type) -> str:
+    if now := renamed(name, schema):
+        return now
     above, _, _ = name.rpartition(".")
     settings = settings_of(kind_at(schema, above.split("."))) if above else schema
     known = ", ".join(kinds_of_fields(settings))

@@ -9,7 +9,7 @@ loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 from dataclasses import replace
 from pathlib import Path
 
-from fusemix.config import ModelExportConfig
+from fusemix.config import ExportConfig
 from fusemix.disk.discarding import replacing
 from fusemix.disk.locks import one_writer
 from fusemix.models.folder import CONFIG, EXPORT, FORMAT, INSIDE, folder_bytes
@@ -24,7 +24,7 @@ MOST_NAMED = 20
 """Files that stay behind; the others are counted."""
 
 
-def main(config: ModelExportConfig) -> Path | Remote:
+def main(config: ExportConfig) -> Path | Remote:
     """Export, check, and push or send where asked to; returns the folder."""
     goal = located(config.out)
     if isinstance(goal, Remote):
@@ -39,15 +39,15 @@ def main(config: ModelExportConfig) -> Path | Remote:
         return goal
 
 
-def _export(config: ModelExportConfig) -> Export:
+def _export(config: ExportConfig) -> Export:
     export, out = export_of(config), Path(config.out)
     with replacing(out, EXPORT) as folder, counting("export", num_steps(export)) as advance:
         write(export, folder, advance)
         write_card(export, folder)
-    for modality in export.without_encoders:
+    for name in export.without_encoders:
         console.print(
-            f"nothing says what builds the encoders of {modality}: who loads the model must give them by hand, or name "
-            f"them now with encoders={{{modality}: [{{name: …, options: {{…}}}}]}}"
+            f"nothing says what builds the encoder of {name}: who loads the model must give it by hand, or name it "
+            f"now with encoders={{{name}: {{name: …, options: {{…}}}}}}"
         )
     _say_what_stays(export)
     if config.push_to:

@@ -1,7 +1,7 @@
-"""Write a latent set, or a run's embeddings of it, in clip-retrieval's layout.
+"""Write a latent set, or a model's embeddings of it, in clip-retrieval's layout.
 
     fusemix export-embeddings latents=FOLDER encoders.image=[a] encoders.text=[b] out=FOLDER
-    fusemix export-embeddings latents=FOLDER run=RUN out=FOLDER
+    fusemix export-embeddings latents=FOLDER model=RUN out=FOLDER
 
 One row a link, unit length, float16. An export that was killed goes on when the same command is given again.
 """
@@ -10,33 +10,33 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fusemix.config import ExportConfig
+from fusemix.config import EmbeddingsExportConfig
 from fusemix.disk.locks import one_writer
 from fusemix.latents.embeddings_folder import EXPORT
-from fusemix.latents.embeddings_writer import FORMAT, WHOLE
+from fusemix.latents.embeddings_writer import EMBEDDINGS, FORMAT
 from fusemix.progress import console, progress_bar
 from fusemix.remote.paths import Remote, located
 from fusemix.remote.sending import Kind, made_here, require_sendable, send
 from fusemix.wiring.caching.export_embeddings import embeddings_export
 
-EMBEDDINGS = Kind(WHOLE, EXPORT, FORMAT)
+SENT = Kind(EMBEDDINGS, EXPORT, FORMAT)
 
 
-def main(config: ExportConfig) -> Path | Remote:
+def main(config: EmbeddingsExportConfig) -> Path | Remote:
     """Write all files; returns the folder."""
     goal = located(config.out)
     if isinstance(goal, Remote):
-        require_sendable(goal, EMBEDDINGS, overwrite=config.overwrite)
+        require_sendable(goal, SENT, overwrite=config.overwrite)
         with made_here(goal) as folder:
             _export(replace(config, out=str(folder)), goal)
-            send(folder, goal, EMBEDDINGS)
+            send(folder, goal, SENT)
         return goal
     with one_writer(config.out, doing="export_embeddings", wait_sec=config.wait_sec):
         _export(config, goal)
     return goal
 
 
-def _export(config: ExportConfig, goal: Path | Remote) -> None:
+def _export(config: EmbeddingsExportConfig, goal: Path | Remote) -> None:
     export = embeddings_export(config)
     missing = export.writer.missing()
     started, written = time.monotonic(), 0

@@ -1,6 +1,6 @@
 """Take latents that exist already into sealed stores, so that nothing is encoded twice.
 
-    fusemix import set=FOLDER modality=image name=my_encoder latents=file.npy ids=ids.txt
+    fusemix import latents=FOLDER modality=image name=my_encoder vectors=file.npy ids=ids.txt
     fusemix import clip_retrieval=FOLDER out=FOLDER dataset=my_data split=train
 
 The first fills one side of a latent set; the second makes a whole set, <out>/<split>. An import that was
@@ -33,14 +33,14 @@ OF_CLIP_RETRIEVAL = re.compile(r"\w+_emb/[^/]+\.npy|metadata/[^/]+\.parquet|(exp
 
 def main(config: ImportConfig) -> list[Path]:
     """Fill the stores; returns their folders."""
-    folder = str(config.set) if config.set else Path(str(config.out)) / str(config.split)
+    folder = config.latents or Path(str(config.out)) / str(config.split)
     with one_writer(folder, doing="import", wait_sec=config.wait_sec), ExitStack() as stack:
         if config.clip_retrieval:
             source = stack.enter_context(fetched_for_now(config.clip_retrieval, OF_CLIP_RETRIEVAL))
             return _filled(config, _whole_set(config, source))
-        latents = stack.enter_context(fetched_for_now(str(config.latents), OF_LATENTS))
+        vectors = stack.enter_context(fetched_for_now(str(config.vectors), OF_LATENTS))
         ids = stack.enter_context(fetched_for_now(str(config.ids), OF_LATENTS))
-        return _filled(config, [import_into_set(replace(config, latents=str(latents), ids=str(ids)))])
+        return _filled(config, [import_into_set(replace(config, vectors=str(vectors), ids=str(ids)))])
 
 
 def _filled(config: ImportConfig, imports: list[Import]) -> list[Path]:

@@ -1,6 +1,7 @@
 """Make an index of a folder of pictures or sounds, or of a latent set, or add to one.
 
-    fusemix index --model RUN --data FOLDER_OR_SET --out FOLDER
+    fusemix index --model RUN --data FOLDER --out FOLDER
+    fusemix index --model RUN --latents SET --out FOLDER
 
 Reads a trained model and the data; writes index.json, segments/ and quarantine.jsonl to <out>. Given again, it adds
 what is new.
@@ -64,10 +65,10 @@ def _index(config: IndexConfig, out: Path) -> Path:
 
 def _say_what_comes(indexing: Indexing) -> None:
     for task in indexing.tasks:
-        source = task.collection.source
+        origin = task.collection.origin
         notes = "; ".join(task.collection.notes)
         console.print(
-            f"{source['path']}: {len(task.collection.items):,} {source['modality']} items, {len(task.new):,} new"
+            f"{origin['path']}: {len(task.collection.items):,} {origin['modality']} items, {len(task.new):,} new"
             f"{f' ({notes})' if notes else ''}"
         )
 

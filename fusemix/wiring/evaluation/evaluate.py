@@ -59,7 +59,7 @@ class Evaluation:
         return {
             "protocol": {key: getattr(self.protocol, key) for key in ("name", "about", "folds")},
             "data": about_set(self.latent_set),
-            "model": about_run(self.config.run, self.config.checkpoint, self.checkpoint),
+            "model": about_run(self.config.model, self.config.checkpoint, self.checkpoint),
         }
 
     @property
@@ -81,7 +81,7 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
         RunError: there is no such run, other encoders made the set, or it has not the protocol's counts.
         LatentStoreError: the set is missing or damaged, or no query has a link.
     """
-    checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
+    checkpoint = read_checkpoint(Path(config.model) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
     latent_set = fitting_set(Path(config.latents), about(checkpoint))
     gallery = gallery_of(latent_set)
     described = latent_set.description
@@ -133,7 +133,7 @@ def require_same_width(what: str, latent_set: LatentSet) -> None:
         raise ConfigError(
             f"{what}: latents are compared as they are, but the widths of {latent_set.folder} differ: {left.modality} "
             f"{left.dims}, {right.modality} {right.dims}. Name encoders that share a space, such as the two of one "
-            "CLIP, or have a map to one space: train=FOLDER of a baseline, run=FOLDER of a trained run."
+            "CLIP, or have a map to one space: train=FOLDER of a baseline, model=FOLDER of a trained run."
         )
 
 
