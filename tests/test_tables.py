@@ -117,9 +117,9 @@ def read_latex(text):
 
 def printed(table, width=200):
     """What a console that knows markup, emoji and colours prints, read back."""
-    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    console.print(table)
-    return Text.from_ansi(console.file.getvalue()), console.file.getvalue()
+    file = io.StringIO()
+    Console(width=width, file=file, force_terminal=True, color_system="truecolor").print(table)
+    return Text.from_ansi(file.getvalue()), file.getvalue()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,7 @@
 """The page: everything a person wants to see of a report, in one HTML file that asks for nothing else.
 
 Place in the flow: report.json, directions, samples of cosines and embeddings -> text of report.html.
-Not here: how things are drawn (charts.py, map.py), made small (media.py) or laid out (page.html.j2, shell.py).
+Not here: how things are drawn (charts.py, map.py), made small (fusemix/media.py) or laid out (page.html.j2, shell.py).
 """
 
 from collections.abc import Mapping, Sequence
