@@ -28,9 +28,9 @@ from fusemix.progress import console, counting
 from fusemix.reports import standing
 from fusemix.reports.page.data import Card, DirectionPage
 from fusemix.reports.page.render import render_page
+from fusemix.reports.reading import REPORT, seen_notes
 from fusemix.reports.retrieval.picture import draw_examples
 from fusemix.reports.retrieval.report import markdown, report_data, tables
-from fusemix.reports.schema import REPORT, seen_notes
 from fusemix.reports.standing import shown_at_least
 from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_folds
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals

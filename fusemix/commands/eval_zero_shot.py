@@ -21,7 +21,7 @@ from fusemix.progress import console, counting
 from fusemix.reports.classes.picture import draw_classes
 from fusemix.reports.classes.report import REPORT, counts_line, markdown, report_data, table
 from fusemix.reports.page.zero_shot import confusion_table, render_zero_shot
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.reports.standing import identity_of, place_for, shown_at_least
 from fusemix.retrieval.zero_shot import ZeroShot, class_embeddings, measure_classes
 from fusemix.wiring.evaluation.evaluate import about_set

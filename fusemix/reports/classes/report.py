@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from fusemix.disk.discarding import Owned, says
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.retrieval.zero_shot import DEFINITIONS, ZeroShot
 from fusemix.tables import markdown_table, markdown_text, percent, terminal_table
 

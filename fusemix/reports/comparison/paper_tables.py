@@ -7,8 +7,7 @@ Not here: the report of one evaluation (retrieval/report.py), and how a table is
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fusemix.reports.reading import RECALL, Report, common_ks
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import RECALL, Report, common_ks, seen_notes
 from fusemix.tables import DAGGER, Best, latex_table, markdown_table, markdown_text, metric_label, percent, spoken
 
 

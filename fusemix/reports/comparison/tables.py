@@ -12,8 +12,7 @@ from rich.text import Text
 
 from fusemix.reports.comparison.paper_tables import best_of, markdown, measured, paper_table, with_best
 from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
-from fusemix.reports.reading import RECALL, Report, common_ks
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import RECALL, Report, common_ks, seen_notes
 from fusemix.tables import (
     DAGGER,
     markdown_table,

@@ -14,7 +14,7 @@ from fusemix.reports.page.data import DirectionPage, PairScores, Points
 from fusemix.reports.page.map import drawn_map
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.tables import metric_label, number
 

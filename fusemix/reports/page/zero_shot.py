@@ -13,7 +13,7 @@ from fusemix.reports.page import tables
 from fusemix.reports.page.data import Card
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.retrieval.zero_shot import ZeroShot
 from fusemix.tables import percent
 

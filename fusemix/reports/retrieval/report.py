@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fusemix.reports.schema import FORMAT, VERSION, seen_notes
+from fusemix.reports.reading import FORMAT, VERSION, seen_notes
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums

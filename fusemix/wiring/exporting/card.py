@@ -14,8 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from fusemix.parts.extras import install, packages_of
-from fusemix.reports.reading import Report
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import Report, seen_notes
 from fusemix.tables import markdown_table, markdown_text, metric_label, number, percent, spoken
 from fusemix.wiring.exporting.encoder_facts import IN_FOLDER, EncoderFacts
 from fusemix.wiring.exporting.facts import DataFacts
