@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from fusemix.config import ExportConfig
 from fusemix.disk.files import sha256_of_file
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.galleries import SideItems
+from fusemix.latents.sets import LatentSet
 from fusemix.machine.environment import resolve_device
 from fusemix.models.cached import embed
 from fusemix.models.fitting import fitting_set
 
-Vectors = Callable[[Side, Int64[np.ndarray, " rows"]], Float[np.ndarray, "rows dim"]]
-"""Side, rows -> what is exported for them."""
+Vectors = Callable[[SideItems], Float[np.ndarray, "items dim"]]
+"""Items -> what is exported for them."""
 
 
 class Export(NamedTuple):
@@ -44,7 +45,7 @@ class Export(NamedTuple):
         parts = []
         for side, rows in zip(self.latent_set.sides, links.T, strict=True):
             distinct, places = np.unique(rows, return_inverse=True)  # a picture with five captions is embedded once
-            parts.append(self.vectors(side, distinct)[places])
+            parts.append(self.vectors(SideItems(side, distinct))[places])
         sides = [(side.modality, side.table) for side in self.latent_set.sides]
         self.writer.write(index, parts[0], parts[1], metadata_table(sides, links))
         return len(span)
@@ -58,7 +59,7 @@ def embeddings_export(config: ExportConfig) -> Export:
     """
     if config.run is None:
         latent_set, made_from = LatentSet(Path(config.latents), config.encoders), None
-        vectors: Vectors = Side.take
+        vectors: Vectors = SideItems.latents
     else:
         latent_set, vectors, made_from = _embeddings_of_run(config, Path(config.run))
     writer = EmbeddingsWriter(
@@ -78,7 +79,7 @@ def _embeddings_of_run(config: ExportConfig, run: Path) -> tuple[LatentSet, Vect
     checkpoint = read_checkpoint(path)
     latent_set = fitting_set(Path(config.latents), about(checkpoint))
     model = trained_model(checkpoint, config.trust_code).to(device)
-    return latent_set, lambda side, rows: embed(model, side, rows, device).numpy(), sha256_of_file(path)
+    return latent_set, lambda items: embed(model, items, device).numpy(), sha256_of_file(path)
 
 
 def _about_export(latent_set: LatentSet, checkpoint_sha256: str | None) -> dict[str, Any]:
