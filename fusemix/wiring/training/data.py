@@ -93,10 +93,10 @@ def shared_with_training(data: LatentData) -> list[str]:
             if chosen_on.gallery is None or (chosen_on is source and not chosen_on.is_validated_apart):
                 continue
             shared = {
-                side.modality: shared_items(train, distinct_rows(source.links.links[:, place]), side, rows)
-                for side, rows in zip(chosen_on.validation.sides, chosen_on.gallery.rows, strict=True)
+                items.modality: shared_items(train, distinct_rows(source.links.links[:, place]), items)
+                for items in chosen_on.gallery.of(chosen_on.validation)
                 for place, train in enumerate(source.train.sides)
-                if train.modality == side.modality
+                if train.modality == items.modality
             }
             if len(shared) == 2 and all(found.all() for found in shared.values()):
                 raise _trained_on(chosen_on, source)

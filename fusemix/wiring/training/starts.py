@@ -105,8 +105,8 @@ def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Ite
 
 def _validation_latents(model: FusionModel, source: Source) -> tuple[Tensor, Tensor]:
     assert source.gallery is not None, "the first set always has something to choose on"
-    sides = zip(source.validation.sides, source.gallery.rows, strict=True)
-    left, right = (model.prepare(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
+    sides = source.gallery.of(source.validation)
+    left, right = (model.prepare(items.modality, torch.from_numpy(items.latents())) for items in sides)
     return left, right
 
 
