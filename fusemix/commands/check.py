@@ -33,7 +33,6 @@ def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Estimate]:
     """Check a caching run; returns what each encoder would take.
 
     Args:
-        config: of the run.
         words: that said so on a command line, to be repeated without `dry_run`.
 
     Raises:

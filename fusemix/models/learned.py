@@ -40,7 +40,6 @@ def learned_from(config: TrainConfig, data: LatentData, place: Path) -> list[dic
     """What is noted in `data.json`, as plain data: sets that a run trains and chooses on, and those of `init_from`.
 
     Args:
-        config: of the run.
         data: its sets.
         place: its folder; what stands there of `init_from`, whose run may be gone since, is kept.
     """

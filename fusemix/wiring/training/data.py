@@ -21,7 +21,6 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
     """All sets of a run, and how training is paced over them.
 
     Args:
-        config: of the run.
         parts: loaded pairs that become one pair of a step; see `mixup.Augmentation`.
         num_processes: that share each batch.
 

@@ -23,7 +23,6 @@ class TrainingStep:
     """A step of a run; see `residence.Step`.
 
     Args:
-        config: of the run.
         data: its sets.
         model: that is trained.
         parts: loaded pairs that become one.
