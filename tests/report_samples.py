@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fusemix.reports.schema import FORMAT, VERSION
+from fusemix.reports.reading import FORMAT, VERSION
 
 IMAGES, CAPTIONS = 40, 5
 IMAGE_IDS = [f"{number:03d}.jpg" for number in range(IMAGES)]

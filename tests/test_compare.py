@@ -8,9 +8,9 @@ from scipy.stats import permutation_test
 
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, OutputError, RunError
-from fusemix.reports.comparison.paper_tables import latex_text
 from fusemix.reports.comparison.picture import COLOURS, look
 from fusemix.reports.retrieval.report import VERSION
+from fusemix.tables import latex_text
 
 HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"
 

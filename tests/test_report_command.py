@@ -8,8 +8,8 @@ from report_samples import drawn_ranks, figures, report_content, sample_report, 
 from fusemix.cli import run as cli
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
-from fusemix.reports.comparison.paper_tables import latex_text
 from fusemix.reports.retrieval.report import VERSION
+from fusemix.tables import latex_text
 
 HOSTILE = r"a_b 100% {x} \input{y} $z$ #1 & ~ ^ <b> [q] | `r` *s*"
 
@@ -99,7 +99,7 @@ def test_names_with_specials_do_not_break_the_table(tmp_path, capsys):
     rows = _tabular(_report_output(capsys, "--format=latex", folder))
     name = (
         r"a\_b 100\% \{x\} \textbackslash{}input\{y\} \$z\$ \#1 \& \textasciitilde{} \textasciicircum{} "
-        r"\textless{}b\textgreater{} {[}q{]} \textbar{} \char96{}r\char96{} *s*"
+        r"\textless{}b\textgreater{} {[}q{]} \textbar{} \char96{}r\char96{} {*}s{*}"
     )
     assert rows[2][0] == rows[3][0] == name
     markdown = _report_output(capsys, folder)

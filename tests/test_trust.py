@@ -258,7 +258,7 @@ def test_a_report_shows_a_set_that_names_code_by_its_ids(tiny, marker, tmp_path,
     folder = shutil.copytree(tiny.latents / "pictures" / "all", tmp_path / "set")
     edited(folder / "set.json", lambda about: about["source"].update(name=f"{MODULE}:part"))
     latent_set = LatentSet(folder, {"image": ["hog"], "text": ["bert"]})
-    read, _ = content_readers(latent_set, gallery_of(latent_set).rows)
+    read, _ = content_readers(latent_set, gallery_of(latent_set).of(latent_set))
     assert read(0) == "00.png"
     said = " ".join(capsys.readouterr().out.split())
     assert f"set.json names {MODULE}:part, which runs code" in said and "trust_code=true" in said

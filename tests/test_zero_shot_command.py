@@ -229,7 +229,7 @@ def labelled(folder: Path, links: list[tuple[int, int]], classes: list[str], rej
 def test_labels_are_read_out_of_links(tmp_path):
     links = [(0, 2), (1, 0), (1, 1), (3, 2)]
     found = labels_of(labelled(tmp_path / "set", links, ["a", "a", "b"]))
-    assert found.items.tolist() == [0, 1, 3]
+    assert found.items.rows.tolist() == [0, 1, 3]
     assert found.class_of_item.tolist() == [1, 0, 1]
     assert found.class_of_prompt.tolist() == [0, 0, 1]
     assert found.classes == found.words == ["a", "b"]

@@ -11,7 +11,6 @@ from typing import Any
 from fusemix.api.showing import Picture, as_html, as_text, frame
 from fusemix.reports import reading
 from fusemix.reports.retrieval.report import tables
-from fusemix.reports.schema import seen_notes
 
 EXAMPLES = "examples.png"
 
@@ -58,7 +57,7 @@ class Report(reading.Report):
         return self
 
     def _parts(self) -> list[Any]:
-        return [*seen_notes(self.data), *tables(self.data)]
+        return [*reading.seen_notes(self.data), *tables(self.data)]
 
     def __repr__(self) -> str:
         return as_text(*self._parts())

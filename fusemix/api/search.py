@@ -14,10 +14,11 @@ from PIL import Image
 from fusemix.api.showing import as_text, frame
 from fusemix.commands.search import table
 from fusemix.errors import QueryError
-from fusemix.reports.page.media import fit, jpeg_uri
+from fusemix.media import data_uri, fitted, jpeg
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 
 SHOWN_PX = 96
+QUALITY = 85
 """Side of a picture beside its hit."""
 
 
@@ -118,6 +119,7 @@ class Hits(list[Hit]):
         content = self.content(place)
         seen = escape(hit.id)
         if isinstance(content, Image.Image):
-            seen = f'<img style="max-width:{SHOWN_PX}px;max-height:{SHOWN_PX}px" src="{jpeg_uri(fit(content))}"/>'
+            address = data_uri("image/jpeg", jpeg(fitted(content, SHOWN_PX), QUALITY))
+            seen = f'<img style="max-width:{SHOWN_PX}px;max-height:{SHOWN_PX}px" src="{address}"/>'
         words = escape(hit.captions[0] if hit.captions else hit.id)
         return f"<tr><td>{place + 1}</td><td>{hit.score:.3f}</td><td>{seen}</td><td>{words}</td></tr>"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from fusemix.config import CacheConfig
@@ -20,6 +20,7 @@ from fusemix.encoders.decoding import decode
 from fusemix.errors import LatentStoreError
 from fusemix.interfaces import Items, PairSet
 from fusemix.progress import console, duration
+from fusemix.tables import BOXED, terminal_table
 from fusemix.visible import shown
 from fusemix.wiring.caching.cache import encoders_of, fabric_of, pair_set_of, with_dtypes
 from fusemix.wiring.caching.estimate import Estimate, estimate
@@ -32,7 +33,6 @@ def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Estimate]:
     """Check a caching run; returns what each encoder would take.
 
     Args:
-        config: of the run.
         words: that said so on a command line, to be repeated without `dry_run`.
 
     Raises:
@@ -61,12 +61,11 @@ def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Estimate]:
 def _show(pairs: PairSet) -> None:
     tell_pairs(pairs, None)
     for items in pairs.sides:
-        table = Table(title=f"{items.modality}, the first {min(ROWS_SHOWN, len(items))}", title_justify="left")
-        table.add_column("id", overflow="fold", ratio=2)
-        table.add_column("as it is understood", overflow="fold", ratio=3)
-        for row in range(min(ROWS_SHOWN, len(items))):
-            table.add_row(shown(items.table["id"][row].as_py()), _understood(items, row))
-        console.print(table)
+        columns = [Column("id", overflow="fold", ratio=2), Column("as it is understood", overflow="fold", ratio=3)]
+        shown_rows = range(min(ROWS_SHOWN, len(items)))
+        rows = [[items.table["id"][row].as_py(), _understood(items, row)] for row in shown_rows]
+        title = f"{items.modality}, the first {len(shown_rows)}"
+        console.print(terminal_table(title, columns, rows, frame=BOXED))
 
 
 def _understood(items: Items, row: int) -> str | Text:
@@ -76,18 +75,16 @@ def _understood(items: Items, row: int) -> str | Text:
             return f"{content.width} × {content.height} pixels"
         if items.modality == "audio":
             return f"{len(content.samples) / content.sample_rate:.2f} s at {content.sample_rate:,} Hz"
-        return shown(content)
+        return str(content)
     except Exception as error:  # shown, and in the run it would be set aside
         return Text(f"set aside: {type(error).__name__}: {shown(error)}", "yellow")
 
 
 def _show_estimates(found: Sequence[Estimate], num_processes: int, device: torch.device) -> None:
     shared = f", {num_processes} processes" if num_processes > 1 else ""
-    table = Table(title=f"what caching takes (encoders timed on {device}{shared})", title_justify="left")
-    for name in ("encoder", "rows", "width", "batch", "disk", "rate", "time", "memory"):
-        table.add_column(name, justify="left" if name == "encoder" else "right")
-    for one in found:
-        table.add_row(
+    names = ("rows", "width", "batch", "disk", "rate", "time", "memory")
+    rows = [
+        [
             one.encoder,
             f"{one.num_rows:,}",
             str(one.dim),
@@ -96,8 +93,12 @@ def _show_estimates(found: Sequence[Estimate], num_processes: int, device: torch
             f"{one.rate * num_processes:,.1f}/s",
             duration(one.seconds / num_processes),
             f"{one.memory_bytes / 2**30:.2f} GiB",
-        )
-    console.print(table)
+        ]
+        for one in found
+    ]
+    columns = [Column("encoder"), *(Column(name, justify="right") for name in names)]
+    title = f"what caching takes (encoders timed on {device}{shared})"
+    console.print(terminal_table(title, columns, rows, frame=BOXED))
 
 
 def _require_room(out: Path, num_bytes: int) -> None:

@@ -5,11 +5,12 @@ fusemix doctor
 
 import os
 import shutil
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import torch
-from rich.table import Table
+from rich.table import Column
 
 from fusemix.config import DoctorConfig
 from fusemix.errors import first_line
@@ -17,6 +18,7 @@ from fusemix.machine.environment import PACKAGES, installed
 from fusemix.machine.limits import usable_cores
 from fusemix.progress import console
 from fusemix.retrieval.index import gpu_problem
+from fusemix.tables import BOXED, terminal_table
 
 IMPORTED = {"soundfile": "soundfile", "torchcodec": "torchcodec.decoders", "scikit-image": "skimage", "soxr": "soxr"}
 """Packages that can be installed and still not work, with the module that shows it."""
@@ -25,12 +27,13 @@ IMPORTED = {"soundfile": "soundfile", "torchcodec": "torchcodec.decoders", "scik
 def main(config: DoctorConfig) -> dict[str, str]:
     """Print a table of packages, devices and back ends; returns it as name -> finding."""
     findings = {**_packages(), **_devices(), **_faiss(), **_surroundings()}
-    table = Table(title="fusemix doctor", title_justify="left", show_header=False)
-    for name, finding in findings.items():
-        is_bad = finding.startswith("no")
-        table.add_row(name, finding, style="yellow" if is_bad else None)
-    console.print(table)
+    columns = [Column(), Column()]
+    console.print(terminal_table("fusemix doctor", columns, [*findings.items()], style=_style, frame=BOXED))
     return findings
+
+
+def _style(row: Sequence[str]) -> str:
+    return "yellow" if row[1].startswith("no") else ""
 
 
 def _packages() -> dict[str, str]:

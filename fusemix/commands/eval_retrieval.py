@@ -28,9 +28,9 @@ from fusemix.progress import console, counting
 from fusemix.reports import standing
 from fusemix.reports.page.data import Card, DirectionPage
 from fusemix.reports.page.render import render_page
+from fusemix.reports.reading import REPORT, seen_notes
 from fusemix.reports.retrieval.picture import draw_examples
 from fusemix.reports.retrieval.report import markdown, report_data, tables
-from fusemix.reports.schema import REPORT, seen_notes
 from fusemix.reports.standing import shown_at_least
 from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_folds
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
@@ -96,11 +96,11 @@ def _show(report: dict[str, Any]) -> None:
 def _measure(evaluation: Evaluation, model: FusionModel, fabric: Fabric) -> tuple[Embeddings, Survey]:
     """Embeddings on the CPU, and what is told of them; processes share the work, and each has the whole result."""
     device, share = str(fabric.device), share_of(fabric)
-    sides = list(zip(evaluation.latent_set.sides, evaluation.gallery.rows, strict=True))
+    sides = evaluation.gallery.of(evaluation.latent_set)
     with failing_together(fabric):
-        own = [own_embeddings(model, *side, device, share) for side in sides]
+        own = [own_embeddings(model, items, device, share) for items in sides]
     with failing_together(fabric):
-        left, right = (completed(part, *side, share) for part, side in zip(own, sides, strict=True))
+        left, right = (completed(part, items, share) for part, items in zip(own, sides, strict=True))
     with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
         config, on_device = evaluation.config, (left.to(device), right.to(device))
         how: dict[str, Any] = {"with_masses": config.corrections, "share": share, "advance": advance}
@@ -156,8 +156,7 @@ def _write(
     out.mkdir(parents=True, exist_ok=True)
     (out / EXAMPLES).unlink(missing_ok=True)  # of a report that had more of them
     latent_set, gallery, seed = evaluation.latent_set, evaluation.gallery, evaluation.config.seed
-    sides = zip(latent_set.sides, gallery.rows, strict=True)
-    left, right = (side.table["id"].take(rows).to_pylist() for side, rows in sides)
+    left, right = (items.ids for items in gallery.of(latent_set))
     lines = chain(query_lines(results[0], (left, right), left), query_lines(results[1], (right, left), left))
     write_json(out / "report.json", report)  # before anything is drawn: pictures and sounds may hold surprises
     write_jsonl(out / "queries.jsonl", lines)

@@ -21,7 +21,7 @@ from fusemix.progress import console, counting
 from fusemix.reports.classes.picture import draw_classes
 from fusemix.reports.classes.report import REPORT, counts_line, markdown, report_data, table
 from fusemix.reports.page.zero_shot import confusion_table, render_zero_shot
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.reports.standing import identity_of, place_for, shown_at_least
 from fusemix.retrieval.zero_shot import ZeroShot, class_embeddings, measure_classes
 from fusemix.wiring.evaluation.evaluate import about_set
@@ -65,8 +65,7 @@ def _evaluate(config: ZeroShotConfig) -> Path:
 
 def _measure(subject: Subject, labels: Labels) -> tuple[ZeroShot, tuple[Tensor, Tensor]]:
     """Figures, and the embeddings of items and of classes."""
-    left, right = subject.latent_set.sides
-    items, prompts = subject.embed(left, labels.items), subject.embed(right, labels.prompts)
+    items, prompts = subject.embed(labels.items), subject.embed(labels.prompts)
     classes = class_embeddings(prompts, labels.class_of_prompt, len(labels.classes))
     with counting("classes measured", len(classes)) as advance:
         return measure_classes(items, classes, labels.class_of_item, advance=advance), (items, classes)
@@ -75,7 +74,7 @@ def _measure(subject: Subject, labels: Labels) -> tuple[ZeroShot, tuple[Tensor, 
 def _seen(config: ZeroShotConfig, subject: Subject, labels: Labels) -> list[dict[str, Any]]:
     if config.model is None or subject.record is None:
         return []
-    rows = (labels.items, labels.prompts)
+    rows = (labels.items.rows, labels.prompts.rows)
     return seen_before(Path(config.model), config.checkpoint, subject.record, subject.latent_set, rows)
 
 

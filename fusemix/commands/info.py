@@ -17,9 +17,10 @@ from fusemix.config import InfoConfig
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.latents.description import SET
 from fusemix.latents.inspection import is_store, others_below, require_folder, set_facts, sets_below, store_facts
-from fusemix.latents.tables import in_a_line, pairs, show_set, show_store
+from fusemix.latents.tables import in_a_line, show_set, show_store
 from fusemix.progress import console
 from fusemix.split_names import folder_meant
+from fusemix.tables import pairs
 
 WIDTH = 80
 """Columns that every terminal has."""

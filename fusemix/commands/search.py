@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.style import Style
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from fusemix.config import SearchConfig
 from fusemix.machine.environment import one_device
 from fusemix.models.places import Place
 from fusemix.progress import console
+from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 
@@ -81,16 +82,14 @@ def answer(hits: Sequence[Hit], places: Sequence[Place], took: dict[str, float])
 
 def table(hits: Sequence[Hit], places: Sequence[Place], title: str) -> Table:
     """What was found, for a terminal: each item with its first caption, and with where it lies."""
-    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("#", "score", ""):
-        drawn.add_column(name, justify="left" if name == "" else "right", no_wrap=True)
-    drawn.add_column("item", overflow="fold")
+    heads = [Column("#", justify="right", no_wrap=True), "score", Column(no_wrap=True), Column("item", overflow="fold")]
+    rows = []
     best = max((hit.score for hit in hits), default=1.0)
     for number, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
         lines = [Text(shown(line)) for line in (hit.id, *hit.captions[:1])]
-        drawn.add_row(str(number), f"{hit.score:.3f}", bar, Text("\n").join([*lines, *_where(hit.id, place)]))
-    return drawn
+        rows.append([str(number), f"{hit.score:.3f}", bar, Text("\n").join([*lines, *_where(hit.id, place)])])
+    return terminal_table(title, heads, rows, frame=BARE)
 
 
 def _where(item: str, place: Place) -> Iterator[Text]:

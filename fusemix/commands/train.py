@@ -70,7 +70,6 @@ def main(config: TrainConfig, read: Collection[Path] = ()) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint, which a dry run does not make.
 
     Args:
-        config: of the run.
         read: files that say so, which no overwriting may take away.
     """
     quiet_lightning()

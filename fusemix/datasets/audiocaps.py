@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
+from fusemix.datasets.endings import endings
 from fusemix.datasets.given_values import id_text
 from fusemix.datasets.hub import (
     CaptionedRows,
@@ -56,7 +57,6 @@ TRAIN_CAPTIONS = {49_838: "1.0", 91_256: "2.0"}
 """Rows of train.csv, which tell the editions apart; those of the other splits are equally many. The README files in
 dataset and dataset2.0 of the authors' repository state them."""
 START = re.compile(r"\d+(\.\d+)?")
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".webm")
 
 
 def audiocaps(
@@ -157,7 +157,7 @@ def _present(clips: Path, split: str) -> dict[str, str]:
         path.stem: path.relative_to(clips).as_posix()
         for folder in (clips, *(clips / name for name in folders))
         for path in sorted(folder.glob("*"))
-        if path.suffix.lower() in ENDINGS and not is_system_name(path.name)
+        if path.suffix.lower() in endings("audio") and not is_system_name(path.name)
     }
     for stem, file in list(present.items()):  # AudioSet's own names: a clip may end early, so only its start counts
         if found := START_AND_END.fullmatch(stem):

@@ -17,6 +17,7 @@ import numpy as np
 
 from fusemix.datasets.caption_files import CaptionLine
 from fusemix.datasets.captioned_files import pair_files
+from fusemix.datasets.endings import NOUNS, endings
 from fusemix.datasets.pairs import TextReader, counted_links
 from fusemix.datasets.prompts import chosen_templates, prompt_table, require_different_words, words_of_classes
 from fusemix.datasets.unsplit import members
@@ -27,12 +28,6 @@ from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, PairSet, Rejected
 from fusemix.parts.kinds import Location
 from fusemix.split_names import meant
-
-ENDINGS = {
-    "image": {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"},
-    "audio": {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".webm", ".aif", ".aiff", ".au"},
-}
-"""What counts as a picture or a sound in a folder; anything else there is listed as left out."""
 
 
 def image_classes(
@@ -154,7 +149,8 @@ def pair_folders(
     if not lines:
         raise DatasetError(
             f"{dataset}, split {split!r}: of the {len(names):,} files in the {len(words):,} subfolders of {chosen}, "
-            f"none is one of {' '.join(sorted(ENDINGS[modality]))}, or none is of this split."
+            f"none is a {NOUNS[modality]} by its ending, such as {' or '.join(endings(modality)[:2])}, or none is of "
+            "this split."
         )
     pairs = pair_classes(dataset, modality, split, folder, lines, sha256_of_json(names)[:12], words, templates)
     return replace(pairs, excluded=(*pairs.excluded, *others))
@@ -165,7 +161,6 @@ def _files_of_classes(
 ) -> tuple[list[CaptionLine], list[str], list[Rejected]]:
     """File and class of everything that is of the split; the names of all files; and what is left out."""
     lines, names, others = [], [], []
-    endings = ENDINGS[modality]
     for label in words:
         place, num_media = (chosen / label).relative_to(folder).as_posix(), 0
         with scandir(chosen / label) as entries:
@@ -173,14 +168,14 @@ def _files_of_classes(
         for name, is_file, is_folder in within:
             file = f"{place}/{name}"
             names += [file] if is_file else []
-            is_media = is_file and Path(name).suffix.lower() in endings and not is_system_name(name)
+            is_media = is_file and Path(name).suffix.lower() in endings(modality) and not is_system_name(name)
             num_media += is_media
             if is_system_name(name) or not belongs(file):
                 continue
             if is_media:
                 lines.append(CaptionLine(file, label))
             elif is_file:
-                others.append(Rejected(file, "dataset", f"not one of {' '.join(sorted(endings))}"))
+                others.append(Rejected(file, "dataset", f"no {NOUNS[modality]} by its ending"))
             elif is_folder:
                 others.append(Rejected(f"{file}/", "dataset", "a folder within a class, which is not looked into"))
             else:
@@ -190,7 +185,7 @@ def _files_of_classes(
     with scandir(chosen) as entries:
         beside = sorted(entry.name for entry in entries if entry.is_file() and not is_system_name(entry.name))
     for file in ((chosen / name).relative_to(folder).as_posix() for name in beside):
-        if Path(file).suffix.lower() in endings:
+        if Path(file).suffix.lower() in endings(modality):
             others.append(Rejected(file, "dataset", "lies beside the folders of the classes, in none of them"))
     return lines, names, others
 

@@ -5,25 +5,18 @@ Place in the flow: a folder -> Items of one modality, in order of their paths.
 
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-from PIL import Image
 
+from fusemix.datasets.endings import endings
 from fusemix.datasets.remote_files import RemoteWalk, read_below_url
 from fusemix.datasets.walking import Walk, told
 from fusemix.disk.regular import read_below
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Items, Rejected
 from fusemix.remote.paths import Remote
-
-SOUNDS = frozenset(
-    (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".m4a", ".aac", ".wma")
-)
-NO_PICTURES = frozenset((".pdf", ".eps", ".ps", ".mpg", ".mpeg", ".hdf", ".h5", ".grib", ".bufr", ".wmf", ".emf"))
-"""What PIL lists beside pictures: documents, films and data."""
 
 
 class Files(NamedTuple):
@@ -90,13 +83,7 @@ def files_of(folder: Path | Remote, *, follow_links: bool = False) -> Files:
 
 def _modality_of(path: str) -> str | None:
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path for each of millions takes its time
-    return "image" if suffix in _pictures() else "audio" if suffix in SOUNDS else None
-
-
-@cache
-def _pictures() -> frozenset[str]:
-    Image.init()
-    return frozenset(suffix for suffix in Image.EXTENSION if suffix not in NO_PICTURES)
+    return next((modality for modality in ("image", "audio") if suffix in endings(modality)), None)
 
 
 def items_of(folder: Path | Remote, modality: str, paths: list[str], *, follow_links: bool = False) -> Items:

@@ -27,7 +27,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fusemix.datasets.tars import BLOCK, MEDIA_ENDINGS, SCHEMA, scan_tar
+from fusemix.datasets.endings import endings
+from fusemix.datasets.tars import BLOCK, SCHEMA, scan_tar
 from fusemix.disk.files import sha256_of_json, write_atomic
 from fusemix.disk.regular import open_regular
 from fusemix.disk.temporary import remove_leftovers
@@ -136,7 +137,7 @@ def _is_ours(place: Path) -> bool:
 def _about(path: Path | Remote, modality: str) -> bytes:
     """Which state of a tar a table is of, and by which rules."""
     state = path.stat()
-    about = {"version": VERSION, "modality": modality, "endings": MEDIA_ENDINGS[modality]}
+    about = {"version": VERSION, "modality": modality, "endings": endings(modality)}
     return json.dumps({**about, "num_bytes": state.st_size, "mtime_ns": state.st_mtime_ns}).encode()
 
 

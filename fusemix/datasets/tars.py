@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from fusemix.datasets.endings import NOUNS, endings, is_usual
 from fusemix.datasets.given_values import captions_in
 from fusemix.disk.regular import open_regular
 from fusemix.disk.system_names import is_system_name
 from fusemix.remote.paths import Opened, Remote
 from fusemix.text_files import decoded
 
-MEDIA_ENDINGS = {"image": ("jpg", "jpeg", "png", "webp"), "audio": ("flac", "wav", "mp3", "ogg")}
 SCHEMA = pa.schema(
     {
         "key": pa.string(),
@@ -61,6 +61,7 @@ def scan_tar(path: Path | Remote, modality: str) -> pa.Table:
     Returns:
         Table of `SCHEMA`, in the tar's order.
     """
+    known = [ending.removeprefix(".") for ending in endings(modality)]
     samples: dict[str, dict[str, Span | str]] = {}
     repeated: dict[str, None] = {}
     with open_regular(path) if isinstance(path, Path) else path.open(SCAN_AHEAD) as file:
@@ -75,10 +76,10 @@ def scan_tar(path: Path | Remote, modality: str) -> pa.Table:
         _follow_links(samples, members.links)
         columns: dict[str, list] = {name: [] for name in SCHEMA.names}
         for key, parts in samples.items():
-            for dotted in _dotted(parts, MEDIA_ENDINGS[modality]):
+            for dotted in _dotted(parts, known):
                 _append(columns, f"{key}.{dotted}", None, (), HAS_DOTS.format(key=key))
-            if not _is_dotted_alone(parts, MEDIA_ENDINGS[modality]):
-                _append(columns, key, *_usable(file, parts, MEDIA_ENDINGS[modality]))
+            if not _is_dotted_alone(parts, known):
+                _append(columns, key, *_usable(file, parts, modality))
         for key in repeated:
             _append(columns, key, None, (), "occurs more than once in its tar: the first one is kept")
         if members.broken_at is not None:
@@ -89,19 +90,19 @@ def scan_tar(path: Path | Remote, modality: str) -> pa.Table:
 HAS_DOTS = "its name has dots: WebDataset ends a sample's key at the first one, {key!r} here; rename it"
 
 
-def _dotted(parts: dict[str, Span | str], endings: tuple[str, ...]) -> list[str]:
+def _dotted(parts: dict[str, Span | str], known: Sequence[str]) -> list[str]:
     """Parts that are pictures or sounds of samples of their own, whose names have dots."""
-    has_media = any(part in endings for part in parts)
+    has_media = any(part in known for part in parts)
     dotted = (part.rpartition(".") for part in parts if "." in part)
     return [
         f"{stem}.{ending}"
         for stem, _, ending in dotted
-        if ending in endings and (not has_media or f"{stem}.txt" in parts or f"{stem}.json" in parts)
+        if ending in known and (not has_media or f"{stem}.txt" in parts or f"{stem}.json" in parts)
     ]
 
 
-def _is_dotted_alone(parts: dict[str, Span | str], endings: tuple[str, ...]) -> bool:
-    return bool(_dotted(parts, endings)) and not any(part in endings for part in parts)
+def _is_dotted_alone(parts: dict[str, Span | str], known: Sequence[str]) -> bool:
+    return bool(_dotted(parts, known)) and not any(part in known for part in parts)
 
 
 def _follow_links(samples: dict[str, dict[str, Span | str]], links: dict[str, str]) -> None:
@@ -190,13 +191,12 @@ def _is_of_the_system(name: str) -> bool:
     return any(is_system_name(part) for part in name.split("/") if part not in (".", ".."))
 
 
-def _usable(
-    file: Opened, parts: dict[str, Span | str], endings: tuple[str, ...]
-) -> tuple[Span | None, Sequence[str], str | None]:
+def _usable(file: Opened, parts: dict[str, Span | str], modality: str) -> tuple[Span | None, Sequence[str], str | None]:
     """Place of the picture or sound, captions, and why the sample cannot be used."""
-    media = next((place for part, place in parts.items() if part in endings), None)
-    if media is None:
-        return None, (), f"no {', '.join(endings)} in its tar"
+    found = [part for part in parts if f".{part}" in endings(modality)]
+    if not found:
+        return None, (), f"no {NOUNS[modality]} in its tar, by the endings of the names"
+    media = parts[min(found, key=lambda part: not is_usual(modality, f".{part}"))]  # the first one of a usual format
     if isinstance(media, str):
         return None, (), f"its picture or sound is {media}"
     if media.num_bytes == 0:

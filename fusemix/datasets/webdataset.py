@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from fusemix.datasets.braces import expanded, is_pattern
 from fusemix.datasets.caption_column import parted
+from fusemix.datasets.endings import NOUNS
 from fusemix.datasets.pairs import pair_captions
 from fusemix.datasets.shards import find_shards
 from fusemix.datasets.tar_index import tar_tables
 from fusemix.datasets.tar_reader import tar_reader
-from fusemix.datasets.tars import MEDIA_ENDINGS
 from fusemix.datasets.unsplit import members
 from fusemix.disk.files import sha256_of_json
 from fusemix.errors import DatasetError
@@ -69,8 +69,8 @@ def webdataset(
     Raises:
         DatasetError: there are no tars, or nothing in them can be used.
     """
-    if modality not in MEDIA_ENDINGS:
-        raise DatasetError(f"webdataset: modality must be {' or '.join(MEDIA_ENDINGS)}, not {modality!r}.")
+    if modality not in NOUNS:
+        raise DatasetError(f"webdataset: modality must be {' or '.join(NOUNS)}, not {modality!r}.")
     if captions not in (None, "lines", "whole"):
         raise DatasetError(f"webdataset: captions must be lines or whole, not {captions!r}.")
     return _pairs("webdataset", split, located(folder), modality, fractions, captions)

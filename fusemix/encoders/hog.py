@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from PIL import Image
 from skimage.feature import hog as histogram_of_gradients
 from torch import Tensor
 
 from fusemix.encoders.loading import package_versions
+from fusemix.encoders.one_size import OneSize
 from fusemix.errors import EncoderError
 
 RULES = 1
@@ -46,11 +46,10 @@ def hog(*, size: int = 64, cell: int = 8, block: int = 1, orientations: int = 9,
     return HogEncoder(size, cell, block, orientations, coarse)
 
 
-class HogEncoder:
+class HogEncoder(OneSize):
     """Pictures -> HOG and coarse pixels; see `hog`."""
 
     modality = "image"
-    sample_rate = None
 
     def __init__(self, size: int, cell: int, block: int, orientations: int, coarse: int) -> None:
         self._size, self._cell, self._block = size, cell, block
@@ -67,21 +66,9 @@ class HogEncoder:
             "packages": package_versions("scikit-image", "pillow"),
         }
 
-    def to(self, device: str) -> "HogEncoder":
-        """Stays on the CPU."""
-        return self
-
     def prepare(self, contents: Sequence[Image.Image]) -> list[Float[np.ndarray, " dim"]]:
         """All the work: it needs no device, and workers share it out."""
         return [self._describe(picture) for picture in contents]
-
-    def length(self, prepared: Float[np.ndarray, " dim"]) -> int:
-        """Always 1: nothing is padded."""
-        return 1
-
-    def collate(self, prepared: Sequence[Float[np.ndarray, " dim"]]) -> Float[Tensor, "batch dim"]:
-        """Stacked."""
-        return torch.from_numpy(np.stack(prepared))
 
     def encode(self, batch: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Nothing is left to do."""

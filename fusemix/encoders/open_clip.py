@@ -16,6 +16,7 @@ from fusemix.encoders.drafts import least_side, needed_by_transforms, noted
 from fusemix.encoders.facts import inner_configs, open_clip_tokenizer, structure
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, torch_dtype, weights_sha256
 from fusemix.encoders.looked_over import look_over, nobody_is_asked
+from fusemix.encoders.one_size import OneSize
 from fusemix.encoders.pooling import own_memory
 from fusemix.encoders.trial import first_latents
 from fusemix.encoders.two_steps import TwoSteps
@@ -56,76 +57,48 @@ def open_clip_text(*, model: Location, pretrained: Location | None = None, dtype
     return OpenClipText(network, tokenizer, {**fingerprint, "tokenizer": open_clip_tokenizer(tokenizer)})
 
 
-class OpenClipImage:
+class OpenClipImage(OneSize):
     """Pictures -> latents; see `open_clip_image`."""
 
     modality = "image"
-    sample_rate = None
     copied_ahead = True
 
     def __init__(self, network: Any, transform: Any, fingerprint: dict[str, Any], least_side: int | None) -> None:
-        self._network, self._transform, self.fingerprint = network, TwoSteps(transform), fingerprint
+        self.network, self._transform, self.fingerprint = network, TwoSteps(transform), fingerprint
         self.least_side = least_side
         self.dim = first_latents(self, Image.new("RGB", (64, 48)), fingerprint["model"]).shape[1]
-
-    def to(self, device: str) -> "OpenClipImage":
-        """Move the model."""
-        self._network.to(device)
-        return self
 
     def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
         """Resized and cropped as the model's own transform says, and scaled where that cannot wait for the device."""
         return [self._transform.pixels(picture) for picture in contents]
 
-    def length(self, prepared: Tensor) -> int:
-        """Always 1: nothing is padded."""
-        return 1
-
-    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
-        """Stacked."""
-        return torch.stack(list(prepared))
-
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
         """Scale, and run the image tower."""
-        parameter = next(self._network.parameters())
+        parameter = next(self.network.parameters())
         with torch.inference_mode():
             pixels = self._transform.numbers(batch.to(parameter.device, non_blocking=True))
-            return own_memory(self._network.encode_image(pixels.to(parameter.dtype)).float())
+            return own_memory(self.network.encode_image(pixels.to(parameter.dtype)).float())
 
 
-class OpenClipText:
+class OpenClipText(OneSize):
     """Texts -> latents; see `open_clip_text`."""
 
     modality = "text"
-    sample_rate = None
     copied_ahead = True
 
     def __init__(self, network: Any, tokenizer: Any, fingerprint: dict[str, Any]) -> None:
-        self._network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint
+        self.network, self._tokenizer, self.fingerprint = network, tokenizer, fingerprint
         self.dim = first_latents(self, "width", fingerprint["model"]).shape[1]
-
-    def to(self, device: str) -> "OpenClipText":
-        """Move the model."""
-        self._network.to(device)
-        return self
 
     def prepare(self, contents: Sequence[str]) -> list[Tensor]:
         """Token ids, padded or cut to the model's one length."""
         return list(self._tokenizer(list(contents)))
 
-    def length(self, prepared: Tensor) -> int:
-        """Always the same: the model knows one length."""
-        return len(prepared)
-
-    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
-        """Stacked."""
-        return torch.stack(list(prepared))
-
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
         """Run the text tower."""
-        device = next(self._network.parameters()).device
+        device = next(self.network.parameters()).device
         with torch.inference_mode():
-            return own_memory(self._network.encode_text(batch.to(device, non_blocking=True)).float())
+            return own_memory(self.network.encode_text(batch.to(device, non_blocking=True)).float())
 
 
 def _load(model: str, pretrained: str | None, dtype: str) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from fusemix.encoders.loading import (
     weights_sha256,
 )
 from fusemix.encoders.looked_over import look_over
+from fusemix.encoders.one_size import OneSize
 from fusemix.encoders.pooling import RULES as POOLING_RULES
 from fusemix.encoders.pooling import check_pooling, own_memory, pool_tokens
 from fusemix.encoders.prefix import as_tokens, extra_of_timm
@@ -70,15 +71,14 @@ def timm(
     return TimmImage(freeze(network.to(wanted)), model, pooling, dtype, decode)
 
 
-class TimmImage:
+class TimmImage(OneSize):
     """Pictures -> latents; see `timm`."""
 
     modality = "image"
-    sample_rate = None
     copied_ahead = True
 
     def __init__(self, network: Any, model: str, pooling: str, dtype: str, decode: str) -> None:
-        self._network, self._pooling = network, pooling
+        self.network, self._pooling = network, pooling
         settings = resolve_model_data_config(network)
         transform = create_transform(**settings, is_training=False)
         self._transform, self.least_side = (
@@ -101,32 +101,19 @@ class TimmImage:
             **noted(self.least_side),
         }
 
-    def to(self, device: str) -> "TimmImage":
-        """Move the model."""
-        self._network.to(device)
-        return self
-
     def prepare(self, contents: Sequence[Image.Image]) -> list[Tensor]:
         """Resized and cropped as the model's own settings say, and scaled where that cannot wait for the device."""
         return [self._transform.pixels(picture) for picture in contents]
 
-    def length(self, prepared: Tensor) -> int:
-        """Always 1: nothing is padded."""
-        return 1
-
-    def collate(self, prepared: Sequence[Tensor]) -> Tensor:
-        """Stacked."""
-        return torch.stack(list(prepared))
-
     def encode(self, batch: Tensor) -> Float[Tensor, "batch dim"]:
         """Scale, run and pool."""
-        parameter = next(self._network.parameters())
+        parameter = next(self.network.parameters())
         with torch.inference_mode():
             pixels = self._transform.numbers(batch.to(parameter.device, non_blocking=True)).to(parameter.dtype)
-            states = self._network.forward_features(pixels)
+            states = self.network.forward_features(pixels)
             if self._pooling == "pooler":
-                return own_memory(self._network.forward_head(states, pre_logits=True).float())
-        states = as_tokens(states, self._network)
+                return own_memory(self.network.forward_head(states, pre_logits=True).float())
+        states = as_tokens(states, self.network)
         mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        extra = extra_of_timm(self._network)
+        extra = extra_of_timm(self.network)
         return pool_tokens(states, mask, self._pooling, num_prefix=extra.before, has_cls=extra.has_cls)

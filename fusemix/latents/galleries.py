@@ -1,18 +1,61 @@
-"""The items of a validation or evaluation set, numbered from nought.
+"""The items of a validation or evaluation set, numbered from zero.
 
-Place in the flow: LatentSet -> Gallery -> retrieval.
+Place in the flow: LatentSet -> Gallery, and the SideItems of its two sides -> retrieval.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 
 from fusemix.latents.distinct import distinct_rows
-from fusemix.latents.sets import LatentSet
+from fusemix.latents.item_tables import LABELS
+from fusemix.latents.sets import LatentSet, Side
 
 MOST_CHOSEN_AMONG = 50_000
 """Items of a side that an epoch is chosen on: among more, the comparisons would take longer than the epoch."""
+
+
+@dataclass(frozen=True)
+class SideItems:
+    """The items of one side that take part; a position counts them, a row counts the items of the set.
+
+    Attributes:
+        side: of a latent set.
+        rows: of these items, by position.
+    """
+
+    side: Side
+    rows: Int64[np.ndarray, " items"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def modality(self) -> str:
+        """Of all of them."""
+        return self.side.modality
+
+    @property
+    def ids(self) -> list[str]:
+        """By position."""
+        return self.side.table["id"].take(self.rows).to_pylist()
+
+    def id(self, position: int) -> str:
+        """Of one of them."""
+        return self.side.table["id"][int(self.rows[position])].as_py()
+
+    def label(self, position: int) -> str:
+        """What one of them is, for people; empty where the item table does not say."""
+        table, row = self.side.table, int(self.rows[position])
+        return next(
+            (words for name in LABELS if name in table.column_names and (words := table[name][row].as_py())), ""
+        )
+
+    def latents(self, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "some dim"]:
+        """Of the positions from `start` up to `stop`, gathered in one call."""
+        return self.side.take(self.rows[start:stop])
 
 
 class Gallery(NamedTuple):
@@ -38,6 +81,10 @@ class Gallery(NamedTuple):
     def rows(self) -> tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]:
         """Of the left, then of the right."""
         return self.left_rows, self.right_rows
+
+    def of(self, latent_set: LatentSet) -> tuple[SideItems, SideItems]:
+        """Its items on the left and on the right, with latents that a set was opened with."""
+        return SideItems(latent_set.left, self.left_rows), SideItems(latent_set.right, self.right_rows)
 
 
 def gallery_of(latent_set: LatentSet, links: Int64[np.ndarray, "links 2"] | None = None) -> Gallery:

@@ -220,11 +220,11 @@ class _Epoch(IterableDataset):
 class _Validation(IterableDataset):
     def __init__(self, training_sets: Sequence[TrainingSet]) -> None:
         self._parts = [
-            (index, side, rows[at : at + ROWS_AT_ONCE])
+            (index, items, at)
             for index, training_set in enumerate(training_sets)
             if training_set.gallery
-            for side, rows in zip(training_set.validation.sides, training_set.gallery.rows, strict=True)
-            for at in range(0, len(rows), ROWS_AT_ONCE)
+            for items in training_set.gallery.of(training_set.validation)
+            for at in range(0, len(items), ROWS_AT_ONCE)
         ]
 
     def __len__(self) -> int:
@@ -232,7 +232,8 @@ class _Validation(IterableDataset):
 
     def __iter__(self) -> Iterator[ValidationRows]:
         return ahead(
-            ValidationRows(index, side.modality, torch.from_numpy(side.take(rows))) for index, side, rows in self._parts
+            ValidationRows(index, items.modality, torch.from_numpy(items.latents(at, at + ROWS_AT_ONCE)))
+            for index, items, at in self._parts
         )
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int64
 
+from fusemix.latents.galleries import SideItems
 from fusemix.latents.item_tables import ROWS_AT_ONCE, TEXT
 from fusemix.latents.sets import LatentSet, Side
 
@@ -37,19 +38,18 @@ def hold_the_same(one: LatentSet, other: LatentSet) -> bool:
     return True
 
 
-def shared_items(
-    train: Side, trained: Int64[np.ndarray, " some"], chosen_on: Side, rows: Int64[np.ndarray, " rows"]
-) -> Bool[np.ndarray, " rows"]:
+def shared_items(train: Side, trained: Int64[np.ndarray, " some"], chosen_on: SideItems) -> Bool[np.ndarray, " items"]:
     """True where an item is among those that are trained on.
 
     Args:
         train: side of the training set.
         trained: its rows that are trained on, in ascending order.
-        chosen_on: side of the validation set, with latents of the same encoders.
-        rows: of it, that are validated on.
+        chosen_on: what is validated on, with latents of the same encoders.
     """
-    wanted = pa.concat_arrays([part.cast(TEXT) for part in _names(chosen_on).chunks]).take(pa.array(rows))
-    shared = np.zeros(len(rows), dtype=bool)
+    wanted = pa.concat_arrays([part.cast(TEXT) for part in _names(chosen_on.side).chunks]).take(
+        pa.array(chosen_on.rows)
+    )
+    shared = np.zeros(len(chosen_on), dtype=bool)
     at = 0
     with pq.ParquetFile(_path(train)) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=[_key(train)], use_threads=False):
@@ -58,17 +58,15 @@ def shared_items(
             places = pc.call_function("index_in", [names], pc.SetLookupOptions(wanted))
             found = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
             place = places.fill_null(0).to_numpy(zero_copy_only=False)[found]
-            _mark(shared, train, here[found], chosen_on, rows, place)
+            _mark(shared, train, here[found], chosen_on, place)
             at += len(batch)
     return shared
 
 
-def _mark(
-    shared: np.ndarray, train: Side, trained: np.ndarray, chosen_on: Side, rows: np.ndarray, places: np.ndarray
-) -> None:
+def _mark(shared: np.ndarray, train: Side, trained: np.ndarray, chosen_on: SideItems, places: np.ndarray) -> None:
     for at in range(0, len(trained), LATENTS_AT_ONCE):
         some = places[at : at + LATENTS_AT_ONCE]
-        is_same = _same_latents(train, trained[at : at + LATENTS_AT_ONCE], chosen_on, rows[some])
+        is_same = _same_latents(train, trained[at : at + LATENTS_AT_ONCE], chosen_on.side, chosen_on.rows[some])
         shared[some[is_same]] = True
 
 

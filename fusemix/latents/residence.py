@@ -191,7 +191,7 @@ def _sent(carrier: Carrier, latents: Float[Tensor, "all dim"], rows: Int64[np.nd
 
 
 def _dtype(side: Side) -> torch.dtype:
-    return torch.from_numpy(side.take(np.arange(0))).dtype
+    return torch.from_numpy(np.empty(0, side.dtype)).dtype
 
 
 def _copy(side: Side, to: Tensor, advance: Advance) -> None:

@@ -81,6 +81,11 @@ class Side:
         return sum(self.dims)
 
     @property
+    def dtype(self) -> np.dtype:
+        """Of the concatenated latents."""
+        return np.result_type(*(store.manifest.dtype for store in self.stores))
+
+    @property
     def fingerprints(self) -> list[dict[str, Any]]:
         """What made the latents, in order."""
         return [store.fingerprint for store in self.stores]

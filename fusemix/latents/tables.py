@@ -6,21 +6,18 @@ Place in the flow: inspection.py -> rich tables -> `fusemix info`.
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from fusemix.interfaces import Rejected
 from fusemix.latents.inspection import SetFacts, StoreFacts, flattened, reasons
-from fusemix.visible import shown
+from fusemix.tables import pairs, terminal_table
 
 SHOWN_ITEMS = 3
 SHOWN_REASONS = 6
 SHOWN_COLUMNS = ("caption", "path", "url")
 """Columns of an item table that show an item to a person."""
-HASH = 64
-"""Characters of a SHA-256, of which twelve are enough to tell two apart."""
 
 
 def show_set(facts: SetFacts) -> Iterator[RenderableType]:
@@ -84,25 +81,24 @@ def _norms(facts: StoreFacts) -> Table:
 
 def _rejected(title: str, rejected: Sequence[Rejected]) -> Iterator[Table]:
     counted = reasons(rejected)
-    table = _table(f"{title}: {len(rejected):,}", "stage", "reason", "items")
-    table.columns[2].justify = "right"
-    for stage, reason, count in counted[:SHOWN_REASONS]:
-        table.add_row(stage, shown(reason), f"{count:,}")
+    rows = [[stage, reason, f"{count:,}"] for stage, reason, count in counted[:SHOWN_REASONS]]
     if rest := sum(count for *_, count in counted[SHOWN_REASONS:]):
-        table.add_row("…", "other reasons", f"{rest:,}")
-    yield table
-    first = _table("the first of them", "id", "stage", "reason")
-    for item in rejected[:SHOWN_ITEMS]:
-        first.add_row(shown(item.id), item.stage, shown(item.reason))
-    yield first
+        rows.append(["…", "other reasons", f"{rest:,}"])
+    heads = [*_words("stage", "reason"), Column("items", justify="right", overflow="fold")]
+    yield terminal_table(f"{title}: {len(rejected):,}", heads, rows)
+    first = [[item.id, item.stage, item.reason] for item in rejected[:SHOWN_ITEMS]]
+    yield terminal_table("the first of them", _words("id", "stage", "reason"), first)
 
 
 def _items(modality: str, table: pa.Table) -> Table:
     column = next((name for name in SHOWN_COLUMNS if name in table.column_names), None)
-    made = _table(f"the first {modality} items", *(["id", column] if column else ["id"]))
-    for row in table.slice(0, SHOWN_ITEMS).to_pylist():
-        made.add_row(*(shown(row[name]) for name in (["id", column] if column else ["id"])))
-    return made
+    names = ["id", column] if column else ["id"]
+    rows = [[str(row[name]) for name in names] for row in table.slice(0, SHOWN_ITEMS).to_pylist()]
+    return terminal_table(f"the first {modality} items", _words(*names), rows)
+
+
+def _words(*names: str) -> list[Column]:
+    return [Column(name, overflow="fold") for name in names]
 
 
 def in_a_line(facts: SetFacts) -> str:
@@ -111,22 +107,3 @@ def in_a_line(facts: SetFacts) -> str:
     counts = " and ".join(f"{len(table):,} {modality}" for modality, table in facts.items.items())
     stores = ", ".join(f"{store.parent.name}/{store.name}" for store in facts.stores) or "no latents yet"
     return f"{about['dataset']}/{about['split']}: {counts}, {about['num_links']:,} links; {stores}"
-
-
-def pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
-    """A table of names and values; hashes are shortened."""
-    table = _table(title)
-    table.show_header = False
-    table.add_column(no_wrap=True, max_width=32, overflow="ellipsis")
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        is_hash = len(value) == HASH and set(value) <= set("0123456789abcdef")
-        table.add_row(shown(name), shown(f"{value[:12]}…" if is_hash else value))
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

@@ -19,7 +19,7 @@ from fusemix.errors import FusemixError, RunError
 from fusemix.fusion.runs import DATA
 from fusemix.latents.batches import split_links
 from fusemix.latents.distinct import distinct_rows
-from fusemix.latents.galleries import MOST_CHOSEN_AMONG, gallery_of, sampled
+from fusemix.latents.galleries import MOST_CHOSEN_AMONG, SideItems, gallery_of, sampled
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import shared_items
 from fusemix.latents.sets import LatentSet, Side
@@ -40,7 +40,6 @@ def learned_from(config: TrainConfig, data: LatentData, place: Path) -> list[dic
     """What is noted in `data.json`, as plain data: sets that a run trains and chooses on, and those of `init_from`.
 
     Args:
-        config: of the run.
         data: its sets.
         place: its folder; what stands there of `init_from`, whose run may be gone since, is kept.
     """
@@ -158,7 +157,7 @@ def _shared(entry: Mapping[str, Any], learned: LatentSet, measured: LatentSet, r
         for place, other in enumerate(learned.sides):
             if other.modality == side.modality:
                 require_same_encoders(str(other.folder), side.modality, side.fingerprints, other, side.accepted)
-                shared = shared_items(other, of_links[place], side, some)
+                shared = shared_items(other, of_links[place], SideItems(side, some))
                 found[side.modality] = [int(shared.sum()), len(some)]
     return found
 

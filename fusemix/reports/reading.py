@@ -1,6 +1,7 @@
-"""Reports read back: report.json, and the ranks in queries.jsonl.
+"""Reports: what their folders are known by, and report.json and queries.jsonl read back.
 
-Place in the flow: report folders -> Report, Queries -> comparison.py, tables.py.
+Place in the flow: report folders -> Report, Queries -> comparison/, wiring/exporting/. retrieval/report.py writes by
+FORMAT and VERSION. Reading needs no torch.
 """
 
 import json
@@ -12,11 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from fusemix.disk.discarding import Owned, says
 from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, RunError
-from fusemix.reports.schema import FORMAT, VERSION
 
-REPORT, QUERIES = "report.json", "queries.jsonl"
+FORMAT = "fusemix.report"
+VERSION = 2
+"""1 had neither intervals nor protocol, MRR, mAP, nDCG, hubness, baselines and indexes."""
+FILE, QUERIES = "report.json", "queries.jsonl"
+REPORT = Owned(
+    "a report",
+    lambda folder: says(folder / FILE, FORMAT, VERSION),
+    (FILE, "report.html", "report.md", QUERIES, "examples.png"),
+)
 RECALL = "recall_at_"
 AGAIN = "Measure again: python eval_retrieval.py … out=FOLDER"
 ROUNDING = 1e-6
@@ -84,9 +93,9 @@ def read_report(path: Path) -> Report:
     Raises:
         RunError: nothing is there, or it is no report, or one of another version, or damaged.
     """
-    file = path / REPORT if path.is_dir() else path
+    file = path / FILE if path.is_dir() else path
     if not file.is_file():
-        below = sorted(str(found.parent.relative_to(path)) for found in path.glob(f"*/{REPORT}"))
+        below = sorted(str(found.parent.relative_to(path)) for found in path.glob(f"*/{FILE}"))
         hint = f" Reports in it: {', '.join(below)}." if below else " Name a folder that eval_retrieval.py wrote."
         raise RunError(f"there is no {file}.{hint}")
     try:
@@ -183,6 +192,13 @@ def read_reports(paths: Sequence[str]) -> list[Report]:
     return reports
 
 
+def seen_notes(report: Mapping[str, Any]) -> list[str]:
+    """What a report has to say first: what of it the model has learned from, or that this cannot be known."""
+    seen = report.get("seen")
+    found = [entry.get("note") for entry in seen if isinstance(entry, dict)] if isinstance(seen, list) else []
+    return [note for note in found if isinstance(note, str) and note]
+
+
 def common_ks(reports: Sequence[Report]) -> list[int]:
     """Depths of recall that all reports have, ascending."""
     return sorted(set.intersection(*(set(report.ks) for report in reports)))
@@ -246,6 +262,6 @@ def _require_same_evaluation(report: Report, queries: Mapping[str, Queries], fil
             counted = float((ranks <= k).mean()) if len(ranks) else 0.0
             if reported is None or abs(counted - reported) > ROUNDING:
                 raise RunError(
-                    f"{file} and {REPORT} are not of one evaluation: {direction}/{RECALL}{k} is {counted:.6f} by the "
+                    f"{file} and {FILE} are not of one evaluation: {direction}/{RECALL}{k} is {counted:.6f} by the "
                     f"one and {reported} by the other. {AGAIN}"
                 )

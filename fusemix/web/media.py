@@ -1,23 +1,19 @@
 """Pictures and sounds of the index as a browser takes them: small, larger, and the outline of a sound.
 
 Place in the flow: position -> Searcher.content, by Decoders -> JPEG, MP3, SVG or plain text -> the browser.
-What is shown is made anew from what was decoded: no file of the index goes out as it is.
+What is shown is made again from what was decoded: no file of the index goes out as it is.
 """
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
-import soundfile
-import soxr
-from jaxtyping import Float
 from PIL import Image
 
+from fusemix import media
 from fusemix.encoders.decoding import decode
 from fusemix.interfaces import Content, Raw, Waveform
-from fusemix.reports.page.media import outline
 from fusemix.web.answers import Kept, kept
 from fusemix.web.budget import Budget
 from fusemix.web.decoder import File
@@ -26,15 +22,11 @@ from fusemix.web.decoders import Decoders
 SIZES = ("small", "large", "outline")
 SIDES = {"small": 448, "large": 1600}
 """Longest sides of pictures in pixels; smaller pictures keep their size."""
-SECONDS = {"small": 30, "large": 600, "outline": 10}
+SECONDS = {"small": 30, "large": 600, "outline": media.OUTLINED_SEC}
 """Longest sounds; of longer ones the beginning is played."""
 JPEG_QUALITY = 84
-MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Rates of MPEG audio layer III (ISO/IEC 11172-3 and 13818-3)."""
 MP3_COMPRESSION = 0.6
 """On libsndfile's scale from 0 to 1: about 60 kbit/s at 44.1 kHz."""
-LOUDEST = 0.9
-"""Peak that louder sounds are brought down to, where full scale is 1: an MP3 overshoots a little."""
 NUM_BARS = 56
 KEPT_BYTES = 128 << 20
 
@@ -59,36 +51,20 @@ def rendered(content: Content, size: str) -> Kept | None:
 
 def jpeg(picture: Image.Image, size: str) -> bytes:
     """A picture with no side longer than SIDES says."""
-    fitted = picture.convert("RGB")
-    fitted.thumbnail((SIDES[size], SIDES[size]), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    fitted.save(file, format="JPEG", quality=JPEG_QUALITY, optimize=True, progressive=True)
-    return file.getvalue()
+    return media.jpeg(media.fitted(picture, SIDES[size]), JPEG_QUALITY, is_progressive=True)
 
 
 def mp3(wave: Waveform, size: str) -> bytes:
-    """The beginning of a sound, at the lowest rate of MP3 that is no lower than its own, and at most 48 kHz."""
-    samples = wave.samples[: SECONDS[size] * wave.sample_rate].astype(np.float32)
-    rate = next((rate for rate in MP3_RATES if rate >= wave.sample_rate), MP3_RATES[-1])
-    if rate != wave.sample_rate:
-        samples = soxr.resample(samples, wave.sample_rate, rate)
-    samples = samples * np.float32(LOUDEST / max(_peak(samples), LOUDEST))
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=MP3_COMPRESSION)
-    return file.getvalue()
-
-
-def _peak(samples: Float[np.ndarray, " samples"]) -> float:
-    return float(np.abs(samples).max(initial=0))
+    """The beginning of a sound, at most at 48 kHz."""
+    return media.mp3(wave, SECONDS[size], highest_rate=media.MP3_RATES[-1], compression=MP3_COMPRESSION)
 
 
 def outline_svg(wave: Waveform) -> bytes:
     """How loud the beginning of a sound is from stretch to stretch, as bars; the page lays colours behind it."""
-    heights = np.maximum(46 * np.sqrt(outline(wave, NUM_BARS)), 2).tolist()
-    bars = "".join(f"M{4 * bar + 2} {24 - height / 2:.1f}v{height:.1f}" for bar, height in enumerate(heights))
+    shares = np.sqrt(media.outline(wave, NUM_BARS))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {4 * len(heights)} 48" preserveAspectRatio="none">'
-        f'<path d="{bars}" stroke="#000" stroke-width="2.6" stroke-linecap="round"/></svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {4 * len(shares)} 48" preserveAspectRatio="none">'
+        f'<path d="{media.bars(shares, least=2.0)}" stroke="#000" stroke-width="2.6" stroke-linecap="round"/></svg>'
     ).encode()
 
 

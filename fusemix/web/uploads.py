@@ -10,14 +10,12 @@ import soundfile
 from PIL import Image
 
 from fusemix.contents import Waveform
+from fusemix.datasets.endings import PICTURES, SOUNDS
 from fusemix.encoders.decoding import decode_audio, decode_image, sounds_of
 from fusemix.errors import first_line
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST, MOST_MEGAPIXELS, MOST_MINUTES, Load
 
-PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SOUNDS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF")
-"""Formats by the names of libsndfile."""
 SHORTEST_SIDE = 1024
 """Of large pictures, which are read smaller: more than encoders look at."""
 

@@ -16,7 +16,7 @@ from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, read_chec
 from fusemix.fusion.runs import is_run
 from fusemix.latents.quarantine import read_quarantine
 from fusemix.models.folder import CONFIG, folder_bytes, is_export
-from fusemix.reports import schema
+from fusemix.reports import reading
 from fusemix.reports.classes import report as zero_shot_report
 from fusemix.reports.comparison import side_by_side
 from fusemix.search.description import INDEX, QUARANTINE, read_description
@@ -25,7 +25,7 @@ REPORT, COMPARISON = "report.json", "compare.json"
 OURS = "latent sets, latent stores, runs, indexes, exported models, reports and comparisons"
 KNOWN_BY = f"set.json, manifest.json, {CHECKPOINTS}/, {INDEX}, {CONFIG}, {REPORT} or {COMPARISON}"
 KINDS = {
-    schema.FORMAT: "report of retrieval",
+    reading.FORMAT: "report of retrieval",
     zero_shot_report.FORMAT: "report of zero-shot classification",
     side_by_side.FORMAT: "comparison",
 }

@@ -120,7 +120,7 @@ def test_a_tar_that_breaks_off_is_listed_once_and_gives_what_lies_before(folder,
 def test_samples_without_picture_or_caption_are_listed(tmp_path):
     write_tar(tmp_path / "0.tar", [*sample("000", "A dog."), ("001.txt", "No picture."), ("002.jpg", picture(0))])
     assert excluded_of(webdataset(split="all", folder=str(tmp_path))) == [
-        ("0/001", "no jpg, jpeg, png, webp in its tar"),
+        ("0/001", "no picture in its tar, by the endings of the names"),
         ("0/002", "no caption: neither .txt nor 'caption' in .json"),
     ]
 

@@ -1,8 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latent_samples import pair_set, write_store
 
-from fusemix.latents.galleries import Gallery, sampled
+from fusemix.latents.galleries import Gallery, SideItems, gallery_of, sampled
+from fusemix.latents.set_writer import write_set
+from fusemix.latents.sets import LatentSet
 
 
 def gallery(links: np.ndarray, num_left: int, num_right: int) -> Gallery:
@@ -44,3 +50,22 @@ def test_a_sample_is_the_same_for_a_seed_and_takes_as_many_as_it_may():
 def test_of_no_more_items_nothing_is_left_out_not_even_those_without_a_link():
     whole = gallery(np.array([[0, 0]]), 300, 400)
     assert sampled(whole, 400, 0) is whole
+
+
+def test_items_that_take_part_give_ids_labels_and_latents_by_their_positions(tmp_path):
+    pairs = pair_set(np.array([[0, 0], [1, 1], [2, 2], [3, 3]]))
+    titles = pa.table({"id": list("abcd"), "caption": ["", "", "", "a cup"], "title": ["", "mug", "", "no"]})
+    pairs = replace(pairs, left=replace(pairs.left, table=titles))
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    write_set(tmp_path / "set", pairs, {"name": "made_up", "options": {}})
+    for items in pairs.sides:
+        write_store(tmp_path / "set", items, "e", vectors)
+    latent_set = LatentSet(tmp_path / "set", {"image": ["e"], "text": ["e"]})
+    left, right = gallery_of(latent_set, np.array([[1, 1], [3, 2]])).of(latent_set)
+    assert (left.modality, right.modality) == ("image", "text")
+    assert (left.ids, [left.id(1)], len(left)) == (["b", "d"], ["d"], 2)
+    assert [left.label(place) for place in (0, 1)] == ["mug", "a cup"]
+    assert right.label(1) == "caption 2"
+    assert (right.latents() == vectors[[1, 2]]).all()
+    assert (left.latents(1, 9) == vectors[[3]]).all()
+    assert SideItems(latent_set.left, np.array([2, 0])).label(0) == ""

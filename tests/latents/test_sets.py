@@ -58,6 +58,18 @@ def test_several_encoders_of_a_side_are_concatenated_in_order(folder):
     assert (opened.left.take(np.array([1])) == np.concatenate([latents(3, 2)[1:2], latents(3, 6)[1:2]], axis=1)).all()
 
 
+@pytest.mark.parametrize("dtypes", [["float16"], ["float32"], ["float16", "float32"], ["float16", "float16"]])
+def test_a_side_has_the_dtype_of_what_is_taken_from_it(dtypes, tmp_path):
+    pairs = pair_set(LINKS)
+    write_set(tmp_path / "set", pairs, SOURCE)
+    for place, dtype in enumerate(dtypes):
+        write_store(tmp_path / "set", pairs.left, f"eyes-{place}", latents(3, 6), dtype=dtype)
+    write_store(tmp_path / "set", pairs.right, "words", latents(4, 5))
+    names = [f"eyes-{place}" for place in range(len(dtypes))]
+    side = LatentSet(tmp_path / "set", {"image": names, "text": ["words"]}).left
+    assert side.dtype == side.take(np.arange(2)).dtype
+
+
 def test_links_of_items_without_latent_are_left_out(tmp_path):
     pairs = pair_set(LINKS)
     write_set(tmp_path / "set", pairs, SOURCE)

@@ -11,9 +11,10 @@ from PIL import Image
 
 from fusemix.cli.called import run_command
 from fusemix.interfaces import Waveform
+from fusemix.media import LOUDEST
 from fusemix.web.answers import Refusal
 from fusemix.web.decoders import Decoders
-from fusemix.web.media import LOUDEST, Media, jpeg, mp3, outline_svg, rendered
+from fusemix.web.media import Media, jpeg, mp3, outline_svg, rendered
 from fusemix.wiring.searching.searcher import Searcher
 
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from fusemix.disk.discarding import Owned, says
-from fusemix.markdown import escaped, table_lines
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.retrieval.zero_shot import DEFINITIONS, ZeroShot
+from fusemix.tables import markdown_table, markdown_text, percent, terminal_table
 
 FORMAT = "fusemix.zero_shot_report"
 VERSION = 1
@@ -84,9 +83,9 @@ def _rows(report: dict[str, Any]) -> list[list[str]]:
     return [
         [
             title,
-            f"{100 * report['metrics'][name]:.1f}",
-            " to ".join(f"{100 * end:.1f}" for end in report["intervals"][name]),
-            f"{100 * report['chance'][name]:.1f}",
+            percent(report["metrics"][name]),
+            " to ".join(map(percent, report["intervals"][name])),
+            percent(report["chance"][name]),
         ]
         for name, title in TITLES.items()
     ]
@@ -105,28 +104,21 @@ def counts_line(report: dict[str, Any]) -> str:
 
 def table(report: dict[str, Any]) -> Table:
     """A table for the terminal, narrow enough for 80 columns."""
-    title = f"Zero-shot classification on {report['data']['name']}"
-    made = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
-    for place, name in enumerate(HEADER):
-        made.add_column(name, justify="right" if place else "left", no_wrap=True)
-    for row in _rows(report):
-        made.add_row(*row)
-    return made
+    return terminal_table(f"Zero-shot classification on {report['data']['name']}", HEADER, _rows(report))
 
 
 def markdown(report: dict[str, Any], picture: str) -> str:
     """The report for people who read it in a browser or a repository."""
     words = {found["class"]: found["words"] for found in report["per_class"]}
     confusions = [
-        f"| {escaped(words[found['class']])} | {escaped(words[found['taken_for']])} "
-        f"| {found['items']:,} of {found['of']:,} |"
+        [words[found["class"]], words[found["taken_for"]], f"{found['items']:,} of {found['of']:,}"]
         for found in report["confusions"][:SHOWN_CONFUSIONS]
     ]
     lines = [
-        f"# Zero-shot classification on {escaped(report['data']['name'])}",
+        f"# Zero-shot classification on {markdown_text(report['data']['name'])}",
         "",
-        *(line for note in seen_notes(report) for line in (f"> **{escaped(note)}**", "")),
-        *table_lines(HEADER, _rows(report)),
+        *(line for note in seen_notes(report) for line in (f"> **{markdown_text(note)}**", "")),
+        *markdown_table(HEADER, _rows(report)),
         "",
         f"{counts_line(report)}.",
         "",
@@ -138,16 +130,16 @@ def markdown(report: dict[str, Any], picture: str) -> str:
         "",
         "## Most confused",
         "",
-        *(["| class | taken for | items |", "|---|---|---:|", *confusions] if confusions else ["None."]),
+        *(markdown_table(["class", "taken for", "items"], confusions, words=range(2)) if confusions else ["None."]),
         "",
         "## What was measured",
         "",
-        f"- data: {escaped(report['data']['name'])}, revision {escaped(report['data']['revision'])}",
+        f"- data: {markdown_text(report['data']['name'])}, revision {markdown_text(report['data']['revision'])}",
         *(
-            f"- {escaped(modality)}: {escaped(', '.join(names))}"
+            f"- {markdown_text(modality)}: {markdown_text(', '.join(names))}"
             for modality, names in report["data"]["encoders"].items()
         ),
-        f"- templates: {escaped('; '.join(report['data']['templates'][:5])) or 'of the data set'}"
+        f"- templates: {markdown_text('; '.join(report['data']['templates'][:5])) or 'of the data set'}"
         + (" …" if len(report["data"]["templates"]) > 5 else ""),
         f"- {_model_line(report['model'])}",
         "",
@@ -163,6 +155,6 @@ def _model_line(model: dict[str, Any]) -> str:
     if model["run"] is None:
         return "model: none; the encoders' latents were compared as they are"
     return (
-        f"model: {escaped(model['run'])}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, trained on "
-        f"{escaped(model['train'])}, chosen on {escaped(model['validation'])}"
+        f"model: {markdown_text(model['run'])}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, trained on "
+        f"{markdown_text(model['train'])}, chosen on {markdown_text(model['validation'])}"
     )

@@ -1,40 +1,14 @@
 r"""Tables for papers: one row a run, recall of both directions, as LaTeX (booktabs) or markdown.
 
 Place in the flow: reports -> PaperTable -> `fusemix report`, compare.md.
-Not here: the report of one evaluation (report.py).
+Not here: the report of one evaluation (retrieval/report.py), and how a table is written (fusemix/tables.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from fusemix import markdown
-from fusemix.markdown import table_lines
-from fusemix.reports.reading import RECALL, Report, common_ks
-from fusemix.reports.schema import seen_notes, spoken
-
-DAGGER = "†"
-"""Marks rows whose figures were not measured on the items of the others."""
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\char34{}",  # \textquotedbl stops a paper without T1 fonts
-    "[": "{[}",  # after \\ it would begin an option
-    "]": "{]}",
-    "`": r"\char96{}",
-    DAGGER: r"\textdagger{}",
-    "–": "--",
-}
+from fusemix.reports.reading import RECALL, Report, common_ks, seen_notes
+from fusemix.tables import DAGGER, Best, latex_table, markdown_table, markdown_text, metric_label, percent, spoken
 
 
 class Row(NamedTuple):
@@ -142,68 +116,42 @@ def _defined(num_recalls: int) -> list[str]:
     ]
 
 
-def shown(value: float | None) -> str:
-    """A fraction as a percentage with one decimal; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
 def best_of(values: Sequence[float | None]) -> str | None:
     """The largest figure as it is shown, so that figures which look equal are both the best; None of fewer than two."""
     known = [value for value in values if value is not None]
-    return shown(max(known)) if len(known) > 1 else None
+    return percent(max(known)) if len(known) > 1 else None
 
 
-def _cells(table: PaperTable, write: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:
+def with_best(values: Sequence[float | None], best: Sequence[str | None]) -> list[str]:
+    """Figures as percentages; those that are shown as the best of their column are marked as such."""
+    texts = map(percent, values)
+    return [Best(text) if text == top else text for text, top in zip(texts, best, strict=True)]
+
+
+def _cells(table: PaperTable) -> list[list[str]]:
     comparable = [row.values for row in table.rows if row.is_comparable]
     best = [best_of(column) for column in zip(*comparable, strict=True)]
     rows = []
     for row in table.rows:
-        name = write(row.name if row.is_comparable else f"{row.name} {DAGGER}")
-        texts = [shown(value) for value in row.values]
-        is_best = [row.is_comparable and text == top for text, top in zip(texts, best, strict=True)]
-        rows.append([name, *(bold(write(t)) if top else write(t) for t, top in zip(texts, is_best, strict=True))])
+        figures = with_best(row.values, best) if row.is_comparable else map(percent, row.values)
+        rows.append([row.name if row.is_comparable else f"{row.name} {DAGGER}", *figures])
     return rows
 
 
-def latex_text(text: Any) -> str:
-    """Text as LaTeX shows it letter for letter, in one line."""
-    return "".join(LATEX.get(letter, letter) for letter in " ".join(str(text).split()))
-
-
-def latex_table(table: PaperTable) -> str:
-    r"""A `table` environment for a LaTeX paper, which needs \usepackage{booktabs}."""
-    width = len(table.ks)
-    cells = _cells(table, latex_text, lambda text: rf"\textbf{{{text}}}")
-    lines = [" & ".join(row) + r" \\" for row in cells]
-    num_baselines = sum(row.is_baseline for row in table.rows)
-    if num_baselines:
-        lines.insert(num_baselines, r"\midrule")
-    heads = [rf"\multicolumn{{{width}}}{{c}}{{{latex_text(spoken(name))}}}" for name in table.directions]
-    rules = [rf"\cmidrule(lr){{{start}-{start + width - 1}}}" for start in (2, 2 + width)]
-    depths = [f"R@{k}" for _ in table.directions for k in table.ks]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(' '.join(table.caption))}}}",
-            rf"\begin{{tabular}}{{l{'r' * (2 * width + 1)}}}",
-            r"\toprule",
-            " & ".join(["", *heads, ""]) + r" \\",
-            " ".join(rules),
-            " & ".join(["Run", *depths, "Sum"]) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
+def latex(table: PaperTable) -> str:
+    """The table in LaTeX; see `tables.latex_table`."""
+    depths = [metric_label(f"{RECALL}{k}") for k in table.ks]
+    return latex_table(
+        ["Run", *depths * 2, "Sum"],
+        _cells(table),
+        groups=[(spoken(name), len(depths)) for name in table.directions],
+        num_above=sum(row.is_baseline for row in table.rows),
+        caption=" ".join(table.caption),
     )
 
 
-def markdown_table(table: PaperTable) -> str:
+def markdown(table: PaperTable) -> str:
     """The same table in markdown, with the caption under it."""
-    heads = [f"{spoken(name)} R@{k}" for name in table.directions for k in table.ks]
-    rows = _cells(table, markdown.escaped, lambda text: f"**{text}**")
-    lines = table_lines(["run", *heads, "sum"], rows)
-    return "\n".join([*lines, "", markdown.escaped(" ".join(table.caption)), ""])
+    heads = [f"{spoken(name)} {metric_label(f'{RECALL}{k}')}" for name in table.directions for k in table.ks]
+    lines = markdown_table(["run", *heads, "sum"], _cells(table))
+    return "\n".join([*lines, "", markdown_text(" ".join(table.caption)), ""])

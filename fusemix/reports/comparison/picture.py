@@ -14,12 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fusemix.disk.files import write_atomic
-from fusemix.reports.comparison.paper_tables import DAGGER
 from fusemix.reports.comparison.side_by_side import Comparison
-from fusemix.reports.comparison.tables import figure_name
 from fusemix.reports.fonts import drawable
 from fusemix.reports.reading import RECALL, Report, common_ks
-from fusemix.reports.schema import spoken
+from fusemix.tables import DAGGER, metric_label, spoken
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
 """Told apart by colour-blind people too: seven of Okabe and Ito, "Color universal design", 2008, and a brown."""
@@ -111,7 +109,7 @@ def differences_figure(comparisons: Sequence[Comparison], names: Sequence[str]) 
 
 def _figure_label(key: str) -> str:
     direction, _, metric = key.partition("/")
-    return f"{spoken(direction)} {figure_name(metric)}"
+    return f"{spoken(direction)} {metric_label(metric)}"
 
 
 def _draw_direction(

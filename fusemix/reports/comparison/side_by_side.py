@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from fusemix.disk.discarding import Owned, says
-from fusemix.reports.reading import RECALL, Queries, Report, common_ks
-from fusemix.reports.schema import seen_notes, spoken
+from fusemix.reports.reading import RECALL, Queries, Report, common_ks, seen_notes
 from fusemix.reports.standing import identity_of
 from fusemix.retrieval.comparison import DRAWS, Difference, compare_ranks, holm
 from fusemix.retrieval.intervals import LEVEL
+from fusemix.tables import spoken
 
 FORMAT = "fusemix.comparison"
 VERSION = 1

@@ -6,26 +6,26 @@ Place in the flow: reports and Comparisons -> rich tables, markdown.
 from collections.abc import Iterator, Sequence
 from itertools import compress
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from fusemix.markdown import escaped
-from fusemix.reports.comparison.paper_tables import (
-    DAGGER,
-    best_of,
-    markdown_table,
-    measured,
-    paper_table,
-    shown,
-)
+from fusemix.reports.comparison.paper_tables import best_of, markdown, measured, paper_table, with_best
 from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
-from fusemix.reports.reading import RECALL, Report, common_ks
-from fusemix.reports.schema import seen_notes, spoken
+from fusemix.reports.reading import RECALL, Report, common_ks, seen_notes
+from fusemix.tables import (
+    DAGGER,
+    markdown_table,
+    markdown_text,
+    metric_label,
+    number,
+    percent,
+    spoken,
+    terminal_table,
+)
 
-NAME_WIDTH = 34
-"""Columns after which a run's name goes on in the next line."""
+RUN = Column("run", max_width=34, overflow="fold")
+"""A longer name goes on in the next line."""
 
 
 def comparison_parts(
@@ -57,41 +57,37 @@ def seen_by(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
 
 def _figures(reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]) -> Table:
     recalls = [f"{RECALL}{k}" for k in common_ks(reports)]
-    table = _table(f"Retrieval on {reports[0].data['data']['name']} (recall and MRR in %)")
-    table.add_column("run", max_width=NAME_WIDTH, overflow="fold")
-    for head in [*map(figure_name, recalls), "sum", "MRR", "median rank"]:
-        table.add_column(head, justify="right", no_wrap=True)
     labels = [f"  {name}" if is_in else f"  {name} {DAGGER}" for name, is_in in zip(names, comparable, strict=True)]
     totals = [0.0 for _ in reports]
+    rows: list[list[str | Text]] = []
     for direction in reports[0].directions:
-        table.add_row(Text(spoken(direction), style="italic"))
-        rows: list[list[float | None]] = []
+        rows.append(_heading(spoken(direction), len(recalls) + 3))
+        figures: list[list[float | None]] = []
         for place, report in enumerate(reports):
             values = [report.figure(direction, metric) for metric in recalls]
             of_direction = sum(value or 0.0 for value in values)
             totals[place] += of_direction
-            rows.append([*values, of_direction, report.figure(direction, MRR)])
-        medians = [report.figure(direction, "median_rank") for report in reports]
-        for label, texts, median in zip(labels, _texts(rows, comparable), medians, strict=True):
-            table.add_row(label, *texts, "–" if median is None else f"{median:g}")
-    table.add_row(Text("both directions", style="italic"))
+            figures.append([*values, of_direction, report.figure(direction, MRR)])
+        medians = [number("median_rank", report.figure(direction, "median_rank")) for report in reports]
+        for label, texts, median in zip(labels, _texts(figures, comparable), medians, strict=True):
+            rows.append([label, *texts, median])
+    rows.append(_heading("both directions", len(recalls) + 3))
     for label, texts in zip(labels, _texts([[total] for total in totals], comparable), strict=True):
-        table.add_row(label, *("" for _ in recalls), *texts)
-    return table
+        rows.append([label, *("" for _ in recalls), *texts, "", ""])
+    title = f"Retrieval on {reports[0].data['data']['name']} (recall and MRR in %)"
+    return terminal_table(title, [RUN, *map(metric_label, recalls), "sum", "MRR", "median rank"], rows)
 
 
-def _texts(rows: Sequence[Sequence[float | None]], comparable: Sequence[bool]) -> list[list[Text]]:
-    """Figures as percentages, the best comparable one of each column bold."""
+def _heading(words: str, num_empty: int) -> list[str | Text]:
+    return [Text(words, style="italic"), *[""] * num_empty]
+
+
+def _texts(rows: Sequence[Sequence[float | None]], comparable: Sequence[bool]) -> list[list[str]]:
+    """Figures as percentages, with the best comparable one of each column."""
     best = [best_of(column) for column in zip(*compress(rows, comparable), strict=True)]
     return [
-        [Text(shown(v), style="bold" if is_in and shown(v) == top else "") for v, top in zip(row, best, strict=True)]
-        for row, is_in in zip(rows, comparable, strict=True)
+        with_best(row, best) if is_in else list(map(percent, row)) for row, is_in in zip(rows, comparable, strict=True)
     ]
-
-
-def figure_name(metric: str) -> str:
-    """`recall_at_5` as people write it."""
-    return "MRR" if metric == MRR else f"R@{metric.removeprefix(RECALL)}"
 
 
 def _num_compared(comparisons: Sequence[Comparison]) -> int:
@@ -119,22 +115,21 @@ def difference_cells(made: Comparison, key: str, comparisons: Sequence[Compariso
 
 
 def _points(difference: float) -> str:
-    """Percentage points, with a sign unless it is nought."""
+    """Percentage points, with a sign unless it is zero."""
     return f"{100 * difference:+.1f}".replace("-", "−") if difference else "0.0"
 
 
 def _differences(first: str, comparisons: Sequence[Comparison]) -> Table:
-    table = _table(f"Differences from {first} (percentage points)")
-    table.add_column("run", max_width=NAME_WIDTH, overflow="fold")
-    for head in difference_heads(comparisons):
-        table.add_column(head, justify="right", no_wrap=True)
+    heads = difference_heads(comparisons)
+    rows: list[list[str | Text]] = []
     for made in comparisons:
         if made.differences:
-            table.add_row(Text(made.run, style="italic"))
+            rows.append(_heading(made.run, len(heads)))
         for key in made.differences:
             direction, _, metric = key.partition("/")
-            table.add_row(f"  {spoken(direction)} {figure_name(metric)}", *difference_cells(made, key, comparisons))
-    return table
+            name = f"  {spoken(direction)} {metric_label(metric)}"
+            rows.append([name, *difference_cells(made, key, comparisons)])
+    return terminal_table(f"Differences from {first} (percentage points)", [RUN, *heads], rows)
 
 
 def about_p(comparisons: Sequence[Comparison]) -> str:
@@ -143,10 +138,6 @@ def about_p(comparisons: Sequence[Comparison]) -> str:
     if _num_compared(comparisons) > 1:
         return f"{text} p (Holm) is corrected for the number of runs, each figure by itself."
     return f"{text} Nothing is corrected for looking at several figures."
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
 
 
 def comparison_markdown(
@@ -160,32 +151,23 @@ def comparison_markdown(
         picture: file name of the plot, beside the text.
     """
     table = paper_table(reports, names, [[], *(made.reasons for made in comparisons)])
-    lines = [f"# Comparison with {escaped(names[0])}", ""]
-    lines += [line for note in seen_by(reports, names) for line in (f"> **{escaped(note)}**", "")]
-    lines += [markdown_table(table)]
+    lines = [f"# Comparison with {markdown_text(names[0])}", ""]
+    lines += [line for note in seen_by(reports, names) for line in (f"> **{markdown_text(note)}**", "")]
+    lines += [markdown(table)]
     if any(made.differences for made in comparisons):
         heads = [*difference_heads(comparisons), "left items that differ"]
-        lines += ["## Differences", "", f"From {escaped(names[0])}, in percentage points.", ""]
-        lines += [
-            "| run | direction | figure | " + " | ".join(heads) + " |",
-            "|---|---|---" + "|---:" * len(heads) + "|",
-        ]
-        lines += [_line(made, key, comparisons) for made in comparisons for key in made.differences]
+        lines += ["## Differences", "", f"From {markdown_text(names[0])}, in percentage points.", ""]
+        rows = [_row(made, key, comparisons) for made in comparisons for key in made.differences]
+        lines += markdown_table(["run", "direction", "figure", *heads], rows, words=range(3))
         lines += ["", about_p(comparisons), ""]
     lines += ["## Recall with 95 % intervals", "", f"![recall of each run in both directions]({picture})", ""]
     lines += ["## Definitions", "", *(f"- **{name}**: {text}" for name, text in DEFINITIONS.items()), ""]
     return "\n".join(lines)
 
 
-def _line(made: Comparison, key: str, comparisons: Sequence[Comparison]) -> str:
+def _row(made: Comparison, key: str, comparisons: Sequence[Comparison]) -> list[str]:
     direction, _, metric = key.partition("/")
     found = made.differences[key]
-    differing = f"{found.num_differing:,} of {found.num_items:,}"
-    cells = [
-        escaped(made.run),
-        spoken(direction),
-        figure_name(metric),
-        *difference_cells(made, key, comparisons),
-        differing,
-    ]
-    return "| " + " | ".join(cells) + " |"
+    counted = f"{found.num_differing:,} of {found.num_items:,}"
+    figures = difference_cells(made, key, comparisons)
+    return [made.run, spoken(direction), metric_label(metric), *figures, counted]

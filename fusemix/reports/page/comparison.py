@@ -8,22 +8,21 @@ from itertools import compress
 
 from matplotlib.figure import Figure
 
-from fusemix.reports.comparison.paper_tables import DAGGER, best_of, measured, shown
+from fusemix.reports.comparison.paper_tables import best_of, measured
 from fusemix.reports.comparison.picture import comparison_figure, differences_figure
 from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
 from fusemix.reports.comparison.tables import (
     about_p,
     difference_cells,
     difference_heads,
-    figure_name,
     seen_by,
 )
-from fusemix.reports.page import tables
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered
 from fusemix.reports.page.svg import inline_svg, svg_settings
 from fusemix.reports.page.tables import Cell, Grid, Row, direction_label
 from fusemix.reports.reading import RECALL, Report, common_ks
+from fusemix.tables import DAGGER, metric_label, number, percent
 
 ON_PAGE = {"#000000": "currentColor", "#ffffff": "var(--sheet)", "#e6e6e6": "var(--line)", "#dddddd": "var(--line)"}
 """Colours of the plots that a page with a dark mode has its own for."""
@@ -67,18 +66,18 @@ def _figures(reports: Sequence[Report], names: Sequence[str], comparable: Sequen
         best = [best_of(column) for column in zip(*compress(values, comparable), strict=True)]
         for report, name, figures, is_in in zip(reports, names, values, comparable, strict=True):
             cells = [
-                Cell(shown(value), _interval(report, direction, metric), is_in and shown(value) == top)
+                Cell(percent(value), _interval(report, direction, metric), is_in and percent(value) == top)
                 for metric, value, top in zip(metrics, figures, best, strict=True)
             ]
-            median = tables.number("median_rank", report.figure(direction, "median_rank"))
+            median = number("median_rank", report.figure(direction, "median_rank"))
             label = name if is_in else f"{name} {DAGGER}"
             rows.append(Row("", label, direction_label(direction), "", [*cells, Cell(median)]))
-    return Grid([*map(figure_name, metrics), "median rank"], rows)
+    return Grid([*map(metric_label, metrics), "median rank"], rows)
 
 
 def _interval(report: Report, direction: str, metric: str) -> str:
     bounds = report.interval(direction, metric)
-    return "–".join(f"{100 * bound:.1f}" for bound in bounds) if bounds else ""
+    return "–".join(map(percent, bounds or ()))
 
 
 def _differences(comparisons: Sequence[Comparison]) -> Grid:
@@ -86,7 +85,7 @@ def _differences(comparisons: Sequence[Comparison]) -> Grid:
     for made in comparisons:
         for key, found in made.differences.items():
             direction, _, metric = key.partition("/")
-            texts = [figure_name(metric), *difference_cells(made, key, comparisons)]
+            texts = [metric_label(metric), *difference_cells(made, key, comparisons)]
             counted = f"{found.num_differing:,} of {found.num_items:,}"
             rows.append(Row("", made.run, direction_label(direction), "", [*map(Cell, texts), Cell(counted)]))
     return Grid(["figure", *difference_heads(comparisons), "left items that differ"], rows)

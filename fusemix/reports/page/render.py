@@ -1,7 +1,7 @@
 """The page: everything a person wants to see of a report, in one HTML file that asks for nothing else.
 
 Place in the flow: report.json, directions, samples of cosines and embeddings -> text of report.html.
-Not here: how things are drawn (charts.py, map.py), made small (media.py) or laid out (page.html.j2, shell.py).
+Not here: how things are drawn (charts.py, map.py), made small (fusemix/media.py) or laid out (page.html.j2, shell.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,9 @@ from fusemix.reports.page.data import DirectionPage, PairScores, Points
 from fusemix.reports.page.map import drawn_map
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.retrieval.metrics import chance_recall_at
+from fusemix.tables import metric_label, number
 
 
 def render_page(
@@ -55,12 +56,12 @@ def _headlines(report: Mapping[str, Any], names: Sequence[str]) -> list[dict[str
     made = []
     for name in names:
         key = next(key for key in tables.metric_keys(report, name) if key.startswith("recall_at_"))
-        chance = tables.number(key, report["chance"].get(f"{name}/{key}"))
-        shown = f"{tables.direction_label(name)}, {tables.metric_label(key)}"
+        chance = number(key, report["chance"].get(f"{name}/{key}"))
+        shown = f"{tables.direction_label(name)}, {metric_label(key)}"
         made.append({"name": shown, "unit": "%", "chance": chance, "cell": tables.cell(report, name, key)})
     for key, unit in (("mean_recall", "%"), ("recall_sum", "")):
         if key in report["metrics"]:
-            label = tables.metric_label(key)
+            label = metric_label(key)
             made.append({"name": label, "unit": unit, "chance": "", "cell": tables.cell(report, "", key)})
     return made
 

@@ -5,14 +5,17 @@ Place in the flow: Shown items -> Shelf -> views for the template, and the media
 
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from fusemix.interfaces import Waveform
+from fusemix.media import OUTLINED_SEC, bars, data_uri, fitted, jpeg, mp3, outline
 from fusemix.reports.page.data import Shown
-from fusemix.reports.page.media import LONGEST_SEC, fit, jpeg_uri, mp3_uri, outline
 
 NUM_BARS = 64
+LONGEST_SIDE, JPEG_QUALITY = 224, 80
+"""Of pictures: pixels, and PIL's scale. A page shows hundreds."""
+HIGHEST_RATE, MP3_COMPRESSION = 24_000, 0.8
+"""Of sounds: hertz, and libsndfile's scale from 0 to 1; about 35 kbit/s, enough to hear what a sound is."""
 
 
 class View(NamedTuple):
@@ -64,11 +67,12 @@ class Shelf:
         key = f"m{len(self.uris)}"
         view = View(kind, shown.id, shown.label, medium=key)
         if kind == "image":
-            fitted = fit(shown.content)
-            self.uris[key] = jpeg_uri(fitted)
-            return view._replace(size=fitted.size)
-        self.uris[key] = mp3_uri(shown.content)
-        self.outlines[key] = _path(shown.content)
+            picture = fitted(shown.content, LONGEST_SIDE)
+            self.uris[key] = data_uri("image/jpeg", jpeg(picture, JPEG_QUALITY))
+            return view._replace(size=picture.size)
+        sound = mp3(shown.content, OUTLINED_SEC, highest_rate=HIGHEST_RATE, compression=MP3_COMPRESSION)
+        self.uris[key] = data_uri("audio/mpeg", sound)
+        self.outlines[key] = bars(outline(shown.content, NUM_BARS), least=1.5)
         return view._replace(length=_length(shown.content))
 
 
@@ -78,9 +82,4 @@ def _base(content: object) -> type:
 
 def _length(wave: Waveform) -> str:
     seconds = len(wave.samples) / wave.sample_rate
-    return f"{seconds:.1f} s" if seconds <= LONGEST_SEC else f"first {LONGEST_SEC} s of {seconds:,.1f} s"
-
-
-def _path(wave: Waveform) -> str:
-    heights = np.maximum(46 * outline(wave, NUM_BARS), 1.5)
-    return "".join(f"M{4 * bar + 2} {24 - height / 2:.1f}v{height:.1f}" for bar, height in enumerate(heights.tolist()))
+    return f"{seconds:.1f} s" if seconds <= OUTLINED_SEC else f"first {OUTLINED_SEC} s of {seconds:,.1f} s"

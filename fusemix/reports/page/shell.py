@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from fusemix.reports.page import tables
 from fusemix.reports.page.shelf import NUM_BARS
+from fusemix.tables import percent
 
 
 def rendered(template: str, *, title: str, scripts: Sequence[str], **shown: Any) -> str:
@@ -55,6 +56,7 @@ def _environment() -> Environment:
     made.globals["outline_width"] = 4 * NUM_BARS
     made.filters |= {
         "direction": tables.direction_label,
+        "percent": percent,
         "json": lambda data: json.dumps(data, indent=2, ensure_ascii=False, default=str),
     }
     return made

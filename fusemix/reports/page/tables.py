@@ -1,32 +1,15 @@
 """The tables of a page: numbers of report.json as texts in rows.
 
 Place in the flow: report (version 2) -> rows -> the template.
-Not here: anything computed; every number is the report's own.
+Not here: anything computed, for every number is the report's own; and how a number is written (fusemix/tables.py).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fusemix.tables import LABELS, NOTHING, metric_label, number
+
 COUNTS = ("queries", "gallery", "links", "tied_queries")
-LABELS = {
-    "mrr": "MRR",
-    "tied_queries": "ties",
-    "exact_at_1": "first as exact search, %",
-    "exact_at_10": "ten as exact search, %",
-    "skewness_at_10": "skewness of 10-occurrence",
-    "over_retrieved": "over-retrieved items, %",
-    "never_retrieved": "never retrieved items, %",
-    "largest": "most often retrieved item, times",
-    "build_sec": "build, s",
-    "search_ms_per_query": "search, ms a query",
-    "num_bytes": "size, MB",
-    "num_unusable": "items that could not be used",
-    "recall_sum": "recall sum",
-    "mean_recall": "mean recall",
-}
-SHORT = {"recall": "R", "map": "mAP", "ndcg": "nDCG"}
-PERCENT = ("recall", "exact_at", "over_retrieved", "never_retrieved", "mean_recall")
-NOTHING = "–"
 
 
 class Cell(NamedTuple):
@@ -65,31 +48,6 @@ class Grid(NamedTuple):
 def direction_label(name: str) -> str:
     """`text_to_image` in words."""
     return name.replace("_to_", " → ").replace("_", " ")
-
-
-def metric_label(key: str) -> str:
-    """`recall_at_5` as people write it."""
-    if key in LABELS:
-        return LABELS[key]
-    name, _, depth = key.partition("_at_")
-    return f"{SHORT.get(name, name)}@{depth}" if depth else key.replace("_", " ")
-
-
-def number(key: str, value: Any) -> str:
-    """A figure as text: recall and shares in percent with one decimal, ranks and counts as they are."""
-    if value is None:
-        return NOTHING
-    if key.startswith(PERCENT):
-        return "< 0.1" if 0 < value < 0.0005 else f"{100 * value:.1f}"
-    if key == "num_bytes":
-        return f"{value / 1e6:,.1f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if key == "median_rank":
-        return f"{value:,g}"
-    if key == "mean_rank":
-        return f"{value:,.1f}"
-    return f"{value:.3g}" if key.endswith(("_sec", "_query")) else f"{value:.3f}"
 
 
 def cell(report: Mapping[str, Any], direction: str, key: str) -> Cell:

@@ -13,8 +13,9 @@ from fusemix.reports.page import tables
 from fusemix.reports.page.data import Card
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
-from fusemix.reports.schema import seen_notes
+from fusemix.reports.reading import seen_notes
 from fusemix.retrieval.zero_shot import ZeroShot
+from fusemix.tables import percent
 
 WORST = 12
 """Classes whose confusions are shown."""
@@ -105,7 +106,5 @@ def render_zero_shot(report: Mapping[str, Any], confusion: Confusion, cards: Seq
 
 
 def _headline(report: Mapping[str, Any], key: str, words: str) -> dict[str, Any]:
-    figure, bounds, chance = report["metrics"][key], report["intervals"][key], report["chance"][key]
-    interval = "–".join(f"{100 * bound:.1f}" for bound in bounds)
-    cell = tables.Cell(f"{100 * figure:.1f}", interval)
-    return {"name": words, "unit": "%", "chance": f"{100 * chance:.1f}", "cell": cell}
+    cell = tables.Cell(percent(report["metrics"][key]), "–".join(map(percent, report["intervals"][key])))
+    return {"name": words, "unit": "%", "chance": percent(report["chance"][key]), "cell": cell}

@@ -6,14 +6,13 @@ Place in the flow: measured directions -> plain data -> files in the report fold
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
-from fusemix.markdown import escaped, table_lines
-from fusemix.reports.schema import FORMAT, VERSION, seen_notes, spoken
+from fusemix.reports.reading import FORMAT, VERSION, seen_notes
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums
+from fusemix.tables import markdown_table, markdown_text, metric_label, number, percent, spoken, terminal_table
 
 DEFINITIONS = {
     **metrics.DEFINITIONS,
@@ -82,18 +81,16 @@ def _result_rows(report: Mapping[str, Any]) -> list[list[str]]:
         figures = {m: report["metrics"][f"{direction}/{m}"] for m in [*_depths(report), "median_rank", "mean_rank"]}
         bounds = {metric: report["intervals"].get(f"{direction}/{metric}") for metric in figures}
         sizes = [f"{counts[key]:,}" for key in ("queries", "gallery", "tied_queries")]
-        rows.append([spoken(direction), *(_shown(metric, value) for metric, value in figures.items()), *sizes])
+        rows.append([spoken(direction), *(_figure(metric, value) for metric, value in figures.items()), *sizes])
         if any(bounds.values()):
             rows.append([INTERVAL, *(_span(metric, pair) for metric, pair in bounds.items()), "", "", ""])
-        chance = [f"{100 * report['chance'][f'{direction}/{key}']:.1f}" for key in _depths(report)]
+        chance = [percent(report["chance"][f"{direction}/{key}"]) for key in _depths(report)]
         rows.append([BY_CHANCE, *chance, "", "", "", "", ""])
     return rows
 
 
-def _shown(metric: str, value: float) -> str:
-    if metric == "median_rank":
-        return f"{value:g}"
-    return f"{value:.1f}" if metric == "mean_rank" else f"{100 * value:.1f}"
+def _figure(metric: str, value: float) -> str:
+    return number(metric, value) if metric.endswith("_rank") else percent(value)
 
 
 def _span(metric: str, bounds: Sequence[float] | None) -> str:
@@ -104,39 +101,35 @@ def _span(metric: str, bounds: Sequence[float] | None) -> str:
 
 
 def _result_header(report: Mapping[str, Any]) -> list[str]:
-    return ["direction", *map(_short, _depths(report)), "median", "mean", "queries", "gallery", "ties"]
-
-
-def _short(metric: str) -> str:
-    return f"R@{metric.removeprefix('recall_at_')}"
+    return ["direction", *map(metric_label, _depths(report)), "median", "mean", "queries", "gallery", "ties"]
 
 
 def _beside_header(report: Mapping[str, Any]) -> list[str]:
-    return ["recall in %", *(_short(key) for _ in report["counts"] for key in _depths(report)), "sum"]
+    return ["recall in %", *(metric_label(key) for _ in report["counts"] for key in _depths(report)), "sum"]
 
 
 def _beside_rows(report: Mapping[str, Any]) -> list[list[str]]:
     this = {"name": "this model", "metrics": report["metrics"]}
     keys = [f"{direction}/{depth}" for direction in report["counts"] for depth in _depths(report)]
     return [
-        [other["name"], *(f"{100 * other['metrics'][key]:.1f}" for key in [*keys, "recall_sum"])]
+        [other["name"], *(percent(other["metrics"][key]) for key in [*keys, "recall_sum"])]
         for other in (this, *report["others"])
     ]
 
 
 def _index_header(report: Mapping[str, Any]) -> list[str]:
-    return ["index", "first", "ten", *map(_short, _depths(report)), "build s", "ms", "MB"]
+    return ["index", "first", "ten", *map(metric_label, _depths(report)), "build s", "ms", "MB"]
 
 
 def _index_rows(report: Mapping[str, Any], direction: str) -> list[list[str]]:
     return [
         [
             " ".join(filter(None, [row["factory"], row["parameters"]])),
-            *(f"{100 * row[key]:.1f}" for key in ("exact_at_1", "exact_at_10")),
-            *(f"{100 * row['metrics'][key]:.1f}" for key in _depths(report)),
+            *(percent(row[key]) for key in ("exact_at_1", "exact_at_10")),
+            *(percent(row["metrics"][key]) for key in _depths(report)),
             f"{row['build_sec']:.2f}",
             f"{row['search_ms_per_query']:.3f}",
-            f"{row['num_bytes'] / 1e6:.1f}",
+            number("num_bytes", row["num_bytes"]),
         ]
         for row in report["indexes"]
         if row["direction"] == direction
@@ -155,40 +148,39 @@ def _index_titles(report: Mapping[str, Any]) -> dict[str, str]:
 def tables(report: Mapping[str, Any]) -> list[Table]:
     """Tables for the terminal; the first is narrow enough for 80 columns."""
     title = f"Retrieval on {report['data']['name']} (recall in %, ranks from 1)"
-    made = [_table(title, _result_header(report), _result_rows(report))]
+    made = [_terminal(title, _result_header(report), _result_rows(report))]
     if report["others"]:
         directions = ", then ".join(map(spoken, report["counts"]))
-        made.append(_table(f"Beside it ({directions})", _beside_header(report), _beside_rows(report)))
+        made.append(_terminal(f"Beside it ({directions})", _beside_header(report), _beside_rows(report)))
     for direction, title in _index_titles(report).items():
-        made.append(_table(title, _index_header(report), _index_rows(report, direction)))
+        made.append(_terminal(title, _index_header(report), _index_rows(report, direction)))
     return made
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    made = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for place, name in enumerate(header):
-        made.add_column(name, justify="right" if place else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*row, style="dim" if row[0].startswith("  ") else None)
-    return made
+def _terminal(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    return terminal_table(title, header, rows, style=_style, is_tight=True)
+
+
+def _style(row: Sequence[str]) -> str:
+    return "dim" if row[0].startswith("  ") else ""
 
 
 def markdown(report: Mapping[str, Any], picture: str | None) -> str:
     """The report for people who read it in a browser or a repository."""
     figures, data, model = report["metrics"], report["data"], report["model"]
     lines = [
-        f"# Retrieval on {escaped(data['name'])}",
+        f"# Retrieval on {markdown_text(data['name'])}",
         "",
-        *(line for note in seen_notes(report) for line in (f"> **{escaped(note)}**", "")),
+        *(line for note in seen_notes(report) for line in (f"> **{markdown_text(note)}**", "")),
         "Recall in percent; median and mean of the rank of the first hit, counted from 1.",
         "",
-        *table_lines(_result_header(report), _cells(_result_rows(report))),
+        *markdown_table(_result_header(report), _result_rows(report)),
         "",
-        f"Sum of recalls {100 * figures['recall_sum']:.1f}, mean {100 * figures['mean_recall']:.1f} %. "
+        f"Sum of recalls {percent(figures['recall_sum'])}, mean {percent(figures['mean_recall'])} %. "
         + " ".join(_cumulative(report, direction) for direction in report["counts"]),
         "",
         *_section("Beside it", _beside_header(report), _beside_rows(report) if report["others"] else []),
-        *(f"- **{escaped(other['name'])}**: {escaped(other['about'])}" for other in report["others"]),
+        *(f"- **{markdown_text(other['name'])}**: {markdown_text(other['about'])}" for other in report["others"]),
         *([""] if report["others"] else []),
         *(
             line
@@ -202,11 +194,14 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
         "## What was measured",
         "",
         f"- protocol {report['protocol']['name']}: {report['protocol']['about']}",
-        f"- data: {escaped(data['name'])}, revision {escaped(data['revision'])}",
+        f"- data: {markdown_text(data['name'])}, revision {markdown_text(data['revision'])}",
         f"- items that could not be used: {data['num_unusable']:,}",
-        *(f"- {escaped(modality)}: {escaped(', '.join(names))}" for modality, names in data["encoders"].items()),
-        f"- model: {escaped(model['run'])}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, "
-        f"trained on {escaped(model['train'])}, chosen on {escaped(model['validation'])}",
+        *(
+            f"- {markdown_text(modality)}: {markdown_text(', '.join(names))}"
+            for modality, names in data["encoders"].items()
+        ),
+        f"- model: {markdown_text(model['run'])}, {model['checkpoint']} checkpoint, epoch {model['epoch']}, "
+        f"trained on {markdown_text(model['train'])}, chosen on {markdown_text(model['validation'])}",
         "",
         "## Definitions",
         "",
@@ -225,15 +220,11 @@ def _cumulative(report: Mapping[str, Any], direction: str) -> str:
 
 def _hubs(direction: str, found: Mapping[str, float]) -> str:
     return (
-        f"- {spoken(direction)}: {100 * found['over_retrieved']:.1f} % of the gallery is over-retrieved, "
-        f"{100 * found['never_retrieved']:.1f} % is never among the first 10; the most often found item is so for "
+        f"- {spoken(direction)}: {percent(found['over_retrieved'])} % of the gallery is over-retrieved, "
+        f"{percent(found['never_retrieved'])} % is never among the first 10; the most often found item is so for "
         f"{found['largest']:,} queries; skewness {found['skewness_at_10']:.2f}"
     )
 
 
 def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"## {escaped(title)}", "", *table_lines(header, _cells(rows)), ""] if rows else []
-
-
-def _cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[escaped(cell) for cell in row] for row in rows]
+    return [f"## {markdown_text(title)}", "", *markdown_table(header, rows), ""] if rows else []

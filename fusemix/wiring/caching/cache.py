@@ -109,7 +109,6 @@ def store_writer_of(
     """The store of one encoder over one side, in the folder of its latent set.
 
     Args:
-        config: the run's.
         items: of the side.
         items_sha256: hash of their table.
         slug: name of the encoder.

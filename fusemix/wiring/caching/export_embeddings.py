@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from fusemix.config import EmbeddingsExportConfig
 from fusemix.disk.files import sha256_of_file
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.galleries import SideItems
+from fusemix.latents.sets import LatentSet
 from fusemix.machine.environment import one_device
 from fusemix.models.cached import embed
 from fusemix.models.fitting import fitting_set
 
-Vectors = Callable[[Side, Int64[np.ndarray, " rows"]], Float[np.ndarray, "rows dim"]]
-"""Side, rows -> what is exported for them."""
+Vectors = Callable[[SideItems], Float[np.ndarray, "items dim"]]
+"""Items -> what is exported for them."""
 
 
 class Export(NamedTuple):
@@ -45,7 +46,7 @@ class Export(NamedTuple):
         parts = []
         for side, rows in zip(self.latent_set.sides, links.T, strict=True):
             distinct, places = np.unique(rows, return_inverse=True)  # a picture with five captions is embedded once
-            parts.append(self.vectors(side, distinct)[places])
+            parts.append(self.vectors(SideItems(side, distinct))[places])
         sides = [(side.modality, side.table) for side in self.latent_set.sides]
         self.writer.write(index, parts[0], parts[1], metadata_table(sides, links))
         return len(span)
@@ -59,7 +60,7 @@ def embeddings_export(config: EmbeddingsExportConfig) -> Export:
     """
     if config.model is None:
         latent_set, made_from = LatentSet(Path(config.latents), config.encoders), None
-        vectors: Vectors = Side.take
+        vectors: Vectors = SideItems.latents
     else:
         latent_set, vectors, made_from = _embeddings_of_run(config, Path(config.model))
     writer = EmbeddingsWriter(
@@ -79,7 +80,7 @@ def _embeddings_of_run(config: EmbeddingsExportConfig, run: Path) -> tuple[Laten
     checkpoint = read_checkpoint(path)
     latent_set = fitting_set(Path(config.latents), about(checkpoint))
     model = trained_model(checkpoint, config.trust_code).to(device)
-    return latent_set, lambda side, rows: embed(model, side, rows, device).numpy(), sha256_of_file(path)
+    return latent_set, lambda items: embed(model, items, device).numpy(), sha256_of_file(path)
 
 
 def _about_export(latent_set: LatentSet, checkpoint_sha256: str | None) -> dict[str, Any]:

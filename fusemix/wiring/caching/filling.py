@@ -207,7 +207,6 @@ def encode(
         tasks: of this process.
         sizes: items in one pass of each encoder.
         fabric: the processes.
-        config: the settings.
         note: told of rows that were read, and of what was set aside among them.
         put: called in a thread, task by task, or part by part.
         part_sec: seconds that a part takes; tasks are given whole by default.

@@ -31,7 +31,6 @@ def retry_rejected(side: Side, fabric: Fabric, config: CacheConfig) -> None:
     Args:
         side: one side of a latent set.
         fabric: the processes that share the work.
-        config: the settings.
 
     Raises:
         FusemixError, OSError: any process had to stop; raised in the first one, while the others end without a word.

@@ -16,8 +16,8 @@ from fusemix.errors import ConfigError
 from fusemix.fusion.closed_form import ClosedForm, LinearMap, canonical_maps, climbed, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.batches import split_links
-from fusemix.latents.galleries import Gallery, gallery_of
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.galleries import Gallery, SideItems, gallery_of
+from fusemix.latents.sets import LatentSet
 from fusemix.models.cached import ROWS_AT_ONCE, unit_latents
 from fusemix.models.fitting import require_same_encoders
 from fusemix.models.scoring import retrieval_scorer
@@ -78,14 +78,12 @@ def baseline_embeddings(
     latent_set, train = sets
     used = " and ".join("+".join(store.manifest.encoder for store in side.stores) for side in latent_set.sides)
     if train is None:
-        left, right = (unit_latents(side, rows) for side, rows in zip(latent_set.sides, gallery.rows, strict=True))
+        left, right = map(unit_latents, gallery.of(latent_set))
         return (left, right), f"Latents of {used} as they are."
     maps, chosen = linear_maps(train, seed)
     left, right = (
-        torch.cat(
-            [mapped(_rows(side, rows[at : at + ROWS_AT_ONCE]), found) for at in range(0, len(rows), ROWS_AT_ONCE)]
-        )
-        for side, rows, found in zip(latent_set.sides, gallery.rows, maps, strict=True)
+        torch.cat([mapped(_latents(items, at, at + ROWS_AT_ONCE), found) for at in range(0, len(items), ROWS_AT_ONCE)])
+        for items, found in zip(gallery.of(latent_set), maps, strict=True)
     )
     settings = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in chosen._asdict().items())
     return (left, right), (
@@ -106,7 +104,7 @@ def linear_maps(train: LatentSet, seed: int) -> tuple[tuple[LinearMap, LinearMap
     gallery = gallery_of(train, held)
     scorer = retrieval_scorer(gallery, (train.left.modality, train.right.modality))
     assert scorer is not None, "a gallery always has a scorer"
-    left, right = (_rows(side, rows) for side, rows in zip(train.sides, gallery.rows, strict=True))
+    left, right = map(_latents, gallery.of(train))
     moments = pair_moments(_pairs(train, fitted, seed))
     dims = min(MOST_DIMS, left.shape[1], right.shape[1])
 
@@ -118,8 +116,8 @@ def linear_maps(train: LatentSet, seed: int) -> tuple[tuple[LinearMap, LinearMap
     return canonical_maps(pair_moments(_pairs(train, train.links, seed)), dims=dims, **chosen._asdict()), chosen
 
 
-def _rows(side: Side, rows: Int64[np.ndarray, " rows"]) -> Tensor:
-    return torch.from_numpy(side.take(rows)).float()
+def _latents(items: SideItems, start: int = 0, stop: int | None = None) -> Tensor:
+    return torch.from_numpy(items.latents(start, stop)).float()
 
 
 def _pairs(train: LatentSet, links: Int64[np.ndarray, "links 2"], seed: int) -> Callable[[], Iterable[LatentBatch]]:
@@ -129,16 +127,17 @@ def _pairs(train: LatentSet, links: Int64[np.ndarray, "links 2"], seed: int) -> 
     def chunks() -> Iterator[LatentBatch]:
         for at in range(0, len(links), ROWS_AT_ONCE):
             left, right = links[at : at + ROWS_AT_ONCE].T
-            yield LatentBatch(_rows(train.left, left), _rows(train.right, right))
+            yield LatentBatch(_latents(SideItems(train.left, left)), _latents(SideItems(train.right, right)))
 
     return chunks
 
 
 def _require_latents(name: str, latent_set: LatentSet, gallery: Gallery) -> None:
-    for side, rows in zip(latent_set.sides, gallery.rows, strict=True):
-        lacking = int((~side.valid[rows]).sum())
+    for items in gallery.of(latent_set):
+        lacking = int((~items.side.valid[items.rows]).sum())
         if lacking:
             raise ConfigError(
-                f"baselines.{name}: {lacking:,} {side.modality} items that are measured have no latent of these "
-                f"encoders, so it could not be compared. See quarantine.jsonl below {side.folder / side.modality}."
+                f"baselines.{name}: {lacking:,} {items.modality} items that are measured have no latent of these "
+                "encoders, so it could not be compared. See quarantine.jsonl below "
+                f"{items.side.folder / items.modality}."
             )

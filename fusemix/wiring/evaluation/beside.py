@@ -12,7 +12,7 @@ from jaxtyping import Int64
 
 from fusemix.errors import ConfigError
 from fusemix.fusion.model import FusionModel
-from fusemix.latents.galleries import gallery_of
+from fusemix.latents.galleries import SideItems, gallery_of
 from fusemix.latents.sets import LatentSet
 from fusemix.models.cached import embed
 from fusemix.models.fitting import fitting_set
@@ -92,9 +92,9 @@ def _banks(evaluation: Evaluation, model: FusionModel, device: str) -> tuple[tor
     train = _bank_set(evaluation)
     generator = np.random.default_rng(evaluation.config.seed)
     made: dict[str, torch.Tensor] = {}
-    for side, rows in zip(train.sides, gallery_of(train).rows, strict=True):
-        chosen = np.sort(generator.permutation(rows)[:BANK])
-        made[side.modality] = embed(model, side, chosen, device).to(device)
+    for items in gallery_of(train).of(train):
+        chosen = np.sort(generator.permutation(items.rows)[:BANK])
+        made[items.modality] = embed(model, SideItems(items.side, chosen), device).to(device)
     one, other = (made[modality] for modality in evaluation.modalities)
     return one, other
 

@@ -14,9 +14,8 @@ from fusemix.encoders.decoding import decode
 from fusemix.errors import UntrustedCodeError
 from fusemix.interfaces import Content, Items
 from fusemix.latents.description import SET
-from fusemix.latents.galleries import Gallery
-from fusemix.latents.item_tables import LABELS
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.galleries import Gallery, SideItems
+from fusemix.latents.sets import LatentSet
 from fusemix.models.places import placed, root_of
 from fusemix.models.recipes import pairs_of
 from fusemix.progress import console
@@ -26,7 +25,6 @@ from fusemix.retrieval.results import Results, belongs
 from fusemix.retrieval.zero_shot import ZeroShot
 from fusemix.wiring.evaluation.zero_shot import Labels
 
-SideRows = tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]
 Reader = Callable[[int], Content]
 SHOWN = 5
 """Gallery items a query."""
@@ -46,8 +44,8 @@ def directions_shown(
         count: queries of each kind.
         trust_code: whether a data set that is not fusemix's own may run, to show its items.
     """
-    read = content_readers(latent_set, gallery.rows, trust_code)
-    shown = [_shower(*each) for each in zip(latent_set.sides, gallery.rows, read, strict=True)]
+    sides = gallery.of(latent_set)
+    shown = list(map(_shower, sides, content_readers(latent_set, sides, trust_code)))
     pages = []
     for found, (query, item) in zip(results, (shown, shown[::-1]), strict=True):
         direction = found.direction
@@ -58,14 +56,10 @@ def directions_shown(
     return pages
 
 
-def _shower(side: Side, rows: Int64[np.ndarray, " rows"], read: Callable[[int], Content]) -> Callable[[int], Shown]:
-    label = next((name for name in LABELS if name in side.table.column_names), None)
-
+def _shower(items: SideItems, read: Reader) -> Callable[[int], Shown]:
     def shown(position: int) -> Shown:
-        row = int(rows[position])
-        words = (side.table[label][row].as_py() if label else None) or ""
-        item = side.table["id"][row].as_py()
-        if side.modality == "text" and words:  # the table has it; the data set may be out of reach
+        item, words = items.id(position), items.label(position)
+        if items.modality == "text" and words:  # the table has it; the data set may be out of reach
             return Shown(item, words, "")
         return Shown(item, read(position), words)
 
@@ -92,7 +86,7 @@ def classified_cards(
         trust_code: whether a data set that is not fusemix's own may run, to show its items.
     """
     read = content_readers(latent_set, (labels.items, labels.prompts), trust_code)[0]
-    item, (items, classes) = _shower(latent_set.left, labels.items, read), embeddings
+    item, (items, classes) = _shower(labels.items, read), embeddings
     names = [Shown(name, words, "") for name, words in zip(labels.classes, labels.words, strict=True)]
 
     def card(kind: str, place: int) -> Card:
@@ -152,21 +146,16 @@ def sampled_points(embeddings: Sequence[Tensor], latent_set: LatentSet, gallery:
     pairs = first[np.sort(np.random.default_rng(seed).permutation(len(first))[:MOST_POINTS])]
     left, right = (side[pairs[:, column]].numpy() for column, side in enumerate(embeddings))
     left_labels, right_labels = (
-        [_label(side, int(row)) for row in rows[pairs[:, column]]]
-        for column, (side, rows) in enumerate(zip(latent_set.sides, gallery.rows, strict=True))
+        [items.label(place) or items.id(place) for place in pairs[:, column].tolist()]
+        for column, items in enumerate(gallery.of(latent_set))
     )
     return Points(left, right, left_labels, right_labels, (latent_set.left.modality, latent_set.right.modality))
 
 
-def _label(side: Side, row: int) -> str:
-    for name in (*LABELS, "id"):
-        if name in side.table.column_names and (words := side.table[name][row].as_py()):
-            return str(words)
-    return ""
-
-
-def content_readers(latent_set: LatentSet, side_rows: SideRows, trust_code: bool = False) -> list[Reader]:
-    """For the left and the right: position among the rows given -> picture, sound or text.
+def content_readers(
+    latent_set: LatentSet, sides: tuple[SideItems, SideItems], trust_code: bool = False
+) -> list[Reader]:
+    """For the left and the right: position among the items given -> picture, sound or text.
 
     They are read out of the data set that the latents were made from, which the set itself names; one that is not
     fusemix's own runs only where `trust_code` says so. What cannot be shown any more (the
@@ -174,27 +163,24 @@ def content_readers(latent_set: LatentSet, side_rows: SideRows, trust_code: bool
     """
     about = latent_set.description["source"]
     path = next((side.table["path"][0].as_py() for side in latent_set.sides if "path" in side.table.column_names), None)
-    source = placed(about, [Path(root_of(about, latent_set.folder, path))])
+    placed_source = placed(about, [Path(root_of(about, latent_set.folder, path))])
     try:
-        pairs = pairs_of(source, latent_set.description["split"], str(latent_set.folder / SET), trust_code)
-        items: tuple[Items | None, Items | None] = pairs.sides
+        pairs = pairs_of(placed_source, latent_set.description["split"], str(latent_set.folder / SET), trust_code)
+        sources: tuple[Items | None, Items | None] = pairs.sides
     except UntrustedCodeError as error:
         console.print(f"items are shown by their ids: {error}", style="yellow")
-        items = (None, None)
+        sources = (None, None)
     except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
-        items = (None, None)
+        sources = (None, None)
 
-    def reader(which: int) -> Callable[[int], Content]:
-        side, rows, source_items = latent_set.sides[which], side_rows[which], items[which]
-
+    def reader(items: SideItems, source: Items | None) -> Reader:
         def read(position: int) -> Content:
-            row = int(rows[position])
-            item = side.table["id"][row].as_py()
             try:
-                return decode(side.modality, source_items.read(row)) if source_items else item
+                row = int(items.rows[position])
+                return decode(items.modality, source.read(row)) if source else items.id(position)
             except Exception:
-                return item
+                return items.id(position)
 
         return read
 
-    return [reader(0), reader(1)]
+    return list(map(reader, sides, sources))

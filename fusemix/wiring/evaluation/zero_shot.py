@@ -14,12 +14,13 @@ from torch import Tensor
 from fusemix.config import ZeroShotConfig
 from fusemix.errors import LatentStoreError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.galleries import SideItems
+from fusemix.latents.sets import LatentSet
 from fusemix.models.cached import about_run, embed, unit_latents
 from fusemix.models.fitting import fitting_set
 from fusemix.wiring.evaluation.evaluate import require_same_width
 
-Embed = Callable[[Side, Int64[np.ndarray, " rows"]], Float[Tensor, "rows dim"]]
+Embed = Callable[[SideItems], Float[Tensor, "items dim"]]
 
 
 class Subject(NamedTuple):
@@ -45,18 +46,18 @@ class Labels(NamedTuple):
         classes: as the data set calls them, in its order.
         words: their names, as they stand in the prompts.
         templates: of the prompts; empty where the set does not tell.
-        items: rows of the left side that have latents and a class.
+        items: of the left side that have latents and a class.
         class_of_item: position in `classes` of each of these.
-        prompts: rows of the right side that have latents.
+        prompts: of the right side that have latents.
         class_of_prompt: position in `classes` of each of these.
     """
 
     classes: list[str]
     words: list[str]
     templates: list[str]
-    items: Int64[np.ndarray, " items"]
+    items: SideItems
     class_of_item: Int64[np.ndarray, " items"]
-    prompts: Int64[np.ndarray, " prompts"]
+    prompts: SideItems
     class_of_prompt: Int64[np.ndarray, " prompts"]
 
 
@@ -76,7 +77,7 @@ def subject_of(config: ZeroShotConfig, device: str) -> Subject:
     latent_set = fitting_set(Path(config.latents), record)
     model = trained_model(checkpoint, config.trust_code).to(device)
     trained = about_run(config.model, config.checkpoint, checkpoint)
-    return Subject(latent_set, lambda side, rows: embed(model, side, rows, device), trained, record)
+    return Subject(latent_set, lambda items: embed(model, items, device), trained, record)
 
 
 def labels_of(latent_set: LatentSet) -> Labels:
@@ -110,7 +111,8 @@ def labels_of(latent_set: LatentSet) -> Labels:
     first = np.unique(class_of_row, return_index=True)[1].tolist()
     templates = table["template"].to_pylist() if "template" in table.column_names else []
     words = [_words(table["caption"][row].as_py(), templates[row]) for row in first] if templates else classes
-    return Labels(classes, words, list(dict.fromkeys(templates)), items, class_of_item, prompts, class_of_row[prompts])
+    asked, named = SideItems(latent_set.left, items), SideItems(latent_set.right, prompts)
+    return Labels(classes, words, list(dict.fromkeys(templates)), asked, class_of_item, named, class_of_row[prompts])
 
 
 def _classes_of_items(

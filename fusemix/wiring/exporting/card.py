@@ -13,10 +13,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from fusemix.markdown import escaped
 from fusemix.parts.extras import install, packages_of
-from fusemix.reports.reading import Report
-from fusemix.reports.schema import seen_notes, spoken
+from fusemix.reports.reading import Report, seen_notes
+from fusemix.tables import markdown_table, markdown_text, metric_label, number, percent, spoken
 from fusemix.wiring.exporting.encoder_facts import IN_FOLDER, EncoderFacts
 from fusemix.wiring.exporting.facts import DataFacts
 
@@ -31,6 +30,8 @@ NEEDED_BY = {"onnx": ["onnxruntime"], "sentence_transformers": packages_of("sent
 """What the card's examples of an extra run with."""
 MOST_LETTERS = 60
 """Of a name in a table."""
+NOT_NOTED = "not noted"
+THOUSANDS = "{:,}".format
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,11 @@ def render(card: Card) -> str:
         install=install(card.packages),
         front_matter=front_matter(card).to_yaml(),
         examples=examples,
+        parameters=_parameters(card),
+        encoders=_encoders(card),
+        data=_data(card),
         metrics=[
-            (report, metric_rows(report), use_of(report, card.data), seen_notes(report.data)) for report in card.reports
+            (report, _metrics(report), use_of(report, card.data), seen_notes(report.data)) for report in card.reports
         ],
     )
 
@@ -107,15 +111,19 @@ def _template(name: str) -> Any:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"cell": cell, "escaped": escaped, "thousands": "{:,}".format, "listed": listed}
+    environment.filters |= {"cell": cell, "escaped": markdown_text, "thousands": THOUSANDS, "listed": listed}
     text = resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
     return environment.from_string(text)
 
 
 def cell(value: object) -> str:
-    """Text that stands in one cell of a markdown table, whatever it holds."""
+    """The beginning of a text, whatever it holds, as Markdown shows it letter for letter."""
+    return markdown_text(_begun(value))
+
+
+def _begun(value: object) -> str:
     text = " ".join(str(value).split())
-    return escaped(text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…")
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
 
 
 def listed(words: Iterable[str]) -> str:
@@ -130,25 +138,52 @@ def use_of(report: Report, data: Sequence[DataFacts]) -> str | None:
     return next((one.use for one in data if one.links == links), None)
 
 
-def metric_rows(report: Report) -> list[list[str]]:
-    """A header, then for each direction its figures and their 95 % intervals; recall in percent."""
-    rows = [["direction", *(f"R@{k}" for k in report.ks), "median rank", "queries", "gallery"]]
+def _parameters(card: Card) -> str:
+    rows = [[_begun(of), _begun(card.adapters[of]), THOUSANDS(count)] for of, count in card.parameters.items()]
+    return _table(["modality", "adapter", "trained parameters"], rows, words=range(2))
+
+
+def _encoders(card: Card) -> str:
+    heads = ["modality", "model", "revision", "pooling", "other settings", "latents: width, dtype"]
+    rows = []
+    for one in card.encoders:
+        words = map(_begun, (one.modality, one.model, one.revision, one.pooling, one.settings))
+        rows.append([*words, one.latents, _begun(one.licence)])
+    return _table([*heads, "licence of its weights"], rows, words=range(7))
+
+
+def _data(card: Card) -> str:
+    rows = []
+    for one in card.data:
+        items = ", ".join(f"{count:,} {_begun(modality)}" for modality, count in (one.items or {}).items())
+        pairs = THOUSANDS(one.pairs)
+        rows.append([_begun(one.name), _begun(one.revision or NOT_NOTED), pairs, items or NOT_NOTED, one.use])
+    return _table(["set", "revision", "pairs", "items", "used for"], rows, words=(0, 1, 3, 4))
+
+
+def _metrics(report: Report) -> str:
+    """For each direction its figures and their 95 % intervals; recall in percent."""
+    rows = []
+    heads = ["direction", *(metric_label(f"recall_at_{k}") for k in report.ks), "median rank", "queries", "gallery"]
     for direction in report.directions:
         counts = report.data["counts"][direction]
-        figures = [f"{100 * report.data['metrics'][f'{direction}/recall_at_{k}']:.1f}" for k in report.ks]
+        figures = [percent(report.data["metrics"][f"{direction}/recall_at_{k}"]) for k in report.ks]
         median = report.figure(direction, "median_rank")
         sizes = [f"{counts[part]:,}" for part in ("queries", "gallery")]
-        rows.append([spoken(direction), *figures, "" if median is None else f"{median:g}", *sizes])
-        intervals = [_interval(report, direction, f"recall_at_{k}", 100) for k in report.ks]
+        rows.append([spoken(direction), *figures, "" if median is None else number("median_rank", median), *sizes])
+        intervals = [_interval(report, direction, f"recall_at_{k}") for k in report.ks]
         if any(intervals):
-            rows.append(["95 %", *intervals, _interval(report, direction, "median_rank", 1), "", ""])
-    return rows
+            rows.append(["95 %", *intervals, _interval(report, direction, "median_rank"), "", ""])
+    return _table(heads, rows)
 
 
-def _interval(report: Report, direction: str, metric: str, factor: int) -> str:
-    bounds = report.interval(direction, metric)
-    digits = ".1f" if factor == 100 else "g"
-    return "" if bounds is None else f"{factor * bounds[0]:{digits}} to {factor * bounds[1]:{digits}}"
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], **how: Any) -> str:
+    return "\n".join(markdown_table(heads, rows, **how))
+
+
+def _interval(report: Report, direction: str, metric: str) -> str:
+    bounds = report.interval(direction, metric) or ()
+    return " to ".join(number(metric, bound) if metric == "median_rank" else percent(bound) for bound in bounds)
 
 
 def front_matter(card: Card) -> ModelCardData:
@@ -179,7 +214,7 @@ def _results(report: Report) -> list[EvalResult]:
             dataset_split=data.get("split"),
             dataset_revision=data.get("revision"),
             metric_type=f"recall_at_{k}",
-            metric_name=f"{spoken(direction)} R@{k}",
+            metric_name=f"{spoken(direction)} {metric_label(f'recall_at_{k}')}",
             metric_value=round(float(report.data["metrics"][f"{direction}/recall_at_{k}"]), 6),
         )
         for direction in report.directions

@@ -21,7 +21,6 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
     """All sets of a run, and how training is paced over them.
 
     Args:
-        config: of the run.
         parts: loaded pairs that become one pair of a step; see `mixup.Augmentation`.
         num_processes: that share each batch.
 
@@ -93,10 +92,10 @@ def shared_with_training(data: LatentData) -> list[str]:
             if chosen_on.gallery is None or (chosen_on is training_set and not chosen_on.is_validated_apart):
                 continue
             shared = {
-                side.modality: shared_items(train, distinct_rows(training_set.links.links[:, place]), side, rows)
-                for side, rows in zip(chosen_on.validation.sides, chosen_on.gallery.rows, strict=True)
+                items.modality: shared_items(train, distinct_rows(training_set.links.links[:, place]), items)
+                for items in chosen_on.gallery.of(chosen_on.validation)
                 for place, train in enumerate(training_set.train.sides)
-                if train.modality == side.modality
+                if train.modality == items.modality
             }
             if len(shared) == 2 and all(found.all() for found in shared.values()):
                 raise _trained_on(chosen_on, training_set)

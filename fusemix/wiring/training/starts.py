@@ -107,8 +107,8 @@ def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Calla
 
 def _validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
     assert training_set.gallery is not None, "the first set always has something to choose on"
-    sides = zip(training_set.validation.sides, training_set.gallery.rows, strict=True)
-    left, right = (model.prepare(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
+    sides = training_set.gallery.of(training_set.validation)
+    left, right = (model.prepare(items.modality, torch.from_numpy(items.latents())) for items in sides)
     return left, right
 
 

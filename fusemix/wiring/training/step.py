@@ -5,7 +5,6 @@ Place in the flow: TrainConfig, LatentData, FusionModel -> TrainingStep -> laten
 
 from functools import cache
 
-import numpy as np
 import torch
 
 from fusemix.config import TrainConfig
@@ -24,7 +23,6 @@ class TrainingStep:
     """A step of a run; see `residence.Step`.
 
     Args:
-        config: of the run.
         data: its sets.
         model: that is trained.
         parts: loaded pairs that become one.
@@ -57,7 +55,7 @@ class TrainingStep:
             sizes = StepSizes(
                 sides,
                 parts=self._parts,
-                loaded=max(side.take(np.arange(0)).dtype.itemsize for side in training_set.train.sides),
+                loaded=max(side.dtype.itemsize for side in training_set.train.sides),
                 embedding_dim=self._config.embedding_dim,
                 weights=sum(self._model.num_parameters().values()),
                 num_processes=num_processes,

@@ -109,7 +109,6 @@ def fusion_module_of(
     """Model, loss, optimiser and scorers, ready to be fitted; the latents are told what room a step needs.
 
     Args:
-        config: of the run.
         data: its sets.
         record: see `run_record`.
         augmented: what is done to latents.
@@ -182,7 +181,6 @@ def trainer_of(
     """Lightning's Trainer, writing into the run folder; notes in the record what it decides.
 
     Args:
-        config: of the run.
         pace: its epochs.
         place: folder that the run is written in.
         record: see `run_record`.

@@ -5,8 +5,7 @@ import pytest
 from report_samples import DIRECTIONS, IMAGE_IDS, drawn_ranks, query_rows, report_content, sample_report, write_report
 
 from fusemix.errors import ConfigError, RunError
-from fusemix.reports.reading import common_ks, read_queries, read_report, read_reports, run_names
-from fusemix.reports.schema import FORMAT, VERSION
+from fusemix.reports.reading import FORMAT, VERSION, common_ks, read_queries, read_report, read_reports, run_names
 
 
 def rewrite(folder: Path, **changes: object) -> Path:

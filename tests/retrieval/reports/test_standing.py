@@ -7,7 +7,7 @@ import pytest
 from report_samples import drawn_ranks, report_content, sample_report
 
 from fusemix.errors import OutputError
-from fusemix.reports.schema import REPORT
+from fusemix.reports.reading import REPORT
 from fusemix.reports.standing import identity_of, place_for
 
 FINGERPRINT = {"encoder": {"family": "hog", "size": 32, "packages": {"numpy": "1"}}, "dtype": "float16"}

@@ -1,37 +1,8 @@
-import pytest
 from page_samples import report
 
 from fusemix.reports.page import tables
 
 NAMES = ("image_to_text", "text_to_image")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "text"),
-    [
-        ("recall_at_1", 0.51234, "51.2"),
-        ("recall_at_1", 0.0, "0.0"),
-        ("recall_at_1", 0.0002, "< 0.1"),
-        ("recall_sum", 4.209, "420.9"),
-        ("mrr", 0.61234, "0.612"),
-        ("median_rank", 1234.5, "1,234.5"),
-        ("median_rank", 2.0, "2"),
-        ("mean_rank", 12.345, "12.3"),
-        ("queries", 25010, "25,010"),
-        ("search_ms_per_query", 0.02345, "0.0234"),
-        ("num_bytes", 1_500_000, "1.5"),
-        ("mrr", None, "–"),
-    ],
-)
-def test_each_figure_has_its_own_way_of_being_written(key, value, text):
-    assert tables.number(key, value) == text
-
-
-@pytest.mark.parametrize(
-    ("key", "label"), [("recall_at_5", "R@5"), ("map_at_10", "mAP@10"), ("ndcg_at_10", "nDCG@10"), ("mrr", "MRR")]
-)
-def test_metrics_are_named_as_papers_do(key, label):
-    assert tables.metric_label(key) == label
 
 
 def test_the_results_hold_figures_intervals_counts_and_chance_of_both_directions():

@@ -1,5 +1,8 @@
 """The page of a zero-shot report, and what is counted for it."""
 
+from collections import defaultdict
+from html.parser import HTMLParser
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +25,26 @@ def measured():
     labels = np.arange(300) % (NUM_CLASSES - 1)  # the last class has no item
     items = F.normalize(classes[labels] + 0.35 * torch.randn(300, 8, generator=generator), dim=1)
     return measure_classes(items, classes, labels), (items @ classes.T).argmax(dim=1).numpy(), labels
+
+
+class Texts(HTMLParser):
+    """Texts of a page by the element that holds them."""
+
+    def __init__(self):
+        super().__init__()
+        self.of, self.open = defaultdict(list), []
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        self.of[tag].append("")
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if self.open:
+            self.of[self.open[-1]][-1] += data
 
 
 WORDS = [HOSTILE, *(f"class {place}" for place in range(1, NUM_CLASSES))]
@@ -82,3 +105,19 @@ def test_an_item_whose_class_is_not_among_the_nearest_shows_it_with_its_rank(pag
 def test_hostile_names_stay_text_on_the_page(page):
     assert HOSTILE not in page
     assert page.count("<script") == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["cup | mug", r"_ * [ ] < > & % $ # \ { }", "{{ 7 * 7 }} &lt;b&gt;", "<b>[red]</b>", "שלום"]
+)
+def test_a_class_is_read_back_letter_for_letter_from_table_confusions_and_cards(measured, name):
+    found, words = measured[0], [name, *WORDS[1:]]
+    data = {"name": name, "templates": [], "num_unusable": 0, "encoders": {}}
+    report = report_data(found, words, words, data=data, model={"run": "runs/a"}, seen=[], environment={})
+    card = Card("worst", medium("audio", 1), 1, [FoundItem(Shown("class-0", name, ""), 0.9, is_linked=True)])
+    texts = Texts()
+    texts.feed(render_zero_shot(report, confusion_table(found, words), [card], "audio"))
+    assert texts.of["h1"] == [f"Zero-shot classification on {name}"]
+    assert texts.of["th"].count(name) >= 1
+    assert name in texts.of["title"][0]
+    assert name in texts.of["p"]

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from fusemix.reports.page.data import Points
-from fusemix.reports.page.map import MARGIN, WIDTH, drawn_map
-from fusemix.reports.page.plane import on_plane
+from fusemix.reports.page.map import MARGIN, WIDTH, drawn_map, on_plane
 
 
 def pairs(left, right):

@@ -1,27 +1,25 @@
-import base64
 import io
 
 import numpy as np
 import pytest
 import soundfile
-from page_samples import sine
 from PIL import Image
 
 from fusemix.interfaces import Waveform
-from fusemix.reports.page.data import Shown
-from fusemix.reports.page.media import LONGEST_SEC, MP3_RATES, fit, jpeg_uri, mp3_uri, outline
-from fusemix.reports.page.shelf import Shelf
+from fusemix.media import MP3_RATES, bars, fitted, jpeg, mp3, outline
+
+LONGEST_SEC = 10
 
 
-def content(uri, kind):
-    head, data = uri.split(",")
-    assert head == f"data:{kind};base64"
-    return io.BytesIO(base64.b64decode(data, validate=True))
-
-
-def decoded(wave):
-    samples, rate = soundfile.read(content(mp3_uri(wave), "audio/mpeg"))
+def decoded(wave, highest_rate=24_000, compression=0.8):
+    made = mp3(wave, LONGEST_SEC, highest_rate=highest_rate, compression=compression)
+    samples, rate = soundfile.read(io.BytesIO(made))
     return samples, rate
+
+
+def sine(hertz, seconds=1.0, rate=16_000, peak=0.5):
+    samples = peak * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+    return Waveform(samples.astype(np.float32), rate)
 
 
 def frequency(samples, rate):
@@ -31,19 +29,19 @@ def frequency(samples, rate):
 
 
 @pytest.mark.parametrize(
-    ("size", "fitted"),
+    ("size", "expected"),
     [((1000, 500), (224, 112)), ((500, 1000), (112, 224)), ((30, 20), (30, 20)), ((5000, 1), (224, 1))],
 )
-def test_a_picture_comes_back_with_its_colours_and_no_larger_than_the_limit(size, fitted):
-    picture = Image.open(content(jpeg_uri(fit(Image.new("RGB", size, (200, 30, 90)))), "image/jpeg"))
+def test_a_picture_comes_back_with_its_colours_and_no_larger_than_the_limit(size, expected):
+    picture = Image.open(io.BytesIO(jpeg(fitted(Image.new("RGB", size, (200, 30, 90)), 224), 80)))
     assert picture.format == "JPEG"
-    assert picture.size == fitted
+    assert picture.size == expected
     assert np.abs(np.asarray(picture, dtype=int) - [200, 30, 90]).max() <= 4
 
 
 def test_the_original_picture_stays_as_it_is():
     picture = Image.new("RGB", (600, 400))
-    fit(picture)
+    fitted(picture, 224)
     assert picture.size == (600, 400)
 
 
@@ -74,12 +72,13 @@ def test_a_sound_beyond_full_scale_is_made_quieter_and_not_cut_off(rate):
     assert overtone < 0.01 * spectrum.max(), "a sine that is cut off has a third harmonic"
 
 
+@pytest.mark.parametrize(("compression", "highest_rate"), [(0.8, 24_000), (0.6, 48_000)])
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
-def test_noise_and_square_waves_do_not_exceed_full_scale_when_played(rate):
+def test_noise_and_square_waves_do_not_exceed_full_scale_when_played(rate, compression, highest_rate):
     noise = np.random.default_rng(0).uniform(-1, 1, 2 * rate).astype(np.float32)
     square = np.sign(sine(440, 2, rate).samples)
     for samples in (noise, square):
-        played, _ = decoded(Waveform(samples, rate))
+        played, _ = decoded(Waveform(samples, rate), highest_rate, compression)
         assert 0.5 < np.abs(played).max() <= 1
 
 
@@ -95,20 +94,11 @@ def test_the_outline_is_the_loudest_sample_of_each_stretch():
     assert outline(Waveform(np.zeros(9, dtype=np.float32), 8000), 3).tolist() == [0, 0, 0]
 
 
-def test_the_shelf_keeps_each_picture_and_sound_once():
-    shelf = Shelf()
-    picture, sound = Shown("a", Image.new("RGB", (448, 224)), "red"), Shown("a", sine(440, 12), "")
-    views = [shelf.view(shown) for shown in (picture, sound, picture, Shown("a", "a", ""), sound)]
-    assert [view.kind for view in views] == ["image", "audio", "image", "text", "audio"]
-    assert len(shelf.uris) == 2
-    assert len(shelf.outlines) == 1
-    assert views[0] == views[2]
-    assert views[0].size == (224, 112)
-    assert views[1].medium != views[0].medium
-    assert views[1].length == "first 10 s of 12.0 s"
-    assert views[3].text == "a"
+def test_bars_stand_around_the_middle_and_none_is_too_low_to_be_seen():
+    assert bars(np.array([1.0, 0.0]), least=2.0) == "M2 1.0v46.0M6 23.0v2.0"
 
 
-def test_a_label_that_only_repeats_the_text_is_left_out():
-    assert Shelf().view(Shown("1", "a dog", "a dog")).label == ""
-    assert Shelf().view(Shown("1", "a dog", "title")).label == "title"
+def test_a_progressive_jpeg_is_one():
+    picture = Image.new("RGB", (64, 64), "red")
+    found = [Image.open(io.BytesIO(jpeg(picture, 84, is_progressive=which))).info for which in (False, True)]
+    assert [bool(info.get("progressive")) for info in found] == [False, True]
