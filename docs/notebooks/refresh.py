@@ -31,24 +31,44 @@ def run(notebook: Any, folder: Path) -> None:
     NotebookClient(notebook, timeout=TIMEOUT_SEC, resources={"metadata": {"path": str(folder)}}).execute()
 
 
-def tidy(notebook: Any) -> None:
-    """Leave out temporary names, times, empty outputs and what a kernel says of itself."""
+def tidy(notebook: Any, folder: Path) -> None:
+    """Leave out temporary names, empty outputs and what a kernel says of itself; what is printed becomes one output.
+
+    Args:
+        notebook: that was run.
+        folder: that it was run in.
+    """
     notebook.metadata = {"language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
-            cell.outputs = [_tidied(one) for one in cell.outputs if not _is_empty(one)]
+            cell.outputs = _joined([_tidied(one, folder) for one in cell.outputs if not _is_empty(one)])
 
 
-def _tidied(output: Any) -> Any:
-    output.pop("metadata", None)
+def _tidied(output: Any, folder: Path) -> Any:
+    def without(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        return TEMPORARY.sub("/tmp/fusemix-…", text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", ""))
+
     if output.output_type == "stream":
-        output.text = TEMPORARY.sub("/tmp/fusemix-…", output.text)
-    else:
+        output.text = without(output.text)
+    elif output.output_type in ("display_data", "execute_result"):
         output.metadata = {}
-        for kind, text in output.data.items():
-            output.data[kind] = TEMPORARY.sub("/tmp/fusemix-…", text) if isinstance(text, str) else text
+        output.data = {kind: without(text) for kind, text in output.data.items()}
     return output
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Outputs, of which those that were printed one after another are one."""
+    found: list[Any] = []
+    for output in outputs:
+        before = found[-1] if found else None
+        if before and output.output_type == before.output_type == "stream" and output.name == before.name:
+            before.text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def _is_empty(output: Any) -> bool:
@@ -61,7 +81,7 @@ def main(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         run(notebook, Path(folder))
-    tidy(notebook)
+        tidy(notebook, Path(folder))
     nbformat.write(notebook, path)
 
 
