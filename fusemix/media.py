@@ -68,6 +68,7 @@ def mp3(wave: Waveform, longest_sec: int, *, highest_rate: int, compression: flo
 
 
 def data_uri(kind: str, content: bytes) -> str:
+    """A file inside a page, as an address; `kind` is its media type, such as image/jpeg."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 

@@ -17,9 +17,8 @@ from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 
-SHOWN_PX = 96
-QUALITY = 85
-"""Side of a picture beside its hit."""
+SHOWN_PX, QUALITY = 96, 85
+"""Side of a picture beside its hit, and of its JPEG."""
 
 
 class SearchIndex:
