@@ -56,24 +56,24 @@ def test_killed_at_20_random_moments_it_ends_with_the_bytes_of_an_undisturbed_ru
 # Parallel
 
 
-def test_two_processes_give_the_bytes_of_one(world, cached, tmp_path):
-    command = [sys.executable, "cache_features.py", *settings(world, tmp_path / "two", "devices=2", "num_workers=1")]
+def test_two_processes_give_the_bytes_of_one(world, cached, tmp_path, programs):
+    arguments = settings(world, tmp_path / "two", "devices=2", "num_workers=1")
     environment = {**os.environ, "PYTHONPATH": str(world)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = programs.run(ROOT / "cache_features.py", *arguments, env=environment)
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / "two") == content(cached)
     assert "2 processes share the work" in done.stdout
     assert done.stdout.count("large: 60 × 108 float16") == 1, "only the first process speaks"
 
 
-def test_a_mistake_of_the_user_is_said_once_whatever_the_number_of_processes(world, tmp_path):
-    changes = ["devices=2", "max_bad_fraction=0.01"]
-    command = [sys.executable, "cache_features.py", *settings(world, tmp_path / "two", *changes)]
+def test_a_mistake_of_the_user_is_said_once_whatever_the_number_of_processes(world, tmp_path, programs):
+    arguments = settings(world, tmp_path / "two", "devices=2", "max_bad_fraction=0.01")
     environment = {**os.environ, "PYTHONPATH": str(world)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("which is more than max_bad_fraction=0.01 allows") == 1
-    assert "Traceback" not in done.stderr
+    both = programs.run_together(2, ROOT / "cache_features.py", *arguments, env=environment)
+    said = "".join(done.stderr for done in both)
+    assert both[0].returncode == 2, said
+    assert said.count("which is more than max_bad_fraction=0.01 allows") == 1
+    assert "Traceback" not in said
 
 
 def test_a_mistake_of_the_user_is_said_once_where_others_start_the_processes(world, tmp_path):

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -102,13 +101,13 @@ def test_what_is_in_parts_is_not_encoded_again(world, whole, tmp_path, parts_at_
     assert content(out) == whole
 
 
-def test_two_processes_go_on_with_the_parts_of_one(world, cached, tmp_path, parts_at_once):
+def test_two_processes_go_on_with_the_parts_of_one(world, cached, tmp_path, parts_at_once, programs):
     out = tmp_path / "out"
     assert killed_after(3, world, out, shards="shard_size=7")
-    command = [sys.executable, "cache_features.py", *settings(world, out, "devices=2", "num_workers=1")]
+    arguments = settings(world, out, "devices=2", "num_workers=1")
     environment = {**os.environ, "PYTHONPATH": str(world)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    both = programs.run_together(2, ROOT / "cache_features.py", *arguments, env=environment)
+    assert [done.returncode for done in both] == [0, 0], both[0].stderr
     assert content(out) == content(cached)
 
 

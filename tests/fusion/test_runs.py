@@ -1,7 +1,3 @@
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -50,7 +46,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_set, 
     assert not all(torch.equal(a[key], c[key]) for key in a)
 
 
-def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_path):
+def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_path, programs):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     epochs = {
         "optim__max_epochs": 60,
@@ -59,13 +55,12 @@ def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_pat
         "closed_form__share": 0.3,
     }
     train.main(arguments(make_set, whole, **epochs))
-    command = [sys.executable, str(ROOT / "train.py"), *arguments(make_set, killed, **epochs)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = programs.start(ROOT / "train.py", *arguments(make_set, killed, **epochs))
     last = killed / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 100
     while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     reached = read_checkpoint(last)["epoch"]
     assert reached < 59, "the process must be killed before it ends"

@@ -8,6 +8,7 @@ import pytest
 from browsing import CHROMIUM
 from serving import UPLOAD_MB, Server, running
 from tiny_run import TinyRun
+from workers import made_once
 
 from fusemix.build.searching import Searcher
 from fusemix.commands import index
@@ -17,14 +18,16 @@ from fusemix.web.hosts import LOCAL
 
 
 @pytest.fixture(scope="session")
-def indexed(tiny: TinyRun) -> Path:
+def indexed(tiny: TinyRun, session_folder: Path) -> Path:
     """36 pictures, then 24 sounds, then 24 texts."""
-    out = tiny.run.parent / "index"
+    return made_once(session_folder / "indexed", lambda out: index_all(tiny, out))
+
+
+def index_all(tiny: TinyRun, out: Path) -> None:
     common = ["--model", str(tiny.run), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
     index.main([*common, "--data", str(tiny.latents / "pictures" / "all")])
     index.main([*common, "--data", str(tiny.latents / "sounds" / "all")])
     index.main([*common, "--data", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
-    return out
 
 
 @pytest.fixture(scope="session")
