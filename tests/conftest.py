@@ -1,12 +1,14 @@
 """For all tests: no network, one thread, and what many of them use, made once for all workers."""
 
+import atexit
+import gc
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from shutil import rmtree
+from shutil import rmtree, which
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -58,6 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         first_the_long(items)
 
 
+def pytest_collection_finish() -> None:
+    """What is there already is there to stay: millions of objects, which no collection of garbage need walk through."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)
+
+
 def pytest_unconfigure() -> None:
     rmtree(OWN_CACHE, ignore_errors=True)
 
@@ -75,6 +84,19 @@ def programs(session_folder: Path) -> Iterator[Programs]:
     found = Programs(session_folder)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, once a process: there cannot be two of playwright's loops."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

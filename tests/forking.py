@@ -101,13 +101,18 @@ def _forked(asking: socket.socket, streams: Sequence[int], others: Sequence[Any]
 
 
 def _take(streams: Sequence[int]) -> None:
-    """Let streams be those of this process, opened as the interpreter opens them."""
+    """Let streams be those of this process."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
-    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+
+
+def _open_streams() -> None:
+    """As the interpreter does."""
+    how = {"encoding": os.environ.get("PYTHONIOENCODING"), "closefd": False}
+    sys.stdin = sys.__stdin__ = os.fdopen(0, **how)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", **how)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", errors="backslashreplace", buffering=1, **how)
 
 
 def _tell(asking: socket.socket, number: int) -> None:
@@ -134,6 +139,7 @@ def become(wanted: dict[str, Any], paths: Sequence[str]) -> None:
     os.chdir(wanted["cwd"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
+    _open_streams()
     first, *rest = wanted["arguments"]
     own = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if first == "-c":

@@ -113,7 +113,7 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
 def evaluating(tiny, make_set, tmp_path) -> Case:
     run = train_on_made_up_latents(make_set, tmp_path / "run")
     test = make_set("test", num_left=20, seed=1)
-    common = [f"run={run}", f"latents={test}", "accelerator=cpu", "num_examples=1"]
+    common = [f"run={run}", f"latents={test}", "accelerator=cpu", "num_examples=0"]
     return Case(
         lambda out, *changes: eval_retrieval.main([*common, f"out={out}", *changes]),
         "",

@@ -35,7 +35,11 @@ def test_the_three_stages_are_called_like_the_scripts(tiny, make_set, tmp_path):
     assert best == tmp_path / "007" / "checkpoints" / "best.ckpt"
     assert best.is_file()
     report = fusemix.eval_retrieval(
-        run=tmp_path / "007", latents=make_set("test", seed=1), accelerator="cpu", out=tmp_path / "report"
+        run=tmp_path / "007",
+        latents=make_set("test", seed=1),
+        num_examples=0,
+        accelerator="cpu",
+        out=tmp_path / "report",
     )
     assert 0 <= report["metrics"]["text_to_image/recall_at_1"] <= 1
     with pytest.raises(ConfigError, match="nothing"):
