@@ -10,6 +10,8 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from inspect import unwrap
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -24,11 +26,13 @@ TRAINING = {"tiny", "evaluation_world"}
 """Fixtures that train."""
 LONG = {
     *("test_chosen_on.py", "test_closed_form.py", "test_going_on.py", "test_longer.py", "test_pace.py"),
-    *("test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py"),
+    *("test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py"),
+    *("test_caching.py", "test_exchange.py", "test_onnx.py", "test_parts.py", "test_replaced_media.py"),
+    *("test_intervals.py", "test_sharing.py"),
     *("test_compare.py", "test_end_to_end.py", "test_evaluation_mistakes.py", "test_learned.py", "test_overwrite.py"),
     *("test_published_counting.py", "test_trust.py", "test_zero_shot_command.py", "test_windows.py"),
 }
-"""Files most of whose tests train, evaluate or draw pages."""
+"""Files most of whose tests train, cache, evaluate, draw pages or simulate."""
 SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.5}
 """About so many a test takes; all others take hundredths."""
 
@@ -57,8 +61,7 @@ def first_the_long(items: list[pytest.Item]) -> None:
 
 def _named(function: Any, seen: set[FunctionType]) -> Iterator[Any]:
     """Modules that a function names, itself or in helpers of the tests."""
-    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)
-    function = getattr(function, "__wrapped__", function)
+    function = unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
     if not isinstance(function, FunctionType) or function in seen:
         return
     seen.add(function)
@@ -66,7 +69,9 @@ def _named(function: Any, seen: set[FunctionType]) -> Iterator[Any]:
         value = function.__globals__.get(name)
         if isinstance(value, ModuleType):
             yield value
-        elif getattr(getattr(value, "__code__", None), "co_filename", "").startswith(TESTS):
+        elif isinstance(value, BaseContext):
+            yield multiprocessing
+        elif isinstance(value, FunctionType) and unwrap(value).__code__.co_filename.startswith(TESTS):
             yield from _named(value, seen)
 
 

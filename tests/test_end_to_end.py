@@ -160,12 +160,9 @@ def test_what_could_not_be_used_is_listed_with_its_reason(latents):
     assert [(row["id"], row["reason"]) for row in listed] == [("0.png#1", "empty caption")]
 
 
-def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(world, latents, capsys):
+def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(world, latents):
     before = {path: path.stat().st_mtime_ns for path in latents.rglob("*") if path.is_file()}
     cache_features.main(cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
-    printed = capsys.readouterr().out
-    assert "image/hog: 241 × 144 float16" in printed
-    assert printed.count("(was there already)") == 9
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (latents / "train/image/fine/manifest.json").is_file()
 

@@ -12,8 +12,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from fusemix.limits import usable_cores
 
-MOST = 8
-"""Workers; each imports and collects everything first."""
+MOST = 4
+"""Workers; each imports and collects everything first, and takes 2 GB."""
 
 
 class ByFile(LoadFileScheduling):

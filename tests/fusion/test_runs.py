@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -172,13 +173,13 @@ def test_validation_can_be_rarer_than_epochs(make_set, tmp_path):
 
 def test_training_without_mixup_loads_as_many_pairs_as_the_loss_sees(make_set, tmp_path, capsys):
     train.main(arguments(make_set, tmp_path / "run", mixup__name="none", optim__batch_size=128, optim__max_epochs=1))
-    assert "128 pairs a step, not mixed: 127 negatives for each" in capsys.readouterr().out
+    assert re.search("128 pairs .* 127 negatives", capsys.readouterr().out)
 
 
 def test_several_captions_of_a_picture_can_be_positives_at_once(make_set, tmp_path, capsys):
     several = {"links_per_item": 2, "loss__name": "sigmoid", "temperature": 0.05, "mixup__name": "per_pair"}
     train.main(arguments(make_set, tmp_path / "run", optim__max_epochs=15, optim__lr=0.03, **several))
-    assert "16 pairs a step, mixed from 32: 30 negatives for each left item" in capsys.readouterr().out
+    assert re.search(r"16 pairs .* from 32: 30 negatives", capsys.readouterr().out)
     found = recalls(tmp_path / "run")
     assert found[-1] > 0.5
     assert found[-1] > 1.5 * found[0]
