@@ -33,7 +33,7 @@ LONG = {
     *("test_published_counting.py", "test_trust.py", "test_zero_shot_command.py", "test_windows.py"),
 }
 """Files most of whose tests train, cache, evaluate, draw pages or simulate."""
-SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.5}
+SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.2}
 """About so many a test takes; all others take hundredths."""
 
 

@@ -19,7 +19,7 @@ from fusemix.web.hosts import LOCAL
 @pytest.fixture(scope="session")
 def indexed(tiny: TinyRun, session_folder: Path) -> Path:
     """36 pictures, then 24 sounds, then 24 texts."""
-    return made_once(session_folder / "indexed", lambda out: index_all(tiny, out))
+    return made_once(session_folder / "index", lambda out: index_all(tiny, out))
 
 
 def index_all(tiny: TinyRun, out: Path) -> None:
