@@ -77,7 +77,7 @@ def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_pat
         time.sleep(0.02)
     process.kill()
     process.wait()
-    assert read_checkpoint(killed / "checkpoints" / "last.ckpt")["epoch"] == 2
+    assert read_checkpoint(killed / "checkpoints" / "last.ckpt")["epoch"] < 3
     train.main(arguments(make_set, killed, resume="true", **epochs))
     for name in ("last", "best"):
         one, other = weights(whole, name), weights(killed, name)
