@@ -1,5 +1,6 @@
 # make demo    the three stages on the built-in data set, and an index to search
 # make test    the tests
+# make quick   those of them that take a minute together
 # make check   format, lint, types, imports, links of the documentation
 # make docs    the documentation, in site/
 # make install the environment alone, in .venv/; the others call it themselves
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
 PROSE := docs CONTRIBUTING.md
 
-.PHONY: install test demo check docs format lock clean
+.PHONY: install test quick demo check docs format lock clean
 
 install: $(VENV)/installed
 
@@ -24,8 +25,16 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python tools/packages.py install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Bytecode is kept, since every process of the tests reads it.
+test quick: export PYTHONDONTWRITEBYTECODE =
+
 test: install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
+
+# Within a minute: what neither starts processes or a browser nor trains for seconds.
+quick: install
+	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
+		-m "not (browser or processes or guides or long)"
 
 demo: install
 	$(BIN)/python cache_features.py configs/cache/glyphs.yaml

@@ -1,11 +1,14 @@
-"""For all tests: no network, one thread, and small real latent sets."""
+"""For all tests: no network, one thread, and what many of them use, made once for all workers."""
 
+import atexit
+import gc
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree, which
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,42 +18,112 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fusemix-tests-")  # noth
 # The models here are tiny: threads would only wait for one another. Inherited by processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import bytecode  # noqa: F401  before anything of fusemix
 import pytest
 import torch
 from hypothesis import settings
+from kinds import first_the_long, kinds_of
 from latent_samples import learnable_set
+from programs import Programs
 
 torch.set_num_threads(1)
 
+OWN_CACHE = os.environ["XDG_CACHE_HOME"]
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 
 # How long an example takes says something of the machine and of what else runs there, not of the code.
 settings.register_profile("any machine", deadline=None)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=15)  # --hypothesis-profile=quick
 settings.load_profile("any machine")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    from workers import number_of_workers
+
+    return number_of_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from workers import ByFile
+
+    config.option.loadscopereorder = False  # they have their order already
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for kind in kinds_of(item):
+            item.add_marker(kind)
+    if hasattr(config, "workerinput"):
+        first_the_long(items)
+
+
+def pytest_collection_finish() -> None:
+    """What is there already is there to stay: millions of objects, which no collection of garbage need walk through."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)
+
+
+def pytest_unconfigure() -> None:
+    rmtree(OWN_CACHE, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all workers together."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def programs(session_folder: Path) -> Iterator[Programs]:
+    """Starts Python programs in processes of their own."""
+    found = Programs(session_folder)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, once a process: there cannot be two of playwright's loops."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def tiny(session_folder: Path) -> Any:
     """A small real run over pictures, texts and sounds, a `TinyRun`; whoever changes it copies it first."""
-    from tiny_run import make_run  # imports transformers, which most tests do without
+    from tiny_run import made_in, make_run  # imports transformers, which most tests do without
+    from workers import made_once
 
-    return make_run(tmp_path_factory.mktemp("tiny"))
+    return made_in(made_once(session_folder / "tiny", make_run))
 
 
 @pytest.fixture(scope="session")
-def evaluation_world(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def evaluation_world(session_folder: Path) -> Any:
     """A small run and sets to measure it on, a `World`; whoever changes it copies it first."""
-    from evaluation_world import make_world
+    from evaluation_world import made_in, make_world
+    from workers import made_once
 
-    return make_world(tmp_path_factory.mktemp("evaluation"))
+    return made_in(made_once(session_folder / "evaluation", make_world))
 
 
 @pytest.fixture(scope="session")
-def picture_index(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def picture_index(tiny: Any, session_folder: Path) -> Path:
     """An index of the tiny run's pictures; whoever changes it copies it first."""
     from index_samples import make
+    from workers import made_once
 
-    return make(tiny, tmp_path_factory.mktemp("index") / "pictures", tiny.files["image"][0].parent)
+    return made_once(session_folder / "pictures", lambda out: make(tiny, out, tiny.files["image"][0].parent))
 
 
 @pytest.fixture(scope="module")

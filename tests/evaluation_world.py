@@ -63,7 +63,12 @@ def make_world(folder: Path) -> World:
             "compute.accelerator=cpu",
         ],
     )
-    return World(folder / "run", sets)
+    return made_in(folder)
+
+
+def made_in(folder: Path) -> World:
+    """What `make_world` has left there."""
+    return World(folder / "run", folder / "sets")
 
 
 def broken_run(world: World, folder: Path) -> Path:

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -253,22 +251,21 @@ def test_folds_are_measured_one_by_one(world, tmp_path):
 # Several processes
 
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+SCRIPT = ROOT / "eval_retrieval.py"
 
 
-def run_script(*arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, *launcher, "eval_retrieval.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("are_started", [True, False], ids=["started", "starting"])
+def test_two_processes_give_the_report_of_one(world, tmp_path, programs, are_started):
+    """More items than one process ranks or embeds at a time, and no multiple of that.
 
-
-@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["script", "torchrun"])
-def test_two_processes_give_the_report_of_one(world, tmp_path, launcher):
-    """More items than one process ranks or embeds at a time, and no multiple of that."""
+    Where others start the processes, and where the first one starts them.
+    """
     large = write_latents(tmp_path / "large", 1_101, 7, captions=8, lost=1)
     beside = [f"bank={world.sets / 'validation'}"]
-    done = run_script(*settings(world, tmp_path / "two", *beside, "compute.devices=2", test=large), launcher=launcher)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Retrieval on ") == 1, "one process speaks"
+    command = [SCRIPT, *settings(world, tmp_path / "two", *beside, "compute.devices=2", test=large)]
+    every = programs.run_together(2, *command) if are_started else [programs.run(*command)]
+    assert [done.returncode for done in every] == [0] * len(every), every[0].stderr
+    assert "".join(done.stdout for done in every).count("Retrieval on ") == 1, "one process speaks"
     one = evaluated(world, tmp_path / "one", *beside, test=large)
     two = read_report(tmp_path / "two").data
     assert sizes(two, "text_to_image") == {"queries": 8_800, "gallery": 1_100, "links": 8_800, "without_link": 8}
@@ -277,10 +274,11 @@ def test_two_processes_give_the_report_of_one(world, tmp_path, launcher):
     assert (tmp_path / "one" / "queries.jsonl").read_bytes() == (tmp_path / "two" / "queries.jsonl").read_bytes()
 
 
-def test_a_model_that_gives_nan_is_one_message_of_several_processes_too(world, tmp_path):
+def test_a_model_that_gives_nan_is_one_message_of_several_processes_too(world, tmp_path, programs):
     astray = World(broken_run(world, tmp_path / "run"), world.sets)
-    done = run_script(*settings(astray, tmp_path / "report", "compute.devices=2"))
-    assert done.returncode == 2
-    assert len(re.findall("the model gives NaN or infinity", done.stderr)) == 1, done.stderr
-    assert "Traceback" not in done.stderr
+    both = programs.run_together(2, SCRIPT, *settings(astray, tmp_path / "report", "compute.devices=2"))
+    said = "".join(done.stderr for done in both)
+    assert both[0].returncode == 2
+    assert len(re.findall("the model gives NaN or infinity", said)) == 1, said
+    assert "Traceback" not in said
     assert not (tmp_path / "report").exists()

@@ -3,15 +3,15 @@
 import shutil
 
 import pytest
-from evaluation_world import World, broken_run, evaluated, make_world, write_latents
+from evaluation_world import World, broken_run, evaluated, write_latents
 
 from fusemix.commands import eval_retrieval
 from fusemix.errors import ConfigError, LatentStoreError, RunError
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
+def world(evaluation_world) -> World:
+    return evaluation_world
 
 
 def test_baselines_that_could_not_be_compared_are_refused(world, tmp_path):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import yaml
+from programs import Programs
 from shape_samples import COLOURS, SHAPES, draw
 from tiny_run import COUNTS, save_models
 
@@ -193,12 +194,14 @@ def furnish(folder: Path, models: Path) -> None:
     (folder / "data" / "captioned").symlink_to(folder / "data" / "photos")
 
 
-def run(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def run(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, programs: Programs
+) -> None:
     """Run a command in this process, except for tests of the reader's own."""
     words, into = without_redirection(words)
     if words == ["make", "demo"]:
         for small in commands_of(SMALL_DEMO):
-            run(small, capsys, monkeypatch)
+            run(small, capsys, monkeypatch, programs)
     elif called := fusemix_command(words):
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["fusemix", *called[1]])
@@ -206,7 +209,7 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         if into:
             Path(into).write_text(capsys.readouterr().out)
     elif words[:3] == ["python", "-m", "pytest"]:
-        done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True)
+        done = programs.run(*words[1:])
         assert done.returncode == 0, done.stdout + done.stderr
     elif words[0] == "python":
         runpy.run_path(words[1], run_name="__main__")
@@ -216,7 +219,7 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", PROMISED)
-def test_the_commands_of_a_guide_do_what_it_says(name, here, models, capsys, monkeypatch):
+def test_the_commands_of_a_guide_do_what_it_says(name, here, models, capsys, monkeypatch, programs):
     furnish(here, models)
     for block in blocks_of((ROOT / "docs" / "guides" / f"{name}.md").read_text()):
         if write_named(block, here, "num_workers: 0\n") or not block.is_run:
@@ -224,7 +227,7 @@ def test_the_commands_of_a_guide_do_what_it_says(name, here, models, capsys, mon
         if block.language == "python":
             exec(compile(block.text, name, "exec"), {})
         for words in commands_of(block.text) if block.language == "bash" else ():
-            run(words, capsys, monkeypatch)
+            run(words, capsys, monkeypatch, programs)
     missing = [path for path in PROMISED[name] if not (here / path).exists()]
     assert not missing
 

@@ -1,11 +1,7 @@
 """`fusemix index`, by real code on tiny real models."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -110,7 +106,7 @@ def test_pictures_and_sounds_share_an_index(tiny, model, tmp_path):
     assert both.content(hits[0].position).sample_rate == 22050
 
 
-def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
+def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path, programs):
     """Killed while the third part is being read, which hangs."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -126,14 +122,12 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
         f"run_command('index', ['--model', {str(tiny.run)!r}, '--data', {str(folder)!r}, '--out', {str(out)!r},"
         "'--compute.accelerator', 'cpu', '--num-workers', '0', '--batch-size', '10'])"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
+    process = programs.start("-c", script)
     deadline = time.monotonic() + 120
     while len(list(out.glob("parts/*/*.parquet"))) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     embedded = []
     real = index_plan.Embedder.embed_items

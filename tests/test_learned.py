@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from evaluation_world import World, evaluated, make_world, write_latents
+from evaluation_world import World, evaluated, write_latents
 from travel.exports import train_on_made_up_latents
 
 from fusemix.fusion.checkpoints import about, read_checkpoint
@@ -17,8 +17,8 @@ MEMORY = "they say what the model remembers, and not how it finds what is new to
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
+def trained(evaluation_world) -> World:
+    return evaluation_world
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
 def evaluating(tiny, make_set, tmp_path) -> Case:
     run = train_on_made_up_latents(make_set, tmp_path / "run")
     test = make_set("test", num_left=20, seed=1)
-    common = [f"model={run}", f"latents={test}", "compute.accelerator=cpu", "num_examples=1"]
+    common = [f"model={run}", f"latents={test}", "compute.accelerator=cpu", "num_examples=0"]
     return Case(
         lambda out, *changes: run_command("eval_retrieval", [*common, f"out={out}", *changes]),
         "",

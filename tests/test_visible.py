@@ -1,8 +1,6 @@
 """Captions, ids, paths and reasons are printed as text: neither obeyed by a terminal nor read as markup."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -118,13 +116,12 @@ def test_what_a_search_found_stays_in_its_row(capsys):
     assert "two\\nlines\\x1b[2J" in out
 
 
-def test_a_refusal_and_an_output_without_unicode_are_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "fusemix", "info", str(tmp_path / "no [/x] \x1b[2J é\udcff")]
-    environment = {"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, env=environment, timeout=100)
+def test_a_refusal_and_an_output_without_unicode_are_no_traceback(tmp_path, programs):
+    folder = tmp_path / "no [/x] \x1b[2J é\udcff"
+    done = programs.run("-m", "fusemix", "info", folder, env={"PYTHONIOENCODING": "ascii", "PATH": ""})
     assert done.returncode == 2
-    assert b"Traceback" not in done.stderr
-    assert b"no [/x] \\x1b[2J \\xe9\\udcff" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "no [/x] \\x1b[2J \\xe9\\udcff" in done.stderr
 
 
 def test_labels_of_progress_in_a_log_are_text(capsys, monkeypatch):

@@ -51,17 +51,34 @@ class TinyRun(NamedTuple):
     recipes: dict[str, dict[str, Any]]
 
 
-def make_run(folder: Path) -> TinyRun:
-    """Draw, cache and train; some seconds."""
-    files = {"image": draw_pictures(folder / "pictures"), "audio": play_sounds(folder / "sounds")}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        save_models(folder / "models")
+def made_in(folder: Path) -> TinyRun:
+    """What `make_run` has left there."""
+    files = {
+        "image": sorted((folder / "pictures").glob("*.png")),
+        "audio": sorted((folder / "sounds").glob("*.wav")),
+    }
+    bert, encoders = _recipes(folder)
+    recipes = {slug: recipe for of_modality in encoders.values() for slug, recipe in of_modality.items()}
+    return TinyRun(folder / "run", folder / "latents", files, {**recipes, "bert": bert})
+
+
+def _recipes(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, dict[str, Any]]]]:
+    """The encoder of texts; and modality -> slug -> encoder."""
     bert = {"name": "transformers_text", "options": {"model": str(folder / "models" / "bert")}}
     vit = {"name": "transformers_image", "options": {"model": str(folder / "models" / "vit"), "pooling": "mean"}}
     hog = {"name": "hog", "options": {"size": 32, "coarse": 4}}
     wavlm = {"name": "transformers_audio", "options": {"model": str(folder / "models" / "wavlm")}}
-    encoders = {"image": {"hog": hog, "vit": vit}, "audio": {"wavlm": wavlm}}
+    return bert, {"image": {"hog": hog, "vit": vit}, "audio": {"wavlm": wavlm}}
+
+
+def make_run(folder: Path) -> TinyRun:
+    """Draw, cache and train; some seconds."""
+    draw_pictures(folder / "pictures")
+    play_sounds(folder / "sounds")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_models(folder / "models")
+    bert, encoders = _recipes(folder)
     for modality, of_modality in encoders.items():
         name = OF_SET[modality]
         where = f"folder: '{folder / name}', captions: '{folder / name / 'captions.csv'}'"
@@ -91,37 +108,34 @@ def make_run(folder: Path) -> TinyRun:
             f"out={folder / 'run'}",
         ],
     )
-    return TinyRun(folder / "run", latents, files, {"hog": hog, "vit": vit, "bert": bert, "wavlm": wavlm})
+    return made_in(folder)
 
 
-def draw_pictures(folder: Path) -> list[Path]:
+def draw_pictures(folder: Path) -> None:
     """36 pictures of one shape each, with a caption that says which."""
     folder.mkdir(parents=True)
-    files, lines = [], ["file,caption"]
+    lines = ["file,caption"]
     for number, (count, colour, shape) in enumerate(product(COUNTS, COLOURS, SHAPES)):
         picture = Image.new("RGB", (60 + number, 48), "white")
         box, pen = (8 + number // 4, 6, 8 + number // 4 + 26, 32), ImageDraw.Draw(picture)
         draw = {"square": pen.rectangle, "circle": pen.ellipse, "bar": pen.rectangle}[shape]
         draw((box[0], box[1], box[2], 14) if shape == "bar" else box, fill=colour)
-        files.append(folder / f"{number:02}.png")
-        picture.save(files[-1])
-        lines.append(f"{files[-1].name},{count} {colour} {shape}")
+        picture.save(folder / f"{number:02}.png")
+        lines.append(f"{number:02}.png,{count} {colour} {shape}")
     (folder / "captions.csv").write_text("\n".join(lines))
-    return files
 
 
-def play_sounds(folder: Path) -> list[Path]:
+def play_sounds(folder: Path) -> None:
     """24 sounds of 22,050 Hz and of unequal length, with captions."""
     folder.mkdir(parents=True)
-    files, lines, generator = [], ["file,caption"], np.random.default_rng(0)
+    lines, generator = ["file,caption"], np.random.default_rng(0)
     for number, (count, pitch, kind) in enumerate(product(COUNTS, PITCHES, KINDS)):
         time = np.arange(6000 + 400 * number) / 22050
         tone = np.sin(2 * np.pi * (200 if pitch == "low" else 1500) * (1 + KINDS.index(kind)) * time)
-        files.append(folder / f"{number:02}.wav")
-        soundfile.write(files[-1], 0.3 * tone + 0.05 * generator.standard_normal(len(time)), 22050, subtype="FLOAT")
-        lines.append(f"{files[-1].name},{count} {pitch} {kind}")
+        heard = 0.3 * tone + 0.05 * generator.standard_normal(len(time))
+        soundfile.write(folder / f"{number:02}.wav", heard, 22050, subtype="FLOAT")
+        lines.append(f"{number:02}.wav,{count} {pitch} {kind}")
     (folder / "captions.csv").write_text("\n".join(lines))
-    return files
 
 
 def save_models(folder: Path) -> None:

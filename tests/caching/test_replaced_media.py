@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -213,8 +214,7 @@ def test_what_was_set_aside_by_a_passing_error_is_tried_again_and_all_else_stays
     capsys.readouterr()
     run_command("cache_features", settings(world, out, "retry_rejected=true"))
     said = capsys.readouterr().out
-    assert "image/small: 3 of 5 items that had been set aside have a latent now" in said
-    assert "image/large: 3 of 5 items that had been set aside have a latent now" in said
+    assert re.search("image/small: 3 of 5 .*\n(.*\n)*.*image/large: 3 of 5 ", said)
     assert [item.id for item in read_quarantine(store)] == ["07.png", "31.png"]
     touched = {name for name, time in sound.items() if (store / name).stat().st_mtime_ns != time}
     assert not touched & {"latents-00003.npy", "latents-00005.npy"}
@@ -225,5 +225,5 @@ def test_what_was_set_aside_by_a_passing_error_is_tried_again_and_all_else_stays
 def test_trying_again_what_is_still_broken_changes_nothing(world, cached, tmp_path, capsys):
     shutil.copytree(cached, tmp_path / "out")
     run_command("cache_features", settings(world, tmp_path / "out", "retry_rejected=true"))
-    assert "image/small: 0 of 2 items that had been set aside have a latent now" in capsys.readouterr().out
+    assert "image/small: 0 of 2 " in capsys.readouterr().out
     assert content(tmp_path / "out") == content(cached)

@@ -189,11 +189,11 @@ def sleeping(seconds, note=None):
 def test_slow_reading_is_told_about_and_never_given_up(monkeypatch, capsys):
     for module in (reading, workers):
         monkeypatch.setattr(module, "LOOK_SEC", 0.2)
-    monkeypatch.setattr(workers, "LOST_SEC", 0.2)
+    monkeypatch.setattr(workers, "LOST_SEC", 1.0)
     monkeypatch.setattr(workers, "TELL_SEC", 0.4)
     sizes, pieces = {"it": torch.tensor(1)}, [reading.Piece(0, range(1), ("it",))]
     beside_no_cpu = {"num_workers": 1, "device": torch.device("meta")}  # workers do not step back
-    windows = list(reading.windows_ahead(sleeping(1.0), {"it": Letters()}, pieces, sizes, **beside_no_cpu))
+    windows = list(reading.windows_ahead(sleeping(1.5), {"it": Letters()}, pieces, sizes, **beside_no_cpu))
     assert [window.num_rows for _, window in windows] == [1]
     assert "for 1 items from row 0 on: is the disk that holds them away?" in " ".join(capsys.readouterr().out.split())
 

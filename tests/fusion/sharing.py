@@ -1,5 +1,9 @@
-"""Losses of a batch that processes share over gloo, for test_processes.py: what each process finds goes into a file."""
+"""Losses of a batch that processes share over gloo, for test_processes.py: what each process finds goes into a file.
 
+python tests/fusion/sharing.py RANK PROCESSES FOLDER
+"""
+
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +106,7 @@ def work(rank: int, num_processes: int, folder: str) -> None:
     found["stopping"] = how_it_stops(rank, num_processes)
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    work(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

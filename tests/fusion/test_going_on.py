@@ -187,7 +187,7 @@ def test_a_best_checkpoint_that_is_lost_is_told_and_replaced(world, tmp_path, ca
     harm(best)
     run_command("train", world.settings(out, **STILL))
     said = " ".join(capsys.readouterr().out.split())
-    assert "best.ckpt is missing or damaged: the best of the epochs from here on takes its place" in said
+    assert "best.ckpt is missing or damaged" in said
     assert read_checkpoint(best)["epoch"] == 4
     best.write_bytes(b"")
     with pytest.raises(RunError, match=r"(?s)run is trained, but .*best.ckpt is damaged.*use it with checkpoint=last"):

@@ -1,13 +1,11 @@
 """One batch shared by several processes gives what one process gives: on a GPU each, over NCCL; here over gloo."""
 
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from sharing import NAMES, ten_steps, validated, work
+from sharing import NAMES, ten_steps, validated
 
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError
@@ -18,9 +16,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def shared(request, tmp_path_factory) -> list[dict]:
-    folder = tmp_path_factory.mktemp("shared")
-    mp.spawn(work, (request.param, str(folder)), nprocs=request.param)
+def shared(request, tmp_path_factory, programs) -> list[dict]:
+    folder, script = tmp_path_factory.mktemp("shared"), Path(__file__).with_name("sharing.py")
+    started = [programs.start(script, rank, request.param, folder) for rank in range(request.param)]
+    assert [program.wait(300) for program in started] == [0] * request.param
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 
@@ -55,15 +54,15 @@ def test_what_processes_differ_in_is_named_with_their_ranks():
     assert "latents:" not in message
 
 
-def test_processes_end_with_one_message_where_training_goes_astray(make_set, tmp_path):
+def test_processes_end_with_one_message_where_training_goes_astray(make_set, tmp_path, programs):
     out = tmp_path / "run"
     changes = ["compute.devices=2", "optim.lr=1e300", "optim.warmup_steps=0"]
-    command = [sys.executable, "train.py", *settings(make_set, out, *changes)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("fusemix: ") == 1
-    assert "Give a lower optim.lr (it is 1e+300)" in done.stderr
-    assert "Traceback" not in done.stderr
+    both = programs.run_together(2, ROOT / "train.py", *settings(make_set, out, *changes))
+    assert both[0].returncode == 2, both[0].stderr
+    said = "".join(done.stderr for done in both)
+    assert said.count("fusemix: ") == 1
+    assert "Give a lower optim.lr (it is 1e+300)" in both[0].stderr
+    assert "Traceback" not in said
     assert list((out / "checkpoints").iterdir()) == []
 
 
@@ -82,18 +81,17 @@ def settings(make_set, out: Path, *changes: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("mixup", "devices"), [("per_batch", 3), ("per_pair", 2)])
-def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, devices):
+@pytest.mark.parametrize(
+    ("mixup", "devices", "are_started"), [("per_batch", 3, True), ("per_pair", 2, False)], ids=["started", "starting"]
+)
+def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, programs, mixup, devices, are_started):
+    """Where others start the processes, and where the first one starts them."""
     one, several = tmp_path / "one", tmp_path / "several"
     run_command("train", settings(make_set, one, f"mixup.name={mixup}"))
-    command = [
-        sys.executable,
-        "train.py",
-        *settings(make_set, several, f"mixup.name={mixup}", f"compute.devices={devices}"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    command = [ROOT / "train.py", *settings(make_set, several, f"mixup.name={mixup}", f"compute.devices={devices}")]
+    done = programs.run_together(devices, *command)[0] if are_started else programs.run(*command)
     assert done.returncode == 0, done.stderr
-    assert f"12 pairs a step, over {devices} processes, mixed from 24: 11 negatives for each left item" in done.stdout
+    assert re.search(f"12 pairs .* {devices} processes, .* from 24: 11 negatives", done.stdout)
     for name in ("last", "best"):
         here, there = (read_checkpoint(run / "checkpoints" / f"{name}.ckpt") for run in (one, several))
         assert here["global_step"] == there["global_step"]

@@ -1,9 +1,5 @@
-import os
-import signal
-import subprocess
-import sys
+import re
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,18 +9,31 @@ from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 
-ROOT = Path(__file__).parents[2]
+HANGING = """
+import pathlib, sys, time
+from fusemix.commands import train
+from fusemix.fusion.module import FusionModule
+
+step = FusionModule.training_step
+def hanging(self, batch, batch_idx):
+    if (self.current_epoch, batch_idx) == (3, 2):
+        pathlib.Path({file!r}).touch()
+        time.sleep(600)
+    return step(self, batch, batch_idx)
+FusionModule.training_step = hanging
+run_command("train", sys.argv[1:])
+"""
 
 
 def test_training_learns_and_leaves_a_complete_run_folder(make_set, tmp_path):
     out = tmp_path / "run"
-    best = run_command("train", arguments(make_set, out, optim__max_epochs=30, optim__lr=0.01))
+    best = run_command("train", arguments(make_set, out, optim__max_epochs=10, optim__lr=0.01))
     assert best == out / "checkpoints" / "best.ckpt"
     assert {"config.yaml", "environment.json", "metrics.csv", "tensorboard", "checkpoints"} <= {
         p.name for p in out.iterdir()
     }
     found = recalls(out)
-    assert len(found) == 30
+    assert len(found) == 10
     assert found[-1] > 0.6
     assert found[-1] > 1.5 * found[0]
     checkpoint = read_checkpoint(best)
@@ -50,31 +59,31 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_set, 
     assert not all(torch.equal(a[key], c[key]) for key in a)
 
 
-def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_path):
+def test_a_killed_run_goes_on_to_the_end_it_would_have_reached(make_set, tmp_path, programs):
+    """Killed within an epoch, while a step of it hangs."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     epochs = {
-        "optim__max_epochs": 60,
+        "optim__max_epochs": 6,
         "mixup__name": "per_pair",
         "preprocess": "[standardise]",
         "closed_form__share": 0.3,
     }
     run_command("train", arguments(make_set, whole, **epochs))
-    command = [sys.executable, str(ROOT / "train.py"), *arguments(make_set, killed, **epochs)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    last = killed / "checkpoints" / "last.ckpt"
+    hangs = tmp_path / "hangs"
+    process = programs.start("-c", HANGING.format(file=str(hangs)), *arguments(make_set, killed, **epochs))
     deadline = time.monotonic() + 100
-    while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
+    while not hangs.exists():
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
-    reached = read_checkpoint(last)["epoch"]
-    assert reached < 59, "the process must be killed before it ends"
+    assert read_checkpoint(killed / "checkpoints" / "last.ckpt")["epoch"] < 3
     run_command("train", arguments(make_set, killed, resume="true", **epochs))
     for name in ("last", "best"):
         one, other = weights(whole, name), weights(killed, name)
         assert all(torch.equal(one[key], other[key]) for key in one)
     epochs_logged = {row.split(",")[0] for row in (killed / "metrics.csv").read_text().splitlines()[1:]}
-    assert epochs_logged == {str(epoch) for epoch in range(60)}
+    assert epochs_logged == {str(epoch) for epoch in range(6)}
 
 
 def test_a_finished_run_is_not_trained_again(make_set, tmp_path, capsys):
@@ -168,13 +177,13 @@ def test_training_without_mixup_loads_as_many_pairs_as_the_loss_sees(make_set, t
     run_command(
         "train", arguments(make_set, tmp_path / "run", mixup__name="none", optim__batch_size=128, optim__max_epochs=1)
     )
-    assert "128 pairs a step, not mixed: 127 negatives for each" in capsys.readouterr().out
+    assert re.search("128 pairs .* 127 negatives", capsys.readouterr().out)
 
 
 def test_several_captions_of_a_picture_can_be_positives_at_once(make_set, tmp_path, capsys):
     several = {"links_per_item": 2, "loss__name": "sigmoid", "temperature": 0.05, "mixup__name": "per_pair"}
-    run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=60, optim__lr=0.01, **several))
-    assert "16 pairs a step, mixed from 32: 30 negatives for each left item" in capsys.readouterr().out
+    run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=15, optim__lr=0.03, **several))
+    assert re.search(r"16 pairs .* from 32: 30 negatives", capsys.readouterr().out)
     found = recalls(tmp_path / "run")
     assert found[-1] > 0.5
     assert found[-1] > 1.5 * found[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evaluation_world import MIXING, World, evaluated, make_world
+from evaluation_world import MIXING, World, evaluated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latent_samples import pair_set, write_store
@@ -87,10 +87,9 @@ def test_merging_repeated_captions_gives_higher_figures():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
+def world(evaluation_world, tmp_path_factory) -> World:
     """A run, and a test set in which captions repeat."""
-    made = make_world(tmp_path_factory.mktemp("world"))
-    return World(made.run, repeated_set(made.sets.parent / "repeated"))
+    return World(evaluation_world.run, repeated_set(tmp_path_factory.mktemp("world") / "repeated"))
 
 
 def repeated_set(folder: Path, times: np.ndarray | None = None) -> Path:

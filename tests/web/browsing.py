@@ -1,10 +1,8 @@
 """What tests do with the page: wait, read results, drop files."""
 
 import base64
-import shutil
 import time
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FIRST = 40
 """Results that the page asks for at first."""
 

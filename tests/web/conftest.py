@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import CHROMIUM
 from serving import UPLOAD_MB, Server, running
 from tiny_run import TinyRun
+from workers import made_once
 
 from fusemix.cli.called import run_command
 from fusemix.web.app import create_app
@@ -17,14 +17,16 @@ from fusemix.wiring.searching.searcher import Searcher
 
 
 @pytest.fixture(scope="session")
-def indexed(tiny: TinyRun) -> Path:
+def indexed(tiny: TinyRun, session_folder: Path) -> Path:
     """36 pictures, then 24 sounds, then 24 texts."""
-    out = tiny.run.parent / "index"
+    return made_once(session_folder / "index", lambda out: index_all(tiny, out))
+
+
+def index_all(tiny: TinyRun, out: Path) -> None:
     common = ["--model", str(tiny.run), "--out", str(out), "--compute.accelerator", "cpu", "--num-workers", "0"]
     run_command("index", [*common, "--latents", str(tiny.latents / "pictures" / "all")])
     run_command("index", [*common, "--latents", str(tiny.latents / "sounds" / "all")])
     run_command("index", [*common, "--latents", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
-    return out
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +40,6 @@ def searcher(indexed: Path) -> Searcher:
 def server(searcher: Searcher) -> Iterator[Server]:
     with Batcher(searcher) as batcher, running(create_app(batcher, max_upload_mb=UPLOAD_MB, hosts=LOCAL)) as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -4,19 +4,18 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from urllib.request import Request, urlopen
 
 from fusemix.web.page import counted, examples
 from fusemix.web.server import bound
 
-COMMAND = [sys.executable, "-m", "fusemix", "serve", "--compute.accelerator", "cpu"]
+COMMAND = ["-m", "fusemix", "serve", "--compute.accelerator", "cpu"]
 
 
-def test_it_says_where_it_is_when_it_is_ready_and_ends_quietly(indexed):
-    command = [*COMMAND, "--index", str(indexed), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
+def test_it_says_where_it_is_when_it_is_ready_and_ends_quietly(indexed, programs):
+    command = [*COMMAND, "--index", indexed, "--port", "0"]
+    process = programs.start(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with process.stdout:
         try:
             about, where = process.stdout.readline(), process.stdout.readline()
             assert about == f"searching 36 pictures, 24 sounds and 24 texts of {indexed}, by image, text, audio\n"
@@ -34,12 +33,12 @@ def test_it_says_where_it_is_when_it_is_ready_and_ends_quietly(indexed):
             process.kill()
 
 
-def test_a_port_in_use_ends_it_before_models_are_loaded(indexed):
+def test_a_port_in_use_ends_it_before_models_are_loaded(programs):
     with bound("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]
         command = [*COMMAND, "--index", "nowhere", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = programs.run(*command, timeout=60)
     assert done.returncode == 2
     assert done.stderr == (
         f"fusemix: port {port} is in use. Stop what listens there, or give another: --port 0 takes a free one.\n"

@@ -1,15 +1,10 @@
 """The page in headless Chromium, with no network: what a person does with it."""
 
 import re
-import shutil
 import time
 
 import pytest
 from page_samples import HOSTILE, page
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +13,6 @@ def files(tmp_path_factory):
     for modality in ("image", "audio"):
         (folder / f"{modality}.html").write_text(page(modality), encoding="utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--mute-audio"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

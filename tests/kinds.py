@@ -1,0 +1,86 @@
+"""What kind each test is, seen from what it uses, so that `make quick` can leave out what takes long.
+
+Place in the flow: collected tests -> marks, which pyproject.toml describes, and an order in which long ones come first.
+
+What a test uses is what it names, and what its fixtures name, and what helpers of the tests name that these call.
+"""
+
+import multiprocessing
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from inspect import unwrap
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
+import torch.multiprocessing
+
+TESTS = str(Path(__file__).parent)
+GUIDES = {"test_guides.py", "test_road.py"}
+STARTING = {subprocess, multiprocessing, torch.multiprocessing}
+TRAINING = {"tiny", "evaluation_world"}
+"""Fixtures that train."""
+LONG = {
+    *("test_chosen_on.py", "test_closed_form.py", "test_going_on.py", "test_longer.py", "test_pace.py"),
+    *("test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py"),
+    *("test_caching.py", "test_exchange.py", "test_onnx.py", "test_parts.py", "test_replaced_media.py"),
+    *("test_intervals.py", "test_sharing.py"),
+    *("test_compare.py", "test_end_to_end.py", "test_evaluation_mistakes.py", "test_learned.py", "test_overwrite.py"),
+    *("test_published_counting.py", "test_trust.py", "test_zero_shot_command.py", "test_windows.py"),
+}
+"""Files most of whose tests train, cache, evaluate, draw pages or simulate."""
+SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.2}
+"""About so many a test takes; all others take hundredths."""
+
+
+def kinds_of(item: pytest.Function) -> set[str]:
+    """Its marks."""
+    fixtures = {name: found[-1].func for name, found in item._fixtureinfo.name2fixturedefs.items()}
+    seen: set[FunctionType] = set()
+    named = {value for function in (item.function, *fixtures.values()) for value in _named(function, seen)}
+    kinds = {
+        "browser": "browser" in fixtures,
+        "guides": item.path.name in GUIDES,
+        "processes": "programs" in fixtures or bool(STARTING & named) or any(_forks(one) for one in seen),
+        "long": item.path.name in LONG or bool(TRAINING & fixtures.keys()),
+    }
+    return {kind for kind, holds in kinds.items() if holds}
+
+
+def first_the_long(items: list[pytest.Item]) -> None:
+    """Sort files by about the time that they take: so all workers end at about one time."""
+    takes = Counter()
+    for item in items:
+        takes[item.path] += max([SECONDS.get(mark.name, 0.0) for mark in item.iter_markers()], default=0.0)
+    items.sort(key=lambda item: -takes[item.path])
+
+
+def _named(function: Any, seen: set[FunctionType]) -> Iterator[Any]:
+    """Modules that a function names, itself or in helpers of the tests."""
+    function = unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
+    if not isinstance(function, FunctionType) or function in seen:
+        return
+    seen.add(function)
+    for name in _names(function.__code__):
+        value = function.__globals__.get(name)
+        if isinstance(value, ModuleType):
+            yield value
+        elif isinstance(value, BaseContext):
+            yield multiprocessing
+        elif isinstance(value, FunctionType) and unwrap(value).__code__.co_filename.startswith(TESTS):
+            yield from _named(value, seen)
+
+
+def _forks(function: FunctionType) -> bool:
+    return function.__globals__.get("os") is os and "fork" in set(_names(function.__code__))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
