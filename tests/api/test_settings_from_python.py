@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.api.settings import settings_of
@@ -22,6 +22,7 @@ def made(*given_, **keywords):
     return settings_of(TrainConfig, given_, keywords, "train")
 
 
+@settings(max_examples=40)
 @given(TEXTS)
 def test_a_text_stays_that_text_whatever_yaml_would_read_in_it(text):
     config = made(NEEDED, train=text, out=text, encoders={"image": [text], "text": ["y", text]})
@@ -39,6 +40,7 @@ def test_words_that_mean_something_elsewhere_are_texts_and_paths_here(text):
     assert (config.index, config.text, config.json) == (text, [text, f"{text}2"], True)
 
 
+@settings(max_examples=20)
 @given(st.floats(1e-12, 1.0))
 def test_numbers_keep_their_last_bit(number):
     assert made(NEEDED, **{"optim.lr": number, "optim.min_lr": 0.0}).optim.lr == number
