@@ -15,7 +15,7 @@ from fusemix import __version__, config
 from fusemix.cli.parts import parts_of
 from fusemix.cli.table import COMMANDS, SETTINGS
 from fusemix.config.names import NAME
-from fusemix.config.typed import kinds_of_fields
+from fusemix.config.typed import fields_of, kinds_of_fields
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import kind_of, members, settings_of, written
 from fusemix.parts.registry import Registry, nearest
@@ -128,7 +128,7 @@ def _part(registry: Registry, name: str) -> list[str]:
 def _settings(schema: type, prefix: str, given: object = None) -> Iterator[tuple[str, str]]:
     """Full name of a setting, and a line of what is said of it."""
     texts, kinds = field_texts(schema), kinds_of_fields(schema)
-    for field in dataclasses.fields(schema):
+    for field in fields_of(schema):
         name, kind = f"{prefix}{field.name}", kinds[field.name]
         default = getattr(given, field.name) if given is not None else _default(field)
         inner = settings_of(kind)
@@ -154,7 +154,14 @@ def _wrapped(text: str, indent: int) -> list[str]:
 
 
 def field_texts(schema: type) -> dict[str, str]:
-    """The text under each field of a dataclass, out of its source."""
+    """The text under each field of a dataclass, out of its source and of what it inherits from."""
+    texts: dict[str, str] = {}
+    for kind in reversed([kind for kind in schema.__mro__ if dataclasses.is_dataclass(kind)]):
+        texts |= _own_texts(kind)
+    return texts
+
+
+def _own_texts(schema: type) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(schema))).body[0]
     assert isinstance(body, ast.ClassDef)
     texts = {}

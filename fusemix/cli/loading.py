@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 from fusemix.cli.options import split_options
 from fusemix.config.misfits import misfits, unknown
-from fusemix.config.names import hint
+from fusemix.config.names import hint, renamed
 from fusemix.config.parts import read_options
 from fusemix.config.shapes import shaped
 from fusemix.config.typed import Tree, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml
@@ -90,6 +90,8 @@ def _told(schema: type, argument: str) -> Tree:
 
 
 def _no_setting(name: str, schema: type) -> str:
+    if now := renamed(name, schema):
+        return now
     above, _, _ = name.rpartition(".")
     settings = settings_of(kind_at(schema, above.split("."))) if above else schema
     known = ", ".join(kinds_of_fields(settings))

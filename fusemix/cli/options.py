@@ -10,7 +10,7 @@ from typing import Any
 
 from yaml import YAMLError
 
-from fusemix.config.names import hint
+from fusemix.config.names import hint, renamed
 from fusemix.config.typed import Word, kind_at, kinds_of_fields, tree_of_yaml
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, inside, is_location, is_text
@@ -30,7 +30,8 @@ def split_options(schema: type, arguments: Sequence[str]) -> tuple[list[str], di
     underscores. After `--`, nothing is an option.
 
     Args:
-        schema: dataclass of the settings; where one of them takes bare words, these are no files.
+        schema: dataclass of the settings; where one of them takes bare words, these are no files of settings, unless it
+            says so.
         arguments: of the command.
 
     Returns:
@@ -50,7 +51,7 @@ def split_options(schema: type, arguments: Sequence[str]) -> tuple[list[str], di
             bare, waiting = [*bare, *waiting], []
         elif argument.startswith("-") and len(argument) > 1:
             left += _option(schema, argument, waiting, said)
-        elif words is None or _is_setting(schema, words, argument):
+        elif words is None or _is_file(schema, argument) or _is_setting(schema, words, argument):
             left.append(argument)
         else:
             bare.append(argument)
@@ -59,6 +60,12 @@ def split_options(schema: type, arguments: Sequence[str]) -> tuple[list[str], di
     if bare:
         said[words] = [*said.get(words, []), *(Word(one, is_quoted=True) for one in _queries(schema, words, bare))]
     return left, said
+
+
+def _is_file(schema: type, argument: str) -> bool:
+    """Whether a bare word is a file of settings, where others are not."""
+    takes_files = any("files" in field.metadata for field in dataclasses.fields(schema))
+    return takes_files and "=" not in argument and Path(argument).suffix in (".yaml", ".yml")
 
 
 def _is_setting(schema: type, words: str, argument: str) -> bool:
@@ -71,6 +78,8 @@ def _is_setting(schema: type, words: str, argument: str) -> bool:
     kinds = kinds_of_fields(schema)
     if not equals or name.partition(".")[0] in kinds:
         return bool(equals)
+    if now := renamed(name, schema):
+        raise ConfigError(f"{argument}: {now}")
     is_path = is_location(inside(kinds[words], LISTS)[0])
     near = hint(name, schema) if len(argument.split()) == 1 else ""
     if name.isidentifier() and (not Path(argument).exists() if is_path else near):
@@ -118,6 +127,8 @@ def _parted(schema: type, argument: str) -> tuple[str, str, str]:
     if name.partition(".")[0] in known and argument.startswith("--"):
         return name, equals, value
     options = ", ".join(f"--{one.replace('_', '-')}" for one in known)
+    if now := renamed(name, schema):
+        raise ConfigError(f"{argument}: {now}")
     where = "" if bare_setting(schema) is None else " What begins with a hyphen and is no option goes behind --."
     raise ConfigError(f"there is no option {argument!r}.{hint(name, schema)} Options: {options}.{where}")
 

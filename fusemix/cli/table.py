@@ -29,15 +29,15 @@ class Command(NamedTuple):
 COMMANDS = {
     "cache_features": Command("run frozen encoders once over a data set", "CacheConfig", told=("words",)),
     "train": Command("train adapters on cached latents", "TrainConfig", told=("read",)),
-    "eval_retrieval": Command("measure retrieval with a trained run", "EvalConfig"),
+    "eval_retrieval": Command("measure retrieval with a trained model", "EvalConfig"),
     "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
     "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
     "compare": Command(
-        "put runs side by side, with p-values", "CompareConfig", "REPORT REPORT … [out=FOLDER] [overwrite=true]"
+        "put runs side by side, with p-values", "CompareConfig", "[config.yaml …] REPORT REPORT … [out=FOLDER]"
     ),
-    "report": Command("print reports as one table for a paper", "ReportConfig", "[--format latex|markdown] REPORT …"),
+    "report": Command("print reports as one table for a paper", "ReportConfig", "[config.yaml …] [--format latex] REPORT …"),
     "check": Command(
         "load what a caching run needs and estimate what it takes, without starting it", "CacheConfig", told=("words",)
     ),
@@ -45,8 +45,8 @@ COMMANDS = {
         "read latents, an index or a model back, and compare with its hashes", "VerifyConfig", "FOLDER …"
     ),
     "info": Command("say what a folder of fusemix's is, what made it, and what is in it", "InfoConfig", "FOLDER …"),
-    "export": Command("write a trained model as a folder that travels", "ModelExportConfig"),
-    "export_embeddings": Command("write a latent set in clip-retrieval's layout", "ExportConfig"),
+    "export": Command("write a trained model as a folder that travels", "ExportConfig"),
+    "export_embeddings": Command("write a latent set in clip-retrieval's layout", "EmbeddingsExportConfig"),
     "import": Command(
         "take latents that you already have into a sealed store",
         "ImportConfig",

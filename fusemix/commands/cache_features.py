@@ -40,7 +40,8 @@ def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Path]:
     fabric = fabric_of(config)
     console.quiet = not fabric.is_global_zero
     sets = [Path(config.out) / split for split in config.splits]
-    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    compute = config.compute
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": compute.devices, "num_nodes": compute.num_nodes}
     with alone_in(sets, fabric, doing="cache_features", share=config.share, **how) as beside:
         return _cache(config, fabric, beside)
 

@@ -1,4 +1,4 @@
-"""Stage 3: measure retrieval with a trained run on a latent set.
+"""Stage 3: measure retrieval with a trained model on a latent set.
 
     python eval_retrieval.py configs/eval/glyphs.yaml [key=value …]
 
@@ -15,7 +15,7 @@ from typing import Any
 from lightning.fabric import Fabric
 
 from fusemix.commands.next_step import after_evaluating
-from fusemix.config import EvalConfig
+from fusemix.config import EvalConfig, to_plain
 from fusemix.disk.files import write_json, write_jsonl, write_text
 from fusemix.fusion.checkpoints import trained_model
 from fusemix.fusion.model import FusionModel
@@ -48,9 +48,10 @@ IN_PICTURE = 2
 
 def main(config: EvalConfig) -> Path:
     """Embed, measure, search, report; returns report.json."""
-    fabric = fabric_for(config.accelerator, config.devices, config.num_nodes)
+    fabric = fabric_for(**to_plain(config.compute))
     console.quiet = not fabric.is_global_zero
-    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    compute = config.compute
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": compute.devices, "num_nodes": compute.num_nodes}
     # The first process alone writes, and the others need not see where.
     with alone_in([Path(config.out)], fabric, doing="eval_retrieval", shared=False, **how):
         return _evaluate(config, fabric)
@@ -80,7 +81,7 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
             _write(place, evaluation, embeddings, results, report)
     _show(report)
     console.print(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
-    console.print(after_evaluating(config.run, config.latents))
+    console.print(after_evaluating(config.model, config.latents))
     return out / "report.json"
 
 
@@ -134,7 +135,7 @@ def _report(
         data=evaluation.about["data"],
         model=evaluation.about["model"],
         seen=seen_before(
-            Path(evaluation.config.run),
+            Path(evaluation.config.model),
             evaluation.config.checkpoint,
             evaluation.record,
             evaluation.latent_set,

@@ -15,7 +15,7 @@ from fusemix.config import ZeroShotConfig
 from fusemix.disk.files import write_json, write_text
 from fusemix.disk.locks import one_writer
 from fusemix.latents.sets import LatentSet
-from fusemix.machine.environment import describe_environment, resolve_device
+from fusemix.machine.environment import describe_environment, one_device
 from fusemix.models.learned import seen_before
 from fusemix.progress import console, counting
 from fusemix.reports.classes.picture import draw_classes
@@ -40,7 +40,7 @@ def main(config: ZeroShotConfig) -> Path:
 
 def _evaluate(config: ZeroShotConfig) -> Path:
     out = Path(config.out)
-    device = resolve_device(config.device)
+    device = one_device(config.compute.accelerator, config.compute.devices)
     subject = subject_of(config, device)
     labels = labels_of(subject.latent_set)
     data = {**about_set(subject.latent_set), "templates": labels.templates}
@@ -73,10 +73,10 @@ def _measure(subject: Subject, labels: Labels) -> tuple[ZeroShot, tuple[Tensor, 
 
 
 def _seen(config: ZeroShotConfig, subject: Subject, labels: Labels) -> list[dict[str, Any]]:
-    if config.run is None or subject.record is None:
+    if config.model is None or subject.record is None:
         return []
     rows = (labels.items, labels.prompts)
-    return seen_before(Path(config.run), config.checkpoint, subject.record, subject.latent_set, rows)
+    return seen_before(Path(config.model), config.checkpoint, subject.record, subject.latent_set, rows)
 
 
 def _show(report: dict[str, Any]) -> None:

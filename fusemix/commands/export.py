@@ -8,7 +8,7 @@ loads on any machine by path or by its name on the hub: fusemix.load("FOLDER").
 
 from pathlib import Path
 
-from fusemix.config import ModelExportConfig
+from fusemix.config import ExportConfig
 from fusemix.disk.discarding import replacing
 from fusemix.disk.locks import one_writer
 from fusemix.models.folder import EXPORT, INSIDE, folder_bytes
@@ -20,13 +20,13 @@ MOST_NAMED = 20
 """Files that stay behind; the others are counted."""
 
 
-def main(config: ModelExportConfig) -> Path:
+def main(config: ExportConfig) -> Path:
     """Export, check, and push where asked to; returns the folder."""
     with one_writer(config.out, doing="export", wait_sec=config.wait_sec):
         return _export(config)
 
 
-def _export(config: ModelExportConfig) -> Path:
+def _export(config: ExportConfig) -> Path:
     export, out = export_of(config), Path(config.out)
     with replacing(out, EXPORT) as folder, counting("export", num_steps(export)) as advance:
         write(export, folder, advance)

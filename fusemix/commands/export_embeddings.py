@@ -1,7 +1,7 @@
-"""Write a latent set, or a run's embeddings of it, in clip-retrieval's layout.
+"""Write a latent set, or a model's embeddings of it, in clip-retrieval's layout.
 
     fusemix export-embeddings latents=FOLDER encoders.image=[a] encoders.text=[b] out=FOLDER
-    fusemix export-embeddings latents=FOLDER run=RUN out=FOLDER
+    fusemix export-embeddings latents=FOLDER model=RUN out=FOLDER
 
 One row a link, unit length, float16. An export that was killed goes on when the same command is given again.
 """
@@ -9,19 +9,19 @@ One row a link, unit length, float16. An export that was killed goes on when the
 import time
 from pathlib import Path
 
-from fusemix.config import ExportConfig
+from fusemix.config import EmbeddingsExportConfig
 from fusemix.disk.locks import one_writer
 from fusemix.progress import console, progress_bar
 from fusemix.wiring.caching.export_embeddings import embeddings_export
 
 
-def main(config: ExportConfig) -> Path:
+def main(config: EmbeddingsExportConfig) -> Path:
     """Write all files; returns the folder."""
     with one_writer(config.out, doing="export_embeddings", wait_sec=config.wait_sec):
         return _export(config)
 
 
-def _export(config: ExportConfig) -> Path:
+def _export(config: EmbeddingsExportConfig) -> Path:
     export = embeddings_export(config)
     missing = export.writer.missing()
     started, written = time.monotonic(), 0

@@ -1,6 +1,6 @@
 """Take latents that exist already into sealed stores, so that nothing is encoded twice.
 
-    fusemix import set=FOLDER modality=image name=my_encoder latents=file.npy ids=ids.txt
+    fusemix import latents=FOLDER modality=image name=my_encoder vectors=file.npy ids=ids.txt
     fusemix import clip_retrieval=FOLDER out=FOLDER dataset=my_data split=train
 
 The first fills one side of a latent set; the second makes a whole set, <out>/<split>. An import that was
@@ -26,7 +26,7 @@ SHOWN = 3
 
 def main(config: ImportConfig) -> list[Path]:
     """Fill the stores; returns their folders."""
-    folder = str(config.set) if config.set else Path(str(config.out)) / str(config.split)
+    folder = config.latents or Path(str(config.out)) / str(config.split)
     with one_writer(folder, doing="import", wait_sec=config.wait_sec):
         return _import(config)
 

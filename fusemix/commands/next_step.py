@@ -39,13 +39,13 @@ def after_training(out: str, sets: Sequence[Path]) -> str:
     """The command that evaluates a run: on the set `test` beside one that it was trained on, where there is one."""
     there = next((one.parent / "test" for one in sets if (one.parent / "test" / SET).is_file()), None)
     return _line(
-        "eval_retrieval", f"run={out}", f"latents={there or 'A_SET_NOT_TRAINED_ON'}", f"out=reports/{Path(out).name}"
+        "eval_retrieval", f"model={out}", f"latents={there or 'A_SET_NOT_TRAINED_ON'}", f"out=reports/{Path(out).name}"
     )
 
 
-def after_evaluating(run: str, latents: str) -> str:
+def after_evaluating(model: str, latents: str) -> str:
     """The command that makes an index of what was evaluated, to be searched."""
-    return _line("index", "--model", run, "--data", latents, "--out", f"indexes/{Path(run).name}")
+    return _line("index", "--model", model, "--latents", latents, "--out", f"indexes/{Path(model).name}")
 
 
 def _line(command: str, *arguments: str) -> str:

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fusemix.config import SearchConfig
+from fusemix.machine.environment import one_device
 from fusemix.models.places import Place
 from fusemix.progress import console
 from fusemix.visible import shown, visible_json
@@ -30,7 +31,8 @@ BAR = 12
 def main(config: SearchConfig) -> list[Hit]:
     """Embed the queries, search, and print; returns what was found."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    searcher = Searcher(config.index, config.model, config.device, trust_code=config.trust_code)
+    device = one_device(config.compute.accelerator, config.compute.devices)
+    searcher = Searcher(config.index, config.model, device, trust_code=config.trust_code)
     queries = queries_of(config)
     searcher.load([kind for kind, _ in queries if kind != LIKE])
     started = time.perf_counter()

@@ -32,12 +32,14 @@ THERE IS NO PASSWORD. For this machine alone, leave --host out.
 
 
 def _serve(config: ServeConfig, listening: socket.socket) -> None:
+    from fusemix.machine.environment import one_device
     from fusemix.web.app import create_app
     from fusemix.web.batching import Batcher
     from fusemix.web.page import counted
     from fusemix.wiring.searching.searcher import Query, Searcher
 
-    searcher = Searcher(config.index, config.model, config.device, trust_code=config.trust_code)
+    device = one_device(config.compute.accelerator, config.compute.devices)
+    searcher = Searcher(config.index, config.model, device, trust_code=config.trust_code)
     for why in searcher.unseen:
         console.print(why, style="yellow")
     searcher.load()

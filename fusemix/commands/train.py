@@ -73,7 +73,8 @@ def main(config: TrainConfig, read: Collection[Path] = ()) -> Path:
         read: files that say so, which no overwriting may take away.
     """
     quiet_lightning()
-    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": config.devices, "num_nodes": config.num_nodes}
+    compute = config.compute
+    how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": compute.devices, "num_nodes": compute.num_nodes}
     processes = processes_of(config)
     if config.dry_run:
         return _rehearse(config, processes)

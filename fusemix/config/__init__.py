@@ -6,13 +6,15 @@ The text under a field is what `--help` prints for it. Paths are strings: a Path
 yaml as a Python object.
 """
 
-from fusemix.config.caching import CacheConfig, ExportConfig, ImportConfig
-from fusemix.config.evaluation import BaselineConfig, EvalConfig, ZeroShotConfig
-from fusemix.config.exporting import ModelExportConfig
-from fusemix.config.folders import CompareConfig, CompletionConfig, DoctorConfig, InfoConfig, ReportConfig, VerifyConfig
+from fusemix.config.caching import CacheConfig, EmbeddingsExportConfig, ImportConfig
+from fusemix.config.compute import ComputeConfig
+from fusemix.config.evaluation import BaselineConfig, CompareConfig, EvalConfig, ReportConfig, ZeroShotConfig
+from fusemix.config.exporting import ExportConfig
+from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, VerifyConfig
 from fusemix.config.parts import PartConfig, to_plain
 from fusemix.config.searching import IndexConfig, SearchConfig, ServeConfig
 from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
+from fusemix.config.writing import WritingConfig
 
 __all__ = [
     "AutoConfig",
@@ -21,13 +23,14 @@ __all__ = [
     "ClosedFormConfig",
     "CompareConfig",
     "CompletionConfig",
+    "ComputeConfig",
     "DoctorConfig",
+    "EmbeddingsExportConfig",
     "EvalConfig",
     "ExportConfig",
     "ImportConfig",
     "IndexConfig",
     "InfoConfig",
-    "ModelExportConfig",
     "OptimConfig",
     "PartConfig",
     "ReportConfig",
@@ -37,6 +40,7 @@ __all__ = [
     "StructureConfig",
     "TrainConfig",
     "VerifyConfig",
+    "WritingConfig",
     "ZeroShotConfig",
     "to_plain",
 ]

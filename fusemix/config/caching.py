@@ -9,14 +9,15 @@ from typing import Any, Literal
 from fusemix.config.checks import (
     MOST_ITEMS,
     MOST_PROCESSES,
-    MOST_WAIT,
     distinct,
     or_auto,
     require_folder_name,
     require_one_folder,
 )
+from fusemix.config.compute import ComputeConfig
 from fusemix.config.parts import PartConfig
 from fusemix.config.typed import Noted
+from fusemix.config.writing import WritingConfig
 from fusemix.disk.shares import Share, share_of
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
@@ -24,7 +25,7 @@ from fusemix.parts.ranges import within
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheConfig:
+class CacheConfig(WritingConfig):
     """Stage 1: run frozen encoders once over a data set and keep their latents."""
 
     dataset: PartConfig
@@ -35,12 +36,8 @@ class CacheConfig:
     """Encoders by a name of your own, which becomes the folder of their latents."""
     out: Location
     """Folder that receives one latent set a split."""
-    accelerator: str = "auto"
-    """auto (GPUs where there are any), cpu, gpu or mps, as Lightning names them."""
-    devices: str = "auto"
-    """How many (2), or which (0,3); auto takes all GPUs, or one CPU process. Each has a process of its own."""
-    num_nodes: int = 1
-    """Machines that share the work, and the folder `out`."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute. All machines must see the folder `out`."""
     batch_size: int | str = 64
     """Items in one pass of an encoder; auto measures which size is fastest. Halved where memory does not suffice."""
     num_workers: int | str = "auto"
@@ -51,8 +48,6 @@ class CacheConfig:
     """How latents are stored."""
     max_bad_fraction: float = 0.1
     """Stop when a larger share of the items read so far could not be used."""
-    overwrite: bool = False
-    """Discard what is in the way: latents of other data, or of another encoder."""
     verify: bool = False
     """Read finished shards and all media back first, and make shards anew that have changed, or whose media have."""
     retry_rejected: bool = False
@@ -63,8 +58,6 @@ class CacheConfig:
     """Load everything, show the data and estimate what it takes, as `fusemix check` does; nothing is written."""
     part: str | None = None
     """i/n, such as 3/16: write every n-th shard alone, beside other jobs that write theirs; the last one seals."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     @property
     def share(self) -> Share | None:
@@ -73,10 +66,9 @@ class CacheConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        super().__post_init__()
         self._check_part()
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
         within("shard_size", self.shard_size, 1, MOST_ITEMS)
-        within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
         or_auto("batch_size", self.batch_size, 1, MOST_ITEMS)
         or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
         within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
@@ -104,43 +96,42 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
-    """Write a latent set in clip-retrieval's layout, for other tools."""
+class EmbeddingsExportConfig(WritingConfig):
+    """Write a latent set, or a model's embeddings of it, in clip-retrieval's layout, for other tools."""
 
     latents: Location
     """Folder of the latent set."""
     encoders: dict[str, list[str]] = field(default_factory=dict)
-    """For each modality the latents to write; several are concatenated. Not together with run."""
-    run: Location | None = None
+    """For each modality the latents to write; several are concatenated. Not together with model."""
+    model: Location | None = None
     """Folder of a trained run: writes the embeddings of its best adapters, which share one space."""
     out: Location
     """Folder that receives img_emb/ (or audio_emb/), text_emb/ and metadata/."""
     rows_per_file: int = 100_000
     """Links in one file; no more than one file is held in memory."""
-    overwrite: bool = False
-    """Discard the embeddings and metadata that are in `out`."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute, on one device."""
     trust_code: bool = False
-    """Run code that the run names, where its adapters are not fusemix's own."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
+    """Run code that the model names, where its adapters are not fusemix's own."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
+        super().__post_init__()
+        self.compute.require_one()
         within("rows_per_file", self.rows_per_file, 1, MOST_ITEMS)
-        if bool(self.encoders) == bool(self.run):
-            raise ConfigError("give either encoders={image: [a], text: [b]} or run=RUN: what is to be written?")
+        if bool(self.encoders) == bool(self.model):
+            raise ConfigError("give either encoders={image: [a], text: [b]} or model=RUN: what is to be written?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportConfig:
+class ImportConfig(WritingConfig):
     """Take latents that exist already: one side into a latent set, or clip-retrieval's layout as a new set."""
 
-    set: Location | None = None
-    """Folder of the latent set that receives the latents of one modality."""
+    latents: Location | None = None
+    """Folder of the latent set that receives the vectors, as latents of one modality."""
     modality: str | None = None
     """Side of the set that they belong to."""
-    latents: Location | None = None
+    vectors: Location | None = None
     """One .npy file (rows, dim), or a folder of them, read in the order of the numbers in their names."""
     ids: Location | None = None
     """Item of each row: .txt (one id a line), .json (a list), .csv or .parquet (column id)."""
@@ -159,19 +150,15 @@ class ImportConfig:
     dtype: Literal["float16", "float32"] = "float16"
     """How latents are stored."""
     max_bad_fraction: float = 0.1
-    """Stop when a larger share of the items looked at so far has no usable latent."""
-    overwrite: bool = False
-    """Discard what is in the way: latents from other files, or another set."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in the set; 0 refuses at once."""
+    """Stop when a larger share of the items looked at so far has no usable vector."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
-        one = [self.set, self.modality, self.latents, self.ids]
+        super().__post_init__()
+        one = [self.latents, self.modality, self.vectors, self.ids]
         whole = [self.clip_retrieval, self.out, self.dataset, self.split]
         if (all(one), any(whole)) != (True, False) and (any(one), all(whole)) != (False, True):
-            raise ConfigError("give either set, modality, latents and ids, or clip_retrieval, out, dataset and split.")
+            raise ConfigError("give either latents, modality, vectors and ids, or clip_retrieval, out, dataset and split.")
         within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
         require_folder_name(f"name={self.name}", self.name)
         if self.split is not None:

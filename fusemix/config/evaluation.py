@@ -6,7 +6,10 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_PROCESSES, MOST_SEED, MOST_WAIT, distinct
+from fusemix.config.checks import MOST_SEED, distinct
+from fusemix.config.compute import ComputeConfig
+from fusemix.config.shapes import BARE_OR_FILES
+from fusemix.config.writing import WritingConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within
@@ -23,14 +26,14 @@ class BaselineConfig:
     """Latent set that a linear map (regularised CCA) is fitted on. Without one, latents are compared as they are, which
     is for encoders that share a space already, such as the two of a CLIP."""
     encoders: dict[str, list[str]] = field(default_factory=dict)
-    """Modality -> latent stores of the evaluated set, as in {image: [clip], text: [clip_text]}; empty: the run's."""
+    """Modality -> latent stores of the evaluated set, as in {image: [clip], text: [clip_text]}; empty: the model's."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """Stage 3: measure retrieval with a trained run on a latent set."""
+class EvalConfig(WritingConfig):
+    """Stage 3: measure retrieval with a trained model on a latent set."""
 
-    run: Location
+    model: Location
     """Folder of the training run."""
     checkpoint: Literal["best", "last"] = "best"
     """Best on validation, or the last epoch."""
@@ -55,29 +58,20 @@ class EvalConfig:
     """FAISS factory -> search parameters, such as {"IVF256,Flat": nprobe=16}: what such an index loses and gains."""
     num_examples: int = 6
     """Queries of each kind (best, typical, worst) a direction that the page shows, with what they found."""
-    accelerator: str = "auto"
-    """auto (GPUs where there are any), cpu, gpu or mps, as Lightning names them."""
-    devices: str = "1"
-    """How many (2), or which (0,3), share the work; the numbers do not depend on it."""
-    num_nodes: int = 1
-    """Machines that share the work."""
+    compute: ComputeConfig = field(default_factory=lambda: ComputeConfig(devices="1"))
+    """Where to compute; figures do not depend on it."""
     seed: int = 0
     """Of bootstrap samples and of what is drawn for charts."""
     trust_code: bool = False
-    """Run code that the run names as its adapter, or the latent set as the data set that its items are shown from."""
-    overwrite: bool = False
-    """Replace a report of another run, checkpoint, set or protocol that is in `out`, once the new one is whole."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
+    """Run code that the model names as its adapter, or the latent set as the data set that its items are shown from."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
+        super().__post_init__()
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
         distinct("ks", self.ks)
         within("num_examples", self.num_examples, 0, MOST_EXAMPLES)
-        within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
         within("seed", self.seed, 0, MOST_SEED)
         if self.bank and not self.corrections:
             raise ConfigError(
@@ -92,33 +86,63 @@ class EvalConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZeroShotConfig:
+class ZeroShotConfig(WritingConfig):
     """Classify the items of a labelled latent set by the prompts of its classes."""
 
-    run: Location | None = None
+    model: Location | None = None
     """Folder of the training run; null compares latents that share a space already, such as CLIP's."""
     checkpoint: Literal["best", "last"] = "best"
     """Best on validation, or the last epoch."""
     latents: Location
     """Folder of the latent set: items on the left, prompts of their classes on the right."""
     encoders: dict[str, list[str]] = field(default_factory=dict)
-    """Only without a run: modality -> names of latent stores, whose latents are compared as they are."""
+    """Only without a model: modality -> names of latent stores, whose latents are compared as they are."""
     out: Location
     """Report folder."""
-    device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute, on one device."""
     trust_code: bool = False
-    """Run code that the run names, where its adapters are not fusemix's own."""
-    overwrite: bool = False
-    """Replace a report of another run, checkpoint, set or protocol that is in `out`, once the new one is whole."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
+    """Run code that the model names, where its adapters are not fusemix's own."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
-        if bool(self.run) == bool(self.encoders):
+        super().__post_init__()
+        self.compute.require_one()
+        if bool(self.model) == bool(self.encoders):
             raise ConfigError(
-                "give either run=FOLDER, whose encoders are known, or run=null with encoders, such as "
+                "give either model=FOLDER, whose encoders are known, or model=null with encoders, such as "
                 "'encoders={image: [clip_image], text: [clip_text]}'."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(WritingConfig):
+    """Put runs side by side: their figures, and how each differs from the first."""
+
+    reports: list[Location] = field(default_factory=list, metadata=BARE_OR_FILES)
+    """Report folders (or report.json files); the others are compared with the first."""
+    out: Location = "reports/comparison"
+    """Folder that receives the comparison."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        super().__post_init__()
+        if not self.out:
+            raise ConfigError("out= names no folder. Write out=FOLDER, or leave it out.")
+        if len(self.reports) < 2:
+            raise ConfigError("compare needs at least two reports: fusemix compare reports/first reports/second")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Print reports as one table for a paper."""
+
+    reports: list[Location] = field(default_factory=list, metadata=BARE_OR_FILES)
+    """Report folders (or report.json files); each is a row."""
+    format: Literal["markdown", "latex"] = "markdown"
+    """What the table is written in."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        if not self.reports:
+            raise ConfigError("report needs at least one report: fusemix report --format latex reports/glyphs")

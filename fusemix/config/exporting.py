@@ -7,18 +7,17 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_WAIT
 from fusemix.config.parts import PartConfig
+from fusemix.config.writing import WritingConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
-from fusemix.parts.ranges import within
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 """organisation/model, as the hub calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelExportConfig:
+class ExportConfig(WritingConfig):
     """Write a trained model as a folder that loads on any machine, by path or by its name on the hub."""
 
     model: Location
@@ -27,8 +26,8 @@ class ModelExportConfig:
     """Best on validation, or the last epoch."""
     out: Location
     """Folder that receives the model."""
-    encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
-    """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved."""
+    encoders: dict[str, PartConfig] = field(default_factory=dict)
+    """Encoders by the names of the latents that they made, where the run does not know what builds them, or they moved."""
     reports: list[Location] = field(default_factory=list)
     """Report folders (or report.json files) of this model, whose figures go on the card."""
     onnx: bool = False
@@ -43,13 +42,9 @@ class ModelExportConfig:
     """organisation/model: upload the folder to the hub."""
     private: bool = True
     """Whether a repository that is made on the hub is private."""
-    overwrite: bool = False
-    """Replace the exported model that is in `out`."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
+        super().__post_init__()
         if self.push_to is not None and not HUB_NAME.fullmatch(self.push_to):
             raise ConfigError(f"push_to is {self.push_to!r}, but must be organisation/model, as the hub names it.")

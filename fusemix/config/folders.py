@@ -4,52 +4,12 @@ Place in the flow: see fusemix/config/__init__.py.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from fusemix.config.checks import MOST_WAIT
 from fusemix.config.shapes import BARE
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
-from fusemix.parts.ranges import within
 
 SHELLS = ("bash", "zsh", "fish")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareConfig:
-    """Put runs side by side: their figures, and how each differs from the first."""
-
-    reports: list[Location] = field(default_factory=list, metadata=BARE)
-    """Report folders (or report.json files); the others are compared with the first."""
-    out: Location = "reports/comparison"
-    """Folder that receives the comparison."""
-    overwrite: bool = False
-    """Replace another comparison, or one of other reports, that is in `out`."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
-
-    def __post_init__(self) -> None:
-        """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
-        if not self.out:
-            raise ConfigError("out= names no folder. Write out=FOLDER, or leave it out.")
-        if len(self.reports) < 2:
-            raise ConfigError("compare needs at least two reports: fusemix compare reports/first reports/second")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """Print reports as one table for a paper."""
-
-    reports: list[Location] = field(default_factory=list, metadata=BARE)
-    """Report folders (or report.json files); each is a row."""
-    format: Literal["markdown", "latex"] = "markdown"
-    """What the table is written in."""
-
-    def __post_init__(self) -> None:
-        """Check what can be checked without data."""
-        if not self.reports:
-            raise ConfigError("report needs at least one report: fusemix report --format latex reports/glyphs")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Names of settings, and those that were meant instead.
+"""Names of settings, those that were meant instead, and those that settings had before.
 
 Place in the flow: a dataclass of settings -> the full names of all -> the nearest to what was typed.
 """
@@ -12,6 +12,27 @@ from fusemix.parts.kinds import members, settings_of
 
 NAME = "NAME"
 """Stands for a name of the user's own."""
+_COMPUTE = {
+    "accelerator": "`compute.accelerator` now: compute.accelerator=cpu.",
+    "devices": "`compute.devices` now: compute.devices=2, or compute.devices=[0,3] for these two.",
+    "num_nodes": "`compute.num_nodes` now: compute.num_nodes=2.",
+}
+_DEVICE = {
+    "device": "`compute.accelerator` now: compute.accelerator=cpu. Which card is compute.devices=[1], in place of cuda:1."
+}
+_RUN = {"run": "`model` now: model=FOLDER."}
+RENAMED = {
+    "CacheConfig": _COMPUTE,
+    "TrainConfig": _COMPUTE,
+    "EvalConfig": {**_COMPUTE, **_RUN},
+    "ZeroShotConfig": {**_DEVICE, **_RUN},
+    "EmbeddingsExportConfig": _RUN,
+    "IndexConfig": _DEVICE,
+    "SearchConfig": _DEVICE,
+    "ServeConfig": _DEVICE,
+    "ImportConfig": {"set": "`latents` now: latents=SET. What is imported into it is vectors=FILE, no longer latents."},
+}
+"""Name of the settings -> a name that one of them had -> what it is called now, and how it is written."""
 
 
 def full_names(schema: Any, prefix: str = "") -> Iterator[str]:
@@ -45,6 +66,13 @@ def meant(name: str, schema: Any) -> list[str]:
         if likely:
             return likely[:3]
     return []
+
+
+def renamed(name: str, schema: Any) -> str | None:
+    """What a setting that somebody typed by its former name is called now; None where no setting had that name."""
+    old = name.lstrip("-").replace("-", "_")
+    now = RENAMED.get(schema.__name__, {}).get(old)
+    return f"`{old}` is called {now}" if now else None
 
 
 def hint(name: str, schema: Any) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-from fusemix.config.shapes import is_part, shaped
-from fusemix.config.typed import bare, inner_kind, kinds_of_fields, plain
+from fusemix.config.shapes import SHORT, is_part, shaped
+from fusemix.config.typed import bare, fields_of, inner_kind, kinds_of_fields, plain
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, settings_of
 from fusemix.parts.registry import Registry
@@ -20,7 +20,7 @@ from fusemix.parts.registry import Registry
 class PartConfig:
     """A part by its short name, or a user's own as `module:factory`, with its options."""
 
-    name: str
+    name: str = field(metadata=SHORT)
     """Short name, or module:factory."""
     options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of its factory; unknown ones are refused."""
@@ -94,4 +94,5 @@ def _read(part: Named, registry: Registry) -> None:
 
 def to_plain(config: object) -> dict[str, Any]:
     """A config as nested dicts, lists and numbers, which yaml, JSON and checkpoints can hold."""
-    return dataclasses.asdict(cast(Any, config))
+    plain_fields = dataclasses.asdict(cast(Any, config))
+    return {field.name: plain_fields[field.name] for field in fields_of(type(config))}

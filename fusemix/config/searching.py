@@ -4,10 +4,13 @@ Place in the flow: see fusemix/config/__init__.py.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_WAIT
+from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, or_auto
+from fusemix.config.compute import ComputeConfig
 from fusemix.config.parts import PartConfig
 from fusemix.config.shapes import BARE
+from fusemix.config.writing import WritingConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import within
@@ -16,47 +19,47 @@ MOST_RESULTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexConfig:
+class IndexConfig(WritingConfig):
     """Embed a folder or a latent set, and keep what was embedded so that it can be searched."""
 
     model: Location
     """Run folder, exported model, or name on the hub."""
-    checkpoint: str = "best"
-    """Of a run: best or last."""
-    data: Location
-    """A folder of pictures or sounds, or a latent set (a folder with set.json)."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Of a run: best on validation, or the last epoch."""
+    data: Location | None = None
+    """Folder of pictures or sounds."""
+    latents: Location | None = None
+    """Instead: folder of a latent set, or of several."""
     modality: str | None = None
     """What to index: of a folder, image or audio, where it holds both; of a latent set, one of its sides (by default
     the one that is not text)."""
     follow_links: bool = False
     """Of a folder, index what links lead to outside of it, too, instead of setting them aside."""
-    encoders: dict[str, list[PartConfig]] = field(default_factory=dict)
-    """Modality -> what builds its encoders, in the order of training; where the run does not know, or they moved. The
-    index notes them, so that it can be searched."""
+    encoders: dict[str, PartConfig] = field(default_factory=dict)
+    """Encoders by the names of the latents that they made, where the run does not know what builds them, or they moved.
+    The index notes them, so that it can be searched."""
     out: Location
     """Index folder. What is there already is added to; items that it holds are passed over."""
     batch_size: int = 64
     """Items in one pass of an encoder; halved where memory does not suffice."""
-    num_workers: int | None = None
-    """Processes that read and decode; null takes one for each core but one."""
-    device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    num_workers: int | str = "auto"
+    """Processes that read and decode; auto takes one for each core but one, 0 does without."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute, on one device."""
     trust_code: bool = False
     """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which. What
     is given in encoders runs anyway."""
-    overwrite: bool = False
-    """Begin anew; the index in out is discarded when the new one is whole."""
     dry_run: bool = False
     """Say what is new, and how long a sample of it takes; nothing is written."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
+        super().__post_init__()
+        self.compute.require_one()
         within("batch_size", self.batch_size, 1, MOST_ITEMS)
-        if self.num_workers is not None:
-            within("num_workers", self.num_workers, 0, MOST_PROCESSES)
+        or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
+        if bool(self.data) == bool(self.latents):
+            raise ConfigError("give either data=FOLDER, of pictures or sounds, or latents=FOLDER, of a latent set.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +82,14 @@ class SearchConfig:
     """Print JSON instead of a table."""
     model: Location | None = None
     """Where the model lies, when it is not where it was when the index was made."""
-    device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute, on one device."""
     trust_code: bool = False
     """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        self.compute.require_one()
         within("k", self.k, 1, MOST_RESULTS)
         if not (self.text or self.image or self.audio or self.like):
             raise ConfigError('nothing to search for. Write: fusemix search "a dog" --index FOLDER')
@@ -110,12 +114,13 @@ class ServeConfig:
     """Largest picture or sound that may be sent, in MB."""
     model: Location | None = None
     """Where the model lies, when it is not where it was when the index was made."""
-    device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, mps."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute, on one device."""
     trust_code: bool = False
     """Run code that the model or the index names, where adapters, encoders or data sets are not fusemix's own."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        self.compute.require_one()
         within("port", self.port, 0, 65535)
         within("max_upload_mb", self.max_upload_mb, 1, 1000)

@@ -1,7 +1,7 @@
-"""What may be left out, since it can mean only one thing: a list's brackets, and the `name` of a part.
+"""What may be left out, since it can mean only one thing: a list's brackets, and the first word of a block.
 
-Place in the flow: a tree of words -> the same, written out by the types of its settings. `splits: all` is [all], and
-`adapter=linear` is {name: linear}.
+Place in the flow: a tree of words -> the same, written out by the types of its settings. `splits: all` is [all],
+`adapter=linear` is {name: linear}, and `compute=cpu` is {accelerator: cpu}.
 """
 
 import dataclasses
@@ -12,11 +12,21 @@ from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
 
 BARE = {"bare": True}
 """Metadata of a setting that is a list of texts, and takes the arguments that are neither options nor `name=value`."""
+BARE_OR_FILES = {**BARE, "files": True}
+"""The same of a setting that takes no .yaml files: these hold settings, as for other commands."""
+SHORT = {"short": True}
+"""Metadata of the setting that one word in place of its whole block stands for."""
 
 
 def is_part(settings: Any) -> bool:
     """Whether a dataclass names a part and its options."""
     return settings is not None and {field.name for field in dataclasses.fields(settings)} == {"name", "options"}
+
+
+def _short_of(settings: Any) -> str | None:
+    """The setting that one word stands for, in place of a dataclass of settings."""
+    fields = dataclasses.fields(settings) if settings is not None else ()
+    return next((field.name for field in fields if "short" in field.metadata), None)
 
 
 def shaped(tree: Any, kind: Any, *, is_whole: bool = True) -> Any:
@@ -35,8 +45,8 @@ def shaped(tree: Any, kind: Any, *, is_whole: bool = True) -> Any:
         return [shaped(one, inner_kind(kind, LISTS), is_whole=is_whole) for one in tree]
     settings = settings_of(kind)
     is_word = isinstance(tree, Word) and (tree.is_quoted or tree.text not in NULLS)
-    if is_word and is_part(settings):
-        return Whole(name=tree)
+    if is_word and (short := _short_of(settings)):
+        return Whole({short: tree})
     if inside(kind, LISTS) and not is_text(kind) and (is_word or (isinstance(tree, dict) and not _takes_mapping(kind))):
         if not is_word and not is_whole:
             return shaped(tree, inner_kind(kind, LISTS), is_whole=False)

@@ -6,8 +6,10 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_PROCESSES, MOST_SEED, MOST_WAIT, or_auto
+from fusemix.config.checks import MOST_FACTOR, MOST_ITEMS, MOST_SEED, or_auto
+from fusemix.config.compute import ComputeConfig
 from fusemix.config.parts import PartConfig
+from fusemix.config.writing import WritingConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location
 from fusemix.parts.ranges import positive, within
@@ -99,7 +101,7 @@ class ClosedFormConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(WritingConfig):
     """Stage 2: train small adapters on cached latents."""
 
     train: Location
@@ -144,12 +146,8 @@ class TrainConfig:
     """What makes steps of gradients: adamw or lion."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Pace and rates of the optimiser."""
-    accelerator: str = "auto"
-    """auto, cpu, gpu or mps, as Lightning names them."""
-    devices: str = "auto"
-    """How many, or which, as Lightning understands it: auto, 2, or 0,1. They share each batch, exactly."""
-    num_nodes: int = 1
-    """Machines that run the same command, under SLURM or torchrun."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute. Devices share each batch, exactly."""
     precision: str = "auto"
     """auto (bf16-mixed where the device multiplies bfloat16 in hardware, else 32-true), or one of Lightning's."""
     compile: bool = False
@@ -162,18 +160,13 @@ class TrainConfig:
     """A new run that starts from another's weights: its folder or a checkpoint. Modalities it lacks start anew."""
     resume: bool = False
     """Insist on continuing the same run: an error where `out` holds no unfinished one."""
-    overwrite: bool = False
-    """Discard the run that is in `out`."""
     dry_run: bool = False
     """Open the sets, say what would be trained, and time a step; nothing is written."""
-    wait_sec: float = 0.0
-    """Seconds to wait for another process that writes in out; 0 refuses at once."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        within("wait_sec", self.wait_sec, 0.0, MOST_WAIT)
+        super().__post_init__()
         within("embedding_dim", self.embedding_dim, 1, MOST_DIMS)
-        within("num_nodes", self.num_nodes, 1, MOST_PROCESSES)
         if self.links_per_item is not None:
             within("links_per_item", self.links_per_item, 1, MOST_ITEMS)
         within("temperature", self.temperature, 0.001, 0.5)

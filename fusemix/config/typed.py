@@ -5,6 +5,7 @@ YAML alone would make 202401 of the folder `2024_01`, 7 of `007`, False of `no` 
 """
 
 import dataclasses
+import inspect
 import re
 from contextlib import suppress
 from functools import cache
@@ -176,8 +177,14 @@ def inner_kind(kind: Any, containers: tuple[Any, ...]) -> Any:
 @cache
 def kinds_of_fields(schema: Any) -> dict[str, Any]:
     """Setting -> its kind."""
-    told = {field.name: field.metadata["kind"] for field in dataclasses.fields(schema) if "kind" in field.metadata}
-    return get_type_hints(schema, include_extras=True) | told
+    hints = get_type_hints(schema, include_extras=True)
+    return {field.name: field.metadata.get("kind", hints[field.name]) for field in fields_of(schema)}
+
+
+def fields_of(schema: Any) -> list[dataclasses.Field[Any]]:
+    """The settings of a dataclass, its own before those that it has in common with others."""
+    own = inspect.get_annotations(schema)
+    return sorted(dataclasses.fields(schema), key=lambda field: field.name not in own)
 
 
 def kind_at(schema: Any, path: list[str]) -> Any:

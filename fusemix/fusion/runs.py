@@ -20,9 +20,8 @@ MAY_CHANGE = (
     "resume",
     "overwrite",
     "dry_run",
-    "accelerator",
-    "devices",
-    "num_nodes",
+    "compute",
+    *("accelerator", "devices", "num_nodes"),  # as the same was called before
     "compile",
     "train",
     "validation",

@@ -162,9 +162,9 @@ def require_as_started(processes: Processes, devices: str, num_nodes: int) -> No
     if started is None:
         if num_nodes > 1 and "MASTER_ADDR" not in os.environ:
             raise ConfigError(
-                f"num_nodes={num_nodes}, but nothing has started this command on other machines, and it would wait for "
-                "them forever. Start it by srun or torchrun, or by hand on each machine with MASTER_ADDR, MASTER_PORT "
-                "and NODE_RANK set, or leave num_nodes out."
+                f"compute.num_nodes={num_nodes}, but nothing has started this command on other machines, and it would "
+                "wait for them forever. Start it by srun or torchrun, or by hand on each machine with MASTER_ADDR, "
+                "MASTER_PORT and NODE_RANK set, or leave compute.num_nodes out."
             )
         return
     nodes = num_nodes if started.nodes is None else started.nodes
@@ -173,14 +173,14 @@ def require_as_started(processes: Processes, devices: str, num_nodes: int) -> No
     if started.processes == 1:
         how = f"start {processes.world_size} (torchrun --nproc-per-node, srun --ntasks-per-node)"
         if started.launcher == "SLURM" and processes.world_size > 1:
-            how += ", as many on each node as devices says"
+            how += ", as many on each node as compute.devices says"
     else:
         how = "start the command once (with srun: --ntasks=1)"
     error = ConfigError(
         f"{started.launcher} has started {started.processes} process{'es' if started.processes > 1 else ''} on {nodes} "
         f"machine{'s' if nodes > 1 else ''}, "
-        f"but devices={devices} and num_nodes={num_nodes} mean {processes.world_size}. Say what there is, "
-        f"devices={max(1, started.processes // nodes)} num_nodes={nodes}, or {how}."
+        f"but compute.devices={devices} and compute.num_nodes={num_nodes} mean {processes.world_size}. Say what there "
+        f"is, compute.devices={max(1, started.processes // nodes)} compute.num_nodes={nodes}, or {how}."
     )
     if started.rank:  # the first process says it for all
         error.was_told = "elsewhere"  # pyright: ignore[reportAttributeAccessIssue] - for cli.run

@@ -166,9 +166,30 @@ def resolve_device(device: str) -> str:
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    return _there(device, f"device={device}")
+
+
+def one_device(accelerator: str, devices: str) -> str:
+    """The device of a command that computes on one, as torch names it.
+
+    Args:
+        accelerator: auto, cpu, gpu, cuda or mps.
+        devices: `auto` or `1`; or the number of a card and a comma, such as `1,`.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    gpu = "cuda" if torch.cuda.is_available() or not torch.backends.mps.is_available() else "mps"
+    kind = {"auto": resolve_device("auto"), "gpu": gpu}.get(accelerator, accelerator)
+    said = f"compute.accelerator={accelerator}, compute.devices={devices}"
+    return _there(f"{kind}:{devices.removesuffix(',')}" if devices.endswith(",") else kind, said)
+
+
+def _there(device: str, said: str) -> str:
+    """A device that was just used; `said` is how it was asked for."""
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without that kind
         reason = first_line(error)
-        raise ConfigError(f"device={device} cannot be used here: {reason}. See `fusemix doctor`.") from error
+        raise ConfigError(f"{said} cannot be used here: {reason}. See `fusemix doctor`.") from error
     return device

@@ -64,7 +64,7 @@ ENCODER_OFFERS = ("modality", "dim", "sample_rate", "fingerprint", "to", "prepar
 
 def fabric_of(config: CacheConfig) -> Fabric:
     """The processes that share the work, not launched yet."""
-    return fabric_for(config.accelerator, config.devices, config.num_nodes)
+    return fabric_for(**to_plain(config.compute))
 
 
 def with_dtypes(config: CacheConfig, fabric: Fabric) -> CacheConfig:
@@ -94,7 +94,7 @@ def num_workers(config: CacheConfig, fabric: Fabric, everybody: Sequence[Cores] 
     if not isinstance(config.num_workers, str):
         return config.num_workers
     mine = cores_of_this_process()
-    on_this_machine = max(1, fabric.world_size // config.num_nodes)
+    on_this_machine = max(1, fabric.world_size // config.compute.num_nodes)
     return workers_beside(fabric.device.type, share_of_cores(mine, everybody or [mine] * on_this_machine))
 
 

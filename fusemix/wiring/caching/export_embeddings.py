@@ -1,6 +1,6 @@
 """Export, wired: which vectors become rows of clip-retrieval's layout.
 
-Place in the flow: ExportConfig -> Export: the links of a latent set, with latents or a run's embeddings for them.
+Place in the flow: EmbeddingsExportConfig -> Export: the links of a latent set, with latents or a run's embeddings for them.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from fusemix.config import ExportConfig
+from fusemix.config import EmbeddingsExportConfig
 from fusemix.disk.files import sha256_of_file
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.latents.embeddings_writer import EmbeddingsWriter, metadata_table
 from fusemix.latents.sets import LatentSet, Side
-from fusemix.machine.environment import resolve_device
+from fusemix.machine.environment import one_device
 from fusemix.models.cached import embed
 from fusemix.models.fitting import fitting_set
 
@@ -50,17 +50,17 @@ class Export(NamedTuple):
         return len(span)
 
 
-def embeddings_export(config: ExportConfig) -> Export:
+def embeddings_export(config: EmbeddingsExportConfig) -> Export:
     """The set that is exported, as latents or as the embeddings of a run.
 
     Raises:
         LatentStoreError, RunError: set or run are missing or do not fit each other, or `out` holds something else.
     """
-    if config.run is None:
+    if config.model is None:
         latent_set, made_from = LatentSet(Path(config.latents), config.encoders), None
         vectors: Vectors = Side.take
     else:
-        latent_set, vectors, made_from = _embeddings_of_run(config, Path(config.run))
+        latent_set, vectors, made_from = _embeddings_of_run(config, Path(config.model))
     writer = EmbeddingsWriter(
         Path(config.out),
         modalities=(latent_set.left.modality, latent_set.right.modality),
@@ -72,8 +72,8 @@ def embeddings_export(config: ExportConfig) -> Export:
     return Export(latent_set, vectors, writer)
 
 
-def _embeddings_of_run(config: ExportConfig, run: Path) -> tuple[LatentSet, Vectors, str]:
-    device = resolve_device("auto")
+def _embeddings_of_run(config: EmbeddingsExportConfig, run: Path) -> tuple[LatentSet, Vectors, str]:
+    device = one_device(config.compute.accelerator, config.compute.devices)
     path = run / CHECKPOINTS / "best.ckpt"
     checkpoint = read_checkpoint(path)
     latent_set = fitting_set(Path(config.latents), about(checkpoint))

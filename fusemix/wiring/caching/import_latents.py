@@ -62,7 +62,7 @@ def import_into_set(config: ImportConfig) -> Import:
         ConfigError: the set has no such modality.
         LatentStoreError: set, vectors or ids are missing or do not fit each other.
     """
-    folder, modality = Path(str(config.set)), str(config.modality)
+    folder, modality = Path(str(config.latents)), str(config.modality)
     if not (folder / SET).is_file():
         raise LatentStoreError(
             f"{folder} has no {SET}, so it is no latent set. To make one, use clip_retrieval=FOLDER."
@@ -75,7 +75,7 @@ def import_into_set(config: ImportConfig) -> Import:
     path = folder / f"items-{modality}.parquet"
     require_sound(path, table_problem(path, about[modality]["num_items"]))
     table = pq.read_table(path, columns=["id"])
-    ids_path, vectors = Path(str(config.ids)), NpyVectors(Path(str(config.latents)))
+    ids_path, vectors = Path(str(config.ids)), NpyVectors(Path(str(config.vectors)))
     row_ids = read_ids(ids_path)
     if len(row_ids) != len(vectors):
         raise LatentStoreError(f"{ids_path} has {len(row_ids):,} ids, but {vectors.path} has {len(vectors):,} rows.")

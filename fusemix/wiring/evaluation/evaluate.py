@@ -59,7 +59,7 @@ class Evaluation:
         return {
             "protocol": {key: getattr(self.protocol, key) for key in ("name", "about", "folds")},
             "data": about_set(self.latent_set),
-            "model": about_run(self.config.run, self.config.checkpoint, self.checkpoint),
+            "model": about_run(self.config.model, self.config.checkpoint, self.checkpoint),
         }
 
     @property
@@ -81,7 +81,7 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
         RunError: there is no such run, other encoders made the set, or it has not the protocol's counts.
         LatentStoreError: the set is missing or damaged, or no query has a link.
     """
-    checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
+    checkpoint = read_checkpoint(Path(config.model) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
     latent_set = fitting_set(Path(config.latents), about(checkpoint))
     gallery = gallery_of(latent_set)
     described = latent_set.description

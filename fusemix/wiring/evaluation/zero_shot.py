@@ -67,15 +67,15 @@ def subject_of(config: ZeroShotConfig, device: str) -> Subject:
         ConfigError: latents that are to share a space are not of the same width, or a modality has no encoder.
         RunError: the run is missing, or the set was made by other encoders.
     """
-    if config.run is None:
+    if config.model is None:
         latent_set = LatentSet(Path(config.latents), config.encoders)
-        require_same_width("without a run", latent_set)
+        require_same_width("without a model", latent_set)
         return Subject(latent_set, unit_latents, {"run": None, "encoders": config.encoders}, None)
-    checkpoint = read_checkpoint(Path(config.run) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
+    checkpoint = read_checkpoint(Path(config.model) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
     record = about(checkpoint)
     latent_set = fitting_set(Path(config.latents), record)
     model = trained_model(checkpoint, config.trust_code).to(device)
-    trained = about_run(config.run, config.checkpoint, checkpoint)
+    trained = about_run(config.model, config.checkpoint, checkpoint)
     return Subject(latent_set, lambda side, rows: embed(model, side, rows, device), trained, record)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from fusemix.config import TrainConfig
+from fusemix.config import TrainConfig, to_plain
 from fusemix.errors import ConfigError, first_line
 
 
@@ -26,7 +26,7 @@ def processes_of(config: TrainConfig) -> L.Trainer:
 
 def devices_of(config: TrainConfig) -> dict[str, Any]:
     """What tells a Trainer which devices of which machines to use."""
-    return {"accelerator": config.accelerator, "devices": config.devices, "num_nodes": config.num_nodes}
+    return to_plain(config.compute)
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def to_be_had(config: TrainConfig) -> Iterator[None]:
     try:
         yield
     except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
-        asked = {**devices_of(config), "precision": config.precision}
+        asked = {f"compute.{key}": value for key, value in devices_of(config).items()} | {"precision": config.precision}
         raise ConfigError(
             f"{', '.join(f'{key}={value}' for key, value in asked.items())} cannot be used here: "
             f"{first_line(error)} See `fusemix doctor`."
