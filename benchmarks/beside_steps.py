@@ -27,7 +27,7 @@ from fusemix.fusion.snapshots import Writer
 from fusemix.latents.batches import Links
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG, Gallery
 from fusemix.latents.loader import LatentData
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.scoring import retrieval_scorer
 from train import ON_GPU, Timer, here
 
@@ -39,7 +39,7 @@ ON_A_CPU = 2_000
 """Items that stand for those of a validation."""
 
 
-class MadeUp(Source):
+class MadeUp(TrainingSet):
     """Links without a set."""
 
     def __init__(self, links: Int64[np.ndarray, "links 2"]) -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset
 
 from fusemix.commands.train import quiet_lightning
-from fusemix.config import OptimConfig, PartConfig, TrainConfig
+from fusemix.config import ComputeConfig, OptimConfig, PartConfig, TrainConfig
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import RunState
 from fusemix.interfaces import Items, LatentBatch, PairSet, TrainBatch
@@ -64,7 +64,7 @@ def config_for(folder: Path, sizes: Sizes, out: str, *, compiled: bool) -> Train
         adapter=PartConfig(name="residual_mlp", options={"num_blocks": sizes.blocks, "dropout": sizes.dropout}),
         optim=OptimConfig(batch_size=sizes.batch, max_epochs=1000, validate_every=1000),
         embedding_dim=sizes.embedding_dim,
-        devices="1",
+        compute=ComputeConfig(devices="1"),
         compile=compiled,
         out=out,
     )
@@ -131,8 +131,8 @@ def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwa
     stopwatch = Stopwatch(sizes.steps)
     trainer.callbacks = [stopwatch]  # pyright: ignore[reportAttributeAccessIssue]: Lightning sets it late
     if batch:  # of its own size, whatever the set has to give
-        for source in data.sources:
-            source.pairs_per_step = len(batch.pairs.left)
+        for one in data.training_sets:
+            one.pairs_per_step = len(batch.pairs.left)
         data.place(trainer.strategy.root_device, str(trainer.precision), num_processes=1)
     trainer.fit(module, Same(batch, WARMUP + sizes.steps) if batch else data)
     return stopwatch
@@ -140,8 +140,8 @@ def timed(config: TrainConfig, sizes: Sizes, batch: TrainBatch | None) -> Stopwa
 
 def data_seconds(data: LatentData, sizes: Sizes, device: torch.device) -> tuple[float, TrainBatch]:
     """A batch's time alone, after the first epoch's order is drawn; and a batch."""
-    for source in data.sources:
-        source.reside("device", device)
+    for one in data.training_sets:
+        one.reside("device", device)
     stream = (batch for epoch in range(1000) for batch in data.batches(epoch))
     batch, timer = next(stream), Timer(device)
     for _ in range(10 * sizes.steps):

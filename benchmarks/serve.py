@@ -106,7 +106,7 @@ def made_up(folder: Path) -> Path:
         "train",
         [f"train={latents}", which, "holdout=0.2", optim, "mixup.name=none", f"embedding_dim={DIM}", f"out={run}"],
     )
-    run_command("index", ["--model", str(run), "--data", str(latents), "--out", str(out)])
+    run_command("index", ["--model", str(run), "--latents", str(latents), "--out", str(out)])
     add_made_up(out)
     return out
 

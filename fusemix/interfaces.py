@@ -148,7 +148,7 @@ class LatentBatch(NamedTuple):
 class TrainBatch(NamedTuple):
     """Pairs of one step, and which of the run's sets they are from."""
 
-    source: int
+    set_number: int
     pairs: LatentBatch
 
 

@@ -17,7 +17,7 @@ PRINTED_BY = {
     "wiring/searching/imported.py": ("index",),
     "wiring/caching/import_latents.py": ("import",),
     "wiring/searching/index_model.py": ("index", "search", "serve"),
-    "wiring/searching/sources.py": ("search", "serve"),
+    "wiring/searching/origins.py": ("search", "serve"),
     "wiring/searching/index_plan.py": ("index",),
     "wiring/searching/indexing.py": ("index",),
     "wiring/searching/searcher.py": ("search", "serve"),

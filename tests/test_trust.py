@@ -22,8 +22,8 @@ from fusemix.models.recipes import code_of
 from fusemix.models.trained import open_trained
 from fusemix.parts.trust import named_by_data
 from fusemix.wiring.evaluation.showing import content_readers
+from fusemix.wiring.searching.origins import reader_of, why_unseen
 from fusemix.wiring.searching.searcher import Searcher
-from fusemix.wiring.searching.sources import reader_of, why_unseen
 
 EVIL = """
 import os

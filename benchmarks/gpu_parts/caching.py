@@ -90,8 +90,7 @@ def cached(context: Context, out: str, **changes: Any) -> Path:
         "splits": ["all"],
         "encoders": encoders(context),
         "out": context.folder / out,
-        "accelerator": context.accelerator,
-        "devices": "1",
+        "compute": context.compute,
         "batch_size": 8 if context.tiny else 256,
         "num_workers": 0 if context.tiny else "auto",
     }

@@ -38,8 +38,9 @@ class Context:
         return torch.cuda.is_available()
 
     @property
-    def accelerator(self) -> str:
-        return "gpu" if self.on_gpu else "cpu"
+    def compute(self) -> dict[str, str]:
+        """As settings say it."""
+        return {"accelerator": "gpu" if self.on_gpu else "cpu", "devices": "1"}
 
 
 def judged(figures: dict[str, Any], claims: dict[str, bool]) -> dict[str, Any]:

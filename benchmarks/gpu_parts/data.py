@@ -30,11 +30,11 @@ def residence(context: Context) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for residence in RESIDENCES if context.on_gpu else ("device", "mapped"):
         data, _, _ = built(config)
-        (source,) = data.sources
+        (training_set,) = data.training_sets
         began = Timer(device)
-        source.reside(residence, device)
+        training_set.reside(residence, device)
         read = began.seconds()
-        wanted = [torch.from_numpy(rows).to(device) for rows in source.batches(0)] * PASSES
+        wanted = [torch.from_numpy(rows).to(device) for rows in training_set.batches(0)] * PASSES
         wrong, began = torch.zeros((), dtype=torch.int64, device=device), Timer(device)
         drawn = (batch for _ in range(PASSES) for batch in data.train_dataloader())
         for rows, (_, got) in zip(wanted, drawn, strict=True):

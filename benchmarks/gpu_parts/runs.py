@@ -26,7 +26,7 @@ def parity(context: Context) -> dict[str, Any]:
     """One small run without dropout on a CPU in float32, and on the device in float32 and in bf16-mixed."""
     adapter = {"name": "residual_mlp", "options": {"num_blocks": 1, "dropout": 0.0}}
     same: dict[str, Any] = {"adapter": adapter, "mixup": "per_pair", "preprocess": ["standardise"]}
-    wanted = weights_of(context, "cpu", accelerator="cpu", precision="32-true", **same)
+    wanted = weights_of(context, "cpu", compute="cpu", precision="32-true", **same)
     found = {}
     for name in ("32-true", "bf16-mixed"):
         weights = weights_of(context, name, precision=name, **same)

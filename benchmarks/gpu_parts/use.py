@@ -21,7 +21,7 @@ def use(context: Context) -> dict[str, Any]:
     names = {modality: [f"{modality}_{DTYPES[1]}"] for modality in ("image", "text")}
     optim = {"batch_size": 4 if context.tiny else 64, "max_epochs": 1, "warmup_steps": 2}
     given = {"train": where, "holdout": 0.25, "encoders": names, "embedding_dim": 16, "optim": optim, "out": run}
-    train(**given, accelerator=context.accelerator, devices="1", adapter="linear", preprocess=["l2"])
+    train(**given, compute=context.compute, adapter="linear", preprocess=["l2"])
     here, there = (load(run, device=device) for device in (str(context.device), "cpu"))
     folder, captions = pictures(context)
     files = [str(file) for file in sorted(folder.iterdir())[:8]]
@@ -51,9 +51,11 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
 
     out = context.folder / "index"
     report = eval_retrieval(
-        run=run, latents=where, out=context.folder / "report", num_examples=0, accelerator=context.accelerator
+        model=run, latents=where, out=context.folder / "report", num_examples=0, compute=context.compute
     )
-    run_command("index", [f"model={run}", f"data={where}", f"out={out}", f"device={context.device}", "num_workers=0"])
+    run_command(
+        "index", [f"model={run}", f"latents={where}", f"out={out}", f"compute={context.compute}", "num_workers=0"]
+    )
     searcher = Searcher(str(out), None, str(context.device))
     searcher.load()
     query = Query("image", next(iter(sorted((context.folder / "pictures").iterdir()))).read_bytes())

@@ -37,7 +37,9 @@ COMMANDS = {
     "compare": Command(
         "put runs side by side, with p-values", "CompareConfig", "[config.yaml …] REPORT REPORT … [out=FOLDER]"
     ),
-    "report": Command("print reports as one table for a paper", "ReportConfig", "[config.yaml …] [--format latex] REPORT …"),
+    "report": Command(
+        "print reports as one table for a paper", "ReportConfig", "[config.yaml …] [--format latex] REPORT …"
+    ),
     "check": Command(
         "load what a caching run needs and estimate what it takes, without starting it", "CacheConfig", told=("words",)
     ),

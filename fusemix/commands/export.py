@@ -31,10 +31,10 @@ def _export(config: ExportConfig) -> Path:
     with replacing(out, EXPORT) as folder, counting("export", num_steps(export)) as advance:
         write(export, folder, advance)
         write_card(export, folder)
-    for modality in export.without_encoders:
+    for name in export.without_encoders:
         console.print(
-            f"nothing says what builds the encoders of {modality}: who loads the model must give them by hand, or name "
-            f"them now with encoders={{{modality}: [{{name: …, options: {{…}}}}]}}"
+            f"nothing says what builds the encoder of {name}: who loads the model must give it by hand, or name it "
+            f"now with encoders={{{name}: {{name: …, options: {{…}}}}}}"
         )
     _say_what_stays(export)
     if config.push_to:

@@ -64,10 +64,10 @@ def _index(config: IndexConfig, out: Path) -> Path:
 
 def _say_what_comes(indexing: Indexing) -> None:
     for task in indexing.tasks:
-        source = task.collection.source
+        origin = task.collection.origin
         notes = "; ".join(task.collection.notes)
         console.print(
-            f"{source['path']}: {len(task.collection.items):,} {source['modality']} items, {len(task.new):,} new"
+            f"{origin['path']}: {len(task.collection.items):,} {origin['modality']} items, {len(task.new):,} new"
             f"{f' ({notes})' if notes else ''}"
         )
 

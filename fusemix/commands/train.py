@@ -46,7 +46,7 @@ from fusemix.machine.alone import alone_in
 from fusemix.machine.environment import describe_environment
 from fusemix.machine.parallel import Processes, decided_by_the_first
 from fusemix.models.learned import learned_from
-from fusemix.models.recipes import SOURCES
+from fusemix.models.recipes import ENCODERS_FILE
 from fusemix.models.scoring import retrieval_scorer
 from fusemix.progress import console, time_text
 from fusemix.wiring.training import starts
@@ -57,7 +57,7 @@ from fusemix.wiring.training.rehearsal import rehearsed
 from fusemix.wiring.training.telling import about_run
 from fusemix.wiring.training.train import (
     augmentation_of,
-    encoder_sources,
+    encoder_recipes,
     fusion_module_of,
     precision_of,
     run_record,
@@ -114,7 +114,7 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         if place != out:
             take_place(place, out, RUN)
         console.print(end)
-        console.print(after_training(config.out, [source.train.folder for source in data.sources]))
+        console.print(after_training(config.out, [one.train.folder for one in data.training_sets]))
     return best
 
 
@@ -179,7 +179,7 @@ def _begin(
     write_json(place / SEAL, {"format": FORMAT, "version": VERSION, **environment})
     if (place / SETTINGS).resolve() not in read:
         write_text(place / SETTINGS, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True))
-    write_json(place / SOURCES, encoder_sources(data))
+    write_json(place / ENCODERS_FILE, encoder_recipes(data))
     write_json(place / DATA, learned_from(config, data, place))
 
 
@@ -203,9 +203,9 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
         shared = starts.start_from_run(module.model, module.loss, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
     if config.method == "csa" or config.warm_start or config.closed_form.share:
-        scorer = retrieval_scorer(data.sources[0].gallery, data.sources[0].modalities)
+        scorer = retrieval_scorer(data.training_sets[0].gallery, data.training_sets[0].modalities)
         assert scorer is not None, "the first set always has something to choose on"
-        chosen = starts.start_from_closed_form(module.model, config, data.sources[0], scorer)
+        chosen = starts.start_from_closed_form(module.model, config, data.training_sets[0], scorer)
         settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())
         return [*told, f"closed form with {settings}"]
     return told

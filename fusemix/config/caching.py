@@ -158,7 +158,9 @@ class ImportConfig(WritingConfig):
         one = [self.latents, self.modality, self.vectors, self.ids]
         whole = [self.clip_retrieval, self.out, self.dataset, self.split]
         if (all(one), any(whole)) != (True, False) and (any(one), all(whole)) != (False, True):
-            raise ConfigError("give either latents, modality, vectors and ids, or clip_retrieval, out, dataset and split.")
+            raise ConfigError(
+                "give either latents, modality, vectors and ids, or clip_retrieval, out, dataset and split."
+            )
         within("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0)
         require_folder_name(f"name={self.name}", self.name)
         if self.split is not None:

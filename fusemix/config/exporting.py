@@ -27,7 +27,8 @@ class ExportConfig(WritingConfig):
     out: Location
     """Folder that receives the model."""
     encoders: dict[str, PartConfig] = field(default_factory=dict)
-    """Encoders by the names of the latents that they made, where the run does not know what builds them, or they moved."""
+    """Encoders by the names of the latents that they made, where the run does not know what builds them, or they have
+    moved."""
     reports: list[Location] = field(default_factory=list)
     """Report folders (or report.json files) of this model, whose figures go on the card."""
     onnx: bool = False

@@ -18,7 +18,7 @@ _COMPUTE = {
     "num_nodes": "`compute.num_nodes` now: compute.num_nodes=2.",
 }
 _DEVICE = {
-    "device": "`compute.accelerator` now: compute.accelerator=cpu. Which card is compute.devices=[1], in place of cuda:1."
+    "device": "`compute.accelerator` now: compute.accelerator=cpu. In place of cuda:1 it is compute.devices=[1]."
 }
 _RUN = {"run": "`model` now: model=FOLDER."}
 RENAMED = {

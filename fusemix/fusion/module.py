@@ -56,7 +56,7 @@ class FusionModule(L.LightningModule):
     Args:
         model: what is trained.
         loss: of a batch of embeddings.
-        pairings: of the run's sets, in the order of the loader's sources.
+        pairings: of the run's sets, in the order of the loader's training sets.
         augmentation: of latents, in training.
         structure: regulariser beside the loss.
         optimizer: groups of parameters, peak learning rate -> optimiser.
@@ -101,7 +101,7 @@ class FusionModule(L.LightningModule):
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Mix, embed, compare."""
-        one, other = self.pairings[batch.source].modalities
+        one, other = self.pairings[batch.set_number].modalities
         mixed = self._augmentation.apply(self._prepared(batch), self._mixing)
         left, right = self.model.adapt(one, mixed.left), self.model.adapt(other, mixed.right)
         loss = self.loss(left, right, self.model.logit_scale)
@@ -115,7 +115,7 @@ class FusionModule(L.LightningModule):
 
     def _prepared(self, batch: TrainBatch) -> LatentBatch:
         """What is mixed, and let go of when it is."""
-        one, other = self.pairings[batch.source].modalities
+        one, other = self.pairings[batch.set_number].modalities
         return LatentBatch(self.model.prepare(one, batch.pairs.left), self.model.prepare(other, batch.pairs.right))
 
     def _structure_weight(self) -> float:
@@ -169,9 +169,9 @@ class FusionModule(L.LightningModule):
 
     def validation_step(self, batch: tuple[int, str, Tensor], batch_idx: int) -> None:
         """Embed some rows of one side, each process its part of them; they stay on the device."""
-        source, modality, latents = batch
+        number, modality, latents = batch
         own = self.model.embed(modality, latents[own_part(len(latents))])
-        self._embedded[source, modality].append(rows_of_parts(own.float(), len(latents)))
+        self._embedded[number, modality].append(rows_of_parts(own.float(), len(latents)))
 
     def _require_finite(self) -> None:
         """Stop all processes where embeddings cannot be ranked."""

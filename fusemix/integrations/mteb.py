@@ -23,7 +23,7 @@ from fusemix.disk.files import sha256_of_file
 from fusemix.errors import RunError
 from fusemix.interfaces import Content, Waveform
 from fusemix.models.embedder import Embedder
-from fusemix.models.trained import Source
+from fusemix.models.trained import EncoderRecipe
 from fusemix.progress import counting
 
 NO_TEXT = "."
@@ -34,18 +34,18 @@ SHORT_HASH = 12
 
 
 def mteb_model(
-    run: str | Path,
+    model: str | Path,
     *,
     checkpoint: str = "best",
-    encoders: Mapping[str, Sequence[Source]] | None = None,
+    encoders: Mapping[str, EncoderRecipe] | None = None,
     device: str = "auto",
     name: str | None = None,
     trust_code: bool = False,
 ) -> "FusemixModel":
-    """A trained run, with its encoders loaded, for `mteb.evaluate`.
+    """A trained model, with its encoders loaded, for `mteb.evaluate`.
 
     Args:
-        run: folder of the run.
+        model: folder of the run.
         checkpoint: `best` or `last`.
         encoders: as for `Embedder`; needed where the run does not know what builds its encoders.
         device: `cpu`, `cuda`, …; `auto` takes a GPU where there is one.
@@ -55,18 +55,18 @@ def mteb_model(
     Raises:
         RunError: as `Embedder`; or mteb knows none of the run's modalities.
     """
-    embedder = Embedder(run, checkpoint, encoders, device, trust_code=trust_code)
-    options = {"run": str(run), "checkpoint": checkpoint, "encoders": encoders, "trust_code": trust_code}
-    return FusemixModel(embedder, model_meta(embedder, name or f"fusemix/{Path(run).resolve().name}", options))
+    embedder = Embedder(model, checkpoint, encoders, device, trust_code=trust_code)
+    options = {"model": str(model), "checkpoint": checkpoint, "encoders": encoders, "trust_code": trust_code}
+    return FusemixModel(embedder, model_meta(embedder, name or f"fusemix/{Path(model).resolve().name}", options))
 
 
 def load_model(
     model_name: str,
     revision: str | None = None,
     *,
-    run: str,
+    model: str,
     checkpoint: str = "best",
-    encoders: Mapping[str, Sequence[Source]] | None = None,
+    encoders: Mapping[str, EncoderRecipe] | None = None,
     device: str | None = None,
     trust_code: bool = False,
 ) -> "FusemixModel":
@@ -76,13 +76,13 @@ def load_model(
         RunError: as `mteb_model`; or the checkpoint has changed since its revision was noted.
     """
     how: dict[str, Any] = {"checkpoint": checkpoint, "encoders": encoders, "trust_code": trust_code}
-    model = mteb_model(run, device=device or "auto", name=model_name, **how)
-    found = revision_of(model.embedder.trained.file)
+    loaded = mteb_model(model, device=device or "auto", name=model_name, **how)
+    found = revision_of(loaded.embedder.trained.file)
     if revision not in (None, found):
         raise RunError(
-            f"{run}: its checkpoint {checkpoint} is revision {found} now, not {revision}. Call mteb_model anew."
+            f"{model}: its checkpoint {checkpoint} is revision {found} now, not {revision}. Call mteb_model anew."
         )
-    return model
+    return loaded
 
 
 def revision_of(checkpoint: Path) -> str:

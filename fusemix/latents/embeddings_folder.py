@@ -109,6 +109,6 @@ def _media_modality(folder: Path) -> str:
     if "text" not in found or len(media) != 1:
         raise LatentStoreError(
             f"{folder} holds {', '.join(f'{name}_emb' for name in found) or 'no *_emb folder'}, but a latent set pairs "
-            "text_emb with one other, such as img_emb. To import one side alone: set=FOLDER modality=image latents=…"
+            "text_emb with one other, such as img_emb. To import one side alone: latents=SET modality=image vectors=…"
         )
     return media[0]

@@ -14,9 +14,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Float16, Int64
 
-from fusemix.disk.discarding import Owned, clear_discarded, discard, require_ours, says
-from fusemix.disk.files import read_json, remove_file, write_atomic, write_json, write_npy
-from fusemix.disk.out_folder import is_empty
+from fusemix.disk.discarding import (
+    Owned,
+    beside,
+    clear_discarded,
+    discard,
+    require_free,
+    require_ours,
+    says,
+    take_place,
+)
+from fusemix.disk.files import read_json, write_atomic, write_json, write_npy
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.latents.embeddings_folder import EXPORT, METADATA, folder_name, shown_column
 from fusemix.latents.manifest import STARTED, refuse_difference
@@ -24,12 +32,6 @@ from fusemix.latents.manifest import STARTED, refuse_difference
 FORMAT, VERSION = "fusemix.embeddings", 1
 WITHOUT_FORMAT = {"num_rows", "rows_per_file", "items_sha256"}
 """What an export says that an earlier fusemix wrote, which named no format."""
-
-
-def embeddings(name: str) -> Owned:
-    """Files of one kind; what says that they are ours lies in the folder above."""
-    ending = "parquet" if name == METADATA else "npy"
-    return Owned("a part of an export", lambda folder: folder.name == name, (f"{name}_[0-9]*.{ending}",))
 
 
 def unit_rows(vectors: Float[np.ndarray, "rows dim"]) -> Float16[np.ndarray, "rows dim"]:
@@ -68,10 +70,15 @@ class EmbeddingsWriter:
         num_rows: links in all.
         rows_per_file: links in every file but the last.
         about: plain data that says what is exported; two exports are the same if it is equal.
-        overwrite: discard the embeddings and metadata of an earlier export; other files are left alone.
+        overwrite: replace another export, once this one is sealed; until then it is written beside.
+
+    Attributes:
+        goal: folder of the export.
+        folder: that is written: `goal`, or beside it.
 
     Raises:
-        LatentStoreError: the folder holds something else.
+        LatentStoreError: the folder holds another export.
+        OutputError: it holds files of somebody else.
     """
 
     def __init__(
@@ -84,58 +91,42 @@ class EmbeddingsWriter:
         about: Mapping[str, Any],
         overwrite: bool,
     ) -> None:
-        self.folder, self._modalities = folder, modalities
+        self._modalities = modalities
         self.spans = [range(at, min(at + rows_per_file, num_rows)) for at in range(0, num_rows, rows_per_file)]
         counts = {"num_rows": num_rows, "rows_per_file": rows_per_file}
         self._about = {"format": FORMAT, "version": VERSION, **about, **counts}
-        try:
-            self._refuse_other()
-        except LatentStoreError:
-            if not overwrite or folder.is_file():
-                raise
-            self._discard()
+        self.goal = folder
+        clear_discarded(folder)
+        self.folder = self._place(overwrite)
         for name in self._folders():
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         if self.missing():  # also where somebody deleted files of a finished export
-            write_json(folder / STARTED, self._about)
-            (folder / EXPORT).unlink(missing_ok=True)
+            write_json(self.folder / STARTED, self._about)
+            (self.folder / EXPORT).unlink(missing_ok=True)
 
-    def _refuse_other(self) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise LatentStoreError(f"{self.folder} is a file, but out must name a folder.")
-        record = next((self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()), None)
+    def _place(self, overwrite: bool) -> Path:
+        """Where the export is written: in its folder, or beside another one that it is to replace."""
+        try:
+            self._refuse_other(self.goal)
+        except LatentStoreError:
+            if not overwrite or not EMBEDDINGS.is_sealed(self.goal):
+                raise
+            require_ours(self.goal, EMBEDDINGS)
+            place = beside(self.goal)
+            try:
+                self._refuse_other(place)
+            except LatentStoreError:  # what another command began there does not count
+                discard(place, EMBEDDINGS)
+            return place
+        return self.goal
+
+    def _refuse_other(self, folder: Path) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise LatentStoreError(f"{folder} is a file, but out must name a folder.")
+        record = next((folder / name for name in (EXPORT, STARTED) if (folder / name).is_file()), None)
         if record:
-            refuse_difference(self.folder, _about_export(record), self._about)
-        elif self.folder.is_dir() and not is_empty(self.folder):
-            raise LatentStoreError(
-                f"{self.folder} is not empty, and holds no export of fusemix. Choose another out, or write beside what "
-                "is there with overwrite=true."
-            )
-
-    def _discard(self) -> None:
-        """Delete what an export of ours has written, and nothing else: `out` may be any folder of the user's.
-
-        Its record goes last, so that what a killed command has left is still known for that export.
-        """
-        records = [self.folder / name for name in (EXPORT, STARTED) if (self.folder / name).is_file()]
-        if not all(map(_is_sealed, records)):
-            raise LatentStoreError(
-                f"{records[0]} was not written by fusemix, so nothing is deleted. Choose another out, or move it away."
-            )
-        names = {METADATA, *(folder_name(name) for path in records for name in read_json(path).get("items_sha256", ()))}
-        parts = [self.folder / name for name in sorted({*names, *self._folders()})]
-        for path in parts:
-            clear_discarded(path)
-            if path.is_dir() and records:
-                require_ours(path, embeddings(path.name))
-            elif path.is_dir() and any(path.iterdir()):
-                raise LatentStoreError(
-                    f"{path} holds files that fusemix did not write. Move them, or choose another out."
-                )
-        for path in parts:
-            discard(path, embeddings(path.name))
-        for path in records:
-            remove_file(path)
+            refuse_difference(folder, _about_export(record), self._about)
+        require_free(folder, EMBEDDINGS)
 
     def _folders(self) -> list[str]:
         return [*(folder_name(modality) for modality in self._modalities), METADATA]
@@ -166,20 +157,35 @@ class EmbeddingsWriter:
             pq.write_table(metadata, file)
 
     def seal(self) -> Path:
-        """Say that the export is complete; returns the file that says so."""
+        """Say that the export is complete, and put it in its place; returns the file that says so."""
         write_json(self.folder / EXPORT, self._about)
         (self.folder / STARTED).unlink(missing_ok=True)
-        return self.folder / EXPORT
+        if self.folder != self.goal:
+            take_place(self.folder, self.goal, EMBEDDINGS)
+            self.folder = self.goal
+        return self.goal / EXPORT
 
 
-def _is_sealed(record: Path) -> bool:
-    """Whether it says that fusemix wrote the export."""
+def _is_sealed(folder: Path) -> bool:
+    """Whether all its records say that fusemix wrote the export."""
+    records = [folder / name for name in (EXPORT, STARTED) if (folder / name).is_file()]
+    return bool(records) and all(map(_is_ours, records))
+
+
+def _is_ours(record: Path) -> bool:
     if says(record, FORMAT, VERSION):
         return True
     try:
         return _about_export(record).keys() >= WITHOUT_FORMAT
     except LatentStoreError:
         return False
+
+
+EMBEDDINGS = Owned(
+    "an export of embeddings",
+    _is_sealed,
+    (EXPORT, STARTED, f"{METADATA}/{METADATA}_[0-9]*.parquet", "*_emb/*_emb_[0-9]*.npy"),
+)
 
 
 def _about_export(record: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Batches of latents for Lightning, gathered whole; never a Python loop over samples.
 
-Place in the flow: Source(s) -> LatentData (a LightningDataModule) -> TrainBatch, ValidationRows.
+Place in the flow: TrainingSet(s) -> LatentData (a LightningDataModule) -> TrainBatch, ValidationRows.
 Not here: which pairs make a batch (batches.py), where latents live (residence.py), mixing (fusion/mixup/).
 """
 
@@ -22,12 +22,12 @@ from fusemix.interfaces import LatentBatch, TrainBatch
 from fusemix.latents.ahead import ahead
 from fusemix.latents.residence import Placement, Step, StepBytes, Where, choose
 from fusemix.latents.shuttle import OnItsWay
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.progress import console, counting
 
 ROWS_AT_ONCE = 8192
 Drawn = tuple[int, Int64[np.ndarray, "batch items"]]
-"""Source, and rows, of a whole batch."""
+"""Number of the set, and rows, of a whole batch."""
 
 
 class _Drawn(NamedTuple):
@@ -38,9 +38,9 @@ class _Drawn(NamedTuple):
 
 
 class ValidationRows(NamedTuple):
-    """Latents of some consecutive rows of one side of a source's validation set."""
+    """Latents of some consecutive rows of one side of a training set's validation set."""
 
-    source: int
+    set_number: int
     modality: str
     latents: Float[Tensor, "rows dim"]
 
@@ -48,7 +48,7 @@ class ValidationRows(NamedTuple):
 class Underway(NamedTuple):
     """A batch on its way to the device."""
 
-    source: int
+    set_number: int
     left: OnItsWay
     right: OnItsWay
 
@@ -57,7 +57,7 @@ def arrived(batch: Underway) -> TrainBatch:
     """A batch that what the calling thread computes from now on may use."""
     for side in (batch.left, batch.right):
         side.arrive()
-    return TrainBatch(batch.source, LatentBatch(batch.left.values, batch.right.values))
+    return TrainBatch(batch.set_number, LatentBatch(batch.left.values, batch.right.values))
 
 
 def own_share(
@@ -81,10 +81,10 @@ class LatentData(L.LightningDataModule):
     """Training batches and validation rows out of latent sets.
 
     Args:
-        sources: sets to train on.
+        training_sets: sets to train on.
         parts: see `own_share`.
         latents_on: where latents live while adapters are trained.
-        seed: of the order in which sources take turns.
+        seed: of the order in which they take turns.
 
     Attributes:
         placement: where they live, and why, once it is known.
@@ -92,9 +92,9 @@ class LatentData(L.LightningDataModule):
         first_batch: hash of the rows of the first whole batch of the epoch; the same in all processes.
     """
 
-    def __init__(self, sources: Sequence[Source], *, parts: int, latents_on: Where, seed: int) -> None:
+    def __init__(self, training_sets: Sequence[TrainingSet], *, parts: int, latents_on: Where, seed: int) -> None:
         super().__init__()
-        self.sources = list(sources)
+        self.training_sets = list(training_sets)
         self._parts, self._seed = parts, seed
         self._latents_on: Where = latents_on
         self.placement: Placement | None = None
@@ -107,7 +107,7 @@ class LatentData(L.LightningDataModule):
     @property
     def num_batches(self) -> int:
         """Steps in an epoch."""
-        return sum(source.num_batches for source in self.sources)
+        return sum(one.num_batches for one in self.training_sets)
 
     def setup(self, stage: str) -> None:
         """Bring the latents to where they are going to live."""
@@ -120,11 +120,11 @@ class LatentData(L.LightningDataModule):
         if trainer.is_global_zero:
             for line in placement.told:
                 console.print(line)
-            num_rows = sum(len(side) for source in self.sources for side in source.train.sides)
+            num_rows = sum(len(side) for one in self.training_sets for side in one.train.sides)
             progress = counting("reading latents", num_rows)
         with progress as advance:
-            for source in self.sources:
-                source.reside(placement.where, device, advance)
+            for training_set in self.training_sets:
+                training_set.reside(placement.where, device, advance)
 
     def place(self, device: torch.device, precision: str, num_processes: int, copies: int = 1) -> Placement:
         """Choose where latents are going to live, and have the step take the room that they leave.
@@ -136,7 +136,7 @@ class LatentData(L.LightningDataModule):
             copies: of latents and step in the device's memory: a process each, on CPUs.
         """
         step = self.step.num_bytes(device, precision, num_processes) if self.step else StepBytes(0, 0)
-        num_bytes = sum(source.num_bytes for source in self.sources) * copies
+        num_bytes = sum(one.num_bytes for one in self.training_sets) * copies
         all_steps = StepBytes(step.held * copies, step.recomputed * copies)
         self.placement = choose(self._latents_on, num_bytes, all_steps, device)
         if self.step:
@@ -185,8 +185,8 @@ class LatentData(L.LightningDataModule):
         self.teardown("fit")
 
     def val_dataloader(self) -> DataLoader:
-        """All items of the left, then all of the right, in order, of one source after the other."""
-        return _unbatched(_Validation(self.sources))
+        """All items of the left, then all of the right, in order, of one set after the other."""
+        return _unbatched(_Validation(self.training_sets))
 
     def batches(self, epoch: int, *, rank: int = 0, num_processes: int = 1) -> Iterator[TrainBatch]:
         """This process's share of each batch of an epoch, in the order of the thread that asks."""
@@ -197,11 +197,11 @@ class LatentData(L.LightningDataModule):
         begun, self._begun = self._begun, None
         for index, rows in begun[1] if begun and begun[0] == epoch else self._rows(epoch):
             own = own_share(rows, parts=self._parts, rank=rank, num_processes=num_processes)
-            yield Underway(index, *self.sources[index].latents(own))
+            yield Underway(index, *self.training_sets[index].latents(own))
 
     def _rows(self, epoch: int) -> Iterator[Drawn]:
-        turns = np.repeat(np.arange(len(self.sources)), [source.num_batches for source in self.sources])
-        drawn = [source.batches(epoch, self._maker()) for source in self.sources]  # draws their orders, here and now
+        turns = np.repeat(np.arange(len(self.training_sets)), [one.num_batches for one in self.training_sets])
+        drawn = [one.batches(epoch, self._maker()) for one in self.training_sets]  # draws their orders, here and now
         indices = np.random.default_rng([self._seed, epoch]).permutation(turns).tolist()
         return ((index, next(drawn[index])) for index in indices)
 
@@ -218,12 +218,12 @@ class _Epoch(IterableDataset):
 
 
 class _Validation(IterableDataset):
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, training_sets: Sequence[TrainingSet]) -> None:
         self._parts = [
             (index, side, rows[at : at + ROWS_AT_ONCE])
-            for index, source in enumerate(sources)
-            if source.gallery
-            for side, rows in zip(source.validation.sides, source.gallery.rows, strict=True)
+            for index, training_set in enumerate(training_sets)
+            if training_set.gallery
+            for side, rows in zip(training_set.validation.sides, training_set.gallery.rows, strict=True)
             for at in range(0, len(rows), ROWS_AT_ONCE)
         ]
 

@@ -53,8 +53,8 @@ def fabric_for(accelerator: str, devices: str, num_nodes: int) -> Fabric:
         return Fabric(**settings, strategy=DDPStrategy(process_group_backend="gloo", timeout=PATIENCE))
     except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"compute.accelerator={accelerator}, compute.devices={devices}, compute.num_nodes={num_nodes} cannot be used "
-            "here: "
+            f"compute.accelerator={accelerator}, compute.devices={devices}, compute.num_nodes={num_nodes} "
+            "cannot be used here: "
             f"{first_line(error)} See `fusemix doctor`."
         ) from error
 

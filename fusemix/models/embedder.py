@@ -26,8 +26,8 @@ from fusemix.errors import EncoderError
 from fusemix.interfaces import Content, Encoder, Items, Rejected
 from fusemix.latents.storable import rounded
 from fusemix.machine.environment import resolve_device
-from fusemix.models.matching import How, by_hand, matching_encoders
-from fusemix.models.recipes import Source
+from fusemix.models.matching import How, by_hand, matching_encoders, with_given
+from fusemix.models.recipes import EncoderRecipe
 from fusemix.models.trained import open_trained
 
 ROWS_AT_ONCE = 8192
@@ -50,13 +50,15 @@ class Embedder:
     Args:
         model: folder of a run or of an exported model, or organisation/model on the hub.
         checkpoint: of a run, `best` or `last`.
-        encoders: modality -> what builds its encoders, in the order of training; needed where the run does not know
-            (latents that were imported, or cached by an older version), or where models have moved.
+        encoders: what builds encoders, by the names of the latents that they made; needed where the run does not know
+            (latents that were imported, or cached by an older version), or where models have moved. See
+            `matching.with_given`.
         device: `cpu`, `cuda`, `cuda:1`, …; `auto` takes a GPU where there is one.
         revision: commit, tag or branch on the hub.
         trust_code: run code that the model names, where its parts are not fusemix's own; what is given in `encoders`
             runs anyway.
-        noted: as `encoders`, by data that may come from anybody: its code runs only where it is trusted.
+        noted: modality -> what builds its encoders, in the order of training, by data that may come from anybody: its
+            code runs only where it is trusted.
         how: words for a message that says how encoders are given.
 
     Attributes:
@@ -65,7 +67,7 @@ class Embedder:
 
     Raises:
         UntrustedCodeError: it names or carries code that is not fusemix's own, and that is not trusted.
-        RunError: there is no such model or checkpoint, or it knows nothing of a modality in `encoders`.
+        RunError: there is no such model or checkpoint, or it has no latents of a name in `encoders`.
         ConfigError: the device is not there.
     """
 
@@ -73,23 +75,21 @@ class Embedder:
         self,
         model: str | Path,
         checkpoint: str = "best",
-        encoders: Mapping[str, Sequence[Source]] | None = None,
+        encoders: Mapping[str, EncoderRecipe] | None = None,
         device: str = "auto",
         revision: str | None = None,
         *,
         trust_code: bool = False,
-        noted: Mapping[str, Sequence[Source]] | None = None,
+        noted: Mapping[str, Sequence[EncoderRecipe]] | None = None,
         how: How = by_hand,
     ) -> None:
-        self.trained = open_trained(model, checkpoint, revision, trust_code=trust_code).with_sources(noted or {})
+        found = open_trained(model, checkpoint, revision, trust_code=trust_code).with_recipes(noted or {})
+        self.trained = with_given(found, encoders or {})
         self._how = how
         self.device = resolve_device(device)
         self._model = self.trained.model.to(self.device)
-        self._given = dict(encoders or {})
         self._loaded: dict[str, dict[str, Encoder]] = {}
         self._locks = {modality: Lock() for modality in self.trained.modalities}
-        for modality in self._given:
-            self.trained.require_known(modality)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Embedder:
 
     def _encoders(self, modality: str) -> dict[str, Encoder]:
         if modality not in self._loaded:
-            found = matching_encoders(self.trained, modality, self._given.get(modality), self._how)
+            found = matching_encoders(self.trained, modality, self._how)
             self._loaded[modality] = {name: encoder.to(self.device) for name, encoder in found.items()}
         return self._loaded[modality]
 
@@ -133,9 +133,8 @@ class Embedder:
 
     def is_known(self, modality: str) -> bool:
         """Whether the model embeds a modality, and something says what builds its encoders."""
-        if modality in self._given or modality not in self.modalities:
-            return modality in self._given
-        return all(named.source is not None for named in self.trained.sources[modality])
+        known = self.trained.recipes.get(modality, ())
+        return bool(known) and all(named.recipe is not None for named in known)
 
     def num_parameters(self) -> int:
         """Parameters of the adapters and of all encoders, as far as these hold torch modules as attributes.

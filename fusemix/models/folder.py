@@ -1,7 +1,7 @@
 """The folder of an exported model: written whole or not at all, and read back.
 
-Place in the flow: checkpoint and sources of encoders -> config.json, model.safetensors -> Exported.
-Not here: what builds the encoders elsewhere (sources.py), and the card (card.py).
+Place in the flow: checkpoint and recipes of encoders -> config.json, model.safetensors -> Exported.
+Not here: what builds the encoders elsewhere (recipes.py), and the card (card.py).
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import foreign_adapters, model_of
 from fusemix.fusion.model import FusionModel
-from fusemix.models.recipes import NamedSource
+from fusemix.models.recipes import NamedRecipe
 from fusemix.parts.trust import require_trust
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "encoders"
@@ -34,13 +34,13 @@ class Travelling(NamedTuple):
     """What builds an encoder elsewhere.
 
     Attributes:
-        name: as in `NamedSource`.
-        source: `name` and `options`, without those that name something inside the export; None where nothing says it.
+        name: as in `NamedRecipe`.
+        recipe: `name` and `options`, without those that name something inside the export; None where nothing says it.
         inside: option -> path of a folder or file, relative to the export.
     """
 
     name: str
-    source: dict[str, Any] | None
+    recipe: dict[str, Any] | None
     inside: dict[str, str]
 
 
@@ -51,13 +51,13 @@ class Exported(NamedTuple):
         file: that holds the weights.
         record: what the checkpoint said about its run.
         model: adapters with their weights, in evaluation mode.
-        sources: modality -> what builds its encoders on this machine.
+        recipes: modality -> what builds its encoders on this machine.
     """
 
     file: Path
     record: dict[str, Any]
     model: FusionModel
-    sources: dict[str, list[NamedSource]]
+    recipes: dict[str, list[NamedRecipe]]
 
 
 def is_export(folder: Path) -> bool:
@@ -123,7 +123,7 @@ def write_model(
     about: Mapping[str, Any],
     record: Mapping[str, Any],
     model: FusionModel,
-    sources: Mapping[str, list[Travelling]],
+    recipes: Mapping[str, list[Travelling]],
 ) -> None:
     """Write model.safetensors, then config.json.
 
@@ -132,14 +132,14 @@ def write_model(
         about: where the model is from, for people.
         record: what the checkpoint says about its run.
         model: adapters with their weights.
-        sources: modality -> what builds its encoders elsewhere.
+        recipes: modality -> what builds its encoders elsewhere.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with write_atomic(folder / WEIGHTS) as file:
         file.write(save(weights, metadata={"format": "pt"}))
     listed = {
-        modality: [{"name": one.name, "source": one.source, "inside": one.inside} for one in of_modality]
-        for modality, of_modality in sources.items()
+        modality: [{"name": one.name, "source": one.recipe, "inside": one.inside} for one in of_modality]
+        for modality, of_modality in recipes.items()
     }
     content = {"format": FORMAT, "version": VERSION, **about, "weights_sha256": sha256_of_file(folder / WEIGHTS)}
     write_json(folder / CONFIG, {**content, "encoders": listed, "record": dict(record)})
@@ -173,11 +173,11 @@ def read_export(folder: Path, trust_code: bool = False) -> Exported:
     except (SafetensorError, RuntimeError) as error:
         first = first_line(error)
         raise RunError(f"{file} does not hold the adapters that {CONFIG} tells of: {first} {AGAIN}") from error
-    sources = {
-        modality: [NamedSource(one["name"], _resolved(folder, one)) for one in listed]
+    recipes = {
+        modality: [NamedRecipe(one["name"], _resolved(folder, one)) for one in listed]
         for modality, listed in about["encoders"].items()
     }
-    return Exported(file, record, model.eval(), sources)
+    return Exported(file, record, model.eval(), recipes)
 
 
 def _config(folder: Path) -> dict[str, Any]:

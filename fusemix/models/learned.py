@@ -23,7 +23,7 @@ from fusemix.latents.galleries import MOST_CHOSEN_AMONG, gallery_of, sampled
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import shared_items
 from fusemix.latents.sets import LatentSet, Side
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
 
 Rows = tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]
@@ -44,7 +44,7 @@ def learned_from(config: TrainConfig, data: LatentData, place: Path) -> list[dic
         data: its sets.
         place: its folder; what stands there of `init_from`, whose run may be gone since, is kept.
     """
-    own = [entry for source in data.sources for entry in _entries(config, source)]
+    own = [entry for training_set in data.training_sets for entry in _entries(config, training_set)]
     if not config.init_from:
         return own
     noted = [entry for entry in noted_in(place) or [] if entry.get("inherited")]
@@ -54,13 +54,14 @@ def learned_from(config: TrainConfig, data: LatentData, place: Path) -> list[dic
     return [*own, *({**entry, "inherited": True} for entry in inherited)]
 
 
-def _entries(config: TrainConfig, source: Source) -> list[dict[str, Any]]:
-    share = 0.0 if source.is_validated_apart else (config.also[source.name].holdout if source.name else config.holdout)
+def _entries(config: TrainConfig, training_set: TrainingSet) -> list[dict[str, Any]]:
+    about = config.also[training_set.name] if training_set.name else config
+    share = 0.0 if training_set.is_validated_apart else about.holdout
     cut = {"holdout": share, "seed": config.seed}
-    found = [{"use": TRAINED, **_about(source.train, config), **cut}]
-    if source.gallery is not None:
-        among = {"chosen_among": MOST_CHOSEN_AMONG} if source.is_sampled else {}
-        found.append({"use": CHOSEN, **_about(source.validation, config), **cut, **among})
+    found = [{"use": TRAINED, **_about(training_set.train, config), **cut}]
+    if training_set.gallery is not None:
+        among = {"chosen_among": MOST_CHOSEN_AMONG} if training_set.is_sampled else {}
+        found.append({"use": CHOSEN, **_about(training_set.validation, config), **cut, **among})
     return found
 
 

@@ -1,9 +1,11 @@
 """The encoders that a model was trained on, built again and compared with what made its latents.
 
-Place in the flow: Trained + sources -> Encoders.
+Place in the flow: Trained + recipes -> Encoders.
+
+Whoever gives encoders by hand names them by the latents that they made, as the record of the model does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fusemix.encoders import ENCODERS
@@ -12,40 +14,87 @@ from fusemix.encoders.dtypes import AUTO, with_dtype
 from fusemix.errors import FusemixError, RunError
 from fusemix.interfaces import Encoder
 from fusemix.models.fitting import Equal, encoder_differences
-from fusemix.models.recipes import NamedSource, Source, code_of
+from fusemix.models.recipes import EncoderRecipe, NamedRecipe, code_of
 from fusemix.models.trained import Trained
 from fusemix.parts.trust import named_by_data, require_trust
 
 UNKNOWN = {"name": "transformers_…", "options": {"model": "…"}}
-How = Callable[[str, list[dict[str, Any]]], str]
-"""Modality and what it may look like -> how its encoders are given, for a message."""
+How = Callable[[Mapping[str, EncoderRecipe]], str]
+"""What may build encoders, by name -> how they are given, for a message."""
 
 
-def by_hand(modality: str, sources: list[dict[str, Any]]) -> str:
+def by_hand(recipes: Mapping[str, EncoderRecipe]) -> str:
     """How encoders are given in Python."""
-    where = "as under encoders in the config of caching and in the order of training"
-    return f"Give them by hand, {where}: encoders={ {modality: sources} }."
+    return f"Give them by hand, as under encoders in the config of caching: encoders={dict(recipes)}."
 
 
-def matching_encoders(
-    trained: Trained, modality: str, given: Sequence[Source] | None = None, how: How = by_hand
-) -> dict[str, Encoder]:
+def names_of(trained: Trained) -> dict[str, list[str]]:
+    """Modality -> its latents, in the order of training, by names that one encoder alone has.
+
+    That is the name of their store; and `modality/name` where two modalities have a store of the same name.
+    """
+    stores = _stores(trained)
+    listed = [name for names in stores.values() for name in names]
+    return {
+        modality: [name if listed.count(name) == 1 else f"{modality}/{name}" for name in names]
+        for modality, names in stores.items()
+    }
+
+
+def _stores(trained: Trained) -> dict[str, list[str]]:
+    recorded = trained.record["config"]["encoders"]
+    return {modality: list(recorded[modality]) for modality in trained.modalities}
+
+
+def with_given(trained: Trained, given: Mapping[str, EncoderRecipe]) -> Trained:
+    """The same, some of whose encoders are built by what the user gave; what builds the others, it says itself.
+
+    Args:
+        trained: the model.
+        given: by the names of the latents that they made. Where two modalities have latents of that name, the encoder
+            itself says whose it is, or the name: `text/imported`.
+
+    Raises:
+        RunError: the model has no latents of such a name.
+    """
+    recipes, stores = {modality: list(of) for modality, of in trained.recipes.items()}, _stores(trained)
+    for name, recipe in given.items():
+        found = [
+            (modality, store) for modality in stores for store in stores[modality] if _is_called(name, modality, store)
+        ]
+        if len(found) > 1:
+            modality = ENCODERS.build(recipe["name"], recipe.get("options") or {}).modality
+            found = [one for one in found if one[0] == modality]
+        if not found:
+            known = ", ".join(one for of in names_of(trained).values() for one in of)
+            raise RunError(
+                f"encoders.{name}: {trained.folder} was trained on no latents of that name. Encoders are given by the "
+                f"names of the latents that they made: {known}."
+            )
+        ((modality, store),) = found
+        recipes[modality][stores[modality].index(store)] = NamedRecipe(store, recipe, is_given=True)
+    return trained._replace(recipes=recipes)
+
+
+def _is_called(name: str, modality: str, store: str) -> bool:
+    return name in (store, f"{modality}/{store}")
+
+
+def matching_encoders(trained: Trained, modality: str, how: How = by_hand) -> dict[str, Encoder]:
     """The encoders of a modality by name, in the order of training.
 
     Args:
         trained: whose encoders they are.
         modality: that it knows.
-        given: what builds them, where the model does not know or they have moved.
         how: they are given, for the message.
 
     Raises:
         RunError: an encoder is not known, cannot be loaded, or is not the one that the model was trained with.
     """
     wanted = trained.record["encoders"][modality]
-    sources = trained.sources[modality] if given is None else _numbered(modality, given)
-    problems = [] if len(sources) == len(wanted) else [f"{len(wanted)} are needed, and {len(sources)} given"]
+    problems: list[str] = []
     loaded: dict[str, Encoder] = {}
-    for number, (named, recorded) in enumerate(zip(sources, wanted, strict=False), start=1):
+    for number, (named, recorded) in enumerate(zip(trained.recipes[modality], wanted, strict=True), start=1):
         try:
             encoder = _built(named, recorded, trained.trust_code)
         except FusemixError as error:
@@ -56,31 +105,28 @@ def matching_encoders(
             loaded[named.name if named.name not in loaded else f"{named.name} {number}"] = encoder
     if problems:
         lines = "\n  ".join(problems)
-        mend = how(modality, [_example(source) for source in trained.sources[modality]])
+        examples = map(_example, trained.recipes[modality])
+        mend = how(dict(zip(names_of(trained)[modality], examples, strict=True)))
         raise RunError(
             f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n{mend}"
         )
     return loaded
 
 
-def _numbered(modality: str, given: Sequence[Source]) -> list[NamedSource]:
-    return [NamedSource(f"{modality} {number}", source, is_given=True) for number, source in enumerate(given, start=1)]
+def _example(named: NamedRecipe) -> dict[str, Any]:
+    return dict(named.recipe) if named.recipe and code_of(named.recipe) else UNKNOWN
 
 
-def _example(named: NamedSource) -> dict[str, Any]:
-    return dict(named.source) if named.source and code_of(named.source) else UNKNOWN
-
-
-def _built(named: NamedSource, recorded: Mapping[str, Any], trust_code: bool) -> Encoder:
-    if named.source is None:
+def _built(named: NamedRecipe, recorded: Mapping[str, Any], trust_code: bool) -> Encoder:
+    if named.recipe is None:
         says = ", ".join(f"{k} {v}" for k, v in recorded["encoder"].items() if isinstance(v, str) and len(v) < 60)
         raise RunError(f"nothing says what builds it. Its latents say: {says or 'nothing'}")
-    options = named.source.get("options", {})
+    options = named.recipe.get("options", {})
     if named.is_given:
-        return built_again(named.source["name"], options, recorded)
-    require_trust("the model", code_of(named.source), trust_code)
+        return built_again(named.recipe["name"], options, recorded)
+    require_trust("the model", code_of(named.recipe), trust_code)
     with named_by_data():
-        return built_again(named.source["name"], options, recorded)
+        return built_again(named.recipe["name"], options, recorded)
 
 
 def built_again(name: str, options: Mapping[str, Any], recorded: Mapping[str, Any]) -> Encoder:
@@ -117,6 +163,8 @@ def problems_of(
         modality: whose latents they are.
         accepted: what was accepted as equal to the fingerprint.
     """
+    if encoder.modality != modality:
+        return [f"encoder {number} is one of {encoder.modality}"]
     if is_imported(recorded):
         if encoder.dim == recorded["dim"]:
             return []

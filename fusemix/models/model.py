@@ -9,7 +9,7 @@ Place in the flow: run folder, exported folder or a name on the hub -> Model: pi
     model.similarity(words, pictures)          # (1, 2)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from jaxtyping import Float, Float32
 from fusemix.encoders.given import Given, listed
 from fusemix.errors import ConfigError
 from fusemix.models.embedder import Embedder
-from fusemix.models.recipes import Source
+from fusemix.models.recipes import EncoderRecipe
 from fusemix.progress import counting
 
 KEYWORDS = {"images": "image", "texts": "text", "audio": "audio"}
@@ -30,7 +30,7 @@ def load(
     model: str | Path,
     *,
     checkpoint: str = "best",
-    encoders: Mapping[str, Sequence[Source]] | None = None,
+    encoders: Mapping[str, EncoderRecipe] | None = None,
     device: str = "auto",
     revision: str | None = None,
     trust_code: bool = False,
@@ -40,8 +40,8 @@ def load(
     Args:
         model: folder of a run or of an exported model, or organisation/model on the hub.
         checkpoint: of a run: `best` on validation, or `last`.
-        encoders: modality -> what builds its encoders (`name` and `options`, as in the config of caching), in the order
-            of training; needed where the model does not know, or where encoders have moved.
+        encoders: what builds encoders, as in the config of caching: name of their latents -> `name` and `options`;
+            needed where the model does not know, or where encoders have moved.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
         revision: commit, tag or branch on the hub; by default the newest of the main branch.
         trust_code: run code that the model names, where its adapters or encoders are not fusemix's own. What you give

@@ -1,9 +1,9 @@
 """Where the files of items lie now, seen from anywhere, as far as items have files of their own.
 
-Place in the flow: a source in index.json + an item -> an absolute path, or what the item lies within.
+Place in the flow: an origin in index.json + an item -> an absolute path, or what the item lies within.
 Not here: reading them (index_sources.py).
 
-A source notes its root, the folder that its paths are relative to, also as seen from the index, so that both can be
+An origin notes its root, the folder that its paths are relative to, also as seen from the index, so that both can be
 moved together. Data sets are cached by paths that may be relative to the folder that somebody stood in; where nothing
 notes that folder, it is one of those that the latent set lies in.
 """
@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusemix.models.recipes import Source
+from fusemix.models.recipes import DataRecipe
 
 ROOT, FROM_INDEX = "root", "from_index"
-"""Keys of a source in index.json."""
+"""Keys of an origin in index.json."""
 OPTIONS = ("folder", "captions", "images", "annotations", "clips", "parquet", "path", "blacklist", "class_names")
 """Options of fusemix's own data sets that name files and folders."""
 ARCHIVES = (".tar",)
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     within: str | None = None
 
 
-def root_of(data: Source, folder: Path, path: str | None) -> str:
+def root_of(data: DataRecipe, folder: Path, path: str | None) -> str:
     """The folder that the relative paths of a data set are relative to: where one stands, or one above its latents.
 
     Args:
@@ -51,13 +51,13 @@ def root_of(data: Source, folder: Path, path: str | None) -> str:
     return str(next(above, here))
 
 
-def noted(source: dict[str, Any], root: str, index: Path) -> dict[str, Any]:
-    """A source with its root, also as seen from the index."""
-    return {**source, ROOT: root, FROM_INDEX: os.path.relpath(root, index.resolve())}
+def noted(origin: dict[str, Any], root: str, index: Path) -> dict[str, Any]:
+    """An origin with its root, also as seen from the index."""
+    return {**origin, ROOT: root, FROM_INDEX: os.path.relpath(root, index.resolve())}
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether a source of an index is one that comes to it; a folder of the same name that is gone has moved.
+    """Whether an origin of an index is one that comes to it; a folder of the same name that is gone has moved.
 
     Args:
         one: out of index.json.
@@ -70,42 +70,42 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return has_moved and {**before, "path": ""} == {**after, "path": ""}
 
 
-def roots(source: Mapping[str, Any], index: Path) -> Iterator[Path]:
-    """Folders that the paths of a source may be relative to now, the likeliest first."""
-    if isinstance(root := source.get(ROOT, source["path"] if source["kind"] == "folder" else None), str):
+def roots(origin: Mapping[str, Any], index: Path) -> Iterator[Path]:
+    """Folders that the paths of an origin may be relative to now, the likeliest first."""
+    if isinstance(root := origin.get(ROOT, origin["path"] if origin["kind"] == "folder" else None), str):
         yield Path(root)
-    if isinstance(beside := source.get(FROM_INDEX), str):
+    if isinstance(beside := origin.get(FROM_INDEX), str):
         yield Path(os.path.normpath(index.resolve() / beside))
-    if source["kind"] != "folder":
-        yield from (Path.cwd(), *Path(str(source["path"])).parents, *index.resolve().parents)
+    if origin["kind"] != "folder":
+        yield from (Path.cwd(), *Path(str(origin["path"])).parents, *index.resolve().parents)
 
 
-def root_now(source: Mapping[str, Any], index: Path, path: str) -> Path:
+def root_now(origin: Mapping[str, Any], index: Path, path: str) -> Path:
     """The first root below which a path is there; the likeliest where it is nowhere."""
-    likeliest = next(roots(source, index), Path.cwd())
-    return next((root for root in roots(source, index) if (root / path).exists()), likeliest)
+    likeliest = next(roots(origin, index), Path.cwd())
+    return next((root for root in roots(origin, index) if (root / path).exists()), likeliest)
 
 
-def place_of(source: Mapping[str, Any], item: Mapping[str, Any], index: Path) -> Place:
+def place_of(origin: Mapping[str, Any], item: Mapping[str, Any], index: Path) -> Place:
     """Where an item lies.
 
     Args:
-        source: out of index.json.
+        origin: out of index.json.
         item: of it.
         index: folder of the index.
     """
     if item["modality"] == "text":
         return Place(None)
     if not item["path"]:
-        options = source["data"].get("options") or {} if source["kind"] != "folder" else {}
+        options = origin["data"].get("options") or {} if origin["kind"] != "folder" else {}
         name = next((options[name] for name in ("parquet", "path") if isinstance(options.get(name), str)), None)
-        found = root_now(source, index, name) / name if name else None
+        found = root_now(origin, index, name) / name if name else None
         return Place(None, str(found) if found is not None and found.exists() else name)
-    path = os.path.normpath(root_now(source, index, item["path"]) / item["path"])
+    path = os.path.normpath(root_now(origin, index, item["path"]) / item["path"])
     return Place(None, path) if path.lower().endswith(ARCHIVES) else Place(path)
 
 
-def placed(data: Source, where: Sequence[Path]) -> Source:
+def placed(data: DataRecipe, where: Sequence[Path]) -> DataRecipe:
     """A data set whose relative paths are made absolute, below the first folder in which they are there.
 
     Args:

@@ -12,9 +12,9 @@ from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.fusion.model import FusionModel
 from fusemix.models.folder import CONFIG, is_export, read_export
-from fusemix.models.recipes import SOURCES, NamedSource, Source
+from fusemix.models.recipes import ENCODERS_FILE, EncoderRecipe, NamedRecipe
 
-__all__ = ["NamedSource", "Source", "Trained", "open_trained"]
+__all__ = ["EncoderRecipe", "NamedRecipe", "Trained", "open_trained"]
 
 
 class Trained(NamedTuple):
@@ -25,7 +25,7 @@ class Trained(NamedTuple):
         file: that the weights of its adapters were read from.
         record: what its checkpoint says about its run: `dims`, `config`, `encoders` (fingerprints of the latents), …
         model: its adapters, in evaluation mode, on the CPU.
-        sources: modality -> what builds its encoders, in the order of training.
+        recipes: modality -> what builds its encoders, in the order of training.
         trust_code: whether code that it names may run.
     """
 
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
     file: Path
     record: dict[str, Any]
     model: FusionModel
-    sources: dict[str, list[NamedSource]]
+    recipes: dict[str, list[NamedRecipe]]
     trust_code: bool = False
 
     @property
@@ -41,22 +41,22 @@ class Trained(NamedTuple):
         """What it embeds."""
         return tuple(self.record["dims"])
 
-    def with_sources(self, noted: Mapping[str, Sequence[Source]]) -> "Trained":
+    def with_recipes(self, noted: Mapping[str, Sequence[EncoderRecipe]]) -> "Trained":
         """The same, whose encoders of some modalities are built by what somebody has noted.
 
         Raises:
             RunError: it knows nothing of a modality, or has another number of encoders.
         """
-        sources = dict(self.sources)
+        recipes = dict(self.recipes)
         for modality, parts in noted.items():
             self.require_known(modality)
-            if len(parts) != len(sources[modality]):
-                trained_with = len(sources[modality])
+            if len(parts) != len(recipes[modality]):
+                trained_with = len(recipes[modality])
                 raise RunError(
-                    f"encoders.{modality} names {len(parts)}, and {self.folder} was trained with {trained_with}."
+                    f"{len(parts)} encoders of {modality} are noted, and {self.folder} was trained with {trained_with}."
                 )
-            sources[modality] = [NamedSource(old.name, new) for old, new in zip(sources[modality], parts, strict=True)]
-        return self._replace(sources=sources)
+            recipes[modality] = [NamedRecipe(old.name, new) for old, new in zip(recipes[modality], parts, strict=True)]
+        return self._replace(recipes=recipes)
 
     def require_known(self, modality: str) -> None:
         """Refuse a modality that it was not trained on.
@@ -118,20 +118,20 @@ def _run(folder: Path, checkpoint: str, trust_code: bool) -> Trained:
     content = read_checkpoint(file)
     record = about(content)
     model = trained_model(content, trust_code)
-    return Trained(folder, file, record, model, _sources(folder, record), trust_code)
+    return Trained(folder, file, record, model, _recipes(folder, record), trust_code)
 
 
-def _sources(folder: Path, record: Mapping[str, Any]) -> dict[str, list[NamedSource]]:
+def _recipes(folder: Path, record: Mapping[str, Any]) -> dict[str, list[NamedRecipe]]:
     """As the run folder says; runs of before, and on latents that were imported, know nothing of it."""
-    path = folder / SOURCES
+    path = folder / ENCODERS_FILE
     noted = read_json(path) if path.is_file() else {}
     if not isinstance(noted, dict):
         raise RunError(
             f"{path} is damaged: it names no encoders. Delete it; what needs encoders then says how to name them."
         )
     return {
-        modality: [NamedSource(entry["store"], entry["source"]) for entry in noted[modality]]
+        modality: [NamedRecipe(entry["store"], entry["source"]) for entry in noted[modality]]
         if modality in noted
-        else [NamedSource(f"{modality} {number}", None) for number in range(1, len(fingerprints) + 1)]
-        for modality, fingerprints in record["encoders"].items()
+        else [NamedRecipe(name, None) for name in record["config"]["encoders"][modality]]
+        for modality in record["encoders"]
     }

@@ -21,10 +21,10 @@ SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("modality", pa.string()),
-        ("path", pa.string()),  # as its source names it; relative to the folder that was indexed
+        ("path", pa.string()),  # as its origin names it; relative to the folder that was indexed
         ("captions", pa.list_(pa.string())),  # what is known of the item in words
         ("source", pa.int32()),  # number in index.json
-        ("row", pa.int64()),  # in its source
+        ("row", pa.int64()),  # in its origin
     ]
 )
 ROWS_IN_GROUP = 1024

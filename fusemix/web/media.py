@@ -96,7 +96,7 @@ class Media:
     """Items as they are shown; what was asked for last is kept. Several threads may ask at once.
 
     Args:
-        content: position in the index, and what decodes -> decoded item, or None where its source is out of reach.
+        content: position in the index, and what decodes -> decoded item, or None where its origin is out of reach.
         decoders: of files.
         most_bytes: that are kept.
     """

@@ -47,7 +47,7 @@ class Service:
     Args:
         batcher: with the Searcher.
         most_bytes: of one picture or sound that is sent.
-        show_paths: whether results say where on this machine items lie, and not only how their source names them.
+        show_paths: whether results say where on this machine items lie, and not only how their origin names them.
     """
 
     def __init__(self, batcher: Batcher, most_bytes: int, *, show_paths: bool = False) -> None:
@@ -111,7 +111,7 @@ class Service:
         ]
 
     def _places(self, positions: Sequence[int]) -> list[dict[str, Any]]:
-        """What is told of where items lie, beyond how their source names them."""
+        """What is told of where items lie, beyond how their origin names them."""
         if not self._show_paths:
             return [{} for _ in positions]
         return [place._asdict() for place in self._searcher.places(positions)]
@@ -138,7 +138,7 @@ class Service:
             raise Refusal(404, f"there are {self._searcher.index.num_items:,} items, numbered from 0")
         found = await self._aside("draw", self._media.get, int(position), size)
         if found is None:
-            raise Refusal(404, "this item cannot be shown: its source is out of reach, or it has no such size")
+            raise Refusal(404, "this item cannot be shown: its origin is out of reach, or it has no such size")
         is_this_run = request.query_params.get("v") == self._version
         return kept_response(request, found, f"private, {'max-age=86400, immutable' if is_this_run else 'no-cache'}")
 

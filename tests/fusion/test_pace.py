@@ -13,7 +13,7 @@ from fusemix.config import AutoConfig, OptimConfig, TrainConfig
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.wiring.training.pace import batch_of, fitted, pace_of
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
@@ -27,9 +27,9 @@ def recipe(name: str) -> OptimConfig:
 
 @pytest.fixture(scope="module")
 def captioned(tmp_path_factory):
-    """Pictures with five captions each, as a source."""
+    """Pictures with five captions each, as a training set."""
 
-    def make(pictures: int, captions: int = 5) -> Source:
+    def make(pictures: int, captions: int = 5) -> TrainingSet:
         folder = tmp_path_factory.mktemp("set") / str(pictures)
         links = np.column_stack([np.repeat(np.arange(pictures), captions), np.arange(pictures * captions)])
         pairs = pair_set(links)
@@ -37,7 +37,7 @@ def captioned(tmp_path_factory):
         for items, slug in zip(pairs.sides, ("eyes", "words"), strict=True):
             write_store(folder, items, slug, np.ones((len(items), 2), dtype=np.float32))
         opened = LatentSet(folder, {"image": ["eyes"], "text": ["words"]})
-        return Source("", opened, validation=None, holdout=0.0, weight=1.0, links_per_item=None, seed=0)
+        return TrainingSet("", opened, validation=None, holdout=0.0, weight=1.0, links_per_item=None, seed=0)
 
     return make
 
@@ -50,10 +50,10 @@ def captioned(tmp_path_factory):
     ],
 )
 def test_recipes_take_the_sizes_that_they_were_measured_with(captioned, name, pictures, captions, batch, epochs, every):
-    source, optim = captioned(pictures, captions), recipe(name)
-    size = batch_of(optim, [source], parts=2, num_processes=1)
-    source.deal(2 * size)
-    assert pace_of(optim, size, source.num_batches) == (batch, epochs, every)
+    training_set, optim = captioned(pictures, captions), recipe(name)
+    size = batch_of(optim, [training_set], parts=2, num_processes=1)
+    training_set.deal(2 * size)
+    assert pace_of(optim, size, training_set.num_batches) == (batch, epochs, every)
 
 
 @pytest.mark.parametrize(
@@ -68,27 +68,27 @@ def test_recipes_take_the_epochs_that_they_were_measured_with(name, pairs, epoch
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("pictures", [12, 13, 50, 476])
 def test_a_batch_of_auto_can_be_filled_and_shared_and_an_epoch_has_several(captioned, pictures, processes, parts):
-    source = captioned(pictures)
-    size = batch_of(AUTO, [source], parts, processes)
+    training_set = captioned(pictures)
+    size = batch_of(AUTO, [training_set], parts, processes)
     assert size % processes == 0
     assert size >= max(2, processes)
-    source.deal(size * parts)  # raises where it cannot be filled
-    assert source.num_batches >= 2
+    training_set.deal(size * parts)  # raises where it cannot be filled
+    assert training_set.num_batches >= 2
 
 
 @pytest.mark.parametrize("pictures", [64, 476, 1_000])
 def test_the_batch_of_auto_is_the_same_for_one_two_four_and_eight_processes(captioned, pictures):
-    source = captioned(pictures, 2)
-    assert len({batch_of(recipe("few_pairs"), [source], 2, processes) for processes in (1, 2, 4, 8)}) == 1
+    training_set = captioned(pictures, 2)
+    assert len({batch_of(recipe("few_pairs"), [training_set], 2, processes) for processes in (1, 2, 4, 8)}) == 1
 
 
 @pytest.mark.parametrize("given", [{}, {"batch_size": 7}, {"max_epochs": 3}, {"validate_every": 5}])
 def test_what_was_given_stays_as_it_is(captioned, given):
     optim = OptimConfig(**{"batch_size": "auto", "max_epochs": "auto", "validate_every": "auto", **given})
-    source = captioned(50)
-    size = batch_of(optim, [source], parts=2, num_processes=1)
-    source.deal(2 * size)
-    pace = pace_of(optim, size, source.num_batches)
+    training_set = captioned(50)
+    size = batch_of(optim, [training_set], parts=2, num_processes=1)
+    training_set.deal(2 * size)
+    pace = pace_of(optim, size, training_set.num_batches)
     assert given.items() <= pace._asdict().items()
     assert 1 <= pace.validate_every <= pace.max_epochs
     told = dict(setting.split("=") for setting in fitted(optim, pace))

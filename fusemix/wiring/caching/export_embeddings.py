@@ -1,6 +1,7 @@
 """Export, wired: which vectors become rows of clip-retrieval's layout.
 
-Place in the flow: EmbeddingsExportConfig -> Export: the links of a latent set, with latents or a run's embeddings for them.
+Place in the flow: EmbeddingsExportConfig -> Export: the links of a latent set, with latents or a model's embeddings
+for them.
 """
 
 import hashlib

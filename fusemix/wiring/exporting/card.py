@@ -69,14 +69,17 @@ class Card:
     @property
     def unknown(self) -> list[str]:
         """Modalities with an encoder that nothing says how to build."""
-        return list(dict.fromkeys(one.modality for one in self.encoders if one.source is None))
+        return list(dict.fromkeys(one.modality for one in self.encoders if one.recipe is None))
 
     @property
-    def by_hand(self) -> dict[str, list[dict[str, Any]]]:
-        """Modality -> its encoders, as they must be given where one runs code that is not fusemix's own."""
-        asking = {one.modality for one in self.encoders if one.asks_first} - set(self.unknown)
-        sources = [(one.modality, dict(one.source)) for one in self.encoders if one.source and one.modality in asking]
-        return {modality: [source for of, source in sources if of == modality] for modality in sorted(asking)}
+    def unknown_name(self) -> str:
+        """Of the first of these."""
+        return next(one.name for one in self.encoders if one.recipe is None)
+
+    @property
+    def by_hand(self) -> dict[str, dict[str, Any]]:
+        """Encoders by name, as they must be given where they run code that is not fusemix's own."""
+        return {one.name: dict(one.recipe) for one in self.encoders if one.recipe and one.asks_first}
 
     @property
     def packages(self) -> list[str]:

@@ -1,6 +1,6 @@
 """What builds the encoders of a model on another machine.
 
-Place in the flow: sources of a run -> Travelling: names with pinned revisions, and folders that are copied along.
+Place in the flow: recipes of a run -> Travelling: names with pinned revisions, and folders that are copied along.
 
 A name on the hub is pinned to the commit that the run's latents were made with. A folder or file of this machine is
 copied into the export under its own name, which is part of the fingerprint. An installed package stays a name.
@@ -16,13 +16,13 @@ from fusemix.encoders import ENCODERS
 from fusemix.errors import RunError
 from fusemix.models.folder import INSIDE, PATHS, Travelling
 from fusemix.models.matching import built_again, problems_of
-from fusemix.models.recipes import NamedSource, Source
+from fusemix.models.recipes import NamedRecipe
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def travelling(
-    modality: str, number: int, named: NamedSource, recorded: Mapping[str, Any], taken: dict[str, Path]
+    modality: str, number: int, named: NamedRecipe, recorded: Mapping[str, Any], taken: dict[str, Path]
 ) -> Travelling:
     """What builds one encoder elsewhere.
 
@@ -36,9 +36,9 @@ def travelling(
     Raises:
         RunError: its folder is not there, or an option of a factory of one's own is a path of this machine.
     """
-    if named.source is None:
+    if named.recipe is None:
         return Travelling(named.name, None, {})
-    options, inside = dict(named.source.get("options", {})), {}
+    options, inside = dict(named.recipe.get("options", {})), {}
     where = f"{modality}, encoder {number} ({named.name})"
     for option in PATHS:
         path = Path(str(options.get(option, ""))).expanduser()
@@ -48,17 +48,17 @@ def travelling(
         elif path.is_absolute():
             raise RunError(
                 f"{where} is built from {path}, which is not there. Say where it is now: "
-                f"encoders={{{modality}: [{{name: {named.source['name']}, options: {{{option}: FOLDER, …}}}}]}}."
+                f"encoders={{{named.name}: {{name: {named.recipe['name']}, options: {{{option}: FOLDER, …}}}}}}."
             )
-    if ":" in named.source["name"] and (found := next(_paths(options), None)):
+    if ":" in named.recipe["name"] and (found := next(_paths(options), None)):
         raise RunError(
             f"{where} has the option {found[0]}={found[1]}, a path of this machine. Let the factory find it by itself, "
             f"or call the option {' or '.join(PATHS)}, so that it travels with the export."
         )
     revision = recorded["encoder"].get("revision")
-    if not inside and COMMIT.fullmatch(str(revision)) and "revision" in _parameters(named.source["name"]):
+    if not inside and COMMIT.fullmatch(str(revision)) and "revision" in _parameters(named.recipe["name"]):
         options["revision"] = revision
-    return Travelling(named.name, {"name": named.source["name"], "options": options}, inside)
+    return Travelling(named.name, {"name": named.recipe["name"], "options": options}, inside)
 
 
 def _parameters(name: str) -> Mapping[str, Any]:
@@ -86,17 +86,18 @@ def _place(path: Path, taken: dict[str, Path]) -> str:
     return place
 
 
-def require_same(modality: str, number: int, source: Source, recorded: Mapping[str, Any]) -> None:
+def require_same(modality: str, number: int, named: NamedRecipe, recorded: Mapping[str, Any]) -> None:
     """Build an encoder from its copy, and refuse one that is not the one that the run was trained with.
 
     Raises:
         RunError: it is not.
         EncoderError, ConfigError: it cannot be built.
     """
-    encoder = built_again(source["name"], source["options"], recorded)
+    recipe = named.recipe or {}
+    encoder = built_again(recipe["name"], recipe["options"], recorded)
     if problems := problems_of(number, encoder, recorded, modality):
         lines = "\n  ".join(problems)
         raise RunError(
             f"{modality}: what builds encoder {number} now is not what the run was trained with:\n  {lines}\n"
-            f"Say where that is: encoders={{{modality}: [{{name: {source['name']}, options: {{model: …}}}}]}}."
+            f"Say where that is: encoders={{{named.name}: {{name: {recipe['name']}, options: {{model: …}}}}}}."
         )

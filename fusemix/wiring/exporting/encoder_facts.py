@@ -31,8 +31,8 @@ class EncoderFacts:
 
     Attributes:
         modality: that it encodes.
-        name: in the run.
-        source: what builds it elsewhere, paths being relative to the export; None where nothing says it.
+        name: of its latents, as encoders are given by hand.
+        recipe: what builds it elsewhere, paths being relative to the export; None where nothing says it.
         model: its own name.
         revision: commit on the hub, or where else its weights are from.
         pooling: how its states become one vector.
@@ -45,7 +45,7 @@ class EncoderFacts:
 
     modality: str
     name: str
-    source: Mapping[str, Any] | None
+    recipe: Mapping[str, Any] | None
     model: str
     revision: str
     pooling: str
@@ -58,7 +58,7 @@ class EncoderFacts:
     @property
     def asks_first(self) -> bool:
         """Whether it must be given by hand, since building it runs code that is not fusemix's own."""
-        return bool(code_of(self.source))
+        return bool(code_of(self.recipe))
 
 
 def encoder_facts(modality: str, one: Travelling, recorded: Mapping[str, Any], folder: Path) -> EncoderFacts:
@@ -79,11 +79,11 @@ def encoder_facts(modality: str, one: Travelling, recorded: Mapping[str, Any], f
         "latents": f"{recorded['dim']:,}, {recorded['dtype']}",
         "licence": UNKNOWN if made_by.get("weights_sha256") else "no weights",
     }
-    if one.source:
-        family = one.source["name"]
+    if one.recipe:
+        family = one.recipe["name"]
         known["packages"] = tuple(_packages_of(family))
-    source = one.source and {"name": one.source["name"], "options": {**one.source["options"], **one.inside}}
-    return EncoderFacts(modality, one.name, source, **(known | _whence(one, made_by, folder)))
+    recipe = one.recipe and {"name": one.recipe["name"], "options": {**one.recipe["options"], **one.inside}}
+    return EncoderFacts(modality, one.name, recipe, **(known | _whence(one, made_by, folder)))
 
 
 def _packages_of(family: str) -> list[str]:
@@ -96,9 +96,9 @@ def _whence(one: Travelling, made_by: Mapping[str, Any], folder: Path) -> dict[s
     """Where its weights are from, and their licence."""
     if one.inside:
         return {"revision": IN_FOLDER, "licence": licence_of_folder(folder / next(iter(one.inside.values())))}
-    if one.source is None:
+    if one.recipe is None:
         return {}
-    model, revision = str(one.source["options"].get("model", "")), one.source["options"].get("revision")
+    model, revision = str(one.recipe["options"].get("model", "")), one.recipe["options"].get("revision")
     if ":" in model and not model.startswith(HUB_PREFIXES):
         return {"revision": "as installed", "licence": licence_of_package(model), "packages": (distribution_of(model),)}
     on_hub = hub_name_of(str(made_by.get("revision"))) if made_by.get("family") == "timm" else hub_name_of(model)

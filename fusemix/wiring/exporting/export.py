@@ -1,6 +1,6 @@
 """A trained run as a model that travels, wired.
 
-Place in the flow: ModelExportConfig -> Export -> the exported folder.
+Place in the flow: ExportConfig -> Export -> the exported folder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusemix import __version__
-from fusemix.config import ModelExportConfig, PartConfig
+from fusemix.config import ExportConfig, to_plain
 from fusemix.disk.files import sha256_of_file, write_text
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
@@ -26,7 +26,8 @@ from fusemix.models.folder import (
     write_model,
 )
 from fusemix.models.hub import require_token
-from fusemix.models.recipes import NamedSource, code_of
+from fusemix.models.matching import names_of, with_given
+from fusemix.models.recipes import NamedRecipe, code_of
 from fusemix.models.trained import Trained, open_trained
 from fusemix.parts.trust import named_by_data, require_trust
 from fusemix.reports.reading import Report
@@ -46,15 +47,15 @@ class Export:
         config: as given.
         trained: the run.
         checkpoint: of the run, whole.
-        sources: modality -> what builds its encoders elsewhere.
+        recipes: modality -> what builds its encoders elsewhere.
         copies: place inside the export -> what is copied there, and what is left behind.
         reports: whose figures go on the card.
     """
 
-    config: ModelExportConfig
+    config: ExportConfig
     trained: Trained
     checkpoint: Mapping[str, Any]
-    sources: dict[str, list[Travelling]]
+    recipes: dict[str, list[Travelling]]
     copies: dict[str, Parcel]
     reports: list[Report]
 
@@ -65,11 +66,13 @@ class Export:
 
     @property
     def without_encoders(self) -> list[str]:
-        """Modalities with an encoder that nothing says how to build."""
-        return [modality for modality, listed in self.sources.items() if any(one.source is None for one in listed)]
+        """Encoders that nothing says how to build, by the names of their latents."""
+        names = names_of(self.trained)
+        pairs = (zip(names[modality], listed, strict=True) for modality, listed in self.recipes.items())
+        return [name for name, one in chain.from_iterable(pairs) if one.recipe is None]
 
 
-def export_of(config: ModelExportConfig) -> Export:
+def export_of(config: ExportConfig) -> Export:
     """Open the run and look at everything that can be wrong.
 
     Raises:
@@ -80,7 +83,8 @@ def export_of(config: ModelExportConfig) -> Export:
     if is_export(run):
         raise RunError(f"{run} is an exported model already: copy it as it is, or export the run that it came from.")
     _require_own_adapters(run, config.checkpoint)
-    trained = _with_given(open_trained(run, config.checkpoint, trust_code=config.trust_code), config.encoders)
+    given = {name: to_plain(part) for name, part in config.encoders.items()}
+    trained = with_given(open_trained(run, config.checkpoint, trust_code=config.trust_code), given)
     require_replaceable(Path(config.out), config.overwrite)
     if config.onnx:
         onnx.require_packages()
@@ -90,17 +94,17 @@ def export_of(config: ModelExportConfig) -> Export:
         require_token(config.push_to)
     checkpoint = read_checkpoint(trained.file)
     reports = reports_of(config.reports, config.checkpoint, checkpoint, trained.record)
-    for named in (named for listed in trained.sources.values() for named in listed if not named.is_given):
-        require_trust(f"{run}", code_of(named.source), config.trust_code)
+    for named in (named for listed in trained.recipes.values() for named in listed if not named.is_given):
+        require_trust(f"{run}", code_of(named.recipe), config.trust_code)
     places: dict[str, Path] = {}
-    sources = _travelling(trained, places)
-    copies = {place: parcel_of(path, _families_at(place, sources)) for place, path in places.items()}
-    return Export(config, trained, checkpoint, sources, copies, reports)
+    recipes = _travelling(trained, places)
+    copies = {place: parcel_of(path, _families_at(place, recipes)) for place, path in places.items()}
+    return Export(config, trained, checkpoint, recipes, copies, reports)
 
 
-def _families_at(place: str, sources: Mapping[str, Sequence[Travelling]]) -> set[str]:
-    listed = chain.from_iterable(sources.values())
-    return {one.source["name"] for one in listed if one.source and place in one.inside.values()}
+def _families_at(place: str, recipes: Mapping[str, Sequence[Travelling]]) -> set[str]:
+    listed = chain.from_iterable(recipes.values())
+    return {one.recipe["name"] for one in listed if one.recipe and place in one.inside.values()}
 
 
 def _require_own_adapters(run: Path, checkpoint: str) -> None:
@@ -111,30 +115,13 @@ def _require_own_adapters(run: Path, checkpoint: str) -> None:
 
 
 def _travelling(trained: Trained, places: dict[str, Path]) -> dict[str, list[Travelling]]:
-    sources: dict[str, list[Travelling]] = {}
-    for modality, listed in trained.sources.items():
+    recipes: dict[str, list[Travelling]] = {}
+    for modality, listed in trained.recipes.items():
         pairs = zip(listed, trained.record["encoders"][modality], strict=True)
         for number, (named, recorded) in enumerate(pairs, 1):
             with _named(named):
-                sources.setdefault(modality, []).append(travelling(modality, number, named, recorded, places))
-    return sources
-
-
-def _with_given(trained: Trained, given: Mapping[str, Sequence[PartConfig]]) -> Trained:
-    """With the encoders that the user named in place of those that the run knows."""
-    sources = dict(trained.sources)
-    for modality, parts in given.items():
-        trained.require_known(modality)
-        known = sources[modality]
-        if len(parts) != len(known):
-            raise RunError(
-                f"encoders.{modality} names {len(parts)}, and {trained.folder} was trained with {len(known)}."
-            )
-        found = zip(known, parts, strict=True)
-        sources[modality] = [
-            NamedSource(old.name, {"name": new.name, "options": new.options}, is_given=True) for old, new in found
-        ]
-    return trained._replace(sources=sources)
+                recipes.setdefault(modality, []).append(travelling(modality, number, named, recorded, places))
+    return recipes
 
 
 def write(export: Export, folder: Path, advance: Callable[[int], None]) -> None:
@@ -153,7 +140,7 @@ def write(export: Export, folder: Path, advance: Callable[[int], None]) -> None:
         send(parcel, folder / place)
         advance(1)
     origin = {"name": export.name, "checkpoint": export.config.checkpoint, "epoch": export.checkpoint["epoch"]}
-    write_model(folder, {**origin, "fusemix": __version__}, trained.record, trained.model, export.sources)
+    write_model(folder, {**origin, "fusemix": __version__}, trained.record, trained.model, export.recipes)
     _check_copies(export, folder)
     advance(1)
     if export.config.onnx:
@@ -180,15 +167,16 @@ def _about_adapter(export: Export, folder: Path, modality: str) -> dict[str, Any
 
 
 def _facts(export: Export, folder: Path, modality: str) -> list[EncoderFacts]:
-    recorded = export.trained.record["encoders"][modality]
+    trained = export.trained
+    listed = (export.recipes[modality], trained.recipes[modality], trained.record["encoders"][modality])
     found = []
-    for one, named, made in zip(export.sources[modality], export.trained.sources[modality], recorded, strict=True):
+    for name, one, named, made in zip(names_of(trained)[modality], *listed, strict=True):
         with _named(named):
-            found.append(encoder_facts(modality, one, made, folder))
+            found.append(encoder_facts(modality, one._replace(name=name), made, folder))
     return found
 
 
-def _named(named: NamedSource) -> AbstractContextManager[None]:
+def _named(named: NamedRecipe) -> AbstractContextManager[None]:
     """What builds an encoder was named by the run, unless the user gave it."""
     return nullcontext() if named.is_given else named_by_data()
 
@@ -201,13 +189,13 @@ def num_steps(export: Export) -> int:
 
 def _check_copies(export: Export, folder: Path) -> None:
     """Build encoders from what was copied: it must be what the run was trained with."""
-    found = read_export(folder, trust_code=True).sources  # that of the run or of the user, asked for before
-    for modality, listed in export.sources.items():
+    found = read_export(folder, trust_code=True).recipes  # that of the run or of the user, asked for before
+    for modality, listed in export.recipes.items():
         for number, one in enumerate(listed, start=1):
-            source = found[modality][number - 1].source
-            if one.inside and source:
-                with _named(export.trained.sources[modality][number - 1]):
-                    require_same(modality, number, source, export.trained.record["encoders"][modality][number - 1])
+            built_here = found[modality][number - 1]
+            if one.inside and built_here.recipe:
+                with _named(export.trained.recipes[modality][number - 1]):
+                    require_same(modality, number, built_here, export.trained.record["encoders"][modality][number - 1])
 
 
 def write_card(export: Export, folder: Path) -> None:
@@ -216,7 +204,7 @@ def write_card(export: Export, folder: Path) -> None:
     settings = record["config"]
     kinds = {modality: settings["adapters"].get(modality, settings["adapter"])["name"] for modality in record["dims"]}
     extras = [extra for extra in ("onnx", "sentence_transformers") if getattr(config, extra)]
-    facts = [fact for modality in export.sources for fact in _facts(export, folder, modality)]
+    facts = [fact for modality in export.recipes for fact in _facts(export, folder, modality)]
     card = Card(
         name=export.name,
         dim=export.trained.model.width,

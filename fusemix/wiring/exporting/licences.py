@@ -1,6 +1,6 @@
 """Under which licence an encoder's weights stand, as far as their folder, package or page says.
 
-Place in the flow: source of an encoder -> words for the card.
+Place in the flow: recipe of an encoder -> words for the card.
 """
 
 from importlib.metadata import PackageNotFoundError, metadata, packages_distributions

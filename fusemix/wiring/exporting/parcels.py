@@ -52,30 +52,30 @@ class Parcel:
     """What of an encoder travels.
 
     Attributes:
-        source: a folder, or one file.
+        root: a folder, or one file.
         files: relative to it; of one file nothing.
         left: what stays behind, with its size or why.
     """
 
-    source: Path
+    root: Path
     files: tuple[str, ...]
     left: tuple[str, ...]
 
 
-def parcel_of(source: Path, families: Iterable[str]) -> Parcel:
+def parcel_of(root: Path, families: Iterable[str]) -> Parcel:
     """Choose what of an encoder travels.
 
     Args:
-        source: its folder, or a file of weights that it names.
+        root: its folder, or a file of weights that it names.
         families: names of the factories that are to build encoders from it.
     """
-    if source.is_file():
-        return Parcel(source, (), ())
+    if root.is_file():
+        return Parcel(root, (), ())
     wanted = {*ALWAYS, *chain.from_iterable(FAMILIES.get(family, OF_ONES_OWN) for family in families)}
     files, left = [], []
-    for path in _files_below(source):
-        name = path.relative_to(source).as_posix()
-        if not lies_within(path, source):
+    for path in _files_below(root):
+        name = path.relative_to(root).as_posix()
+        if not lies_within(path, root):
             left.append(f"{name} (a link out of the folder)")
         elif any(_fits(name, pattern) for pattern in wanted):
             files.append(name)
@@ -85,7 +85,7 @@ def parcel_of(source: Path, families: Iterable[str]) -> Parcel:
         pickled = [name for name in files if name.endswith((".bin", ".bin.index.json"))]
         left += [f"{name} (the same as safetensors is there)" for name in pickled]
         files = [name for name in files if name not in pickled]
-    return Parcel(source, tuple(files), tuple(left))
+    return Parcel(root, tuple(files), tuple(left))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -111,18 +111,18 @@ def send(parcel: Parcel, target: Path) -> None:
         target: where the folder or file is to lie.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not parcel.source.is_dir():
-        shutil.copyfile(parcel.source, target)
+    if not parcel.root.is_dir():
+        shutil.copyfile(parcel.root, target)
         return
     target.mkdir()
     for name in parcel.files:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        found = _as_config(parcel.source / name)
+        found = _as_config(parcel.root / name)
         if found is not None and (cleared := without_places(found)) != found:
             write_json(place, cleared)
         else:
-            shutil.copyfile(parcel.source / name, place)
+            shutil.copyfile(parcel.root / name, place)
 
 
 def _as_config(path: Path) -> Any:

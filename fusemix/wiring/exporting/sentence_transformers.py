@@ -47,9 +47,9 @@ def require_possible(trained: Trained) -> None:
     why = ""
     if "text" not in trained.modalities:
         why = f"it embeds {' and '.join(trained.modalities)}, and no text"
-    elif any(named.source is None for named in trained.sources["text"]):
+    elif any(named.recipe is None for named in trained.recipes["text"]):
         why = "nothing says what builds its text encoder. Give it: encoders={text: [{name: …, options: {…}}]}"
-    elif any(code_of(named.source) for named in trained.sources["text"]):
+    elif any(code_of(named.recipe) for named in trained.recipes["text"]):
         why = "its text encoder runs code that is not fusemix's own, which loading a model does not do unasked"
     if why:
         raise RunError(f"{trained.folder} cannot be a model of sentence-transformers: {why}. Leave it out.")

@@ -29,19 +29,19 @@ class Collection(NamedTuple):
     """Items of one modality that are to be indexed.
 
     Attributes:
-        source: what they are, as plain data for index.json; enough to read them again. Its `prefix` is put before
-            their ids, so that items of several sources do not collide.
-        items: ids are those in their source.
+        origin: what they are, as plain data for index.json; enough to read them again. Its `prefix` is put before
+            their ids, so that items of several origins do not collide.
+        items: ids are those in their origin.
         paths: of the items, as far as they have any.
         captions: of each item, what is known of it in words.
         side: with the latents of the items, where they are there already.
-        rows: of the source, one an item.
+        rows: of the origin, one an item.
         notes: what a person should know: what was passed over.
-        excluded: what the source names and cannot give.
-        root: folder that relative paths of the source are relative to.
+        excluded: what the origin names and cannot give.
+        root: folder that relative paths of the origin are relative to.
     """
 
-    source: dict[str, Any]
+    origin: dict[str, Any]
     items: Items
     paths: pa.Array
     captions: pa.Array
@@ -54,18 +54,18 @@ class Collection(NamedTuple):
     @property
     def ids(self) -> list[str]:
         """Ids in the index."""
-        return [self.source["prefix"] + item for item in self.items.table["id"].to_pylist()]
+        return [self.origin["prefix"] + item for item in self.items.table["id"].to_pylist()]
 
     def table(self, number: int, places: Int64[np.ndarray, " some"]) -> pa.Table:
         """Some items as an index keeps them.
 
         Args:
-            number: of the source in index.json.
+            number: of the origin in index.json.
             places: of the items, from 0.
         """
         ids = self.items.table["id"].take(pa.array(places)).to_pylist()
         columns = {
-            "id": [self.source["prefix"] + item for item in ids],
+            "id": [self.origin["prefix"] + item for item in ids],
             "modality": [self.items.modality] * len(ids),
             "path": self.paths.take(pa.array(places)),
             "captions": self.captions.take(pa.array(places)),
@@ -75,29 +75,53 @@ class Collection(NamedTuple):
         return pa.table(columns, schema=SCHEMA)
 
 
-def collections_of(
-    data: str, modality: str | None, trained: Trained, *, follow_links: bool = False
-) -> list[Collection]:
-    """What a path stands for: a latent set, all latent sets right below it, or a folder of files.
+def require_kind(data: str | None, latents: str | None) -> None:
+    """Refuse a folder that is not there, and latents where pictures or sounds are due, or the other way round.
 
     Args:
-        data: the path.
+        data, latents: as set, one of them.
+
+    Raises:
+        DatasetError: it is not there.
+        ConfigError: it is the other one.
+    """
+    folder = Path(data or latents or "").expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"there is no folder {data or latents}.")
+    sets = _sets_in(folder)
+    if data and sets:
+        raise ConfigError(f"data={data} is a folder of latents, and not of pictures or sounds. Write latents={data}.")
+    if latents and not sets:
+        raise ConfigError(
+            f"latents={latents} is no latent set: neither it nor a folder in it has {SET}. Of a folder of pictures or "
+            f"sounds write data={latents}."
+        )
+
+
+def _sets_in(folder: Path) -> list[Path]:
+    """The latent set that a folder is, or all that lie right below it."""
+    return [folder] if (folder / SET).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{SET}"))
+
+
+def collections_of(
+    data: str | None, latents: str | None, modality: str | None, trained: Trained, *, follow_links: bool = False
+) -> list[Collection]:
+    """What a path stands for: a folder of files; or a latent set, or all latent sets right below it.
+
+    Args:
+        data, latents: the path, as the one or the other; see `require_kind`.
         modality: what is wanted of it; None takes what there is, where that is one.
         trained: the model that is to embed it.
         follow_links: of a folder, take what links that lead out of it lead to.
 
     Raises:
-        DatasetError: it is not there, or holds nothing that can be indexed.
+        DatasetError: it holds nothing that can be indexed.
         ConfigError: it holds several modalities and none was chosen, or not the chosen one.
         RunError: the model knows nothing of the modality, or other encoders made the latents.
     """
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
-        raise DatasetError(f"there is no folder {data}.")
-    sets = [folder] if (folder / SET).is_file() else sorted(path.parent for path in folder.glob(f"[!.]*/{SET}"))
-    if sets:
-        return [_of_set(path, modality, trained) for path in sets]
-    return [_of_folder(folder, modality, trained, follow_links)]
+    if latents:
+        return [_of_set(path, modality, trained) for path in _sets_in(Path(latents).expanduser())]
+    return [_of_folder(Path(data or "").expanduser(), modality, trained, follow_links)]
 
 
 def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_links: bool) -> Collection:
@@ -117,9 +141,9 @@ def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_link
     passed = ", ".join(f"{count:,} {one} files" for one, count in others.items() if count)
     items = items_of(folder, chosen, files.paths[chosen], follow_links=follow_links)
     prefix = f"{folder.resolve().name}/"
-    source = {"kind": "folder", "path": str(folder.resolve()), "modality": chosen, "prefix": prefix}
+    origin = {"kind": "folder", "path": str(folder.resolve()), "modality": chosen, "prefix": prefix}
     return Collection(
-        {**source, "follow_links": True} if follow_links else source,
+        {**origin, "follow_links": True} if follow_links else origin,
         items,
         items.table["path"].combine_chunks(),
         pa.array([[]] * len(items), pa.list_(pa.string())),
@@ -127,7 +151,7 @@ def _of_folder(folder: Path, modality: str | None, trained: Trained, follow_link
         np.arange(len(items)),
         [f"passed over: {passed}"] if passed else [],
         [item._replace(id=prefix + item.id) for item in files.excluded],
-        source["path"],
+        origin["path"],
     )
 
 

@@ -2,7 +2,7 @@
 
 Place in the flow: new items of a folder -> which are done -> parts of the others as they are embedded -> all, in order.
 
-    parts/<name>/                  of one source with one model
+    parts/<name>/                  of one origin with one model
     parts/<name>/<name>.parquet    some items: path, size and times of change, and embedding or reason
 
 An item counts as done where its path, its size, and the times when its content and its entry were last changed are
@@ -143,12 +143,12 @@ class DoneSoFar:
         return Embedded(embeddings, tuple(rejected))
 
     def forget(self) -> None:
-        """Delete the parts of this source and model."""
+        """Delete the parts of this origin and model."""
         _remove(self._folder)
 
 
 def forget_all(folder: Path) -> None:
-    """Delete the parts of every source.
+    """Delete the parts of every origin.
 
     Args:
         folder: `parts/` of an index.

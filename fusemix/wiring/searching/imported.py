@@ -16,7 +16,7 @@ from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.models.embedder import Embedder
 from fusemix.models.fitting import fitting_set
-from fusemix.models.matching import is_imported
+from fusemix.models.matching import is_imported, names_of
 from fusemix.models.recipes import pairs_of
 from fusemix.progress import console
 
@@ -55,7 +55,8 @@ def require_same_latents(embedder: Embedder, modality: str, sets: Sequence[Path]
     at = np.cumsum([0, *side.dims])
     for number in numbers:
         columns = slice(at[number], at[number + 1])
-        _require_near(side, number, made[:, columns], side.take(rows)[:, columns].astype(np.float32))
+        name = names_of(embedder.trained)[modality][number]
+        _require_near(side, name, made[:, columns], side.take(rows)[:, columns].astype(np.float32))
 
 
 def _readable(embedder: Embedder, modality: str, folder: Path) -> tuple[Side, Items, np.ndarray] | None:
@@ -84,13 +85,13 @@ def _items(latent_set: LatentSet, side: Side, trust_code: bool) -> Items:
 
 
 def _require_near(
-    side: Side, number: int, made: Float[np.ndarray, "rows dim"], imported: Float[np.ndarray, "rows dim"]
+    side: Side, name: str, made: Float[np.ndarray, "rows dim"], imported: Float[np.ndarray, "rows dim"]
 ) -> None:
     lengths = np.linalg.norm(imported, axis=1)
     apart = np.linalg.norm(made - imported, axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
     if not np.median(apart) <= AGREEMENT:  # so that NaN is not near either
         raise RunError(
-            f"encoders.{side.modality}: encoder {number + 1} is not the one whose latents were imported: of "
+            f"encoders.{name} is not the encoder whose latents were imported: of "
             f"{len(made)} items of {side.folder} its latents differ from them by {np.median(apart):.0%} of their "
             f"length in the middle (lengths: {np.median(lengths):.3g} there, "
             f"{np.median(np.linalg.norm(made, axis=1)):.3g} here). Name the same model with the same pooling, prefix "

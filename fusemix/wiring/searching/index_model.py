@@ -6,9 +6,8 @@ Place in the flow: Embedder -> what index.json says of it; index.json -> Embedde
 import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,7 +17,7 @@ from fusemix.errors import RunError
 from fusemix.models.embedder import Embedder
 from fusemix.models.folder import PATHS
 from fusemix.models.matching import How
-from fusemix.models.recipes import Source
+from fusemix.models.recipes import EncoderRecipe
 from fusemix.models.trained import Trained
 from fusemix.parts.kinds import misfit
 from fusemix.search.description import INDEX, damaged
@@ -33,7 +32,7 @@ def about_model(
     name: str,
     checkpoint: str,
     folder: Path,
-    encoders: Mapping[str, Sequence[Source]] = MappingProxyType({}),
+    noted: Collection[str] = (),
 ) -> dict[str, Any]:
     """What an index says of its model.
 
@@ -42,7 +41,7 @@ def about_model(
         name: as it was given: a path or a name on the hub.
         checkpoint: of a run.
         folder: of the index.
-        encoders: that were named for it.
+        noted: modalities whose encoders the index notes, as the embedder builds them.
     """
     is_here = Path(name).expanduser().exists()
     return {
@@ -51,31 +50,31 @@ def about_model(
         "checkpoint": checkpoint,
         "sha256": weights_sha256(embedder.trained.model),
         "modalities": list(embedder.modalities),
-        ENCODERS_NOTED: _placed_encoders(embedder.trained, encoders),
+        ENCODERS_NOTED: _placed_encoders(embedder.trained, noted),
     }
 
 
-def _placed_encoders(trained: Trained, named: Mapping[str, Sequence[Source]]) -> dict[str, list[Source]]:
-    """What was named, and of the others what a run names by a path that leads there from this folder alone."""
+def _placed_encoders(trained: Trained, noted: Collection[str]) -> dict[str, list[EncoderRecipe]]:
+    """What was given or is noted, and of the others what a run names by a path that leads there from here alone."""
     found = {}
-    for modality, known in trained.sources.items():
-        sources = named.get(modality) or [one.source for one in known if one.source is not None]
-        placed = [_placed(source) for source in sources]
-        if modality in named or placed != sources:
+    for modality, known in trained.recipes.items():
+        recipes = [one.recipe for one in known if one.recipe is not None]
+        placed = [_placed(recipe) for recipe in recipes]
+        if modality in noted or placed != recipes or any(one.is_given for one in known):
             found[modality] = placed
     return found
 
 
-def _placed(source: Source) -> dict[str, Any]:
-    options = dict(source.get("options") or {})
+def _placed(recipe: EncoderRecipe) -> dict[str, Any]:
+    options = dict(recipe.get("options") or {})
     for option in PATHS:
         path = Path(str(options.get(option) or "")).expanduser()
         if options.get(option) and path.exists():
             options[option] = str(path.resolve())
-    return {"name": source["name"], "options": options}
+    return {"name": recipe["name"], "options": options}
 
 
-def noted_encoders(model: Mapping[str, Any], folder: Path) -> dict[str, list[Source]]:
+def noted_encoders(model: Mapping[str, Any], folder: Path) -> dict[str, list[EncoderRecipe]]:
     """What an index says that builds encoders, by modality; indexes of before say nothing of it.
 
     Raises:
@@ -84,36 +83,37 @@ def noted_encoders(model: Mapping[str, Any], folder: Path) -> dict[str, list[Sou
     found = model.get(ENCODERS_NOTED, {})
     if problem := misfit(found, dict[str, list[dict[str, Any]]]):
         raise damaged(folder / INDEX, f"is damaged: its encoders must be {problem}")
-    for source in (source for sources in found.values() for source in sources):
-        if not isinstance(source.get("name"), str) or not isinstance(source.get("options"), dict):
+    for recipe in (recipe for recipes in found.values() for recipe in recipes):
+        if not isinstance(recipe.get("name"), str) or not isinstance(recipe.get("options"), dict):
             raise damaged(folder / INDEX, "is damaged: an encoder of its model has no name or no options")
     return found
 
 
-def as_setting(modality: str, sources: list[dict[str, Any]]) -> str:
+def as_setting(recipes: Mapping[str, EncoderRecipe]) -> str:
     """How encoders are given to `fusemix index`."""
-    return f"Give them as a setting, in the order of training: {_setting(modality, sources)}"
+    return f"Give them as a setting: {_setting(recipes)}"
 
 
 def at_the_index(index: Index) -> How:
     """How encoders are given where an index is searched: they are noted in it."""
     about = index.description
 
-    def how(modality: str, sources: list[dict[str, Any]]) -> str:
-        places = {"model": about.model["name"], "data": about.sources[0]["path"], "out": index.folder.resolve()}
+    def how(recipes: Mapping[str, EncoderRecipe]) -> str:
+        origin = about.sources[0]
+        kind = "data" if origin["kind"] == "folder" else "latents"
+        places = {"model": about.model["name"], kind: origin["path"], "out": index.folder.resolve()}
         options = " ".join(f"--{name} {shlex.quote(str(place))}" for name, place in places.items())
         return (
-            "Name them for the index, in the order of training; what it holds is not embedded again:\n  "
-            f"fusemix index {options} {_setting(modality, sources)}"
+            "Name them for the index; what it holds is not embedded again:\n  "
+            f"fusemix index {options} {_setting(recipes)}"
         )
 
     return how
 
 
-def _setting(modality: str, sources: list[dict[str, Any]]) -> str:
-    flow = yaml.safe_dump(
-        {modality: sources}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
-    )
+def _setting(recipes: Mapping[str, EncoderRecipe]) -> str:
+    named = {name: dict(recipe) for name, recipe in recipes.items()}
+    flow = yaml.safe_dump(named, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf)
     return shlex.quote(f"encoders={flow.strip()}")
 
 

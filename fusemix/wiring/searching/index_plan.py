@@ -21,6 +21,7 @@ from fusemix.disk.system_names import is_system_name
 from fusemix.errors import ConfigError, IndexFolderError
 from fusemix.interfaces import Rejected
 from fusemix.latents.description import SET
+from fusemix.machine.environment import one_device
 from fusemix.models.embedder import Embedder
 from fusemix.models.places import is_same, noted
 from fusemix.search.description import (
@@ -33,7 +34,7 @@ from fusemix.search.description import (
     read_description,
 )
 from fusemix.search.folder import Index
-from fusemix.wiring.searching.collections import Collection, collections_of
+from fusemix.wiring.searching.collections import Collection, collections_of, require_kind
 from fusemix.wiring.searching.imported import require_same_latents
 from fusemix.wiring.searching.index_model import (
     ENCODERS_NOTED,
@@ -61,7 +62,7 @@ class Task:
 
     Attributes:
         collection: what is indexed.
-        number: of its source in index.json.
+        number: of its origin in index.json.
         new: places of the new items in it.
     """
 
@@ -77,7 +78,7 @@ class Indexing:
     Attributes:
         config: the settings.
         embedder: the model.
-        description: of the index as it is, or of a new one, with the sources that come to it.
+        description: of the index as it is, or of a new one, with the origins that come to it.
         tasks: what to add.
         num_there: items that were asked for and are in the index already.
         replaces: hash of the index.json whose index is going to make room; None where none does.
@@ -102,7 +103,7 @@ class Indexing:
 
     @property
     def excluded(self) -> list[Rejected]:
-        """What sources name and cannot give."""
+        """What origins name and cannot give."""
         return [item for task in self.tasks for item in task.collection.excluded]
 
 
@@ -118,41 +119,43 @@ def indexing_of(config: IndexConfig) -> Indexing:
     _require_room(out, config.overwrite)
     description = None if config.overwrite else read_description(out)
     known_encoders = noted_encoders(description.model, out) if description else {}
-    given = {modality: [to_plain(part) for part in parts] for modality, parts in config.encoders.items()}
+    require_kind(config.data, config.latents)
     embedder = Embedder(
         config.model,
         config.checkpoint,
-        given,
-        config.device,
+        {name: to_plain(part) for name, part in config.encoders.items()},
+        one_device(config.compute.accelerator, config.compute.devices),
         trust_code=config.trust_code,
         noted=known_encoders,
         how=as_setting,
     )
-    model = about_model(embedder, config.model, config.checkpoint, out, {**known_encoders, **given})
+    model = about_model(embedder, config.model, config.checkpoint, out, known_encoders)
     if description is None or not description.segments:
         description = Description(model, embedder.dim)
     require_same_model(description.model, model, out)
     description = replace(description, model={**description.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
-    collections = collections_of(config.data, config.modality, embedder.trained, follow_links=config.follow_links)
-    for modality in given:
-        require_same_latents(embedder, modality, _sets_at_hand(collections, embedder))
+    modality, follow_links = config.modality, config.follow_links
+    collections = collections_of(config.data, config.latents, modality, embedder.trained, follow_links=follow_links)
+    for modality, recipes in embedder.trained.recipes.items():
+        if any(one.is_given for one in recipes):
+            require_same_latents(embedder, modality, _sets_at_hand(collections, embedder))
     there = Index(out) if description.segments else None
-    tasks, sources = [], list(description.sources)
+    tasks, origins = [], list(description.sources)
     for collection in collections:
-        _require_same_source(collection.source, sources)
-        number = next((n for n, known in enumerate(sources) if is_same(known, collection.source)), len(sources))
-        sources[number : number + 1] = [noted(collection.source, collection.root, out)]
+        _require_same_origin(collection.origin, origins)
+        number = next((n for n, known in enumerate(origins) if is_same(known, collection.origin)), len(origins))
+        origins[number : number + 1] = [noted(collection.origin, collection.root, out)]
         tasks.append(Task(collection, number, _new_places(collection, there)))
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
     replaces = sha256_of_file(out / INDEX) if config.overwrite and is_index(out) else None
-    return Indexing(config, embedder, replace(description, sources=sources), tasks, num_items - num_new, replaces)
+    return Indexing(config, embedder, replace(description, sources=origins), tasks, num_items - num_new, replaces)
 
 
 def _sets_at_hand(collections: Sequence[Collection], embedder: Embedder) -> list[Path]:
     """Latent sets that may hold latents of the model's encoders: what is indexed, and what was trained on."""
     of_run = [str(embedder.trained.record["config"].get(name) or "") for name in ("validation", "train")]
-    indexed = [one.source["path"] for one in collections if one.side is not None]
+    indexed = [one.origin["path"] for one in collections if one.side is not None]
     return [Path(folder) for folder in [*indexed, *of_run] if (Path(folder) / SET).is_file()]
 
 
@@ -166,12 +169,12 @@ def _require_room(out: Path, overwrite: bool) -> None:
             raise IndexFolderError(f"{out} holds something else than an index. Choose another out.")
 
 
-def _require_same_source(source: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:
-    identity = "path" if source["kind"] == "folder" else "sha256"
+def _require_same_origin(origin: dict[str, Any], there: Sequence[dict[str, Any]]) -> None:
+    identity = "path" if origin["kind"] == "folder" else "sha256"
     for other in there:
-        if is_same(other, source):
+        if is_same(other, origin):
             continue
-        if other["prefix"] == source["prefix"] and other.get(identity) != source[identity]:
+        if other["prefix"] == origin["prefix"] and other.get(identity) != origin[identity]:
             raise ConfigError(
                 f"the index holds items of {other['path']}, whose ids begin with {other['prefix']!r}, too. Rename one "
                 "of the two, or make an index of its own."

@@ -60,7 +60,7 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
             found = _from_files(indexing, task, done[-1], advance)
         for places, embedded in found:
             good = ~np.isnan(embedded.embeddings).any(axis=1)
-            prefix = task.collection.source["prefix"]
+            prefix = task.collection.origin["prefix"]
             rejected += [item._replace(id=prefix + item.id) for item in embedded.rejected]
             writer.add(embedded.embeddings[good], task.collection.table(task.number, places[good]), sample)
             num_added += int(good.sum())
@@ -78,7 +78,7 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
 
 
 def settle(indexing: Indexing) -> list[Rejected]:
-    """What is left to do where nothing is new; returns what sources name and cannot give."""
+    """What is left to do where nothing is new; returns what origins name and cannot give."""
     if read_description(indexing.out) != indexing.description:  # encoders were named, or a folder has moved
         write_description(indexing.out, indexing.description)
     _note_rejected(indexing, indexing.excluded)
@@ -92,7 +92,7 @@ def _note_rejected(indexing: Indexing, rejected: Sequence[Rejected]) -> None:
     collections = [task.collection for task in indexing.tasks]
     before = [] if indexing.replaces or not path.is_file() else [Rejected(**row) for row in read_jsonl(path)]
     tried = {item for collection in collections for item in collection.ids} if before else set()
-    looked_into = tuple(collection.source["prefix"] for collection in collections)
+    looked_into = tuple(collection.origin["prefix"] for collection in collections)
     kept = [
         item
         for item in before
@@ -130,9 +130,9 @@ def _from_latents(indexing: Indexing, task: Task, advance: Callable[[int], None]
 
 def _done_so_far(indexing: Indexing, task: Task) -> DoneSoFar:
     """What a killed command has embedded of the new items of a folder."""
-    source, ids = task.collection.source, task.collection.items.table["id"].take(pa.array(task.new))
-    about = {"model": indexing.description.model["sha256"], "source": source, "replaces": indexing.replaces}
-    paths = (f"{source['path']}/{item}" for item in ids.to_pylist())
+    origin, ids = task.collection.origin, task.collection.items.table["id"].take(pa.array(task.new))
+    about = {"model": indexing.description.model["sha256"], "source": origin, "replaces": indexing.replaces}
+    paths = (f"{origin['path']}/{item}" for item in ids.to_pylist())
     return DoneSoFar(indexing.out / PARTS, about, ids, states_of(paths, len(ids)))
 
 
@@ -149,7 +149,7 @@ def _from_files(indexing: Indexing, task: Task, done: DoneSoFar, advance: Callab
         task.collection.items.take(task.new[rows]),
         [range(*ends_of_one) for ends_of_one in pairwise(ends)],
         batch_size=config.batch_size,
-        num_workers=usable_cores() - 1 if config.num_workers is None else config.num_workers,
+        num_workers=usable_cores() - 1 if isinstance(config.num_workers, str) else config.num_workers,
         advance=lambda count, rejected: advance(count),
         is_done=is_done[rows],
         part_sec=PART_SEC,

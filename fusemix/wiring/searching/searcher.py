@@ -17,7 +17,7 @@ from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.index_model import model_of_index
-from fusemix.wiring.searching.sources import Decode, reader_of, why_unseen
+from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
 
 LIKE, EMBEDDING = "like", "embedding"
 SHORTEST_SUM = 1e-3
@@ -44,7 +44,7 @@ class Hit(NamedTuple):
         score: cosine with the query, or with the sum of several.
         id: of the item.
         modality: of the item.
-        path: as its source names it, for people; `Searcher.places` says where that is.
+        path: as its origin names it, for people; `Searcher.places` says where that is.
         captions: what is known of it in words.
     """
 
@@ -68,7 +68,7 @@ class Searcher:
     Attributes:
         index: opened.
         embedder: the model.
-        unseen: why items of some sources are not shown: their data sets are not fusemix's own, and not trusted.
+        unseen: why items of some origins are not shown: their data sets are not fusemix's own, and not trusted.
 
     Raises:
         UntrustedCodeError: the model names code that is not fusemix's own, and that is not trusted.
@@ -86,9 +86,9 @@ class Searcher:
     ) -> None:
         self.index = Index(folder)
         self.embedder = model_of_index(self.index, model, device, trust_code)
-        sources = self.index.description.sources
-        self._readers = [reader_of(source, self.index.folder, trust_code) for source in sources]
-        self.unseen = [] if trust_code else [why for why in map(why_unseen, sources) if why]
+        origins = self.index.description.sources
+        self._readers = [reader_of(origin, self.index.folder, trust_code) for origin in origins]
+        self.unseen = [] if trust_code else [why for why in map(why_unseen, origins) if why]
 
     @property
     def name(self) -> str:
@@ -173,11 +173,11 @@ class Searcher:
         Raises:
             IndexError: there is no such position.
         """
-        sources, folder = self.index.description.sources, self.index.folder
-        return [place_of(sources[item["source"]], item, folder) for item in self.index.items(positions)]
+        origins, folder = self.index.description.sources, self.index.folder
+        return [place_of(origins[item["source"]], item, folder) for item in self.index.items(positions)]
 
     def content(self, position: int, decode: Decode = decode) -> Content | None:
-        """An item as it is decoded: a picture, a sound or a text; None where its source is out of reach.
+        """An item as it is decoded: a picture, a sound or a text; None where its origin is out of reach.
 
         Args:
             position: in the index.

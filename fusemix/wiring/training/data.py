@@ -1,6 +1,6 @@
 """The latent sets of a training run, opened and checked against one another.
 
-Place in the flow: TrainConfig -> Source(s) -> LatentData.
+Place in the flow: TrainConfig -> TrainingSet(s) -> LatentData.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import hold_the_same, shared_items
 from fusemix.latents.sets import LatentSet, Side
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
 from fusemix.wiring.training.pace import Pace, batch_of, pace_of, require_divisible
 
@@ -31,30 +31,30 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
         RunError: two sets were not made by the same encoders.
     """
     first = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
-    sources = [_source(config, name, about) for name, about in {"": first, **config.also}.items()]
+    training_sets = [_training_set(config, name, about) for name, about in {"": first, **config.also}.items()]
     made: dict[str, Side] = {}
-    for source in sources:
-        for latent_set in (source.train, source.validation):
+    for training_set in training_sets:
+        for latent_set in (training_set.train, training_set.validation):
             for side in latent_set.sides:
                 wanted = made.setdefault(side.modality, side)
                 require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side, wanted.accepted)
-    _require_other_sets(sources)
-    batch_size = batch_of(config.optim, sources, parts, num_processes)
+    _require_other_sets(training_sets)
+    batch_size = batch_of(config.optim, training_sets, parts, num_processes)
     if config.method == "contrastive":
         require_divisible(batch_size, num_processes)
-        for source in sources:
-            source.deal(batch_size * parts)
-    data = LatentData(sources, parts=parts, latents_on=config.latents_on, seed=config.seed)
+        for training_set in training_sets:
+            training_set.deal(batch_size * parts)
+    data = LatentData(training_sets, parts=parts, latents_on=config.latents_on, seed=config.seed)
     return data, pace_of(config.optim, batch_size, data.num_batches)
 
 
-def _source(config: TrainConfig, name: str, about: SetConfig) -> Source:
+def _training_set(config: TrainConfig, name: str, about: SetConfig) -> TrainingSet:
     train = LatentSet(Path(about.train), config.encoders)
     validation = LatentSet(Path(about.validation), config.encoders) if about.validation else None
     pairs = [{side.modality for side in latent_set.sides} for latent_set in (train, validation) if latent_set]
     if pairs[0] != pairs[-1]:
         raise RunError(f"{about.validation} pairs {' and '.join(sorted(pairs[-1]))}, but {about.train} does not.")
-    return Source(
+    return TrainingSet(
         name,
         train,
         validation=validation,
@@ -65,19 +65,19 @@ def _source(config: TrainConfig, name: str, about: SetConfig) -> Source:
     )
 
 
-def _require_other_sets(sources: Sequence[Source]) -> None:
+def _require_other_sets(training_sets: Sequence[TrainingSet]) -> None:
     """Refuse to choose on a set that is trained on, wherever it lies and however its folder is spelled."""
-    for chosen_on in sources:
-        for source in sources:
-            if chosen_on.is_validated_apart and hold_the_same(chosen_on.validation, source.train):
-                raise _trained_on(chosen_on, source)
+    for chosen_on in training_sets:
+        for training_set in training_sets:
+            if chosen_on.is_validated_apart and hold_the_same(chosen_on.validation, training_set.train):
+                raise _trained_on(chosen_on, training_set)
 
 
-def _trained_on(chosen_on: Source, source: Source) -> ConfigError:
+def _trained_on(chosen_on: TrainingSet, training_set: TrainingSet) -> ConfigError:
     return ConfigError(
-        f"validation is {chosen_on.validation.folder}, which holds the pairs of {source.train.folder}, and these are "
-        "trained on: the best epoch would be the one that knows them by heart. Give a validation split, or hold out a "
-        "part of train with holdout=0.1."
+        f"validation is {chosen_on.validation.folder}, which holds the pairs of {training_set.train.folder}, and these "
+        "are trained on: the best epoch would be the one that knows them by heart. Give a validation split, or hold "
+        "out a part of train with holdout=0.1."
     )
 
 
@@ -88,24 +88,24 @@ def shared_with_training(data: LatentData) -> list[str]:
         ConfigError: all are.
     """
     told = []
-    for chosen_on in data.sources:
-        for source in data.sources:
-            if chosen_on.gallery is None or (chosen_on is source and not chosen_on.is_validated_apart):
+    for chosen_on in data.training_sets:
+        for training_set in data.training_sets:
+            if chosen_on.gallery is None or (chosen_on is training_set and not chosen_on.is_validated_apart):
                 continue
             shared = {
-                side.modality: shared_items(train, distinct_rows(source.links.links[:, place]), side, rows)
+                side.modality: shared_items(train, distinct_rows(training_set.links.links[:, place]), side, rows)
                 for side, rows in zip(chosen_on.validation.sides, chosen_on.gallery.rows, strict=True)
-                for place, train in enumerate(source.train.sides)
+                for place, train in enumerate(training_set.train.sides)
                 if train.modality == side.modality
             }
             if len(shared) == 2 and all(found.all() for found in shared.values()):
-                raise _trained_on(chosen_on, source)
+                raise _trained_on(chosen_on, training_set)
             # Two pictures may have one caption, so equal texts alone say nothing.
             if any(found.any() for modality, found in shared.items() if modality != "text"):
                 counts = " and ".join(f"{f.sum():,} of {len(f):,} {m} items" for m, f in shared.items())
                 told.append(
-                    f"{counts} of {chosen_on.validation.folder} are in {source.train.folder}, too, and trained on: "
-                    f"figures on validation are better than they should be"
+                    f"{counts} of {chosen_on.validation.folder} are in {training_set.train.folder}, too, and trained on"
+                    ": figures on validation are better than they should be"
                 )
     return told
 
@@ -113,7 +113,7 @@ def shared_with_training(data: LatentData) -> list[str]:
 def sides_by_modality(data: LatentData) -> dict[str, Side]:
     """One side for each modality of a run, the first set's where several sets have it."""
     sides: dict[str, Side] = {}
-    for source in data.sources:
-        for side in source.train.sides:
+    for training_set in data.training_sets:
+        for side in training_set.train.sides:
             sides.setdefault(side.modality, side)
     return sides

@@ -1,6 +1,6 @@
 """How training is paced: the batch, the epochs and the validations that `auto` fits to a set.
 
-Place in the flow: OptimConfig, Source(s) -> Pace -> loader, schedule, Trainer.
+Place in the flow: OptimConfig, TrainingSet(s) -> Pace -> loader, schedule, Trainer.
 A number that was given is never changed; see `config.AutoConfig` for what `auto` goes by.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fusemix.config import OptimConfig, TrainConfig
 from fusemix.errors import ConfigError
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 
 STEPS_IN_EPOCH = 2
 """With a batch of `auto`, at least: of one batch that holds all items, each step would be the same."""
@@ -35,18 +35,18 @@ class Pace(NamedTuple):
     validate_every: int
 
 
-def batch_of(optim: OptimConfig, sources: Sequence[Source], parts: int, num_processes: int) -> int:
+def batch_of(optim: OptimConfig, training_sets: Sequence[TrainingSet], parts: int, num_processes: int) -> int:
     """Pairs that the loss sees in a step.
 
     Args:
         optim: settings; `auto` takes its own number, and less where a set has too few items that differ.
-        sources: sets to train on.
+        training_sets: sets to train on.
         parts: loaded pairs that become one pair of a step.
         num_processes: that share a batch, and so divide it.
     """
     if isinstance(optim.batch_size, int):
         return optim.batch_size
-    room = min(source.most_pairs() for source in sources) // (STEPS_IN_EPOCH * parts)
+    room = min(one.most_pairs() for one in training_sets) // (STEPS_IN_EPOCH * parts)
     wanted = min(optim.auto.batch_size, room)
     unit = math.lcm(SHARED, num_processes)
     unit = unit if wanted >= unit else num_processes

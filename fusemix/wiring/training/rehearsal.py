@@ -37,8 +37,8 @@ def seconds_of_a_step(module: FusionModule, data: LatentData, device: torch.devi
         device: that trains.
         dtype: of autocast; None computes in float32.
     """
-    for source in data.sources:
-        source.reside("mapped", device)
+    for training_set in data.training_sets:
+        training_set.reside("mapped", device)
     module.to(device).train()
     module.on_train_epoch_start()
     optimizer, found = module.new_optimizer(), []

@@ -21,7 +21,7 @@ from fusemix.interfaces import LatentBatch, PairLoss, Scorer
 from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import Side
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
 from fusemix.wiring.training.data import sides_by_modality
 
@@ -35,8 +35,8 @@ OF_LOSS = "loss."
 def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
     """Fit each modality's preprocessing on the items that are trained on."""
     for modality, side in sides_by_modality(data).items():
-        source = next(source for source in data.sources if modality in source.modalities)
-        rows = distinct_rows(source.links.links[:, source.modalities.index(modality)])
+        first = next(one for one in data.training_sets if modality in one.modalities)
+        rows = distinct_rows(first.links.links[:, first.modalities.index(modality)])
         model.fit_preprocessing(modality, _latents_of(side, _sample(rows, seed)))
 
 
@@ -54,7 +54,9 @@ def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Ten
     return chunks
 
 
-def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Source, scorer: Scorer) -> ClosedForm:
+def start_from_closed_form(
+    model: FusionModel, config: TrainConfig, training_set: TrainingSet, scorer: Scorer
+) -> ClosedForm:
     """Put the closed form where the settings want it, into the adapters and beside them; returns what was chosen.
 
     Raises:
@@ -62,10 +64,10 @@ def start_from_closed_form(model: FusionModel, config: TrainConfig, source: Sour
     """
     inside = config.method == "csa" or config.warm_start
     wanted = [*([model.adapters] if inside else []), *([model.beside] if config.closed_form.share else [])]
-    places = [[_with_linear_part(modules, modality) for modality in source.modalities] for modules in wanted]
-    moments = pair_moments(_pairs_of(model, source, config.seed))
+    places = [[_with_linear_part(modules, modality) for modality in training_set.modalities] for modules in wanted]
+    moments = pair_moments(_pairs_of(model, training_set, config.seed))
     dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
-    prepared = _validation_latents(model, source)
+    prepared = _validation_latents(model, training_set)
 
     def recall(setting: ClosedForm) -> float:
         maps = canonical_maps(moments, dims=dims, **setting._asdict())
@@ -89,23 +91,23 @@ def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
     )
 
 
-def _pairs_of(model: FusionModel, source: Source, seed: int) -> Callable[[], Iterable[LatentBatch]]:
-    links = source.links.links
+def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+    links = training_set.links.links
     links = links[_sample(np.arange(len(links)), seed)]
 
     def chunks() -> Iterator[LatentBatch]:
         for at in range(0, len(links), ROWS_AT_ONCE):
             rows = links[at : at + ROWS_AT_ONCE].T
-            sides = zip(source.train.sides, rows, strict=True)
+            sides = zip(training_set.train.sides, rows, strict=True)
             left, right = (model.prepare(side.modality, torch.from_numpy(side.take(r))) for side, r in sides)
             yield LatentBatch(left, right)
 
     return chunks
 
 
-def _validation_latents(model: FusionModel, source: Source) -> tuple[Tensor, Tensor]:
-    assert source.gallery is not None, "the first set always has something to choose on"
-    sides = zip(source.validation.sides, source.gallery.rows, strict=True)
+def _validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
+    assert training_set.gallery is not None, "the first set always has something to choose on"
+    sides = zip(training_set.validation.sides, training_set.gallery.rows, strict=True)
     left, right = (model.prepare(side.modality, torch.from_numpy(side.take(rows))) for side, rows in sides)
     return left, right
 

@@ -14,7 +14,7 @@ from fusemix.fusion.model import FusionModel
 from fusemix.fusion.step_memory import Held, SideOfStep, StepSizes, held_by, step_bytes
 from fusemix.latents.loader import LatentData
 from fusemix.latents.residence import StepBytes
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Of Lightning's names; everything else is taken for float32, but for float64."""
@@ -31,7 +31,7 @@ class TrainingStep:
     """
 
     def __init__(self, config: TrainConfig, data: LatentData, model: FusionModel, parts: int) -> None:
-        self._config, self._sources, self._model, self._parts = config, data.sources, model, parts
+        self._config, self._training_sets, self._model, self._parts = config, data.training_sets, model, parts
 
     def recompute(self, again: bool) -> None:
         """See `residence.Step`."""
@@ -46,18 +46,18 @@ class TrainingStep:
             width = sum(self._model.dims[modality])
             return held_by(self._model.adapters[modality], width, device, AUTOCAST.get(precision))
 
-        def of(source: Source, again: bool) -> int:
-            rows = source.pairs_per_step // self._parts // num_processes
+        def of(training_set: TrainingSet, again: bool) -> int:
+            rows = training_set.pairs_per_step // self._parts // num_processes
             counts = (rows, rows * (self._config.links_per_item or 1))
             sides = [
                 SideOfStep(count, side.dim, held(side.modality), self._model.is_cut(side.modality))
-                for count, side in zip(counts, source.train.sides, strict=True)
+                for count, side in zip(counts, training_set.train.sides, strict=True)
             ]
             double = 2 if precision.startswith("64") else 1
             sizes = StepSizes(
                 sides,
                 parts=self._parts,
-                loaded=max(side.take(np.arange(0)).dtype.itemsize for side in source.train.sides),
+                loaded=max(side.take(np.arange(0)).dtype.itemsize for side in training_set.train.sides),
                 embedding_dim=self._config.embedding_dim,
                 weights=sum(self._model.num_parameters().values()),
                 num_processes=num_processes,
@@ -66,4 +66,4 @@ class TrainingStep:
             )
             return step_bytes(sizes, again=again) * double
 
-        return StepBytes(*(max(of(source, again) for source in self._sources) for again in (False, True)))
+        return StepBytes(*(max(of(one, again) for one in self._training_sets) for again in (False, True)))

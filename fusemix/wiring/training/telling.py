@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from fusemix.config import TrainConfig
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.loader import LatentData
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 
 FEW_PAIRS = 100_000
 """Below, keeping the structure of the latents is worth a try (arXiv:2506.16895 and 2602.23353)."""
@@ -26,26 +26,29 @@ def about_run(
         num_processes: that share each batch.
         fitted: what `auto` came to, as settings.
     """
-    yield from map(_about_set, data.sources)
+    yield from map(_about_set, data.training_sets)
     sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in model.num_parameters().items())
     yield f"adapters of {sizes} parameters; embeddings of {_width(config, model)} numbers"
     if config.method == "csa":
         return
-    yield f"{_about_step(config, data.sources[0], num_processes)}{_about_fit(data.sources, fitted)}"
-    if config.structure.weight == 0 and len(data.sources[0].links.links) < FEW_PAIRS:
+    yield f"{_about_step(config, data.training_sets[0], num_processes)}{_about_fit(data.training_sets, fitted)}"
+    if config.structure.weight == 0 and len(data.training_sets[0].links.links) < FEW_PAIRS:
         yield f"below {FEW_PAIRS:,} pairs structure.weight is worth a try; see configs/train/few_pairs.yaml"
 
 
-def _about_set(source: Source) -> str:
+def _about_set(training_set: TrainingSet) -> str:
     held_out = "nothing held out"
-    if source.gallery:
-        held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, source.gallery.rows))
-        if source.is_sampled:
-            held_out += ", a random sample of {:,} and {:,}".format(*source.held_out)
-    links = len(source.links.links)
-    few, left = source.links.left_out, source.modalities[0]
-    without = f", without {few:,} {left} items that have fewer than {source.links.per_item} captions" if few else ""
-    return f"{f'{source.name}: ' if source.name else ''}{links:,} pairs of {source.train.name}{without}; {held_out}"
+    if training_set.gallery:
+        held_out = "choosing among {:,} and {:,} held-out items".format(*map(len, training_set.gallery.rows))
+        if training_set.is_sampled:
+            held_out += ", a random sample of {:,} and {:,}".format(*training_set.held_out)
+    links = len(training_set.links.links)
+    few, left = training_set.links.left_out, training_set.modalities[0]
+    without = (
+        f", without {few:,} {left} items that have fewer than {training_set.links.per_item} captions" if few else ""
+    )
+    name = f"{training_set.name}: " if training_set.name else ""
+    return f"{name}{links:,} pairs of {training_set.train.name}{without}; {held_out}"
 
 
 def _width(config: TrainConfig, model: FusionModel) -> str:
@@ -55,8 +58,8 @@ def _width(config: TrainConfig, model: FusionModel) -> str:
     return f"{model.width:,} ({config.embedding_dim:,} of the adapters, {fixed:,} of the closed form)"
 
 
-def _about_step(config: TrainConfig, source: Source, num_processes: int) -> str:
-    batch, loaded = config.optim.batch_size, source.pairs_per_step
+def _about_step(config: TrainConfig, training_set: TrainingSet, num_processes: int) -> str:
+    batch, loaded = config.optim.batch_size, training_set.pairs_per_step
     assert isinstance(batch, int), "auto has become a number"
     shared = f", over {num_processes} processes" if num_processes > 1 else ""
     negatives = (config.links_per_item or 1) * (batch - 1)
@@ -66,9 +69,11 @@ def _about_step(config: TrainConfig, source: Source, num_processes: int) -> str:
     )
 
 
-def _about_fit(sources: Sequence[Source], fitted: Sequence[str]) -> str:
+def _about_fit(training_sets: Sequence[TrainingSet], fitted: Sequence[str]) -> str:
     """What was made to fit, and to what: a batch holds no item twice."""
     if not fitted:
         return ""
-    sizes = [" and ".join(f"{n:,} {m}" for n, m in zip(s.links.num_items, s.modalities, strict=True)) for s in sources]
+    sizes = [
+        " and ".join(f"{n:,} {m}" for n, m in zip(s.links.num_items, s.modalities, strict=True)) for s in training_sets
+    ]
     return f"; fitted to {', '.join(sizes)} items: {' '.join(fitted)}"

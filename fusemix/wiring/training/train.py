@@ -27,7 +27,7 @@ from fusemix.fusion.schedule import Schedule
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import LatentSet
-from fusemix.latents.sources import Source
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.machine.environment import installed, multiplies_bfloat16, multiply_float32
 from fusemix.machine.parallel import Processes
 from fusemix.models.scoring import retrieval_scorer
@@ -54,7 +54,7 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
     Enough to build the model again, to know its data and encoders, and to tell two runs apart.
     """
     sides = sides_by_modality(data)
-    first, *more = data.sources
+    first, *more = data.training_sets
     init_from = checkpoint_of(Path(config.init_from)) if config.init_from else None
     return {
         "version": VERSION,
@@ -65,13 +65,13 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
         "train": _data_record(first.train),
         "validation": _chosen_on(first),
         "also": {
-            source.name: {
-                "train": _data_record(source.train),
-                "validation": _chosen_on(source) if source.gallery else None,
-                "weight": config.also[source.name].weight,
-                "holdout": config.also[source.name].holdout,
+            training_set.name: {
+                "train": _data_record(training_set.train),
+                "validation": _chosen_on(training_set) if training_set.gallery else None,
+                "weight": config.also[training_set.name].weight,
+                "holdout": config.also[training_set.name].holdout,
             }
-            for source in more
+            for training_set in more
         },
         "init_from": sha256_of_file(init_from) if init_from and init_from.is_file() else None,
     }
@@ -83,7 +83,7 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
     return settings
 
 
-def encoder_sources(data: LatentData) -> dict[str, list[dict[str, Any]]]:
+def encoder_recipes(data: LatentData) -> dict[str, list[dict[str, Any]]]:
     """Modality -> for each encoder, in order, the name of its latent store and what builds it again, or None."""
     return {
         modality: [{"store": store.manifest.encoder, "source": store.manifest.source} for store in side.stores]
@@ -97,9 +97,9 @@ def _data_record(latent_set: LatentSet) -> dict[str, Any]:
     return {"name": latent_set.name, "num_links": len(latent_set.links), "links": about["links_sha256"], **hashes}
 
 
-def _chosen_on(source: Source) -> dict[str, Any]:
-    among = {"chosen_among": MOST_CHOSEN_AMONG} if source.is_sampled else {}
-    return {**_data_record(source.validation), **among}
+def _chosen_on(training_set: TrainingSet) -> dict[str, Any]:
+    among = {"chosen_among": MOST_CHOSEN_AMONG} if training_set.is_sampled else {}
+    return {**_data_record(training_set.validation), **among}
 
 
 def fusion_module_of(
@@ -124,8 +124,12 @@ def fusion_module_of(
         model=model,
         loss=_loss(config),
         pairings=[
-            Pairing(source.name, source.modalities, retrieval_scorer(source.gallery, source.modalities, shared=True))
-            for source in data.sources
+            Pairing(
+                training_set.name,
+                training_set.modalities,
+                retrieval_scorer(training_set.gallery, training_set.modalities, shared=True),
+            )
+            for training_set in data.training_sets
         ],
         augmentation=augmented,
         optimizer=partial(optimizer_of, config),

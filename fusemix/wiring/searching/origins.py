@@ -1,7 +1,7 @@
 """Items of an index, read again from where they were, for people to see.
 
-Place in the flow: a source in index.json -> its reader -> Searcher.content.
-An index may come from somebody else: it names data sets of fusemix's own, and files below its sources, or nothing is
+Place in the flow: an origin in index.json -> its reader -> Searcher.content.
+An index may come from somebody else: it names data sets of fusemix's own, and files below its origins, or nothing is
 read.
 """
 
@@ -23,32 +23,32 @@ Decode = Callable[[str, Raw], Content]
 """What decodes an item of a modality, such as `encoders.decoding.decode`."""
 
 
-def why_unseen(source: Mapping[str, Any]) -> str | None:
-    """Why items of a source are not shown unless code is trusted; None where they are.
+def why_unseen(origin: Mapping[str, Any]) -> str | None:
+    """Why items of an origin are not shown unless code is trusted; None where they are.
 
     Args:
-        source: out of index.json.
+        origin: out of index.json.
     """
-    if source["kind"] == "folder" or not unknown(foreign_data(source["data"])):
+    if origin["kind"] == "folder" or not unknown(foreign_data(origin["data"])):
         return None
     return (
-        f"items of {source['path']} are not shown: the index reads them by {source['data']['name']}, which runs code "
+        f"items of {origin['path']} are not shown: the index reads them by {origin['data']['name']}, which runs code "
         "that is not fusemix's own. Look at that code first; if you trust it, say trust_code=true"
     )
 
 
 def reader_of(
-    source: Mapping[str, Any], index: Path, trust_code: bool = False
+    origin: Mapping[str, Any], index: Path, trust_code: bool = False
 ) -> Callable[[Mapping[str, Any], Decode], Content | None]:
-    """Reads the items of a source again: row of an index -> content, or None where it is out of reach.
+    """Reads the items of an origin again: row of an index -> content, or None where it is out of reach.
 
     Args:
-        source: out of index.json. Nothing but it says which files are opened.
+        origin: out of index.json. Nothing but it says which files are opened.
         index: folder of the index.
         trust_code: whether a data set that is not fusemix's own may run, and read files anywhere.
     """
-    modality = source["modality"]
-    read = _of_folder(source, index) if source["kind"] == "folder" else _of_set(source, index, trust_code)
+    modality = origin["modality"]
+    read = _of_folder(origin, index) if origin["kind"] == "folder" else _of_set(origin, index, trust_code)
 
     def content(item: Mapping[str, Any], decode: Decode) -> Content | None:
         try:
@@ -60,29 +60,29 @@ def reader_of(
     return content
 
 
-def _of_folder(source: Mapping[str, Any], index: Path) -> Callable[[Mapping[str, Any]], Raw]:
-    follow_links = source.get("follow_links") is True
+def _of_folder(origin: Mapping[str, Any], index: Path) -> Callable[[Mapping[str, Any]], Raw]:
+    follow_links = origin.get("follow_links") is True
 
     def read(item: Mapping[str, Any]) -> Raw:
-        return read_below(root_now(source, index, item["path"]), item["path"], follow_links=follow_links)
+        return read_below(root_now(origin, index, item["path"]), item["path"], follow_links=follow_links)
 
     return read
 
 
-def _of_set(source: Mapping[str, Any], index: Path, trust_code: bool) -> Callable[[Mapping[str, Any]], Raw | None]:
-    modality, alone = source["modality"], Lock()
+def _of_set(origin: Mapping[str, Any], index: Path, trust_code: bool) -> Callable[[Mapping[str, Any]], Raw | None]:
+    modality, alone = origin["modality"], Lock()
 
     @cache
     def data() -> Mapping[str, Any]:
-        return placed(source["data"], list(roots(source, index)))
+        return placed(origin["data"], list(roots(origin, index)))
 
     @cache
     def items() -> Items | None:
         try:
-            pairs = pairs_of(data(), source["split"], str(source["path"]), trust_code)
+            pairs = pairs_of(data(), origin["split"], str(origin["path"]), trust_code)
             return next(side for side in pairs.sides if side.modality == modality)
         except Exception as error:  # any data set, also a user's own, may fail in any way
-            console.print(f"items of {source['path']} cannot be shown: {error}", style="yellow")
+            console.print(f"items of {origin['path']} cannot be shown: {error}", style="yellow")
             return None
 
     def read(item: Mapping[str, Any]) -> Raw | None:

@@ -1,6 +1,6 @@
 """One set to train on, and the items that are held out to choose the best epoch on.
 
-Place in the flow: LatentSet(s) -> Source -> loader.py, which draws from one or several of them.
+Place in the flow: LatentSet(s) -> TrainingSet -> loader.py, which draws from one or several of them.
 """
 
 import re
@@ -24,7 +24,7 @@ WORD, WORD_OF_ANY_CASE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+"), re.compile(r"[A-Za-
 TEST = re.compile(r"(mini)?test(s|ing|[a-d]|dev|std|mini|set|split|core)?")
 
 
-class Source:
+class TrainingSet:
     """Training pairs of one latent set.
 
     Args:
@@ -188,23 +188,24 @@ def _not_test(validation: LatentSet) -> LatentSet:
     return validation
 
 
-def _require_links_of_each(source: Source) -> None:
-    if source.links.largest_batch == 0:
+def _require_links_of_each(training_set: TrainingSet) -> None:
+    if training_set.links.largest_batch == 0:
         raise ConfigError(
-            f"links_per_item={source.links.per_item or 1:,} cannot be had: each {source.modalities[0]} item of "
-            f"{source.train.name} has fewer {source.modalities[1]} items. Give a smaller number, or leave it out."
+            f"links_per_item={training_set.links.per_item or 1:,} is too many: each {training_set.modalities[0]} "
+            f"item of {training_set.train.name} has fewer {training_set.modalities[1]} items. Give a smaller number, or "
+            "leave it out."
         )
 
 
-def _too_large(source: Source, pairs_per_step: int) -> ConfigError:
-    most = source.most_pairs()
+def _too_large(training_set: TrainingSet, pairs_per_step: int) -> ConfigError:
+    most = training_set.most_pairs()
     return ConfigError(
         f"a step needs {pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
-        f"may occur twice, but the links of {source.train.name} give only about {most:,} such pairs at a time, so no "
-        f"batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none), or to "
-        "auto."
+        f"may occur twice, but the links of {training_set.train.name} give only about {most:,} such pairs at a time, "
+        f"so no batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none), "
+        "or to auto."
     )
 
 
-def _fills_a_batch(source: Source, size: int) -> bool:
-    return next(source.links.batches(size, np.random.default_rng(0)), None) is not None
+def _fills_a_batch(training_set: TrainingSet, size: int) -> bool:
+    return next(training_set.links.batches(size, np.random.default_rng(0)), None) is not None
