@@ -28,7 +28,7 @@ demo: install
 	$(BIN)/python cache_features.py configs/cache/glyphs.yaml
 	$(BIN)/python train.py configs/train/glyphs.yaml
 	$(BIN)/python eval_retrieval.py configs/eval/glyphs.yaml
-	$(BIN)/fusemix index --model runs/glyphs --data latents/glyphs --out indexes/glyphs
+	$(BIN)/fusemix index --model runs/glyphs --latents latents/glyphs --out indexes/glyphs
 	@echo
 	@echo 'Now search it in the browser:  $(BIN)/fusemix serve --index indexes/glyphs'
 	@echo 'and type: arrow pointing left with a hook'

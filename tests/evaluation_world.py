@@ -60,7 +60,7 @@ def make_world(folder: Path) -> World:
             "adapter={name: linear}",
             "mixup.name=none",
             "optim={batch_size: 64, max_epochs: 8, warmup_steps: 5, lr: 0.01}",
-            "accelerator=cpu",
+            "compute.accelerator=cpu",
         ],
     )
     return World(folder / "run", sets)
@@ -79,8 +79,8 @@ def broken_run(world: World, folder: Path) -> Path:
 
 def settings(world: World, out: Path, *changes: str, test: Path | None = None) -> list[str]:
     """Arguments of an evaluation, of another set than the usual one if need be."""
-    common = ["accelerator=cpu", "num_examples=0"]
-    return [f"run={world.run}", f"latents={test or world.sets / 'test'}", f"out={out}", *common, *changes]
+    common = ["compute.accelerator=cpu", "num_examples=0"]
+    return [f"model={world.run}", f"latents={test or world.sets / 'test'}", f"out={out}", *common, *changes]
 
 
 def evaluated(world: World, out: Path, *changes: str, test: Path | None = None) -> dict:

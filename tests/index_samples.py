@@ -3,11 +3,14 @@
 import shutil
 
 from fusemix.cli.called import run_command
+from fusemix.latents.description import SET
 from fusemix.search.folder import Index
 
 
 def make(tiny, out, data, *options):
-    common = ["--model", str(tiny.run), "--data", str(data), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
+    is_latents = (data / SET).is_file() or any(data.glob(f"*/{SET}"))
+    what = ["--latents" if is_latents else "--data", str(data)]
+    common = ["--model", str(tiny.run), *what, "--out", str(out), "--compute.accelerator", "cpu", "--num-workers", "0"]
     return run_command("index", [*common, *options])
 
 

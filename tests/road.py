@@ -166,7 +166,7 @@ def walk(
         *steps,
         says=["fitted to", "after epoch", "next: fusemix eval_retrieval"],
     )
-    measured = ("run=runs/captioned", "latents=latents/captioned/test", "out=reports/captioned")
+    measured = ("model=runs/captioned", "latents=latents/captioned/test", "out=reports/captioned")
     road.type("fusemix", "eval_retrieval", *measured, says=["text to image", "report.html"])
     index = ("--model", "runs/captioned", "--data", str(pictures), "--out", "indexes/photos")
     road.type("fusemix", "index", *index, says=["search it: fusemix search"])

@@ -22,7 +22,7 @@ def settings(tmp_path):
         f"dataset.options={{folder: '{tmp_path / 'pictures'}', captions: '{tmp_path / 'captions.csv'}'}}",
         "splits=[all]",
         "encoders.hog={name: hog, options: {size: 16, coarse: 0}}",
-        "accelerator=cpu",
+        "compute.accelerator=cpu",
         f"out={tmp_path / 'out'}",
     ]
 

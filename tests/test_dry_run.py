@@ -24,7 +24,7 @@ def test_an_index_is_told_with_what_is_new_and_nothing_is_written(tiny, tmp_path
     before = below(tmp_path)
     capsys.readouterr()
     for out in ("index", "another"):
-        typed = [f"model={tiny.run}", f"data={pictures}", f"out={tmp_path / out}", "device=cpu"]
+        typed = [f"model={tiny.run}", f"data={pictures}", f"out={tmp_path / out}", "compute.accelerator=cpu"]
         run_command("index", [*typed, "dry_run=true"])
     assert below(tmp_path) == before
     said = " ".join(capsys.readouterr().out.split())

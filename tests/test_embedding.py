@@ -57,7 +57,9 @@ def cached_embeddings(tiny: TinyRun, modality: str) -> np.ndarray:
 def train_on_made_up_latents(make_set, out, *changes: str) -> None:
     encoders = "encoders={image: [eyes], text: [words]}"
     settings = ["embedding_dim=8", "optim={batch_size: 16, max_epochs: 1, warmup_steps: 1}", "holdout=0.2"]
-    run_command("train", [f"train={make_set()}", encoders, *settings, "accelerator=cpu", f"out={out}", *changes])
+    run_command(
+        "train", [f"train={make_set()}", encoders, *settings, "compute.accelerator=cpu", f"out={out}", *changes]
+    )
 
 
 @pytest.mark.parametrize("modality", ["image", "text", "audio"])
@@ -97,7 +99,7 @@ def test_a_closed_form_beside_the_adapters_is_part_of_the_embedding(make_set, tm
 def test_parameters_are_those_of_adapters_and_encoders(tiny, embedder):
     weights = read_checkpoint(tiny.run / "checkpoints" / "best.ckpt")["state_dict"]
     adapters = sum(value.numel() for key, value in weights.items() if key.startswith("model.adapters."))
-    folder = Path(tiny.sources["text"][0]["options"]["model"]).parent
+    folder = Path(tiny.recipes["bert"]["options"]["model"]).parent
     files = [load_file(folder / name / "model.safetensors") for name in ("bert", "vit", "wavlm")]
     frozen = sum(tensor.numel() for tensors in files for tensor in tensors.values())
     assert embedder.num_parameters() == adapters + frozen
@@ -122,8 +124,8 @@ def test_progress_counts_every_item_once(embedder):
 def test_a_run_notes_its_encoders_as_the_user_wrote_them(tiny):
     noted = json.loads((tiny.run / "encoders.json").read_text())
     assert noted == {
-        modality: [{"store": store, "source": source} for store, source in zip(STORES[modality], sources, strict=True)]
-        for modality, sources in tiny.sources.items()
+        modality: [{"store": store, "source": tiny.recipes[store]} for store in stores]
+        for modality, stores in STORES.items()
     }
 
 
@@ -131,7 +133,7 @@ def test_a_manifest_of_before_has_no_source(tiny, tmp_path):
     folder = tmp_path / "bert"
     shutil.copytree(tiny.latents / "pictures/all/text/bert", folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest.pop("source") == tiny.sources["text"][0]
+    assert manifest.pop("source") == tiny.recipes["bert"]
     assert "source" not in manifest["fingerprint"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert read_manifest(folder).source is None
@@ -149,11 +151,11 @@ def test_a_run_that_does_not_know_its_encoders_says_how_to_give_them(tiny, older
     older = Embedder(older_run, device="cpu")
     wanted = (
         r"(?s)older: text needs the encoders that the run was trained with:\n  encoder 1: nothing says what builds it. "
-        r"Its latents say: .*model bert.*Give them by hand.*encoders=\{'text': \[\{'name': "
+        r"Its latents say: .*model bert.*Give them by hand.*encoders=\{'bert': \{'name': "
     )
     with pytest.raises(RunError, match=wanted):
         older.embed("text", ["a red bar"])
-    by_hand = Embedder(older_run, encoders=tiny.sources, device="cpu")
+    by_hand = Embedder(older_run, encoders=tiny.recipes, device="cpu")
     known = Embedder(tiny.run, device="cpu")
     assert (by_hand.embed("text", ["a red bar"]) == known.embed("text", ["a red bar"])).all()
 
@@ -167,22 +169,31 @@ def test_imported_latents_are_noted_as_of_unknown_source(make_set, tmp_path):
 
 
 def test_another_encoder_than_the_one_trained_with_is_refused_field_by_field(tiny):
-    vit = tiny.sources["image"][1]
+    vit = tiny.recipes["vit"]
     cls = {"name": "transformers_image", "options": {**vit["options"], "pooling": "cls"}}
-    other = Embedder(tiny.run, encoders={"image": [tiny.sources["image"][0], cls]}, device="cpu")
+    other = Embedder(tiny.run, encoders={"vit": cls}, device="cpu")
     with pytest.raises(RunError, match=r"\n  encoder 2.encoder.pooling: on disk 'mean', now 'cls'\nGive them by hand"):
         other.embed("image", [Image.new("RGB", (8, 8))])
-    swapped = Embedder(tiny.run, encoders={"image": tiny.sources["image"][::-1]}, device="cpu")
+    swapped = Embedder(tiny.run, encoders={"hog": vit, "vit": tiny.recipes["hog"]}, device="cpu")
     with pytest.raises(RunError, match=r"(?s)encoder 1.dim: .*encoder 2.encoder.family: "):
         swapped.embed("image", [Image.new("RGB", (8, 8))])
 
 
-def test_too_few_encoders_and_such_as_cannot_be_loaded_are_named(tiny):
-    with pytest.raises(RunError, match=r"image needs the encoders .*:\n  2 are needed, and 1 given"):
-        Embedder(tiny.run, encoders={"image": tiny.sources["image"][:1]}, device="cpu").encoders("image")
+def test_some_encoders_of_a_modality_may_be_given_and_the_model_knows_the_others(tiny, older_run):
+    given = {name: tiny.recipes[name] for name in ("hog", "vit")}
+    for run, some in ((tiny.run, {"vit": given["vit"]}), (older_run, given)):
+        assert list(Embedder(run, encoders=some, device="cpu").encoders("image")) == ["hog", "vit"]
+    with pytest.raises(RunError, match=r"encoder 2: nothing says what builds it"):
+        Embedder(older_run, encoders={"hog": given["hog"]}, device="cpu").encoders("image")
+
+
+def test_encoders_of_unknown_names_and_such_as_cannot_be_loaded_are_named(tiny):
+    known = r"encoders.dino: .*run was trained on no latents of that name.*made: hog, vit, bert, wavlm"
+    with pytest.raises(RunError, match=known):
+        Embedder(tiny.run, encoders={"dino": tiny.recipes["hog"]}, device="cpu")
     gone = {"name": "transformers_text", "options": {"model": "/nowhere/bert"}}
     with pytest.raises(RunError, match=r"\n  encoder 1: there is no folder /nowhere/bert.\nGive them by hand"):
-        Embedder(tiny.run, encoders={"text": [gone]}, device="cpu").encoders("text")
+        Embedder(tiny.run, encoders={"bert": gone}, device="cpu").encoders("text")
 
 
 def test_other_versions_of_packages_are_no_reason_to_refuse(tiny, tmp_path):
@@ -201,8 +212,6 @@ def test_other_versions_of_packages_are_no_reason_to_refuse(tiny, tmp_path):
 def test_a_modality_that_the_run_does_not_know_is_named(tiny, embedder):
     with pytest.raises(RunError, match=r"run knows nothing of 'video'. It was trained on: .*image"):
         embedder.embed("video", ["x"])
-    with pytest.raises(RunError, match=r"knows nothing of 'images'"):
-        Embedder(tiny.run, encoders={"images": []}, device="cpu")
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tiny):
@@ -262,7 +271,7 @@ def test_a_latent_that_a_store_would_not_hold_is_named(tiny):
 
 
 def test_an_encoder_is_built_as_it_was_whatever_its_repository_says_since(tiny):
-    options = tiny.sources["text"][0]["options"]
+    options = tiny.recipes["bert"]["options"]
     then = {"family": "transformers", "pooling": "cls", "prefix": "a ", "preprocessing": {"max_length": 5}}
 
     def settled(**given):

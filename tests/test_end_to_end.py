@@ -72,14 +72,14 @@ def training(latents: Path, out: Path, *changes: str) -> list[str]:
         "adapter.options={num_blocks: 1, dropout: 0.1}",
         # No batch without repeats is larger than the number of captions.
         "optim={batch_size: 16, max_epochs: 40, warmup_steps: 20}",
-        "accelerator=cpu",
+        "compute.accelerator=cpu",
         f"out={out}",
         *changes,
     ]
 
 
 def evaluation(latents: Path, run: Path, out: Path, *changes: str) -> list[str]:
-    return [f"run={run}", f"latents={latents / 'test'}", f"out={out}", "accelerator=cpu", *changes]
+    return [f"model={run}", f"latents={latents / 'test'}", f"out={out}", "compute.accelerator=cpu", *changes]
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,8 @@ def test_a_set_of_a_modality_that_the_model_lacks_is_refused(world, latents, run
     )
     with pytest.raises(ConfigError, match=r"pairs audio with text, but encoders names only: image, text"):
         run_command(
-            "eval_retrieval", [f"run={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "accelerator=cpu"]
+            "eval_retrieval",
+            [f"model={run}", f"latents={silent}", f"out={tmp_path / 'report'}", "compute.accelerator=cpu"],
         )
 
 
@@ -240,8 +241,10 @@ def test_looking_deeper_than_the_gallery_is_refused(latents, run, tmp_path):
 def test_a_device_that_is_not_there_is_named(latents, run, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ConfigError, match="accelerator=cuda, devices=1, num_nodes=1 cannot be used here"):
-        run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report", "accelerator=cuda"))
+    with pytest.raises(
+        ConfigError, match="compute.accelerator=cuda, compute.devices=1, compute.num_nodes=1 cannot be used here"
+    ):
+        run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report", "compute.accelerator=cuda"))
 
 
 def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path, capsys):

@@ -266,7 +266,7 @@ def test_two_processes_give_the_report_of_one(world, tmp_path, launcher):
     """More items than one process ranks or embeds at a time, and no multiple of that."""
     large = write_latents(tmp_path / "large", 1_101, 7, captions=8, lost=1)
     beside = [f"bank={world.sets / 'validation'}"]
-    done = run_script(*settings(world, tmp_path / "two", *beside, "devices=2", test=large), launcher=launcher)
+    done = run_script(*settings(world, tmp_path / "two", *beside, "compute.devices=2", test=large), launcher=launcher)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Retrieval on ") == 1, "one process speaks"
     one = evaluated(world, tmp_path / "one", *beside, test=large)
@@ -279,7 +279,7 @@ def test_two_processes_give_the_report_of_one(world, tmp_path, launcher):
 
 def test_a_model_that_gives_nan_is_one_message_of_several_processes_too(world, tmp_path):
     astray = World(broken_run(world, tmp_path / "run"), world.sets)
-    done = run_script(*settings(astray, tmp_path / "report", "devices=2"))
+    done = run_script(*settings(astray, tmp_path / "report", "compute.devices=2"))
     assert done.returncode == 2
     assert len(re.findall("the model gives NaN or infinity", done.stderr)) == 1, done.stderr
     assert "Traceback" not in done.stderr

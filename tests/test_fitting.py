@@ -98,7 +98,12 @@ def test_a_model_is_used_with_latents_that_were_accepted_as_those_of_its_encoder
     note(sets[0], accepted)
     change_family(sets[1], "moved eyes")
     run = tmp_path / "run"
-    quick = ["embedding_dim=8", "adapter.name=linear", "optim={batch_size: 16, max_epochs: 1}", "accelerator=cpu"]
+    quick = [
+        "embedding_dim=8",
+        "adapter.name=linear",
+        "optim={batch_size: 16, max_epochs: 1}",
+        "compute.accelerator=cpu",
+    ]
     encoders = "encoders={image: [eyes], text: [words]}"
     run_command("train", [f"train={sets[0]}", f"validation={sets[1]}", f"out={run}", encoders, *quick])
     record = about(read_checkpoint(run / "checkpoints/best.ckpt"))

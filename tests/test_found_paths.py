@@ -15,15 +15,16 @@ from fusemix.wiring.searching.searcher import Query, Searcher
 
 def results(capsys, out, *options):
     capsys.readouterr()
-    run_command("search", ["a red bar", "--index", str(out), "--device", "cpu", "--k", "3", "--json", *options])
+    run_command(
+        "search", ["a red bar", "--index", str(out), "--compute.accelerator", "cpu", "--k", "3", "--json", *options]
+    )
     return json.loads(capsys.readouterr().out)["results"]
 
 
 def cached(tiny, dataset, out, split="all"):
     """A latent set of a data set, with the encoders of the tiny run."""
-    image = dict(zip(("hog", "vit"), tiny.sources["image"], strict=True))
-    encoders = [f"encoders.{name}={source}" for name, source in {**image, "bert": tiny.sources["text"][0]}.items()]
-    common = ["accelerator=cpu", "num_workers=0", "batch_size=8", f"splits=[{split}]", f"out={out}"]
+    encoders = [f"encoders.{name}={tiny.recipes[name]}" for name in ("hog", "vit", "bert")]
+    common = ["compute.accelerator=cpu", "num_workers=0", "batch_size=8", f"splits=[{split}]", f"out={out}"]
     run_command("cache_features", [f"dataset={dataset}", *encoders, *common])
     return Path(out) / split
 
@@ -128,7 +129,7 @@ def test_drawn_items_and_texts_have_no_path(tiny, captioned, tmp_path, capsys, m
 def test_the_table_shows_where_a_file_lies_from_where_one_stands(tiny, tmp_path, capsys, monkeypatch):
     photos(tmp_path / "photos", tiny.files["image"][:2])
     out = make(tiny, tmp_path / "index", tmp_path / "photos")
-    command = ["a red bar", "--index", str(out), "--device", "cpu"]
+    command = ["a red bar", "--index", str(out), "--compute.accelerator", "cpu"]
 
     def said():
         capsys.readouterr()

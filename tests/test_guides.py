@@ -48,7 +48,7 @@ python cache_features.py configs/cache/glyphs.yaml splits=[validation] num_worke
     encoders.minilm.options.model=models/bert encoders.minilm_words.options.model=models/bert
 python train.py configs/train/glyphs.yaml train=latents/glyphs/validation validation=null holdout=0.2 \
     optim.batch_size=16 optim.max_epochs=2
-fusemix index --model runs/glyphs --data latents/glyphs --out indexes/glyphs
+fusemix index --model runs/glyphs --latents latents/glyphs --out indexes/glyphs
 """
 """What `make demo` does, with fewer characters and a tiny text encoder."""
 FEW_STEPS = {"epochs": 2, "steps": 4}

@@ -31,9 +31,9 @@ def imported(tiny, tmp_path_factory):
     for side in both.sides:
         np.save(folder / "latents.npy", side.take(np.arange(len(side))))
         (folder / "ids.txt").write_text("\n".join(side.table["id"].to_pylist()))
-        where = [f"latents={folder / 'latents.npy'}", f"ids={folder / 'ids.txt'}", "name=given", "made_by=a note"]
-        run_command("import", [f"set={folder / 'set'}", f"modality={side.modality}", *where])
-    quick = ["embedding_dim=8", "optim={batch_size: 8, max_epochs: 1, warmup_steps: 1}", "accelerator=cpu"]
+        where = [f"vectors={folder / 'latents.npy'}", f"ids={folder / 'ids.txt'}", "name=given", "made_by=a note"]
+        run_command("import", [f"latents={folder / 'set'}", f"modality={side.modality}", *where])
+    quick = ["embedding_dim=8", "optim={batch_size: 8, max_epochs: 1, warmup_steps: 1}", "compute.accelerator=cpu"]
     encoders = "encoders={image: [given], text: [given]}"
     run_command("train", [f"train={folder / 'set'}", "holdout=0.2", encoders, f"out={folder / 'run'}", *quick])
     return folder
@@ -41,21 +41,26 @@ def imported(tiny, tmp_path_factory):
 
 @pytest.fixture
 def bert(tiny):
-    return tiny.sources["text"][0]
+    return tiny.recipes["bert"]
 
 
 def indexing(imported, out, *more):
     return run_command(
-        "index", [f"model={imported / 'run'}", f"data={imported / 'set'}", f"out={out}", "device=cpu", *more]
+        "index",
+        [f"model={imported / 'run'}", f"latents={imported / 'set'}", f"out={out}", "compute.accelerator=cpu", *more],
     )
 
 
-def text_encoder(source):
-    return [f"encoders.text.name={source['name']}", f"encoders.text.options.model={source['options']['model']}"]
+def text_encoder(recipe):
+    """By the name of its latents, which those of the pictures have, too: the encoder itself says whose it is."""
+    return [f"encoders.given.name={recipe['name']}", f"encoders.given.options.model={recipe['options']['model']}"]
 
 
 def found_by(out, *query):
-    return [hit.id for hit in run_command("search", [*query, "--index", str(out), "--device", "cpu", "--k", "3"])]
+    return [
+        hit.id
+        for hit in run_command("search", [*query, "--index", str(out), "--compute.accelerator", "cpu", "--k", "3"])
+    ]
 
 
 def test_a_set_of_imported_latents_is_indexed_without_any_encoder(imported, tmp_path):
@@ -66,7 +71,7 @@ def test_a_set_of_imported_latents_is_indexed_without_any_encoder(imported, tmp_
 
 def test_words_find_pictures_once_the_text_encoder_is_named_with_the_index(imported, bert, tmp_path):
     out = indexing(imported, tmp_path / "index", *text_encoder(bert))
-    model = fusemix.load(imported / "run", encoders={"text": [bert]}, device="cpu")
+    model = fusemix.load(imported / "run", encoders={"given": bert}, device="cpu")
     latents = LatentSet(imported / "set", GIVEN).left
     pictures = model.embedder.adapted("image", latents.take(np.arange(len(latents))).astype(np.float32))
     best = np.argsort(-(pictures @ model.encode(texts="a red bar")))[:3]
@@ -93,10 +98,10 @@ def test_a_folder_of_pictures_wants_the_encoder_named_as_a_setting_that_index_ha
     arguments = [f"--model={imported / 'run'}", f"--data={tiny.files['image'][0].parent}", f"--out={tmp_path / 'i'}"]
     with pytest.raises(RunError, match="nothing says what builds it") as refusal:
         run_command("index", arguments)
-    (setting,) = shlex.split(re.search(r"order of training: (.*)", str(refusal.value))[1])
-    vit = json.dumps(tiny.sources["image"][1])
+    (setting,) = shlex.split(re.search(r"as a setting: (.*)", str(refusal.value))[1])
+    vit = json.dumps(tiny.recipes["vit"])
     setting = re.sub(r"\{name: transformers_….*?\}\}", lambda found: vit, setting)
-    out = run_command("index", [*arguments, setting, "device=cpu", "num_workers=0"])
+    out = run_command("index", [*arguments, setting, "compute.accelerator=cpu", "num_workers=0"])
     assert read_description(out).num_items == len(tiny.files["image"])
 
 
@@ -104,7 +109,10 @@ def test_a_folder_of_pictures_wants_the_encoder_named_as_a_setting_that_index_ha
     ("changes", "message"),
     [
         ({"name": "transformers_image"}, "pictures|image|cannot be loaded|gives"),
-        ({"options": {"model": "other"}}, r"encoder 1 is not the one whose latents were imported: of 8 items"),
+        (
+            {"options": {"model": "other"}},
+            r"encoders.text/given is not the encoder whose latents were imported: of 8 items",
+        ),
         ({"options": {"model": "wide"}}, r"encoder 1 gives 48 numbers, and the latents that were imported have 32"),
     ],
 )
@@ -147,7 +155,7 @@ def test_a_model_that_was_named_by_a_relative_path_is_found_from_elsewhere(impor
 
 
 def test_a_run_on_imported_latents_is_exported_with_encoders_that_are_named(imported, bert, tmp_path):
-    encoders = f"encoders={{text: [{json.dumps(bert)}]}}"
+    encoders = f"encoders={{given: {json.dumps(bert)}}}"
     run_command("export", [f"model={imported / 'run'}", f"out={tmp_path / 'export'}", encoders])
-    by_run = fusemix.load(imported / "run", encoders={"text": [bert]}, device="cpu").encode(texts="a red bar")
+    by_run = fusemix.load(imported / "run", encoders={"given": bert}, device="cpu").encode(texts="a red bar")
     np.testing.assert_array_equal(fusemix.load(tmp_path / "export", device="cpu").encode(texts="a red bar"), by_run)

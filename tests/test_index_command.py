@@ -124,7 +124,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path):
         "indexing.PART_ROWS = 10; opened = regular.open_regular;"
         "regular.open_regular = lambda path: __import__('time').sleep(600) if '25.png' in str(path) else opened(path);"
         f"run_command('index', ['--model', {str(tiny.run)!r}, '--data', {str(folder)!r}, '--out', {str(out)!r},"
-        "'--device', 'cpu', '--num-workers', '0', '--batch-size', '10'])"
+        "'--compute.accelerator', 'cpu', '--num-workers', '0', '--batch-size', '10'])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

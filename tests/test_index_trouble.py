@@ -95,7 +95,18 @@ def test_a_file_that_cannot_be_written_is_one_sentence_and_the_same_command_goes
 ):
     folder = photos(tmp_path / "photos", tiny.files["image"])
     out = tmp_path / "out"
-    arguments = ["--model", tiny.run, "--data", folder, "--out", out, "--device", "cpu", "--num-workers", "0"]
+    arguments = [
+        "--model",
+        tiny.run,
+        "--data",
+        folder,
+        "--out",
+        out,
+        "--compute.accelerator",
+        "cpu",
+        "--num-workers",
+        "0",
+    ]
     monkeypatch.setattr(sys, "argv", ["fusemix", "index", *map(str, arguments)])
     with files_of_at_most(most), pytest.raises(SystemExit, match="2"):
         cli.run()

@@ -33,9 +33,9 @@ COMMANDS = {
     "report": lambda path, out: run_command("report", [path]),
     "compare": lambda path, out: run_command("compare", [path, path, f"out={out}"]),
     "eval run": lambda path, out: run_command(
-        "eval_retrieval", [f"run={path}", "latents=l", f"out={out}", "accelerator=cpu"]
+        "eval_retrieval", [f"model={path}", "latents=l", f"out={out}", "compute.accelerator=cpu"]
     ),
-    "zero-shot": lambda path, out: run_command("eval_zero_shot", [f"run={path}", "latents=l", f"out={out}"]),
+    "zero-shot": lambda path, out: run_command("eval_zero_shot", [f"model={path}", "latents=l", f"out={out}"]),
     "zero-shot set": lambda path, out: run_command(
         "eval_zero_shot", ["encoders={a: [b]}", f"latents={path}", f"out={out}"]
     ),
@@ -43,7 +43,9 @@ COMMANDS = {
     "embeddings": lambda path, out: run_command(
         "export_embeddings", [f"latents={path}", "encoders={a: [b]}", f"out={out}"]
     ),
-    "import": lambda path, out: run_command("import", [f"set={path}", "modality=m", f"latents={path}", f"ids={path}"]),
+    "import": lambda path, out: run_command(
+        "import", [f"latents={path}", "modality=m", f"vectors={path}", f"ids={path}"]
+    ),
     "layout": lambda path, out: run_command("import", [f"clip_retrieval={path}", f"out={out}", "dataset=d", "split=s"]),
     "index": lambda path, out: run_command("index", [f"model={path}", f"data={path}", f"out={out}"]),
     "search": lambda path, out: run_command("search", ["words", "--index", path]),
@@ -96,7 +98,12 @@ def test_json_that_is_none_says_where(tmp_path):
     assert read_json(tmp_path / "a.json") == {"a": "ü"}
 
 
-CACHE = ["dataset.name=glyphs", "splits=[test]", "encoders.hog={name: hog, options: {size: 16}}", "accelerator=cpu"]
+CACHE = [
+    "dataset.name=glyphs",
+    "splits=[test]",
+    "encoders.hog={name: hog, options: {size: 16}}",
+    "compute.accelerator=cpu",
+]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +120,9 @@ CACHE = ["dataset.name=glyphs", "splits=[test]", "encoders.hog={name: hog, optio
         ("encoders.hog.options.cell=0", "hog with size=16, cell=0"),
         ("encoders.hog.options.coarse=-1", "coarse=-1"),
         ("encoders.x.name=os:getcwd", "encoders.x: os:getcwd gave an object without"),
-        ("devices=many", "devices=many"),
-        ("devices=-2", "devices=-2"),
-        ("accelerator=abacus", "accelerator=abacus"),
+        ("compute.devices=many", "compute.devices=many"),
+        ("compute.devices=-2", "compute.devices=-2"),
+        ("compute.accelerator=abacus", "compute.accelerator=abacus"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named_by_check_and_by_the_run(setting, message, tmp_path):

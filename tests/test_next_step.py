@@ -41,7 +41,7 @@ def test_what_is_named_after_caching_trains_as_it_stands(tmp_path, where, monkey
     learnable_set(tmp_path / "latents", "validation", num_left=40, seed=1)
     line = typed(after_caching(str(tmp_path / "latents"), {"eyes": "image", "words": "text"}), "train")
     assert ("configs/train/few_pairs.yaml" in line) == (where == "in a checkout")
-    run_command("train", [*line, f"out={tmp_path / 'run'}", "dry_run=true", "accelerator=cpu"])
+    run_command("train", [*line, f"out={tmp_path / 'run'}", "dry_run=true", "compute.accelerator=cpu"])
     assert "fitted to 128 image and 256 text items" in " ".join(capsys.readouterr().out.split())
 
 
@@ -58,9 +58,9 @@ def test_after_training_comes_evaluation_on_the_test_set_beside_it(tmp_path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test/set.json").touch()
     config = load_config(EvalConfig, typed(after_training("runs/a", [tmp_path / "train"]), "eval_retrieval"))
-    assert (config.run, config.latents, config.out) == ("runs/a", str(tmp_path / "test"), "reports/a")
+    assert (config.model, config.latents, config.out) == ("runs/a", str(tmp_path / "test"), "reports/a")
 
 
 def test_after_evaluation_comes_an_index_to_search():
     config = load_config(IndexConfig, typed(after_evaluating("runs/a", "latents/a/test"), "index"))
-    assert (config.model, config.data, config.out) == ("runs/a", "latents/a/test", "indexes/a")
+    assert (config.model, config.latents, config.out) == ("runs/a", "latents/a/test", "indexes/a")

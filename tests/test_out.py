@@ -13,14 +13,14 @@ from fusemix.disk.locks import one_writer
 from fusemix.errors import OutputError
 
 WRITING = {
-    "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=hog", "accelerator=cpu"],
-    "train": ["train=nowhere", "holdout=0.1", "encoders={image: [a], text: [b]}", "accelerator=cpu"],
-    "eval_retrieval": ["run=nowhere", "latents=nowhere", "accelerator=cpu"],
-    "eval_zero_shot": ["run=nowhere", "latents=nowhere"],
+    "cache_features": ["dataset.name=glyphs", "splits=[train]", "encoders.a.name=hog", "compute.accelerator=cpu"],
+    "train": ["train=nowhere", "holdout=0.1", "encoders={image: [a], text: [b]}", "compute.accelerator=cpu"],
+    "eval_retrieval": ["model=nowhere", "latents=nowhere", "compute.accelerator=cpu"],
+    "eval_zero_shot": ["model=nowhere", "latents=nowhere"],
     "index": ["model=nowhere", "data=nowhere"],
     "compare": ["nowhere", "nowhere"],
     "export": ["model=nowhere"],
-    "export_embeddings": ["latents=nowhere", "run=nowhere"],
+    "export_embeddings": ["latents=nowhere", "model=nowhere"],
     "import": ["clip_retrieval=nowhere", "dataset=d", "split=train"],
 }
 """With inputs that are not there: whoever looks at them first says something else."""
@@ -72,7 +72,13 @@ def test_an_out_that_cannot_be_written_is_one_line_before_any_work(command, tmp_
 
 def test_the_check_before_a_run_looks_at_out_too_and_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("mine")
-    settings = ["dataset.name=glyphs", "splits=[test]", "encoders.a.name=hog", "accelerator=cpu", "num_workers=0"]
+    settings = [
+        "dataset.name=glyphs",
+        "splits=[test]",
+        "encoders.a.name=hog",
+        "compute.accelerator=cpu",
+        "num_workers=0",
+    ]
     with pytest.raises(OutputError, match="below cannot be written"):
         run_command("check", [*settings, f"out={tmp_path / 'file' / 'below'}"])
     (tmp_path / "round").symlink_to(tmp_path / "round")

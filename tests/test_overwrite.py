@@ -43,7 +43,7 @@ def caching(tiny, make_set, tmp_path) -> Case:
         where = f"folder: '{pictures}', captions: '{pictures / 'captions.csv'}'"
         dataset = f"dataset={{name: image_captions, options: {{{where}}}}}"
         hog = "encoders.hog={name: hog, options: {size: 32, coarse: 4}}"
-        how = ["splits=[all]", "accelerator=cpu", "num_workers=0", "batch_size=8"]
+        how = ["splits=[all]", "compute.accelerator=cpu", "num_workers=0", "batch_size=8"]
         run_command("cache_features", [dataset, hog, *how, f"out={out}", *changes])
 
     return Case(make, "all/image/hog", ["encoders.hog.options.size=16"], ["encoders.hog.options.size=0"])
@@ -105,7 +105,7 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
     latents = make_set("train", num_left=6)
     return Case(
         lambda out, *changes: exported(latents, out, *changes),
-        "img_emb",
+        "",
         ["rows_per_file=3"],
         ["rows_per_file=3", "encoders.image=[nobody]"],
     )
@@ -114,7 +114,7 @@ def exporting_embeddings(tiny, make_set, tmp_path) -> Case:
 def evaluating(tiny, make_set, tmp_path) -> Case:
     run = train_on_made_up_latents(make_set, tmp_path / "run")
     test = make_set("test", num_left=20, seed=1)
-    common = [f"run={run}", f"latents={test}", "accelerator=cpu", "num_examples=1"]
+    common = [f"model={run}", f"latents={test}", "compute.accelerator=cpu", "num_examples=1"]
     return Case(
         lambda out, *changes: run_command("eval_retrieval", [*common, f"out={out}", *changes]),
         "",
@@ -124,7 +124,11 @@ def evaluating(tiny, make_set, tmp_path) -> Case:
 
 
 def classifying(tiny, make_set, tmp_path) -> Case:
-    common = ["encoders={image: [clip], text: [words]}", f"latents={labelled_set(tmp_path / 'labelled')}", "device=cpu"]
+    common = [
+        "encoders={image: [clip], text: [words]}",
+        f"latents={labelled_set(tmp_path / 'labelled')}",
+        "compute.accelerator=cpu",
+    ]
     return Case(
         lambda out, *changes: run_command("eval_zero_shot", [*common, f"out={out}", *changes]),
         "",

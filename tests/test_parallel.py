@@ -266,7 +266,9 @@ def test_one_process_that_is_alone_may_be_so(monkeypatch, variables):
 
 def test_other_machines_are_not_waited_for_where_nothing_says_where_they_are(monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(ConfigError, match=r"num_nodes=2, but nothing has started .* Start it by srun or torchrun"):
+    with pytest.raises(
+        ConfigError, match=r"compute.num_nodes=2, but nothing has started .* Start it by srun or torchrun"
+    ):
         require_as_started(together(0, 2), "1", 2)
     monkeypatch.setenv("MASTER_ADDR", "node1")
     require_as_started(together(0, 2), "1", 2)

@@ -10,14 +10,14 @@ from fusemix import config
 from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS, parts_of
 from fusemix.cli.table import COMMANDS
-from fusemix.config import CacheConfig, IndexConfig, ModelExportConfig, TrainConfig
+from fusemix.config import CacheConfig, ExportConfig, IndexConfig, TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
 
 GIVEN = {
     CacheConfig: ["dataset=glyphs", "splits=all", "encoders.hog=hog", "out=o"],
     TrainConfig: ["train=t", "holdout=0.1", "encoders.image=a", "encoders.text=b", "out=o"],
-    ModelExportConfig: ["model=m", "out=o"],
+    ExportConfig: ["model=m", "out=o"],
     IndexConfig: ["model=m", "data=d", "out=o"],
 }
 """What each command that takes parts needs at least."""
@@ -29,11 +29,9 @@ PLACES = {
     (TrainConfig, "loss"): "loss",
     (TrainConfig, "mixup"): "mixup",
     (TrainConfig, "optimizer"): "optimizer",
-    (ModelExportConfig, "encoders"): "encoders.text",
-    (IndexConfig, "encoders"): "encoders.text",
+    (ExportConfig, "encoders"): "encoders.e5",
+    (IndexConfig, "encoders"): "encoders.e5",
 }
-LISTED = (ModelExportConfig, IndexConfig)
-"""Their encoders are lists."""
 TEXTS = ["query: ", "a: b", " passage ", "{x}", "no", "007", "1e5", "- a", "#", "it's"]
 
 
@@ -96,7 +94,7 @@ def test_an_option_that_is_a_text_is_what_was_typed(schema, key, where, name, op
     for text in TEXTS if ":" in name else TEXTS[:2]:
         given = dict.fromkeys(options, text)
         part = {"name": name, "options": more | given}
-        file.write_text(yaml.safe_dump(nested(where, [part] if schema in LISTED else part), default_style='"'))
+        file.write_text(yaml.safe_dump(nested(where, part), default_style='"'))
         ways = [
             [str(file)],
             [begun, *(f"{where}.options.{option}={text}" for option in options)],
@@ -111,10 +109,9 @@ def wrong():
         for name in PARTS[key].names():
             found = parameters_of(PARTS[key], name)
             numbers = [option for option, parameter in found.items() if kind_of(parameter) in (int, float, bool)]
-            if numbers and schema not in LISTED:
+            if numbers:
                 yield schema, where, name, numbers[0], needed(PARTS[key], name, numbers)
-        if schema not in LISTED:
-            yield schema, where, f"{__name__}:made_up", "size", {}
+        yield schema, where, f"{__name__}:made_up", "size", {}
 
 
 @pytest.mark.parametrize(("schema", "where", "name", "option", "more"), [*wrong()])
@@ -135,8 +132,8 @@ def test_what_can_mean_only_one_thing_is_taken(tmp_path):
     short = ["mixup=none", "--adapter", "linear", "encoders.image=a", "encoders.text=[b,c]", "preprocess=l2"]
     begun = ["train=t", "holdout=0.1", "out=o"]
     assert load_config(TrainConfig, [*begun, *short], parts=PARTS) == load_config(TrainConfig, [*begun, *long])
-    assert load_config(ModelExportConfig, ["model=m", "out=o", "encoders.image=hog", "reports=r"], parts=PARTS) == (
-        load_config(ModelExportConfig, ["model=m", "out=o", "encoders={image: [{name: hog}]}", "reports=[r]"])
+    assert load_config(ExportConfig, ["model=m", "out=o", "encoders.image=hog", "reports=r"], parts=PARTS) == (
+        load_config(ExportConfig, ["model=m", "out=o", "encoders={image: {name: hog}}", "reports=[r]"])
     )
     options = "dataset={name: wavcaps, options: {clips: c, annotations: a, sources: SoundBible}}"
     assert load_config(CacheConfig, [*GIVEN[CacheConfig], options], parts=PARTS).dataset.options["sources"] == [

@@ -18,9 +18,9 @@ def test_the_three_stages_are_called_like_the_scripts(tiny, make_set, tmp_path):
     captions = {"folder": pictures, "captions": pictures / "captions.csv"}
     (folder,) = fusemix.cache_features(
         dataset={"name": "image_captions", "options": captions},
-        encoders={"hog": tiny.sources["image"][0]},
+        encoders={"hog": tiny.recipes["hog"]},
         splits=["all"],
-        accelerator="cpu",
+        compute="cpu",
         num_workers=0,
         out=tmp_path / "latents",
     )
@@ -30,12 +30,12 @@ def test_the_three_stages_are_called_like_the_scripts(tiny, make_set, tmp_path):
     settings.write_text("encoders: {image: [eyes], text: [words]}\nholdout: 0.5\noptim: {max_epochs: 3}\n")
     optim = {"batch_size": 16, "max_epochs": 1, "warmup_steps": 1, "lr": 1e-05}
     best = fusemix.train(
-        settings, train=make_set(), embedding_dim=8, holdout=0.2, optim=optim, accelerator="cpu", out=tmp_path / "007"
+        settings, train=make_set(), embedding_dim=8, holdout=0.2, optim=optim, compute="cpu", out=tmp_path / "007"
     )
     assert best == tmp_path / "007" / "checkpoints" / "best.ckpt"
     assert best.is_file()
     report = fusemix.eval_retrieval(
-        run=tmp_path / "007", latents=make_set("test", seed=1), accelerator="cpu", out=tmp_path / "report"
+        model=tmp_path / "007", latents=make_set("test", seed=1), compute="cpu", out=tmp_path / "report"
     )
     assert 0 <= report["metrics"]["text_to_image/recall_at_1"] <= 1
     with pytest.raises(ConfigError, match="nothing"):

@@ -93,7 +93,9 @@ def test_queries_that_cannot_be_asked_are_named(searcher, query, message):
 
 
 def test_the_command_prints_a_table(tiny, picture_index, capsys):
-    hits = run_command("search", ["one blue circle", "--index", str(picture_index), "--k", "3", "--device", "cpu"])
+    hits = run_command(
+        "search", ["one blue circle", "--index", str(picture_index), "--k", "3", "--compute.accelerator", "cpu"]
+    )
     said = capsys.readouterr().out
     assert len(hits) == 3
     for hit in hits:
@@ -106,7 +108,17 @@ def test_the_command_prints_a_table(tiny, picture_index, capsys):
 def test_the_command_prints_json_and_nothing_else(tiny, picture_index, capsys):
     command = ["a red bar", "--image", str(tiny.files["image"][4]), "--audio", str(tiny.files["audio"][2])]
     hits = run_command(
-        "search", [*command, "--like", "pictures/07.png", "--index", str(picture_index), "--json", "--device", "cpu"]
+        "search",
+        [
+            *command,
+            "--like",
+            "pictures/07.png",
+            "--index",
+            str(picture_index),
+            "--json",
+            "--compute.accelerator",
+            "cpu",
+        ],
     )
     said = json.loads(capsys.readouterr().out)
     assert [result["id"] for result in said["results"]] == [hit.id for hit in hits]

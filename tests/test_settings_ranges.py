@@ -6,18 +6,18 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from fusemix.cli.loading import load_config
 from fusemix.config import (
     CacheConfig,
+    EmbeddingsExportConfig,
     EvalConfig,
     ExportConfig,
     ImportConfig,
     IndexConfig,
-    ModelExportConfig,
     SearchConfig,
     ServeConfig,
     TrainConfig,
     ZeroShotConfig,
-    load_config,
 )
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import members
@@ -25,14 +25,14 @@ from fusemix.parts.kinds import members
 GIVEN = {
     CacheConfig: ["dataset.name=glyphs", "splits=[train]", "encoders.hog.name=hog", "out=o"],
     TrainConfig: ["train=a", "validation=b", "encoders.image=[x]", "encoders.text=[y]", "out=o"],
-    EvalConfig: ["run=r", "latents=l", "out=o"],
-    ZeroShotConfig: ["run=r", "latents=l", "out=o"],
+    EvalConfig: ["model=r", "latents=l", "out=o"],
+    ZeroShotConfig: ["model=r", "latents=l", "out=o"],
     IndexConfig: ["model=m", "data=d", "out=o"],
     SearchConfig: ["index=i", "text=[a]"],
     ServeConfig: ["index=i"],
-    ExportConfig: ["latents=l", "run=r", "out=o"],
-    ImportConfig: ["set=s", "modality=m", "latents=l", "ids=i"],
-    ModelExportConfig: ["model=m", "out=o"],
+    EmbeddingsExportConfig: ["latents=l", "model=r", "out=o"],
+    ImportConfig: ["latents=s", "modality=m", "vectors=v", "ids=i"],
+    ExportConfig: ["model=m", "out=o"],
 }
 """What each needs at least."""
 

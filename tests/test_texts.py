@@ -215,10 +215,16 @@ def test_settings_of_the_stages_keep_their_texts(tmp_path):
     config = load_config(CacheConfig, [*cache, "splits=[2024,no]", "encoders.007.name=hog", "out=2024_01"], parts=PARTS)
     assert config.dataset.options == {"folder": "2024", "captions": "1e5", "fractions": {"train": 1}}
     assert (config.splits, list(config.encoders), config.out) == (["2024", "no"], ["007"], "2024_01")
-    train = ["train=007", "holdout=0.1", "encoders={image: [007], text: [no]}", "devices=2", "out=1:30"]
+    train = ["train=007", "holdout=0.1", "encoders={image: [007], text: [no]}", "compute.devices=2", "out=1:30"]
     assert load_config(TrainConfig, train).encoders == {"image": ["007"], "text": ["no"]}
-    assert load_config(EvalConfig, ["run=1", "latents=2", "out=3", "indexes={Flat: }"]).indexes == {"Flat": ""}
-    note = ["set=s", "modality=m", "latents=l", "ids=i", "made_by={model: m, revision: 3.10, commit: 0012, width: 512}"]
+    assert load_config(EvalConfig, ["model=1", "latents=2", "out=3", "indexes={Flat: }"]).indexes == {"Flat": ""}
+    note = [
+        "latents=s",
+        "modality=m",
+        "vectors=l",
+        "ids=i",
+        "made_by={model: m, revision: 3.10, commit: 0012, width: 512}",
+    ]
     assert load_config(ImportConfig, note).made_by == {"model": "m", "revision": "3.10", "commit": "0012", "width": 512}
 
 

@@ -75,10 +75,12 @@ def test_the_adapter_of_a_checkpoint_is_asked_for_in_every_command(tiny, run, ma
     latents, out = tiny.latents / "pictures" / "all", tmp_path / "out"
     calls = [
         lambda: fusemix.load(run, device="cpu"),
-        lambda: run_command("eval_retrieval", [f"run={run}", f"latents={latents}", f"out={out}", "accelerator=cpu"]),
-        lambda: run_command("export_embeddings", [f"run={run}", f"latents={latents}", f"out={out}"]),
+        lambda: run_command(
+            "eval_retrieval", [f"model={run}", f"latents={latents}", f"out={out}", "compute.accelerator=cpu"]
+        ),
+        lambda: run_command("export_embeddings", [f"model={run}", f"latents={latents}", f"out={out}"]),
         lambda: run_command("export", [f"model={run}", f"out={out}"]),
-        lambda: run_command("index", ["--model", str(run), "--data", str(latents), "--out", str(out)]),
+        lambda: run_command("index", ["--model", str(run), "--latents", str(latents), "--out", str(out)]),
         lambda: run_command("search", ["a", "--index", str(picture_index), "--model", str(run)]),
         lambda: run_command("serve", ["--index", str(picture_index), "--model", str(run), "--port", "0"]),
     ]
@@ -90,7 +92,13 @@ def test_the_adapter_of_a_checkpoint_is_asked_for_in_every_command(tiny, run, ma
 
 def test_weights_to_start_from_come_without_code(tiny, run, marker, tmp_path):
     with_adapter(run, f"{MODULE}:part")
-    quick = ["holdout=0.2", "embedding_dim=16", "preprocess=[standardise]", "mixup.name=none", "accelerator=cpu"]
+    quick = [
+        "holdout=0.2",
+        "embedding_dim=16",
+        "preprocess=[standardise]",
+        "mixup.name=none",
+        "compute.accelerator=cpu",
+    ]
     run_command(
         "train",
         [
@@ -167,7 +175,7 @@ def test_an_export_that_carries_code_is_asked_for(tiny, marker, tmp_path):
 
 def test_an_encoder_outside_its_export_is_refused_by_whatever_road(tiny, tmp_path):
     out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}"])
-    bert = Path(tiny.sources["text"][0]["options"]["model"])
+    bert = Path(tiny.recipes["bert"]["options"]["model"])
     (out / "encoders" / "link").symlink_to(bert)
     for options, inside in [({}, "encoders/link"), ({"model": str(bert)}, None), ({"model": "../x"}, None)]:
         source = {"name": "transformers_text", "options": options}

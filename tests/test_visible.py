@@ -91,7 +91,7 @@ def settings(tmp_path):
         "splits=[all]",
         "encoders.hog={name: hog, options: {size: 16, coarse: 0}}",
         "max_bad_fraction=0.5",
-        "accelerator=cpu",
+        "compute.accelerator=cpu",
         "num_workers=0",
         f"out={tmp_path / 'out [/y]'}",
     ]

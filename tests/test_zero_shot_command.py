@@ -118,7 +118,7 @@ def run(latents, tmp_path_factory):
         "adapter.options": "{num_blocks: 1, dropout: 0.0}",
         "mixup.name": "none",
         "optim": "{batch_size: 4, max_epochs: 12, warmup_steps: 5, validate_every: 6, lr: 0.003}",
-        "accelerator": "cpu",
+        "compute": "cpu",
         "out": folder,
     }
     run_command("train", [f"{key}={value}" for key, value in settings.items()])
@@ -127,7 +127,7 @@ def run(latents, tmp_path_factory):
 
 def without_run(latents: Path, out: Path, *changes: str) -> list[str]:
     encoders = "encoders={image: [picture], text: [word]}"
-    return [encoders, f"latents={latents / 'test'}", f"out={out}", "device=cpu", *changes]
+    return [encoders, f"latents={latents / 'test'}", f"out={out}", "compute.accelerator=cpu", *changes]
 
 
 def test_latents_that_share_a_space_are_compared_without_a_run(latents, tmp_path, capsys):
@@ -191,7 +191,7 @@ def test_the_report_shows_classes_by_their_words(latents, tmp_path, capsys):
 
 
 def test_a_trained_run_classifies_far_above_chance(latents, run, tmp_path):
-    arguments = [f"run={run}", f"latents={latents / 'test'}", f"out={tmp_path / 'report'}", "device=cpu"]
+    arguments = [f"model={run}", f"latents={latents / 'test'}", f"out={tmp_path / 'report'}", "compute.accelerator=cpu"]
     report = json.loads(run_command("eval_zero_shot", arguments).read_text())
     assert report["metrics"]["top_1"] > 0.5 > 3 * report["chance"]["top_1"]
     assert report["model"]["train"] == "image_classes/train"
@@ -262,7 +262,9 @@ def test_a_class_whose_prompts_all_failed_is_named(tmp_path):
 
 def test_a_run_that_is_not_there_is_named(latents, tmp_path):
     with pytest.raises(RunError, match="there is no checkpoint .*best.ckpt"):
-        run_command("eval_zero_shot", [f"run={tmp_path}", f"latents={latents / 'test'}", "out=o", "device=cpu"])
+        run_command(
+            "eval_zero_shot", [f"model={tmp_path}", f"latents={latents / 'test'}", "out=o", "compute.accelerator=cpu"]
+        )
 
 
 def test_a_picture_of_somebody_else_is_not_written_over(latents, tmp_path):

@@ -42,13 +42,13 @@ class TinyRun(NamedTuple):
         run: folder of the run, trained on image, text and audio.
         latents: folder of the two latent sets, `pictures/all` and `sounds/all`.
         files: modality -> files of its items.
-        sources: modality -> encoders as the caching configs name them, in the order of training.
+        recipes: encoders as the caching configs name them, in the order of training.
     """
 
     run: Path
     latents: Path
     files: dict[str, list[Path]]
-    sources: dict[str, list[dict[str, Any]]]
+    recipes: dict[str, dict[str, Any]]
 
 
 def make_run(folder: Path) -> TinyRun:
@@ -65,10 +65,10 @@ def make_run(folder: Path) -> TinyRun:
     for modality, of_modality in encoders.items():
         name = OF_SET[modality]
         where = f"folder: '{folder / name}', captions: '{folder / name / 'captions.csv'}'"
-        parts = [f"encoders.{slug}={source}" for slug, source in {**of_modality, "bert": bert}.items()]
+        parts = [f"encoders.{slug}={recipe}" for slug, recipe in {**of_modality, "bert": bert}.items()]
         common = [
             "splits=[all]",
-            "accelerator=cpu",
+            "compute.accelerator=cpu",
             "num_workers=0",
             "batch_size=8",
             f"out={folder / 'latents' / name}",
@@ -87,11 +87,11 @@ def make_run(folder: Path) -> TinyRun:
             "adapter.options={num_blocks: 1, dropout: 0.1}",
             "mixup.name=none",
             "optim={batch_size: 8, max_epochs: 3, warmup_steps: 2, lr: 0.01}",
-            "accelerator=cpu",
+            "compute.accelerator=cpu",
             f"out={folder / 'run'}",
         ],
     )
-    return TinyRun(folder / "run", latents, files, {"image": [hog, vit], "text": [bert], "audio": [wavlm]})
+    return TinyRun(folder / "run", latents, files, {"hog": hog, "vit": vit, "bert": bert, "wavlm": wavlm})
 
 
 def draw_pictures(folder: Path) -> list[Path]:

@@ -192,8 +192,8 @@ def _require_links_of_each(training_set: TrainingSet) -> None:
     if training_set.links.largest_batch == 0:
         raise ConfigError(
             f"links_per_item={training_set.links.per_item or 1:,} is too many: each {training_set.modalities[0]} "
-            f"item of {training_set.train.name} has fewer {training_set.modalities[1]} items. Give a smaller number, or "
-            "leave it out."
+            f"item of {training_set.train.name} has fewer {training_set.modalities[1]} items. Give a smaller number, "
+            "or leave it out."
         )
 
 

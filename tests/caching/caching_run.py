@@ -45,7 +45,7 @@ def settings(world: Path, out: Path, *changes: str) -> list[str]:
         "encoders.small.name=own:pixels",
         "encoders.large={name: 'own:pixels', options: {side: 6}}",
         "encoders.letters.name=own:letters",
-        "accelerator=cpu",
+        "compute.accelerator=cpu",
         "shard_size=7",
         "batch_size=3",
         "num_workers=0",

@@ -57,7 +57,11 @@ def test_killed_at_20_random_moments_it_ends_with_the_bytes_of_an_undisturbed_ru
 
 
 def test_two_processes_give_the_bytes_of_one(world, cached, tmp_path):
-    command = [sys.executable, "cache_features.py", *settings(world, tmp_path / "two", "devices=2", "num_workers=1")]
+    command = [
+        sys.executable,
+        "cache_features.py",
+        *settings(world, tmp_path / "two", "compute.devices=2", "num_workers=1"),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(world)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -67,7 +71,7 @@ def test_two_processes_give_the_bytes_of_one(world, cached, tmp_path):
 
 
 def test_a_mistake_of_the_user_is_said_once_whatever_the_number_of_processes(world, tmp_path):
-    changes = ["devices=2", "max_bad_fraction=0.01"]
+    changes = ["compute.devices=2", "max_bad_fraction=0.01"]
     command = [sys.executable, "cache_features.py", *settings(world, tmp_path / "two", *changes)]
     environment = {**os.environ, "PYTHONPATH": str(world)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
@@ -79,7 +83,7 @@ def test_a_mistake_of_the_user_is_said_once_whatever_the_number_of_processes(wor
 def test_a_mistake_of_the_user_is_said_once_where_others_start_the_processes(world, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     missing = f"dataset.options.captions={tmp_path / 'nowhere.csv'}"
-    command = [*torchrun, "cache_features.py", *settings(world, tmp_path / "two", "devices=2", missing)]
+    command = [*torchrun, "cache_features.py", *settings(world, tmp_path / "two", "compute.devices=2", missing)]
     environment = {**os.environ, "PYTHONPATH": str(world)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
@@ -88,8 +92,11 @@ def test_a_mistake_of_the_user_is_said_once_where_others_start_the_processes(wor
 
 
 def test_devices_that_are_not_there_are_named(world, tmp_path):
-    with pytest.raises(ConfigError, match=r"accelerator=cpu, devices=none, num_nodes=1 cannot be used here: .*doctor"):
-        run_command("cache_features", settings(world, tmp_path, "devices=none"))
+    with pytest.raises(
+        ConfigError,
+        match=r"compute.accelerator=cpu, compute.devices=none, compute.num_nodes=1 cannot be used here: .*doctor",
+    ):
+        run_command("cache_features", settings(world, tmp_path, "compute.devices=none"))
 
 
 # Added later, refused, mostly broken

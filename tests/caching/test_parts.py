@@ -105,7 +105,7 @@ def test_what_is_in_parts_is_not_encoded_again(world, whole, tmp_path, parts_at_
 def test_two_processes_go_on_with_the_parts_of_one(world, cached, tmp_path, parts_at_once):
     out = tmp_path / "out"
     assert killed_after(3, world, out, shards="shard_size=7")
-    command = [sys.executable, "cache_features.py", *settings(world, out, "devices=2", "num_workers=1")]
+    command = [sys.executable, "cache_features.py", *settings(world, out, "compute.devices=2", "num_workers=1")]
     environment = {**os.environ, "PYTHONPATH": str(world)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -123,7 +123,12 @@ def write_tar(path: Path, reds: list[int]) -> None:
 def test_a_tar_replaced_by_one_of_equal_sizes_is_noticed(own, capsys):
     (own / "tars").mkdir()
     tar, out = own / "tars" / "0.tar", own / "from_tars"
-    given = ["dataset.name=webdataset", f"dataset.options.folder={own / 'tars'}", "splits=[all]", "accelerator=cpu"]
+    given = [
+        "dataset.name=webdataset",
+        f"dataset.options.folder={own / 'tars'}",
+        "splits=[all]",
+        "compute.accelerator=cpu",
+    ]
     given += ["encoders.small={name: 'own:pixels', options: {side: 1}}", "num_workers=0", f"out={out}"]
     write_tar(tar, [20, 40, 60])
     run_command("cache_features", given)

@@ -122,7 +122,7 @@ def cached(folder, modality, files, *settings):
         "cache_features",
         [
             f"dataset={{name: {kind}_captions, options: {{folder: {folder / 'files'}, captions: {path}}}}}",
-            *("splits=[all]", "accelerator=cpu", "num_workers=0", "batch_size=8", "dtype=float32"),
+            *("splits=[all]", "compute.accelerator=cpu", "num_workers=0", "batch_size=8", "dtype=float32"),
             f"out={folder / 'latents'}",
             *settings,
         ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from fusemix.config import CacheConfig, PartConfig
+from fusemix.config import CacheConfig, ComputeConfig, PartConfig
 from fusemix.encoders import ENCODERS, dtypes
 from fusemix.encoders.dtypes import dtype_for
 from fusemix.errors import LatentStoreError
@@ -48,7 +48,9 @@ def test_the_options_that_a_store_notes_say_what_auto_came_to_and_own_code_reads
         "hog": PartConfig(name="hog"),
         "mine": PartConfig(name="mine:factory", options={"dtype": "auto"}),
     }
-    config = CacheConfig(dataset=PartConfig(name="x"), splits=["a"], encoders=parts, out="o", accelerator="cpu")
+    config = CacheConfig(
+        dataset=PartConfig(name="x"), splits=["a"], encoders=parts, out="o", compute=ComputeConfig(accelerator="cpu")
+    )
     settled = with_dtypes(config, fabric_of(config)).encoders
     said = {slug: part.options.get("dtype") for slug, part in settled.items()}
     assert said == {"bge": "float32", "half": "bfloat16", "hog": None, "mine": "auto"}

@@ -57,7 +57,7 @@ def test_what_processes_differ_in_is_named_with_their_ranks():
 
 def test_processes_end_with_one_message_where_training_goes_astray(make_set, tmp_path):
     out = tmp_path / "run"
-    changes = ["devices=2", "optim.lr=1e300", "optim.warmup_steps=0"]
+    changes = ["compute.devices=2", "optim.lr=1e300", "optim.warmup_steps=0"]
     command = [sys.executable, "train.py", *settings(make_set, out, *changes)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stderr
@@ -76,7 +76,7 @@ def settings(make_set, out: Path, *changes: str) -> list[str]:
         "embedding_dim=8",
         "adapter.options={num_blocks: 1, dropout: 0.0}",
         "optim={batch_size: 12, max_epochs: 2, warmup_steps: 5}",
-        "accelerator=cpu",
+        "compute.accelerator=cpu",
         "precision=64-true",
         *changes,
     ]
@@ -86,7 +86,11 @@ def settings(make_set, out: Path, *changes: str) -> list[str]:
 def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, devices):
     one, several = tmp_path / "one", tmp_path / "several"
     run_command("train", settings(make_set, one, f"mixup.name={mixup}"))
-    command = [sys.executable, "train.py", *settings(make_set, several, f"mixup.name={mixup}", f"devices={devices}")]
+    command = [
+        sys.executable,
+        "train.py",
+        *settings(make_set, several, f"mixup.name={mixup}", f"compute.devices={devices}"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert f"12 pairs a step, over {devices} processes, mixed from 24: 11 negatives for each left item" in done.stdout
@@ -104,4 +108,4 @@ def test_a_run_on_several_devices_is_the_run_on_one(make_set, tmp_path, mixup, d
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(make_set, tmp_path):
     with pytest.raises(ConfigError, match="batch_size=12 pairs cannot be shared by 5 devices. .* such as 10"):
-        run_command("train", settings(make_set, tmp_path / "run", "devices=5"))
+        run_command("train", settings(make_set, tmp_path / "run", "compute.devices=5"))

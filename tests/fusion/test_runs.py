@@ -98,14 +98,16 @@ def test_another_run_in_the_way_is_refused_field_by_field(make_set, tmp_path):
         run_command("train", changed)
 
 
-@pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"precision": "7-true"}])
+@pytest.mark.parametrize("wrong", [{"compute": "abacus"}, {"precision": "7-true"}])
 def test_an_accelerator_or_precision_that_cannot_be_had_is_named(make_set, tmp_path, wrong):
-    with pytest.raises(ConfigError, match=r"accelerator=.*, precision=.* cannot be used here: .*fusemix doctor"):
+    with pytest.raises(
+        ConfigError, match=r"compute.accelerator=abacus, .*, precision=.* cannot be used here: .*fusemix doctor"
+    ):
         run_command("train", arguments(make_set, tmp_path / "run", **wrong))
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"adapter.options": "{droput: 0.1}"}])
+@pytest.mark.parametrize("wrong", [{"compute": "abacus"}, {"adapter.options": "{droput: 0.1}"}])
 def test_a_mistake_in_the_settings_does_not_cost_the_run_that_was_to_be_overwritten(make_set, tmp_path, wrong):
     best = run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=1))
     with pytest.raises(ConfigError):

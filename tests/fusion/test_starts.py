@@ -24,8 +24,12 @@ def test_the_closed_form_needs_no_training_loop_and_is_evaluated_like_any_run(ma
     assert "pairs a step" not in printed
     (recall,) = recalls(tmp_path / "run")
     assert recall > 0.9
-    sets = [f"run={tmp_path / 'run'}", f"latents={make_set('test', num_left=60, seed=2)}", f"out={tmp_path / 'report'}"]
-    report = run_command("eval_retrieval", [*sets, "ks=[1]", "num_examples=0", "accelerator=cpu"])
+    sets = [
+        f"model={tmp_path / 'run'}",
+        f"latents={make_set('test', num_left=60, seed=2)}",
+        f"out={tmp_path / 'report'}",
+    ]
+    report = run_command("eval_retrieval", [*sets, "ks=[1]", "num_examples=0", "compute.accelerator=cpu"])
     assert json.loads(report.read_text())["metrics"]["text_to_image/recall_at_1"] > 0.9
     assert trained_model(read_checkpoint(best)).num_parameters() == {"image": 13 * 8, "text": 9 * 8}
     run_command("train", arguments(make_set, tmp_path / "run", method="csa", **LINEAR))

@@ -18,7 +18,7 @@ def arguments(make_set, out: Path, **changes: object) -> list[str]:
         "optim.batch_size": 16,
         "optim.max_epochs": 12,
         "optim.warmup_steps": 5,
-        "accelerator": "cpu",
+        "compute": "cpu",
         **{key.replace("__", "."): value for key, value in changes.items()},
     }
     return [f"{key}={value}" for key, value in settings.items()]

@@ -206,7 +206,7 @@ def test_the_run_is_filed_under_its_name_and_the_hash_of_its_checkpoint(tiny, mo
 
 
 def test_the_loader_that_is_noted_gives_the_same_model(tiny, model):
-    meta = mteb_model(tiny.run, encoders=tiny.sources, device="cpu", name="lab/mine").mteb_model_meta
+    meta = mteb_model(tiny.run, encoders=tiny.recipes, device="cpu", name="lab/mine").mteb_model_meta
     again = meta.loader(meta.name, revision=meta.revision, device="cpu", **meta.loader_kwargs)
     assert again.mteb_model_meta.name == "lab/mine"
     texts = ["a red bar", "one low hum"]
@@ -215,7 +215,7 @@ def test_the_loader_that_is_noted_gives_the_same_model(tiny, model):
 
 def test_a_checkpoint_that_changed_since_is_refused(tiny):
     with pytest.raises(RunError, match=r"its checkpoint best is revision [0-9a-f]{12} now, not 0123. Call mteb_model"):
-        load_model("fusemix/run", "0123", run=str(tiny.run), device="cpu")
+        load_model("fusemix/run", "0123", model=str(tiny.run), device="cpu")
 
 
 @pytest.mark.parametrize(

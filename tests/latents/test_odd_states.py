@@ -95,7 +95,7 @@ def test_an_import_into_a_set_with_a_broken_table_names_it(make_set, tmp_path):
     np.save(tmp_path / "v.npy", np.ones((128, 3), np.float32))
     (tmp_path / "ids.txt").write_text("\n".join(f"picture-{row}" for row in range(128)))
     (folder / "items-image.parquet").write_bytes(b"garbage")
-    given = [f"set={folder}", f"latents={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "name=mine"]
+    given = [f"latents={folder}", f"vectors={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "name=mine"]
     with pytest.raises(FusemixError, match=r"items-image.parquet cannot be read"):
         run_command("import", [*given, "modality=image"])
 

@@ -22,8 +22,8 @@ def tiny(tmp_path_factory) -> TinyRun:
 def report(tiny) -> Path:
     out = tiny.run.parent / "report"
     latents = tiny.latents / "pictures" / "all"
-    settings = ["accelerator=cpu", "num_examples=0", "ks=[1,5]", "allow_other_counts=true"]
-    run_command("eval_retrieval", [f"run={tiny.run}", f"latents={latents}", f"out={out}", *settings])
+    settings = ["compute.accelerator=cpu", "num_examples=0", "ks=[1,5]", "allow_other_counts=true"]
+    run_command("eval_retrieval", [f"model={tiny.run}", f"latents={latents}", f"out={out}", *settings])
     return out
 
 

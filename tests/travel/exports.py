@@ -34,5 +34,7 @@ def train_on_made_up_latents(make_set, out: Path, *changes: str) -> Path:
     """A run whose encoders nothing knows."""
     encoders = "encoders={image: [eyes], text: [words]}"
     settings = ["embedding_dim=8", "optim={batch_size: 16, max_epochs: 1, warmup_steps: 1}", "holdout=0.2"]
-    run_command("train", [f"train={make_set()}", encoders, *settings, "accelerator=cpu", f"out={out}", *changes])
+    run_command(
+        "train", [f"train={make_set()}", encoders, *settings, "compute.accelerator=cpu", f"out={out}", *changes]
+    )
     return out

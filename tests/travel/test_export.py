@@ -92,14 +92,14 @@ def test_the_command_says_what_it_made_and_how_to_load_it(tiny, tmp_path, capsys
 
 
 def test_encoder_folders_of_one_name_lie_beside_one_another(tiny, tmp_path):
-    other = shutil.copytree(tiny.sources["text"][0]["options"]["model"], tmp_path / "other" / "vit")
+    other = shutil.copytree(tiny.recipes["bert"]["options"]["model"], tmp_path / "other" / "vit")
     (other / ".git").mkdir()
     (other / ".git" / "big").write_text("x")
     run = shutil.copytree(tiny.run, tmp_path / "run")
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["hyper_parameters"]["fusemix"]["encoders"]["text"][0]["encoder"]["model"] = "vit"
     torch.save(checkpoint, run / "checkpoints" / "best.ckpt")
-    moved = f"encoders={{text: [{{name: transformers_text, options: {{model: '{other}'}}}}]}}"
+    moved = f"encoders={{bert: {{name: transformers_text, options: {{model: '{other}'}}}}}}"
     out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", moved])
     inside = {
         m: [one["inside"] for one in of] for m, of in json.loads((out / "config.json").read_text())["encoders"].items()
@@ -141,19 +141,19 @@ def test_what_is_wrong_is_said_before_anything_is_written(tiny, tmp_path):
     out = f"out={tmp_path / 'out'}"
     with pytest.raises(ConfigError, match=r"push_to is 'mine', but must be organisation/model"):
         run_command("export", [f"model={tiny.run}", out, "push_to=mine"])
-    moved = "encoders={text: [{name: transformers_text, options: {model: /nowhere/bert}}]}"
+    moved = "encoders={bert: {name: transformers_text, options: {model: /nowhere/bert}}}"
     with pytest.raises(
         RunError, match=r"text, encoder 1 \(bert\) is built from /nowhere/bert, which is not there. Say"
     ):
         run_command("export", [f"model={tiny.run}", out, moved])
-    with pytest.raises(RunError, match=r"encoders.image names 1, and .*run was trained with 2"):
-        run_command("export", [f"model={tiny.run}", out, "encoders={image: [{name: hog}]}"])
+    with pytest.raises(RunError, match=r"encoders.image: .*run was trained on no latents of that name"):
+        run_command("export", [f"model={tiny.run}", out, "encoders={image: {name: hog}}"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_encoder_that_is_not_the_one_trained_with_is_refused(tiny, tmp_path):
-    bert = tiny.sources["text"][0]["options"]["model"]
-    other = f"encoders={{text: [{{name: transformers_text, options: {{model: '{bert}', pooling: cls}}}}]}}"
+    bert = tiny.recipes["bert"]["options"]["model"]
+    other = f"encoders={{bert: {{name: transformers_text, options: {{model: '{bert}', pooling: cls}}}}}}"
     wanted = r"text: what builds encoder 1 now is not .*\n  encoder 1.encoder.pooling: on disk 'mean', now 'cls'\nSay"
     with pytest.raises(RunError, match=wanted):
         run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", other])
@@ -167,7 +167,7 @@ def test_a_run_on_imported_latents_travels_and_says_what_it_lacks(make_set, tmp_
     run = train_on_made_up_latents(make_set, tmp_path / "run", "closed_form.share=0.3")
     out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "nothing says what builds the encoders of image: who loads the model must give them by hand" in said
+    assert "nothing says what builds the encoder of eyes: who loads the model must give it by hand" in said
     assert "Nothing says what builds the encoders of image and text" in (out / "README.md").read_text()
     latents = torch.randn(3, 12)
     found, wanted = open_trained(out).model, open_trained(run).model
@@ -180,7 +180,7 @@ def test_a_factory_of_ones_own_is_named_and_only_run_where_it_is_given_by_hand(m
     (tmp_path / "my_colour.py").write_text(COLOUR)
     monkeypatch.syspath_prepend(tmp_path)
     run = train_on_made_up_latents(make_set, tmp_path / "run")
-    named = "encoders={image: [{name: 'my_colour:colour', options: {folder: %s}}]}"
+    named = "encoders={eyes: {name: 'my_colour:colour', options: {folder: %s}}}"
     with pytest.raises(RunError, match=r"image, encoder 1 \(eyes\) has the option folder=/a/b, a path of this machine"):
         run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", named % "/a/b"])
     out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", named % "here"])
@@ -266,6 +266,6 @@ def test_what_is_neither_run_nor_export_is_named(tiny, tmp_path):
     with pytest.raises(RunError, match=r"there is no folder /nowhere/at/all. Give the folder of a run .* on the hub"):
         fusemix.load("/nowhere/at/all")
     with pytest.raises(RunError, match=r"bert/config.json does not tell of an exported model of fusemix"):
-        fusemix.load(tiny.sources["text"][0]["options"]["model"])
+        fusemix.load(tiny.recipes["bert"]["options"]["model"])
     with pytest.raises(RunError, match=r"revision=main is for models on the hub, and .*run is a folder. Leave it out"):
         fusemix.load(tiny.run, revision="main")

@@ -104,7 +104,7 @@ def test_a_name_that_cannot_be_reached_is_explained(cache):
 
 
 def test_another_kind_of_model_on_the_hub_is_named(tiny, cache):
-    put(cache, Path(tiny.sources["text"][0]["options"]["model"]), "somebody/bert")
+    put(cache, Path(tiny.recipes["bert"]["options"]["model"]), "somebody/bert")
     with pytest.raises(RunError, match=r"somebody/bert on the hub is no model that fusemix exported"):
         fusemix.load("somebody/bert")
 

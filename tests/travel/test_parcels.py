@@ -24,7 +24,7 @@ STRAYS = [
 @pytest.fixture
 def bert(tiny, tmp_path):
     """The text encoder's folder with what people leave in such folders, and links out of it."""
-    folder = shutil.copytree(tiny.sources["text"][0]["options"]["model"], tmp_path / "models" / "bert")
+    folder = shutil.copytree(tiny.recipes["bert"]["options"]["model"], tmp_path / "models" / "bert")
     for name in STRAYS:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("mine")
@@ -44,7 +44,7 @@ def test_every_family_with_files_says_which_it_needs():
 
 
 def test_an_export_holds_what_its_encoder_is_built_from_and_nothing_else(tiny, bert, tmp_path, capsys):
-    moved = f"encoders={{text: [{{name: transformers_text, options: {{model: '{bert}'}}}}]}}"
+    moved = f"encoders={{bert: {{name: transformers_text, options: {{model: '{bert}'}}}}}}"
     out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'out'}", moved])
     said = " ".join(capsys.readouterr().out.split())
     found = {path.name for path in (out / "encoders" / "bert").rglob("*")}

@@ -80,7 +80,7 @@ def test_a_run_whose_text_encoder_is_unknown_is_refused(make_set, tmp_path, monk
         run_command("export", arguments)
     (tmp_path / "my_words.py").write_text("def make(): ...")
     monkeypatch.syspath_prepend(tmp_path)
-    own = "encoders={text: [{name: 'my_words:make', options: {}}]}"
+    own = "encoders={words: {name: 'my_words:make', options: {}}}"
     with pytest.raises(RunError, match="its text encoder runs code that is not fusemix's own"):
         run_command("export", [*arguments, own])
 

@@ -20,10 +20,10 @@ from fusemix.wiring.searching.searcher import Searcher
 def indexed(tiny: TinyRun) -> Path:
     """36 pictures, then 24 sounds, then 24 texts."""
     out = tiny.run.parent / "index"
-    common = ["--model", str(tiny.run), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
-    run_command("index", [*common, "--data", str(tiny.latents / "pictures" / "all")])
-    run_command("index", [*common, "--data", str(tiny.latents / "sounds" / "all")])
-    run_command("index", [*common, "--data", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
+    common = ["--model", str(tiny.run), "--out", str(out), "--compute.accelerator", "cpu", "--num-workers", "0"]
+    run_command("index", [*common, "--latents", str(tiny.latents / "pictures" / "all")])
+    run_command("index", [*common, "--latents", str(tiny.latents / "sounds" / "all")])
+    run_command("index", [*common, "--latents", str(tiny.latents / "sounds" / "all"), "--modality", "text"])
     return out
 
 

@@ -96,7 +96,7 @@ def test_what_took_the_place_of_a_picture_keeps_nobody_waiting_and_what_lies_els
     folder.mkdir()
     for number in range(5):
         shutil.copy(tiny.files["image"][number], folder / f"{number}.png")
-    common = ["--model", str(tiny.run), "--device", "cpu", "--num-workers", "0"]
+    common = ["--model", str(tiny.run), "--compute.accelerator", "cpu", "--num-workers", "0"]
     run_command("index", [*common, "--data", str(folder), "--out", str(out)])
     for number in range(1, 5):
         (folder / f"{number}.png").unlink()

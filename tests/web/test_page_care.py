@@ -107,7 +107,7 @@ def moved(tiny, tmp_path_factory):
     for number, file in enumerate(tiny.files["image"][:6]):
         shutil.copy(file, pictures / f"<img src=x onerror=window.ran={number}>.png")
     out = folder / "<script>window.ran=9<" / "index"
-    common = ["--model", str(tiny.run), "--out", str(out), "--device", "cpu", "--num-workers", "0"]
+    common = ["--model", str(tiny.run), "--out", str(out), "--compute.accelerator", "cpu", "--num-workers", "0"]
     run_command("index", [*common, "--data", str(pictures)])
     shutil.rmtree(pictures)
     with (

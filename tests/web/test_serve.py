@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 from fusemix.web.page import counted, examples
 from fusemix.web.server import bound
 
-COMMAND = [sys.executable, "-m", "fusemix", "serve", "--device", "cpu"]
+COMMAND = [sys.executable, "-m", "fusemix", "serve", "--compute.accelerator", "cpu"]
 
 
 def test_it_says_where_it_is_when_it_is_ready_and_ends_quietly(indexed):
