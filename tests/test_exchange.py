@@ -158,7 +158,7 @@ def test_files_are_imported_in_the_order_of_their_numbers_which_is_shown(make_se
     (tmp_path / "parts").mkdir()
     for number in range(23):
         np.save(tmp_path / "parts" / f"{number}.npy", np.full((1, 4), number, np.float32))
-    given = [f"latents={tmp_path / 'parts'}", f"ids={tmp_path / 'ids.txt'}", "name=other", "made_by=me"]
+    given = [f"vectors={tmp_path / 'parts'}", f"ids={tmp_path / 'ids.txt'}", "name=other", "made_by=me"]
     run_command("import", [f"latents={folder}", "modality=image", *given])
     assert LatentStore(folder / "image/other").take(np.arange(23))[:, 0].tolist() == list(range(23))
     assert "23 files in this order: 0.npy, 1.npy, 2.npy, …, 22.npy" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from index_samples import make as make_index
 from latent_samples import labelled_set
+from report_samples import sample_report
 from test_exchange import exported, imported
 from travel.exports import train_on_made_up_latents
 
@@ -137,6 +138,16 @@ def classifying(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def comparing(tiny, make_set, tmp_path) -> Case:
+    a, b, c = (sample_report(tmp_path / name, seed=seed) for seed, name in enumerate("abc"))
+    return Case(
+        lambda out, *changes: run_command("compare", [str(a), str(b), f"out={out}", *changes]),
+        "",
+        [str(c)],
+        [str(tmp_path / "nowhere")],
+    )
+
+
 CASES = {
     "cache_features": [caching, caching_another_set],
     "import": [importing],
@@ -146,6 +157,7 @@ CASES = {
     "export_embeddings": [exporting_embeddings],
     "eval_retrieval": [evaluating],
     "eval_zero_shot": [classifying],
+    "compare": [comparing],
 }
 
 
@@ -168,11 +180,7 @@ def test_every_command_with_overwrite_is_here():
     with_overwrite = {
         name for name, schema in schemas.items() if "overwrite" in {field.name for field in dataclasses.fields(schema)}
     }
-    others = {
-        "check",
-        "compare",
-    }  # the one takes the settings of another command and writes nothing; tests/test_compare.py
-    assert with_overwrite - others == CASES.keys()
+    assert with_overwrite - {"check"} == CASES.keys(), "check takes the settings of another command, and writes nothing"
 
 
 def refused(case: Case, out: Path, changes: list[str], match: str | None = None, where: Path | None = None) -> None:

@@ -1,6 +1,7 @@
 """Make an index of a folder of pictures or sounds, or of a latent set, or add to one.
 
-    fusemix index --model RUN --data FOLDER_OR_SET --out FOLDER
+    fusemix index --model RUN --data FOLDER --out FOLDER
+    fusemix index --model RUN --latents SET --out FOLDER
 
 Reads a trained model and the data; writes index.json, segments/ and quarantine.jsonl to <out>. Given again, it adds
 what is new.

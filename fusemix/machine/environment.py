@@ -182,6 +182,8 @@ def one_device(accelerator: str, devices: str) -> str:
     gpu = "cuda" if torch.cuda.is_available() or not torch.backends.mps.is_available() else "mps"
     kind = {"auto": resolve_device("auto"), "gpu": gpu}.get(accelerator, accelerator)
     said = f"compute.accelerator={accelerator}, compute.devices={devices}"
+    if kind == "cpu" and devices.endswith(","):
+        raise ConfigError(f"{said} cannot be used here: GPUs have numbers, and a CPU has none. See `fusemix doctor`.")
     return _there(f"{kind}:{devices.removesuffix(',')}" if devices.endswith(",") else kind, said)
 
 

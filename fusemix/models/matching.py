@@ -63,21 +63,30 @@ def with_given(trained: Trained, given: Mapping[str, EncoderRecipe]) -> Trained:
             (modality, store) for modality in stores for store in stores[modality] if _is_called(name, modality, store)
         ]
         if len(found) > 1:
-            modality = ENCODERS.build(recipe["name"], recipe.get("options") or {}).modality
-            found = [one for one in found if one[0] == modality]
+            found = [one for one in found if one[0] == _modality_of(name, recipe)]
         if not found:
             known = ", ".join(one for of in names_of(trained).values() for one in of)
             raise RunError(
                 f"encoders.{name}: {trained.folder} was trained on no latents of that name. Encoders are given by the "
                 f"names of the latents that they made: {known}."
             )
-        ((modality, store),) = found
-        recipes[modality][stores[modality].index(store)] = NamedRecipe(store, recipe, is_given=True)
+        modality, store = found[0]
+        recipes[modality] = [
+            NamedRecipe(store, recipe, is_given=True) if of == store else one
+            for of, one in zip(stores[modality], recipes[modality], strict=True)
+        ]
     return trained._replace(recipes=recipes)
 
 
 def _is_called(name: str, modality: str, store: str) -> bool:
     return name in (store, f"{modality}/{store}")
+
+
+def _modality_of(name: str, recipe: EncoderRecipe) -> str:
+    try:
+        return ENCODERS.build(recipe["name"], recipe.get("options") or {}).modality
+    except FusemixError as error:
+        raise RunError(f"encoders.{name}: {error}") from error
 
 
 def matching_encoders(trained: Trained, modality: str, how: How = by_hand) -> dict[str, Encoder]:

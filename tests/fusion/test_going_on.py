@@ -210,11 +210,11 @@ def test_a_run_goes_on_with_latents_elsewhere_as_it_would_have(world, out, monke
 
 
 def test_a_run_of_before_goes_on(world, out):
-    """Checkpoints of version 0.1 held where latents lived, and no decisions."""
+    """Checkpoints held where latents lived and where was computed, by the names of then, and no decisions."""
     last = out / "checkpoints" / "last.ckpt"
     checkpoint = read_checkpoint(last)
     about(checkpoint).pop("decided")
-    about(checkpoint)["config"]["latents_on"] = "auto"
+    about(checkpoint)["config"] |= {"latents_on": "auto", "accelerator": "cpu", "devices": "1", "num_nodes": 1}
     torch.save(checkpoint, last)
     run_command("train", world.settings(out, **SETTINGS))
     require_same(world.whole, out)

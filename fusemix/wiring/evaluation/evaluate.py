@@ -133,7 +133,7 @@ def require_same_width(what: str, latent_set: LatentSet) -> None:
         raise ConfigError(
             f"{what}: latents are compared as they are, but the widths of {latent_set.folder} differ: {left.modality} "
             f"{left.dims}, {right.modality} {right.dims}. Name encoders that share a space, such as the two of one "
-            "CLIP, or have a map to one space: train=FOLDER of a baseline, run=FOLDER of a trained run."
+            "CLIP, or have a map to one space: train=FOLDER of a baseline, model=FOLDER of a trained run."
         )
 
 

@@ -141,6 +141,6 @@ def reports_of(
         if lines := differences({key: measured.get(key) for key in wanted}, wanted):
             raise RunError(
                 f"{path} measured another model than the one exported:\n  " + "\n  ".join(lines) + "\n"
-                "Measure this one: python eval_retrieval.py run=RUN …"
+                "Measure this one: python eval_retrieval.py model=RUN …"
             )
     return reports

@@ -16,6 +16,7 @@ from fusemix.disk.files import write_json
 from fusemix.errors import ConfigError, RunError
 from fusemix.machine.environment import installed
 from fusemix.models.embedder import Embedder
+from fusemix.models.matching import names_of
 from fusemix.models.recipes import code_of
 from fusemix.models.trained import Trained
 from fusemix.parts.extras import install, packages_of
@@ -48,7 +49,8 @@ def require_possible(trained: Trained) -> None:
     if "text" not in trained.modalities:
         why = f"it embeds {' and '.join(trained.modalities)}, and no text"
     elif any(named.recipe is None for named in trained.recipes["text"]):
-        why = "nothing says what builds its text encoder. Give it: encoders={text: [{name: …, options: {…}}]}"
+        name = names_of(trained)["text"][0]
+        why = f"nothing says what builds its text encoder. Give it: encoders={{{name}: {{name: …, options: {{…}}}}}}"
     elif any(code_of(named.recipe) for named in trained.recipes["text"]):
         why = "its text encoder runs code that is not fusemix's own, which loading a model does not do unasked"
     if why:
