@@ -23,7 +23,7 @@ class ComputeConfig:
     accelerator: str = field(default="auto", metadata=SHORT)
     """auto (GPUs where there are any), cpu, gpu or mps, as Lightning names them; compute=cpu says the same."""
     devices: Any = field(default="auto", metadata={"kind": str | list[int]})
-    """How many (2), or which ([1], or 0,3); auto takes all GPUs, or one CPU process. A text once it is read."""
+    """How many (2), or which ([1], or 0,3); auto takes all GPUs, or one CPU process."""
     num_nodes: int = 1
     """Machines that share the work, under SLURM or torchrun."""
 

