@@ -1,6 +1,7 @@
 """Indexes of the tiny run's data, made by the command itself."""
 
 import shutil
+from pathlib import Path
 
 from fusemix.cli.called import run_command
 from fusemix.latents.description import SET
@@ -8,7 +9,7 @@ from fusemix.search.folder import Index
 
 
 def make(tiny, out, data, *options):
-    is_latents = (data / SET).is_file() or any(data.glob(f"*/{SET}"))
+    is_latents = (Path(data) / SET).is_file() or any(Path(data).glob(f"*/{SET}"))
     what = ["--latents" if is_latents else "--data", str(data)]
     common = ["--model", str(tiny.run), *what, "--out", str(out), "--compute.accelerator", "cpu", "--num-workers", "0"]
     return run_command("index", [*common, *options])

@@ -26,13 +26,13 @@ WRONG = {
                        "encoders.e5.options.model=m", "encoders.e5.options.poling=cls"],
     "check": ["dataset=glyphs", "splits=all", "out=o", "encoders.a=hgo"],
     "train": ["train=a", "holdout=0.1", "encoders={image: a, text: b}", "out=o", "adapter.options.dropout=much"],
-    "export": ["model=m", "out=o", "encoders.image=timn"],
+    "export": ["model=m", "out=o", "encoders.a=timn"],
 }  # fmt: skip
 SAID = {
     "cache_features": "it has no option 'poling'. Did you mean 'pooling'?",
     "check": "encoders.a: no encoder is called 'hgo'. Did you mean 'hog'?",
     "train": "adapter.options.dropout is 'much', but must be a number.",
-    "export": "encoders.image[0]: no encoder is called 'timn'. Did you mean 'timm'?",
+    "export": "encoders.a: no encoder is called 'timn'. Did you mean 'timm'?",
     "doctor": "this command takes no settings, but was given: --nope 1",
 }
 SCRIPT = f"""

@@ -236,8 +236,9 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "
 def test_another_number_of_processes_than_was_started_is_refused(monkeypatch, variables, devices, nodes, world):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    message = rf"has started 4 processes on 2 machines, but devices={devices} and num_nodes={nodes} mean {world}\."
-    with pytest.raises(ConfigError, match=rf"{message} Say what there is, devices=2 num_nodes=2, or start") as found:
+    message = rf"has started 4 processes on 2 machines, but compute.devices={devices} and compute.num_nodes={nodes}"
+    there = r"Say what there is, compute.devices=2 compute.num_nodes=2, or start"
+    with pytest.raises(ConfigError, match=rf"{message} mean {world}\. {there}") as found:
         require_as_started(together(0, world), devices, nodes)
     assert not hasattr(found.value, "was_told")
     for name in ("SLURM_PROCID", "RANK"):
