@@ -101,7 +101,7 @@ def test_another_run_in_the_way_is_refused_field_by_field(make_set, tmp_path):
 @pytest.mark.parametrize("wrong", [{"compute": "abacus"}, {"precision": "7-true"}])
 def test_an_accelerator_or_precision_that_cannot_be_had_is_named(make_set, tmp_path, wrong):
     with pytest.raises(
-        ConfigError, match=r"compute.accelerator=abacus, .*, precision=.* cannot be used here: .*fusemix doctor"
+        ConfigError, match=r"compute.accelerator=.*, precision=.* cannot be used here: .*fusemix doctor"
     ):
         run_command("train", arguments(make_set, tmp_path / "run", **wrong))
     assert not (tmp_path / "run").exists()
