@@ -21,7 +21,7 @@ from fusemix.datasets import DATASETS
 from fusemix.latents.sets import LatentSet
 
 MADE = Path(__file__).parent / "earlier" / "made.tar.gz"
-MODEL, ON_CPU, DEVICE = "run", "accelerator=cpu", "device=cpu"
+MODEL, ON_CPU, DEVICE = "model", "compute.accelerator=cpu", "compute.accelerator=cpu"
 """Settings as they are called now."""
 BOTH = {"image": ["hog"], "text": ["bert"]}
 TRAINING = [

@@ -35,7 +35,7 @@ LEAST_PAIRS = 20
 OWN = ("train", "validation", "encoders", "out", "dry_run")
 """Settings of training that `fit` fills in itself."""
 KS = (1, 5, 10)
-ONE_PROCESS = {"devices": "1"}
+ONE_PROCESS = {"compute": {"devices": "1"}}
 """Of a caller's process there is one."""
 
 
@@ -89,7 +89,7 @@ class FittedModel(Model):
             latents = write_arrays(Path(place) / "latents" / "test", pairs.sides, pairs.links)
             where = Path(place) / "report" if out is None else Path(out)
             known = {"ks": [k for k in KS if k <= min(map(len, pairs.sides.values()))], "num_examples": 0, **settings}
-            report = eval_retrieval(known, run=self.run.folder, latents=latents, out=where)
+            report = eval_retrieval(known, model=self.run.folder, latents=latents, out=where)
             return report.kept() if out is None else report
 
 

@@ -2,7 +2,7 @@
 
     fusemix.cache_features("configs/cache/glyphs.yaml")
     run = fusemix.train("configs/train/glyphs.yaml", out="runs/mine", optim={"lr": 1e-3})
-    report = fusemix.eval_retrieval("configs/eval/glyphs.yaml", run=run.folder)
+    report = fusemix.eval_retrieval("configs/eval/glyphs.yaml", model=run.folder)
 
 Place in the flow: a settings object, files or keywords -> a command -> LatentSet, Run, Report, SearchIndex.
 Errors that a user can fix are FusemixErrors; what the caller's process had is left as it was found.

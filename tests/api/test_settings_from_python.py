@@ -70,7 +70,7 @@ def test_a_recipe_is_known_by_its_name():
 
 
 def test_what_is_a_number_may_stand_where_a_text_is_wanted():
-    assert made(NEEDED, devices=2).devices == "2"
+    assert made(NEEDED, compute={"devices": 2}).compute.devices == "2"
 
 
 @pytest.mark.parametrize(

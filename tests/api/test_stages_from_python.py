@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fusemix
-from fusemix.config import EvalConfig
+from fusemix.config import ComputeConfig, EvalConfig
 from fusemix.errors import ConfigError, FusemixError, QueryError, RunError
 
 pytestmark = pytest.mark.long
@@ -23,7 +23,7 @@ holdout: 0.2
 embedding_dim: 8
 adapter: linear
 mixup: none
-accelerator: cpu
+compute: {accelerator: cpu}
 optim: {batch_size: 4, max_epochs: 1, warmup_steps: 1}
 """
 
@@ -43,9 +43,9 @@ def made(tiny, tmp_path_factory) -> Made:
     options = {"folder": pictures, "captions": pictures / "captions.csv"}
     sets = fusemix.cache_features(
         dataset={"name": "image_captions", "options": options},
-        encoders={"hog": tiny.sources["image"][0], "bert": tiny.sources["text"][0]},
+        encoders={"hog": tiny.recipes["hog"], "bert": tiny.recipes["bert"]},
         splits="all",
-        accelerator="cpu",
+        compute="cpu",
         num_workers=0,
         out=folder / "latents",
     )
@@ -53,7 +53,12 @@ def made(tiny, tmp_path_factory) -> Made:
     settings.write_text(SETTINGS)
     run = fusemix.train(settings, train=sets[0].folder, out=folder / "007", **{"optim.max_epochs": 3})
     report = fusemix.eval_retrieval(
-        EvalConfig(run=str(run.folder), latents=str(sets[0].folder), out=str(folder / "report"), accelerator="cpu")
+        EvalConfig(
+            model=str(run.folder),
+            latents=str(sets[0].folder),
+            out=str(folder / "report"),
+            compute=ComputeConfig(accelerator="cpu"),
+        )
     )
     index = fusemix.index(model=run.folder, data=sets[0].folder, out=folder / "index", device="cpu")
     return Made(sets, run, report, index, settings)
@@ -74,8 +79,8 @@ def test_caching_gives_latent_sets_that_are_arrays(made, tiny):
 def test_one_side_may_be_cached_by_itself(tiny, tmp_path):
     pictures = tiny.files["image"][0].parent
     options = {"folder": str(pictures), "captions": str(pictures / "captions.csv")}
-    how = {"splits": ["all"], "accelerator": "cpu", "num_workers": 0, "out": tmp_path}
-    given = {"dataset": {"name": "image_captions", "options": options}, "encoders": {"hog": tiny.sources["image"][0]}}
+    how = {"splits": ["all"], "compute": "cpu", "num_workers": 0, "out": tmp_path}
+    given = {"dataset": {"name": "image_captions", "options": options}, "encoders": {"hog": tiny.recipes["hog"]}}
     (found,) = fusemix.cache_features(given, **how)
     assert found.right.dims == []
     assert not fusemix.cache_features(given, **how, dry_run=True)
@@ -137,7 +142,7 @@ def test_an_index_is_searched_by_texts_pictures_and_what_is_in_it(made, tiny):
 
 def test_nothing_is_said_of_what_to_type(made, tmp_path, capsys):
     fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "run")
-    fusemix.eval_retrieval(run=tmp_path / "run", latents=made.sets[0].folder, out=tmp_path / "report", num_examples=0)
+    fusemix.eval_retrieval(model=tmp_path / "run", latents=made.sets[0].folder, out=tmp_path / "report", num_examples=0)
     said = capsys.readouterr().out
     assert "trained" in said
     assert "next:" not in said
@@ -150,12 +155,12 @@ def test_what_a_user_can_fix_is_a_fusemix_error(made, tmp_path):
     with pytest.raises(FusemixError, match=r"optim\.lr"):
         fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "x", **{"optim.lr": -1})
     with pytest.raises(RunError, match="there is no checkpoint"):
-        fusemix.eval_retrieval(run=tmp_path, latents=made.sets[0].folder, out=tmp_path / "r")
+        fusemix.eval_retrieval(model=tmp_path, latents=made.sets[0].folder, out=tmp_path / "r")
     (tmp_path / "file").write_text("")
     with pytest.raises(FusemixError, match=r"file"):
         fusemix.index(model=made.run.folder, data=made.sets[0].folder, out=tmp_path / "file" / "index")
     with pytest.raises(ConfigError, match="devices"):
-        fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "x", devices="none of them")
+        fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "x", compute={"devices": "none of them"})
 
 
 def test_training_works_in_another_thread_than_the_first(made, tmp_path):
@@ -172,7 +177,7 @@ def test_several_processes_in_a_notebook_are_refused_in_a_sentence(made, tmp_pat
     for module in ("pytorch.trainer.connectors.accelerator_connector", "fabric.connector"):
         monkeypatch.setattr(f"lightning.{module}._IS_INTERACTIVE", True)
     with pytest.raises(ConfigError, match="devices=2.* not compatible with an interactive environment"):
-        fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "run", devices=2)
+        fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "run", compute={"devices": 2})
     assert not (tmp_path / "run").exists()
 
 
@@ -208,16 +213,16 @@ from caller_states import loggers, states
 torch.set_num_threads(2)
 latents, pictures, folder, settings = sys.argv[1:]
 x = np.random.default_rng(0).standard_normal((40, 6))
-tiny = dict(embedding_dim=4, mixup="none", adapter="linear", accelerator="cpu")
+tiny = dict(embedding_dim=4, mixup="none", adapter="linear", compute="cpu")
 optim = dict(batch_size=8, max_epochs=1, warmup_steps=1)
 calls = dict(
     fit=lambda: fusemix.fit(images=x, texts=x, recipe=tiny, optim=optim),
     cache=lambda: fusemix.cache_features(
         dataset=dict(name="image_captions", options=dict(folder=pictures, captions=pictures + "/captions.csv")),
         encoders=dict(hog=dict(name="hog", options=dict(size=32, coarse=4))),
-        splits="all", accelerator="cpu", num_workers=0, out=folder + "/latents"),
+        splits="all", compute="cpu", num_workers=0, out=folder + "/latents"),
     train=lambda: fusemix.train(settings, train=latents, out=folder + "/run"),
-    evaluate=lambda: fusemix.eval_retrieval(run=folder + "/run", latents=latents, out=folder + "/report"),
+    evaluate=lambda: fusemix.eval_retrieval(model=folder + "/run", latents=latents, out=folder + "/report"),
     load=lambda: fusemix.load(folder + "/run", device="cpu").encode(texts="a red bar"),
     index=lambda: fusemix.index(model=folder + "/run", data=latents, out=folder + "/index", device="cpu"),
 )

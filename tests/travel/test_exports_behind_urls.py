@@ -149,7 +149,7 @@ def test_an_index_of_a_folder_behind_a_url_by_a_model_behind_one_is_that_of_this
     for path in tiny.files["image"]:
         (pictures / path.name).write_bytes(path.read_bytes())
     (pictures / ".hidden.png").write_bytes(b"x")
-    settings = ["device=cpu", "num_workers=0"]
+    settings = ["compute.accelerator=cpu", "num_workers=0"]
     run_command("index", ["model=shelf://mine", "data=shelf://pictures", f"out={tmp_path / 'far'}", *settings])
     run_command("index", [f"model={tiny.run}", f"data={pictures}", f"out={tmp_path / 'near'}", *settings])
     far, near = Searcher(tmp_path / "far", device="cpu"), Searcher(tmp_path / "near", device="cpu")
