@@ -28,7 +28,8 @@ LONG = {
     *("test_chosen_on.py", "test_closed_form.py", "test_going_on.py", "test_longer.py", "test_pace.py"),
     *("test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py"),
     *("test_caching.py", "test_exchange.py", "test_onnx.py", "test_parts.py", "test_replaced_media.py"),
-    *("test_intervals.py", "test_sharing.py"),
+    *("test_bad_files.py", "test_counting.py", "test_intervals.py", "test_sharing.py", "test_workers.py"),
+    *("test_part_options.py", "test_transformers_image.py"),
     *("test_compare.py", "test_end_to_end.py", "test_evaluation_mistakes.py", "test_learned.py", "test_overwrite.py"),
     *("test_published_counting.py", "test_trust.py", "test_zero_shot_command.py", "test_windows.py"),
 }
