@@ -18,7 +18,7 @@ TINY = {
     "mixup": "none",
     "adapter": "linear",
     "optim": {"batch_size": 16, "max_epochs": 8, "warmup_steps": 2, "lr": 0.01},
-    "compute": {"accelerator": "cpu"},
+    "compute": "cpu",
 }
 GENERATOR = np.random.default_rng(0)
 HIDDEN = GENERATOR.standard_normal((160, 6))
@@ -36,7 +36,7 @@ def model():
 def test_a_fitted_model_finds_what_it_has_not_seen(model):
     found = model.similarity(model.encode(images=X[NEW]), model.encode(texts=Y[NEW]))
     assert (found.argmax(axis=1) == np.arange(40)).mean() > 0.4  # one in forty by chance
-    report = model.evaluate(images=X[NEW], texts=Y[NEW], compute={"accelerator": "cpu"})
+    report = model.evaluate(images=X[NEW], texts=Y[NEW], compute="cpu")
     assert report.metrics["image_to_text/recall_at_1"] == pytest.approx((found.argmax(axis=1) == np.arange(40)).mean())
     assert not [entry["note"] for entry in report.data["seen"] if entry["note"]]
 
@@ -61,7 +61,7 @@ def test_links_say_what_belongs_together(model):
     order = np.random.default_rng(1).permutation(120)
     links = np.column_stack([np.arange(120), np.argsort(order)])
     other = fusemix.fit(texts=torch.tensor(Y[:120][order]), images=X[:120], links=links.tolist(), recipe=TINY)
-    measured = {"images": X[NEW], "texts": Y[NEW], "compute": {"accelerator": "cpu"}}
+    measured = {"images": X[NEW], "texts": Y[NEW], "compute": "cpu"}
     assert other.evaluate(**measured).metrics["mean_recall"] == pytest.approx(
         model.evaluate(**measured).metrics["mean_recall"], abs=0.1
     )
@@ -70,14 +70,14 @@ def test_links_say_what_belongs_together(model):
 
 
 def test_a_report_says_so_where_latents_were_trained_on(model):
-    report = model.evaluate(images=X[:120], texts=Y[:120], compute={"accelerator": "cpu"})
+    report = model.evaluate(images=X[:120], texts=Y[:120], compute="cpu")
     assert "were trained on" in " ".join(entry["note"] for entry in report.data["seen"])
 
 
 def test_what_lies_in_a_temporary_folder_goes_with_the_model(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fitted = fusemix.fit(images=X, texts=Y, recipe=TINY, seed=3)
-    report = fitted.evaluate(images=X[NEW], texts=Y[NEW], compute={"accelerator": "cpu"})
+    report = fitted.evaluate(images=X[NEW], texts=Y[NEW], compute="cpu")
     assert len(list(tmp_path.glob("fusemix-*"))) == 1
     del fitted
     gc.collect()
@@ -104,7 +104,7 @@ def test_a_run_that_is_kept_is_given_back_and_loads_anywhere(tmp_path):
 
 
 def test_a_report_that_is_kept_is_whole(tmp_path, model):
-    report = model.evaluate(images=X[NEW], texts=Y[NEW], compute={"accelerator": "cpu"}, out=tmp_path / "report")
+    report = model.evaluate(images=X[NEW], texts=Y[NEW], compute="cpu", out=tmp_path / "report")
     assert report.folder == tmp_path / "report"
     assert {"report.html", "report.json", "report.md", "queries.jsonl"} <= {p.name for p in report.folder.iterdir()}
 
@@ -114,7 +114,7 @@ def test_the_recipe_goes_by_the_number_of_pairs(tmp_path):
         "optim.auto.epochs": 1,
         "optim.auto.steps": 1,
         "adapter.options.hidden_dim": 8,
-        "compute": {"accelerator": "cpu"},
+        "compute": "cpu",
     }
     fusemix.fit(images=X, texts=Y, out=tmp_path / "few", **few)
     assert "weight: 30" in (tmp_path / "few" / "config.yaml").read_text()
@@ -123,9 +123,7 @@ def test_the_recipe_goes_by_the_number_of_pairs(tmp_path):
     assert "temperature: 0.03" in (tmp_path / "many" / "config.yaml").read_text()
     file = tmp_path / "my.yaml"
     file.write_text("adapter: linear\nmixup: none\noptim: {batch_size: 8, max_epochs: 1}\nholdout: 0.5\n")
-    fitted = fusemix.fit(
-        audio=X, texts=Y, recipe=file, out=tmp_path / "own", embedding_dim=4, compute={"accelerator": "cpu"}
-    )
+    fitted = fusemix.fit(audio=X, texts=Y, recipe=file, out=tmp_path / "own", embedding_dim=4, compute="cpu")
     assert fitted.modalities == ("audio", "text")
     assert "holdout: 0.5" in (tmp_path / "own" / "config.yaml").read_text()
     assert fitted.encode(audio=X).shape == (160, 4)
