@@ -20,13 +20,13 @@ import pytest
 import torch.multiprocessing
 
 TESTS = str(Path(__file__).parent)
-GUIDES = {"test_guides.py", "test_road.py"}
+GUIDES = {"test_guides.py", "test_notebooks.py", "test_road.py"}
 STARTING = {subprocess, multiprocessing, torch.multiprocessing}
 TRAINING = {"tiny", "evaluation_world"}
 """Fixtures that train."""
 LONG = {
     *("test_chosen_on.py", "test_closed_form.py", "test_going_on.py", "test_longer.py", "test_pace.py"),
-    *("test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py"),
+    *("test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py", "test_fit.py"),
     *("test_caching.py", "test_exchange.py", "test_onnx.py", "test_parts.py", "test_replaced_media.py"),
     *("test_bad_files.py", "test_counting.py", "test_intervals.py", "test_sharing.py", "test_workers.py"),
     *("test_part_options.py", "test_transformers_image.py"),
