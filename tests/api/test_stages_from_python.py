@@ -60,7 +60,7 @@ def made(tiny, tmp_path_factory) -> Made:
             compute=ComputeConfig(accelerator="cpu"),
         )
     )
-    index = fusemix.index(model=run.folder, data=sets[0].folder, out=folder / "index", device="cpu")
+    index = fusemix.index(model=run.folder, latents=sets[0].folder, out=folder / "index", compute="cpu")
     return Made(sets, run, report, index, settings)
 
 
@@ -158,7 +158,7 @@ def test_what_a_user_can_fix_is_a_fusemix_error(made, tmp_path):
         fusemix.eval_retrieval(model=tmp_path, latents=made.sets[0].folder, out=tmp_path / "r")
     (tmp_path / "file").write_text("")
     with pytest.raises(FusemixError, match=r"file"):
-        fusemix.index(model=made.run.folder, data=made.sets[0].folder, out=tmp_path / "file" / "index")
+        fusemix.index(model=made.run.folder, latents=made.sets[0].folder, out=tmp_path / "file" / "index")
     with pytest.raises(ConfigError, match="devices"):
         fusemix.train(made.settings, train=made.sets[0].folder, out=tmp_path / "x", compute={"devices": "none of them"})
 
@@ -224,7 +224,7 @@ calls = dict(
     train=lambda: fusemix.train(settings, train=latents, out=folder + "/run"),
     evaluate=lambda: fusemix.eval_retrieval(model=folder + "/run", latents=latents, out=folder + "/report"),
     load=lambda: fusemix.load(folder + "/run", device="cpu").encode(texts="a red bar"),
-    index=lambda: fusemix.index(model=folder + "/run", data=latents, out=folder + "/index", device="cpu"),
+    index=lambda: fusemix.index(model=folder + "/run", latents=latents, out=folder + "/index", compute="cpu"),
 )
 for name, call in calls.items():
     before, of_before = states(), loggers()
