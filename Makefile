@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
-PROSE := docs CONTRIBUTING.md
+PROSE := docs README.md CONTRIBUTING.md
 
 .PHONY: install test quick demo check docs format lock clean
 
@@ -20,7 +20,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "fusemix needs Python 3.11 or later; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet "$$(grep '^uv==' requirements.lock)" || echo "uv cannot be had; pip installs all"
+	@$(BIN)/pip install --quiet "$$(grep '^uv==' requirements.lock)" || echo "uv is not available; pip installs all"
 	$(BIN)/python tools/packages.py install --requirement requirements.lock
 	$(BIN)/python tools/packages.py install --no-deps --no-build-isolation --editable .
 	@touch $@

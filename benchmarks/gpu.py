@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--skip", nargs="+", choices=PARTS, default=[])
     parser.add_argument("--in-process", action="store_true", help="do not fork, for a debugger")
-    parser.add_argument("--markdown", type=Path, help="file whose part between two marks is written anew")
+    parser.add_argument("--markdown", type=Path, help="file whose part between two marks is written again")
     given = parser.parse_args()
     chosen = {name: about for name, about in PARTS.items() if name in given.only and name not in given.skip}
     folder = Path(tempfile.mkdtemp(prefix="fusemix-gpu-"))

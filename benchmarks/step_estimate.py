@@ -9,7 +9,7 @@ kernel takes the longest of its bytes over the bandwidth, its FLOP over the rate
     eager       each kernel by itself, as PyTorch runs them
     compiled    what fusion can save at the most: of all that lies between two matrix products, what comes from before
                 is read once and what is needed later is written once. torch.compile comes near it: it reads again for
-                sums down a column, and computes cheap things anew in place of keeping them
+                sums down a column, and computes cheap things again in place of keeping them
 
 On a GPU, adapters drop by PyTorch's own kernel and not by their own for CPUs, and tiles are a GPU's: so they are here.
 The assumed rates are printed, and can be given.

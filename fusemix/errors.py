@@ -1,4 +1,4 @@
-"""What a user can mend. Each message says what is wrong, where, and how to mend it.
+"""What a user can fix. Each message says what is wrong, where, and how to fix it.
 
 Place in the flow: raised anywhere, shown by `fusemix.cli.run` without a traceback.
 A caller's mistake inside the package stays a ValueError and keeps its traceback.
@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FusemixError(Exception):
-    """Something a user can mend."""
+    """Something a user can fix."""
 
 
 class ConfigError(FusemixError):
@@ -72,7 +72,7 @@ def first_line(error: BaseException) -> str:
     )
 
 
-MENDED_BY = {
+FIXED_BY = {
     errno.ENOENT: "Check the path.",
     errno.ENOTDIR: "A file stands where a folder is needed; check the path.",
     errno.EISDIR: "A folder stands where a file is needed; check the path.",
@@ -82,7 +82,7 @@ MENDED_BY = {
     errno.EPERM: "Ask its owner for access, or choose another place.",
     errno.EROFS: "Choose a place that can be written to.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.ELOOP: "Its links lead in a circle; mend them.",
+    errno.ELOOP: "Its links lead in a circle; fix them.",
     errno.EMFILE: "Allow more open files in this shell, `ulimit -n 8192`, and give the same command again.",
     errno.ENFILE: "The whole machine has no more; end what holds many files open, and give the same command again.",
     errno.ENOMEM: "The machine has no memory left; end other programs, or use fewer workers (num_workers).",
@@ -102,8 +102,8 @@ MENDED_BY = {
 
 
 def sentence_of(error: OSError) -> str:
-    """An error of the operating system in one line: what, where, and how to mend it."""
+    """An error of the operating system in one line: what, where, and how to fix it."""
     what = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     where = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    mend = MENDED_BY.get(error.errno or 0, "")
-    return f"{' -> '.join(where)}{': ' if where else ''}{what}.{f' {mend}' if mend else ''}"
+    fix = FIXED_BY.get(error.errno or 0, "")
+    return f"{' -> '.join(where)}{': ' if where else ''}{what}.{f' {fix}' if fix else ''}"

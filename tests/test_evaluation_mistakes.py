@@ -1,4 +1,4 @@
-"""What the evaluation command refuses: one message each, that says what, where and how to mend."""
+"""What the evaluation command refuses: one message each, that says what, where and how to fix."""
 
 import shutil
 

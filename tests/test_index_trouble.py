@@ -39,7 +39,7 @@ def test_pipes_and_links_that_lead_out_are_set_aside_and_listed(tiny, tmp_path, 
     (folder / "pipe.png").unlink()
     make(tiny, out, folder)
     assert "nothing new" in capsys.readouterr().out
-    assert len((out / "quarantine.jsonl").read_text().splitlines()) == 2, "what is mended is listed no more"
+    assert len((out / "quarantine.jsonl").read_text().splitlines()) == 2, "what is fixed is listed no more"
     followed = make(tiny, tmp_path / "followed", folder, "--follow-links")
     assert [item.rpartition("/")[2] for item in content(followed)] == [
         "0.png",

@@ -72,7 +72,7 @@ def gigabytes(number: float) -> float:
 
 
 def peak(device: torch.device) -> float:
-    """GB of the device's memory that were in use at once since `fresh`; nought on a CPU."""
+    """GB of the device's memory that were in use at once since `fresh`; zero on a CPU."""
     return gigabytes(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else 0.0
 
 

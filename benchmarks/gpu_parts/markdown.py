@@ -13,7 +13,7 @@ STATES = {True: "ok", False: "**failed**", None: "not run"}
 
 
 def write_section(path: Path, lines: Sequence[dict[str, Any]], *, tiny: bool) -> None:
-    """Write the text between the two marks of a file anew; one that is not there, or has no marks, gets them."""
+    """Write the text between the two marks of a file again; one that is not there, or has no marks, gets them."""
     from fusemix.disk.files import write_text
 
     text = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -26,7 +26,7 @@ def split_options(schema: type, arguments: Sequence[str]) -> tuple[list[str], di
 
     `--name value` and `--name=value` set a setting; `--name` alone switches on one that is true or false; a list takes
     `--name` several times, or all at once in brackets. A setting of one letter is also `-k 3`, `-k=3` or `-k3`.
-    Settings that are text take their value as it stands, and all others as yaml reads it. Hyphens in names stand for
+    Settings that are text take their value unchanged, and all others as yaml reads it. Hyphens in names stand for
     underscores. After `--`, nothing is an option.
 
     Args:

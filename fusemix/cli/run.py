@@ -2,7 +2,7 @@
 
     fusemix <command> [config.yaml …] [key=value …]
 
-Place in the flow: the shell -> called.py -> a command's main -> an exit code. 0: done; 2: something to mend, said
+Place in the flow: the shell -> called.py -> a command's main -> an exit code. 0: done; 2: something to fix, said
 in one message without a traceback; 130: interrupted; 143: ended by
 SIGTERM, as SLURM sends it.
 

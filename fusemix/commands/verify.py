@@ -21,11 +21,11 @@ from fusemix.search.description import INDEX, Description, problems_of, read_des
 from fusemix.search.folder import Index
 from fusemix.split_names import folder_meant
 
-LATENTS = "Run cache_features.py with the config that made it and verify=true: it writes just these files anew."
+LATENTS = "Run cache_features.py with the config that made it and verify=true: it writes just these files again."
 A_MODEL = "Train or export again, or bring these files back from a copy."
 KNOWN_BY = f"{SET}, {MANIFEST}, {INDEX}, {CONFIG} or {CHECKPOINTS}/"
-AN_INDEX = "Make the index anew (fusemix index … --overwrite), or bring these files back from a copy."
-"""How damage is mended."""
+AN_INDEX = "Make the index again (fusemix index … --overwrite), or bring these files back from a copy."
+"""How damage is fixed."""
 
 
 def main(config: VerifyConfig) -> None:
@@ -78,8 +78,8 @@ def _verify_model(folder: Path) -> list[Damage]:
     return found
 
 
-def _told(found: Sequence[Damage], mended_by: str) -> list[str]:
-    return [*(f"  {one}" for one in found), mended_by] if found else []
+def _told(found: Sequence[Damage], fixed_by: str) -> list[str]:
+    return [*(f"  {one}" for one in found), fixed_by] if found else []
 
 
 def _verify_index(folder: Path, description: Description) -> list[Damage]:

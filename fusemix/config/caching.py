@@ -49,7 +49,7 @@ class CacheConfig(WritingConfig):
     max_bad_fraction: float = 0.1
     """Stop when a larger share of the items read so far could not be used."""
     verify: bool = False
-    """Read finished shards and all media back first, and make shards anew that have changed, or whose media have."""
+    """Read finished shards and all media back first, and make shards again that have changed, or whose media have."""
     retry_rejected: bool = False
     """Give items that finished shards have set aside another chance; everything else stays as it is."""
     accept: list[str] = field(default_factory=list)

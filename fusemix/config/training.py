@@ -159,7 +159,7 @@ class TrainConfig(WritingConfig):
     out: Location
     """Run folder: config, environment, metrics, checkpoints."""
     init_from: Location | None = None
-    """A new run that starts from another's weights: its folder or a checkpoint. Modalities it lacks start anew."""
+    """A new run that starts from another's weights: its folder or a checkpoint. Modalities it lacks start again."""
     resume: bool = False
     """Insist on continuing the same run: an error where `out` holds no unfinished one."""
     dry_run: bool = False

@@ -43,7 +43,7 @@ class Word(NamedTuple):
 
     Attributes:
         text: without quotes.
-        is_quoted: it stood in quotes, or is text as it stands.
+        is_quoted: it stood in quotes, or is text unchanged.
         tree: what yaml reads in it where that is no single value; it counts unless a text is wanted.
     """
 
@@ -245,7 +245,7 @@ def _number(text: str, *, with_fractions: bool) -> int | float | str:
 
 
 def _escaped(text: str) -> str:
-    """A text that OmegaConf takes as it stands: it would see interpolations and missing values in some."""
+    """A text that OmegaConf takes unchanged: it would see interpolations and missing values in some."""
     if text.endswith("???") and not text[:-3].strip("\\"):
         return f"\\{text}"
     return INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", text)

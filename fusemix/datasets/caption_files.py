@@ -164,9 +164,9 @@ def _value(read: Callable[[Any], Value], value: Any, what: str, path: Path, line
     try:
         return read(value)
     except ValueError as error:
-        mend = f", or name another column as dataset.options.{option}_column=…" if option else ""
+        fix = f", or name another column as dataset.options.{option}_column=…" if option else ""
         raise DatasetError(
-            f"{path}, line {line}: the {what} is {error}, and must be text. Put it in quotes{mend}."
+            f"{path}, line {line}: the {what} is {error}, and must be text. Put it in quotes{fix}."
         ) from error
 
 

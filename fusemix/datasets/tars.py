@@ -120,7 +120,7 @@ def _follow_links(samples: dict[str, dict[str, Span | str]], links: dict[str, st
 
 
 A_LINK = "a link to something that is not in its tar"
-SPARSE = "stored as a sparse file; make the tar anew without --sparse"
+SPARSE = "stored as a sparse file; make the tar again without --sparse"
 
 
 def split_name(name: str) -> tuple[str, str]:

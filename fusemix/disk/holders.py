@@ -90,7 +90,7 @@ def started_at(pid: int) -> int:
 def read_holder(path: Path) -> Holder | None:
     """What a record says, or None where there is none, or none that can be read yet."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        # Opened anew each time: that is when a network file system looks whether the file has changed.
+        # Opened again each time: that is when a network file system looks whether the file has changed.
         return Holder(**json.loads(path.read_bytes()))
     return None
 

@@ -263,7 +263,7 @@ def _take_over(hold: Hold, holder: Holder | None, watch: Watch) -> bool:
 
 
 def _is_certain(holder: Holder | None, watch: Watch) -> bool:
-    """Whether the holder surely lives; called where the folder could not be had."""
+    """Whether the holder surely lives; called where the folder could not be locked."""
     if holder is None:
         return watch.still_sec > UNKNOWN_SEC
     if holder.is_here:

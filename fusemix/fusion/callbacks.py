@@ -125,7 +125,7 @@ def differing(found: Sequence[Mapping[str, str]]) -> str | None:
 
 
 class NewSchedule(Callback):
-    """More epochs for a run that is trained: rates begin anew, over the weights and the optimiser that it has."""
+    """More epochs for a run that is trained: rates begin again, over the weights and the optimiser that it has."""
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Leave out of the checkpoint what the old schedule had come to, and how long it waited for a better one."""
@@ -138,8 +138,8 @@ class NewSchedule(Callback):
         for callback in trainer.early_stopping_callbacks:
             assert isinstance(callback, EarlyStopping), "that is what it lists"
             if callback.state_key in waited:
-                anew = {"wait_count": 0, "stopped_epoch": 0, "patience": callback.patience}
-                checkpoint["callbacks"][callback.state_key] = {**waited[callback.state_key], **anew}
+                again = {"wait_count": 0, "stopped_epoch": 0, "patience": callback.patience}
+                checkpoint["callbacks"][callback.state_key] = {**waited[callback.state_key], **again}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the first step at the rate of the new schedule."""

@@ -62,7 +62,7 @@ class FusionModule(L.LightningModule):
         optimizer: groups of parameters, peak learning rate -> optimiser.
         schedule: of the optimiser.
         clip_norm: longest gradient; None leaves all as they are.
-        seed: of dropout and mixing, which are drawn anew from seed and epoch, so that a run which was
+        seed: of dropout and mixing, which are drawn again from seed and epoch, so that a run which was
             interrupted goes on as it would have.
         checkpoint: plain data that goes into the checkpoint, enough to build the model again.
     """

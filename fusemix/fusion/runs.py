@@ -34,7 +34,7 @@ MAY_CHANGE = (
 SAYS_NOTHING = ("decided", "accepted")
 """Of what a run notes: what it decided for itself, and what users hold to be equal to its encoders."""
 OF_SCHEDULE = ("max_epochs", "validate_every", "patience", "warmup_steps", "lr", "min_lr")
-"""Settings of `optim` that a trained run may be given anew, with more epochs."""
+"""Settings of `optim` that a trained run may be given again, with more epochs."""
 NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 """Of Lightning's, to go on from a checkpoint."""
 PROBE = "can_be_written"

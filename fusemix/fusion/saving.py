@@ -2,7 +2,7 @@
 
 Place in the flow: Lightning's Trainer -> the run folder.
 Lightning's own plugin stages a checkpoint in TMPDIR and copies it over the one before where that is another file
-system, so a kill would leave neither; and its CSVLogger empties metrics.csv before it writes it anew. Here each of both
+system, so a kill would leave neither; and its CSVLogger empties metrics.csv before it writes it. Here each of both
 is complete or absent, and the one before stays until then. Events are only added to; readers pass over a torn one.
 """
 

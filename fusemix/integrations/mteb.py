@@ -80,7 +80,7 @@ def load_model(
     found = revision_of(loaded.embedder.trained.file)
     if revision not in (None, found):
         raise RunError(
-            f"{model}: its checkpoint {checkpoint} is revision {found} now, not {revision}. Call mteb_model anew."
+            f"{model}: its checkpoint {checkpoint} is revision {found} now, not {revision}. Call mteb_model again."
         )
     return loaded
 

@@ -30,7 +30,7 @@ WINDOW_IN_BATCHES = 16
 
 
 class Links:
-    """The links of a training set, ready to be dealt anew for every epoch.
+    """The links of a training set, ready to be dealt again for every epoch.
 
     Args:
         links: (left row, right row).

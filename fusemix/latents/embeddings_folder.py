@@ -96,7 +96,7 @@ class EmbeddingsFolder:
                 raise LatentStoreError(
                     f"{self.folder}: {folder_name(modality)} has {len(vectors):,} rows in {len(vectors.files)} files, "
                     f"but {METADATA} has {sum(counts):,} in {len(counts)}, or they are cut in other places or numbered "
-                    "in another way, so rows cannot be joined. Copy the folder again, or write it anew."
+                    "in another way, so rows cannot be joined. Copy the folder again, or write it again."
                 )
 
 

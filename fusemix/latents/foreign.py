@@ -66,7 +66,7 @@ class NpyVectors:
                 )
         self.counts: list[int] = [shape[0] for shape in shapes]
         if not sum(self.counts):
-            raise LatentStoreError(f"{path} holds no rows: {len(self.files):,} files of none. Write it anew.")
+            raise LatentStoreError(f"{path} holds no rows: {len(self.files):,} files of none. Write it again.")
         self._starts = np.cumsum([0, *self.counts])
         self._map = lru_cache(maxsize=OPEN_FILES)(lambda index: _open(self.files[index]))
 

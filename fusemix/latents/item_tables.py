@@ -142,5 +142,5 @@ def require_sound(path: Path, problem: str | None) -> None:
     if problem:
         raise LatentStoreError(
             f"{path} {problem}, so the set is damaged. Run the command that made it again, with the same settings: it "
-            "writes a table that is missing or too short anew, and with verify=true also one whose content has changed."
+            "writes a table again that is missing or too short, and with verify=true one whose content has changed."
         )

@@ -106,7 +106,7 @@ def _unseal_damaged(folder: Path, ids: pa.ChunkedArray, verify: bool) -> None:
     found = [damage.shard for damage in damaged_shards(folder, manifest, read_back=verify)]
     damaged = {index for index in found if index is not None}
     if quarantine_problem(folder, manifest.num_rejected, manifest.quarantine_sha256):
-        # Only the shards know now which rows these are; made anew, they say again why.
+        # Only the shards know now which rows these are; made again, they say again why.
         damaged |= shards_with_gaps(folder, manifest, passing_over=damaged)
     elif not damaged:
         return

@@ -100,6 +100,6 @@ def refuse_mostly_bad(
         raise LatentStoreError(
             f"{folder}: {num_rejected:,} of {num_seen:,} items so far could not be used, which is more than "
             f"max_bad_fraction={max_bad_fraction:g} allows:\n  {shown}\n"
-            "What was encoded is kept. Mend the cause and run the same command with retry_rejected=true (without it, a "
+            "What was encoded is kept. Fix the cause and run the same command with retry_rejected=true (without it, a "
             "finished shard keeps what it has set aside), or go on without these items by raising max_bad_fraction."
         )

@@ -16,7 +16,7 @@ from fusemix.latents.manifest import QUARANTINE, Manifest, read_manifest, size_p
 from fusemix.latents.quarantine import quarantine_problem
 
 OPEN_SHARDS = 256
-MADE_ANEW = "Run cache_features.py again with the same config and verify=true: it makes this shard anew."
+MADE_AGAIN = "Run cache_features.py again with the same config and verify=true: it makes this shard again."
 
 
 class LatentStore:
@@ -76,7 +76,7 @@ class LatentStore:
         if problem := size_problem(self.folder, shard):
             raise LatentStoreError(
                 f"{self.folder / shard.file} {problem}, so the store is damaged. Run cache_features.py again with "
-                "the same config: it makes this shard anew."
+                "the same config: it makes this shard again."
             )
 
     def _check_quarantine(self) -> None:
@@ -85,7 +85,7 @@ class LatentStore:
             raise LatentStoreError(
                 f"{self.folder / QUARANTINE} {problem}. It says which rows have no latent, so the store cannot be used "
                 "without it. Copy it again, or run cache_features.py with the same config: it makes the shards with "
-                "such rows anew."
+                "such rows again."
             )
 
     def _map(self, index: int) -> np.ndarray:
@@ -94,9 +94,9 @@ class LatentStore:
         try:
             latents = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise LatentStoreError(f"{path} is damaged: it is no array. {MADE_ANEW}") from error
+            raise LatentStoreError(f"{path} is damaged: it is no array. {MADE_AGAIN}") from error
         if (latents.shape, latents.dtype) != wanted:
-            raise LatentStoreError(f"{path} is damaged: it holds {latents.shape} {latents.dtype}. {MADE_ANEW}")
+            raise LatentStoreError(f"{path} is damaged: it holds {latents.shape} {latents.dtype}. {MADE_AGAIN}")
         return latents
 
 

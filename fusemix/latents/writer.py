@@ -137,7 +137,7 @@ class StoreWriter:
         return rows.start // self.rows.shard_size
 
     def begin(self, batch_size: int) -> None:
-        """Note the batch size, so that a run that goes on, or makes a damaged shard anew, gives the same bytes."""
+        """Note the batch size, so that a run that goes on, or makes a damaged shard again, gives the same bytes."""
         if not self.is_sealed and batch_size != self.batch_size:
             self._started = self._started._replace(batch_size=batch_size)
             write_started(self.folder, self._started)

@@ -97,7 +97,7 @@ def _cpuinfo(key: str) -> str:
 
 
 def available_memory() -> int:
-    """Bytes of the host's memory that can still be had: what the system says, and at most what a container may take."""
+    """Bytes of the host's memory that are still available: what the system says, and at most what a container may take."""
     available = _number_in(Path("/proc/meminfo"), "MemAvailable:") * 1024
     available = available or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     left = memory_left()
@@ -120,7 +120,7 @@ def peak_memory() -> int:
 
 
 def _number_in(path: Path, key: str) -> int:
-    """The number behind a key in a file of the system's, or nought."""
+    """The number behind a key in a file of the system's, or zero."""
     lines = path.read_text().splitlines() if path.is_file() else []
     return next((int(line.split()[1]) for line in lines if line.startswith(key)), 0)
 

@@ -1,6 +1,6 @@
 """What a process may take of its machine: cores and memory, under containers, jobs and their control groups.
 
-Place in the flow: the system's files -> how many workers read, how many threads compute, what memory may be had.
+Place in the flow: the system's files -> how many workers read, how many threads compute, what memory is available.
 
 A group's limit holds for all that is in it, and so do those of the groups around it; see cgroups(7), and in the
 kernel's documentation admin-guide/cgroup-v2 and scheduler/sched-bwc (version 1). Inside a container only the groups

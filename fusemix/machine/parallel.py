@@ -42,7 +42,7 @@ def fabric_for(accelerator: str, devices: str, num_nodes: int) -> Fabric:
     Processes talk over gloo: all that they exchange are plans and messages, and it waits without using a device.
 
     Raises:
-        ConfigError: they are not to be had here.
+        ConfigError: they are not available here.
     """
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # each process would announce itself
     settings: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}

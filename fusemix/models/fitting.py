@@ -13,7 +13,7 @@ from fusemix.errors import RunError
 from fusemix.latents.sets import LatentSet, Side
 
 FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog")
-"""Of our own encoders; the fingerprint of a user's own is compared as it stands."""
+"""Of our own encoders; the fingerprint of a user's own is compared unchanged."""
 NOTED_LATER = ("config", "structure", "tokenizer")
 """Parts of a fingerprint that the first latents do without: nothing says that they differ."""
 FIELDS_OF_RELEASES = ("config", "structure")

@@ -172,7 +172,7 @@ def read_export(folder: Path, trust_code: bool = False) -> Exported:
         model.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError) as error:
         first = first_line(error)
-        raise RunError(f"{file} does not hold the adapters that {CONFIG} tells of: {first} {AGAIN}") from error
+        raise RunError(f"{file} does not hold the adapters that {CONFIG} describes: {first} {AGAIN}") from error
     recipes = {
         modality: [NamedRecipe(one["name"], _resolved(folder, one)) for one in listed]
         for modality, listed in about["encoders"].items()
@@ -199,7 +199,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{file} is damaged: it has no {lacking[0] if lacking else 'whole record'}. {AGAIN}")
     if about["record"].get("version") != RECORD_VERSION:
         raise RunError(
-            f"{file} tells of a run of version {about['record'].get('version')}, and this fusemix reads version "
+            f"{file} describes a run of version {about['record'].get('version')}, and this fusemix reads version "
             f"{RECORD_VERSION}. Install the fusemix that wrote it, or train and export again."
         )
     return about

@@ -29,7 +29,7 @@ def fetched(name: str, revision: str | None) -> Path:
         revision: commit, tag or branch; by default the newest of the main branch.
 
     Raises:
-        RunError: it cannot be had, or is no exported model.
+        RunError: it is not available, or is no exported model.
     """
     if not is_export(Path(_snapshot(name, revision, [CONFIG]))):  # before gigabytes of another model are fetched
         raise RunError(f"{name} on the hub is no model that fusemix exported: its {CONFIG} does not say so.")
@@ -42,7 +42,7 @@ def _snapshot(name: str, revision: str | None, patterns: list[str]) -> str:
     except HUB_ERRORS as error:
         where = name + (f" at revision {revision}" if revision else "")
         raise RunError(
-            f"there is no folder {name}, and on the hub {where} cannot be had: {first_line(error)} Check the name, the "
+            f"there is no folder {name}, and on the hub {where} is not available: {first_line(error)} Check the name, the "
             "network and HF_HUB_OFFLINE; a private model needs `hf auth login`."
         ) from error
 
@@ -82,7 +82,7 @@ def push(folder: Path, name: str, *, private: bool) -> str:
         if status in (401, 403):
             advice = "The token may not write there: log in with `hf auth login`, or push to a name of your own."
         raise RunError(
-            f"{name} cannot be pushed: {first_line(error)} {advice} The export is complete in {folder}; once mended, "
+            f"{name} cannot be pushed: {first_line(error)} {advice} The export is complete in {folder}; once that is fixed, "
             f"`hf upload {name} {folder}` pushes it."
         ) from error
     return str(page)

@@ -115,9 +115,9 @@ def matching_encoders(trained: Trained, modality: str, how: How = by_hand) -> di
     if problems:
         lines = "\n  ".join(problems)
         examples = map(_example, trained.recipes[modality])
-        mend = how(dict(zip(names_of(trained)[modality], examples, strict=True)))
+        fix = how(dict(zip(names_of(trained)[modality], examples, strict=True)))
         raise RunError(
-            f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n{mend}"
+            f"{trained.folder}: {modality} needs the encoders that the run was trained with:\n  {lines}\n{fix}"
         )
     return loaded
 

@@ -86,7 +86,7 @@ def open_trained(
 
     Raises:
         UntrustedCodeError: its adapters are not fusemix's own, or it carries code, and that is not trusted.
-        RunError: it is none of them, is damaged, cannot be had from the hub, or has no such checkpoint.
+        RunError: it is none of them, is damaged, is not available from the hub, or has no such checkpoint.
     """
     folder = located(model)
     if isinstance(folder, Remote):

@@ -2,7 +2,7 @@
 
 Place in the flow: config (a name and options) -> Registry -> a factory, called.
 A table maps a short name to "module:callable". A name that holds a colon itself is imported
-as it stands, so a user's own part needs no line in any table. Whoever has a name from data asks `is_own` first.
+unchanged, so a user's own part needs no line in any table. Whoever has a name from data asks `is_own` first.
 """
 
 import difflib

@@ -124,5 +124,5 @@ def _writing(goal: Remote, kind: Kind) -> Iterator[None]:
     except Exception as error:  # each file system has errors of its own
         raise RemoteError(
             f"{goal} cannot be written: {type(error).__name__}: {first_line(error)}. Nothing there is taken for "
-            f"{kind.owned.what}. Once that is mended, give the same command again."
+            f"{kind.owned.what}. Once that is fixed, give the same command again."
         ) from error

@@ -1,4 +1,4 @@
-"""Average precision of one ranking of all items, and what it is when items are drawn anew.
+"""Average precision of one ranking of all items, and what it is when items are drawn again.
 
 Place in the flow: the scores of all items for one class -> zero_shot.py.
 Not here: mAP of the first k of a gallery (metrics.py); this one looks at the whole ranking.

@@ -115,7 +115,7 @@ def sign_flip_p(
     """Two-sided p-values of the paired randomisation test, whose unit is the left item.
 
     If the runs were alike, each item's difference could as well have the other sign. p is the share of ways to choose
-    the signs that give a sum at least as far from nought: of all ways where at most EXACT_ITEMS items differ, else of
+    the signs that give a sum at least as far from zero: of all ways where at most EXACT_ITEMS items differ, else of
     DRAWS ways, the observed one counted among them, (1 + as extreme) / (1 + DRAWS).
 
     Args:
@@ -170,7 +170,7 @@ def _blocks(num_items: int) -> Iterator[int]:
 def holm(p: Float64[np.ndarray, " tests"]) -> Float64[np.ndarray, " tests"]:
     """Holm's step-down correction: p-values that hold for all tests of a family together, in the order given.
 
-    The i-th smallest of n, from nought, is multiplied by n - i, made no smaller than the one before, and at most 1.
+    The i-th smallest of n, from zero, is multiplied by n - i, made no smaller than the one before, and at most 1.
     """
     order: Int64[np.ndarray, " tests"] = np.argsort(p, kind="stable")
     raised = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))

@@ -180,7 +180,7 @@ def damaged(path: Path, how: str) -> IndexFolderError:
         how: words that follow it.
     """
     return IndexFolderError(
-        f"{path} {how}. `fusemix verify` says what else is. Make the index anew (fusemix index … --overwrite), or "
+        f"{path} {how}. `fusemix verify` says what else is. Make the index again (fusemix index … --overwrite), or "
         "bring the file back from a copy."
     )
 

@@ -69,7 +69,7 @@ class IndexWriter:
 
     def _take_up_the_last(self) -> None:
         for path, problem in self._kept[-1].problems(self.folder, whole=True).items():
-            raise damaged(path, problem)  # it would be sealed anew
+            raise damaged(path, problem)  # it would be sealed again
         vectors, table = Index(self.folder).segment_content(len(self._kept) - 1)
         self._kept.pop()
         self._vectors, self._tables = [vectors], [table]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 REPEATED_SEC = 60
 MOST_KNOWN = 1000
-"""Things that are told apart; beyond, all are forgotten and told anew."""
+"""Things that are told apart; beyond, all are forgotten and told again."""
 NOTHING_LEFT = (errno.EMFILE, errno.ENFILE)
 
 

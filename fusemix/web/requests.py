@@ -188,7 +188,7 @@ def _embedding(given: str | list[float], dim: int) -> Float32[np.ndarray, " dim"
         vector = vector.astype(np.float32)
         length = np.linalg.norm(vector)
     if vector.shape != (dim,) or not 0 < length < np.inf:
-        raise Refusal(422, f"the embedding must be {dim} finite numbers, not all nought; these are {len(vector):,}")
+        raise Refusal(422, f"the embedding must be {dim} finite numbers, not all zero; these are {len(vector):,}")
     return vector
 
 

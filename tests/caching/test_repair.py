@@ -1,4 +1,4 @@
-"""Shards and tables that are damaged or missing: found, named, made anew."""
+"""Shards and tables that are damaged or missing: found, named, made again."""
 
 import shutil
 import sys

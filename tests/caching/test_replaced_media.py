@@ -1,4 +1,4 @@
-"""Media that were replaced, broken ones that were mended, and what was set aside: the same command notices."""
+"""Media that were replaced, broken ones that were fixed, and what was set aside: the same command notices."""
 
 import io
 import json
@@ -62,7 +62,7 @@ def test_pictures_of_equal_size_that_changed_places_are_encoded_again_and_no_oth
     swap(pictures / "1.bmp", pictures / "2.bmp")
     capsys.readouterr()
     np.testing.assert_allclose(run(own), [0, 2, 1, 3, 4, 5, 6, 7, np.nan], atol=0.05)
-    assert "image/small: 2 items have another content than was encoded, such as 1.bmp. 1 shards are made anew" in (
+    assert "image/small: 2 items have another content than was encoded, such as 1.bmp. 1 shards are made again" in (
         capsys.readouterr().out
     )
     assert times(store)["latents-00001.npy"] == before["latents-00001.npy"]

@@ -1,4 +1,4 @@
-"""A trained run in mteb: its mock tasks, and small tasks of our own whose figures are computed anew here."""
+"""A trained run in mteb: its mock tasks, and small tasks of our own whose figures are computed again here."""
 
 # ruff: noqa: E402  (mteb need not be installed)
 import json
@@ -155,7 +155,7 @@ def test_mocks_of_mteb_run_and_their_figures_are_those_of_the_embeddings(model, 
         plain = {"array": List(Value("float32")), "sampling_rate": Value("int64")}
         monkeypatch.setattr("mteb.mocks.mock_tasks.retrieval.Audio", lambda: plain)
     task = MOCKS[category]()
-    task.load_data()  # made up anew at each call
+    task.load_data()  # made up again at each call
     if hasattr(task, "queries"):  # how its older tasks hold their data
         queries, corpus, links = (kept["test"] for kept in (task.queries, task.corpus, task.relevant_docs))
     else:

@@ -1,4 +1,4 @@
-"""The list of rows without latent is guarded: read, verified and mended."""
+"""The list of rows without latent is guarded: read, verified and fixed."""
 
 import json
 import shutil

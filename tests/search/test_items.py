@@ -57,5 +57,5 @@ def test_a_damaged_table_is_named(tmp_path, items, damage):
         path.write_bytes(content[:500])
     elif damage == "rows":
         write_items(path, pa.Table.from_pylist([row(0)], SCHEMA))
-    with pytest.raises(IndexFolderError, match=r"a.parquet .*Make the index anew \(fusemix index … --overwrite\)"):
+    with pytest.raises(IndexFolderError, match=r"a.parquet .*Make the index again \(fusemix index … --overwrite\)"):
         ItemTable(path, COUNT)

@@ -64,7 +64,7 @@ def test_verify_names_each_damaged_file_and_what_to_do(index, capsys):
     assert "6 files are as they were sealed" in capsys.readouterr().out
     for path in paths:
         flipped(path, 5)
-    with pytest.raises(IndexFolderError, match="2 damaged:\n(.*does not have the content.*\n){2}Make the index anew"):
+    with pytest.raises(IndexFolderError, match="2 damaged:\n(.*does not have the content.*\n){2}Make the index again"):
         run_command("verify", [str(index)])
     for path in paths:
         flipped(path, 5)

@@ -152,7 +152,7 @@ def test_a_damaged_file_is_named(tmp_path, flat, damage):
         path.write_bytes(path.read_bytes()[:1000])
     else:
         build(path, unit(np.random.default_rng(1), 7, 24), np.empty((0, 24), np.float32))
-    with pytest.raises(IndexFolderError, match=r"a.faiss .*Make the index anew \(fusemix index … --overwrite\)"):
+    with pytest.raises(IndexFolderError, match=r"a.faiss .*Make the index again \(fusemix index … --overwrite\)"):
         Vectors(path, 500, 0, 0)
 
 
@@ -165,7 +165,7 @@ def test_damaged_vectors_are_named(tmp_path, inverted, damage):
         path.write_bytes(content[:1000])
     elif damage == "other":
         np.save(path, np.zeros((5, 48), np.float16))
-    with pytest.raises(IndexFolderError, match=r"a.faiss .*Make the index anew \(fusemix index … --overwrite\)"):
+    with pytest.raises(IndexFolderError, match=r"a.faiss .*Make the index again \(fusemix index … --overwrite\)"):
         Vectors(tmp_path / "a.faiss", 6000, built.probes, built.candidates)
 
 

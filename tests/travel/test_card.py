@@ -79,7 +79,7 @@ def test_tables_of_encoders_data_and_adapters_say_what_the_run_knows(card):
     data = rows_of(card.text, "Training data")[1:]
     assert [row[0] for row in data] == ["image_captions/all", "audio_captions/all"]
     assert data[0][2:4] == ["36", "36 image, 36 text"]
-    assert "those that are not to be had elsewhere lie in `encoders/`." in card.text
+    assert "those that are not available elsewhere lie in `encoders/`." in card.text
     assert "- preprocessing of latents: standardise\n" in card.text
     assert "- mean recall on validation: " in card.text
 

@@ -221,14 +221,14 @@ def test_weights_that_do_not_fit_config_json_are_refused(copied):
     about = json.loads((copied / "config.json").read_text())
     about["record"]["config"]["embedding_dim"] = 4
     change(copied, record=about["record"])
-    with pytest.raises(RunError, match=r"does not hold the adapters that config.json tells of: Error"):
+    with pytest.raises(RunError, match=r"does not hold the adapters that config.json describes: Error"):
         fusemix.load(copied)
 
 
 def test_a_config_json_of_another_version_or_damaged_is_refused(copied):
     record = json.loads((copied / "config.json").read_text())["record"]
     change(copied, record=record | {"version": 9})
-    with pytest.raises(RunError, match=r"tells of a run of version 9, and this fusemix reads version 2"):
+    with pytest.raises(RunError, match=r"describes a run of version 9, and this fusemix reads version 2"):
         fusemix.load(copied)
     change(copied, record={})
     with pytest.raises(RunError, match=r"config.json is damaged: it has no whole record. Fetch"):

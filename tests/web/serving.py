@@ -44,7 +44,7 @@ class Server(NamedTuple):
     def ask(
         self, path: str, body: bytes | None = None, method: str | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """One request, sent as it stands: nothing tidies the path."""
+        """One request, sent unchanged: nothing tidies the path."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method or ("GET" if body is None else "POST"), path, body, headers or {})

@@ -142,7 +142,7 @@ def test_everything_works_by_keyboard_alone(visit, server):
     assert first[2] in tab.locator("#larger .facts").inner_text()
     tab.keyboard.press("Escape")
     assert not tab.locator("#larger").is_visible()
-    until(tab, f"{focused} === 2")  # where one looked last; a dialog tells of its end a moment later
+    until(tab, f"{focused} === 2")  # where one looked last; a dialog reports its end a moment later
     tab.keyboard.press("Enter")
     assert searched(tab, tab.evaluate("(id) => '/?' + new URLSearchParams({like: id})", first[2]))[0] == first[2]
     assert tab.evaluate(focused) == 0

@@ -29,7 +29,7 @@ SWITCHES = {
 """How releases before the sixth wrote it."""
 DONE_HERE = ("Transformer", "Pooling", "Normalize")
 """Modules that a latent takes from here; it is not normalised, which training and evaluation do themselves."""
-INSTEAD = "The encoder sentence_transformers runs a repository as it stands."
+INSTEAD = "The encoder sentence_transformers runs a repository unchanged."
 
 
 class Stated(NamedTuple):

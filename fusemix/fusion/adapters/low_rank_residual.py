@@ -11,7 +11,7 @@ from fusemix.parts.ranges import share, within
 
 
 class LowRankResidual(nn.Module):
-    """W · x + tanh(gate) · V · dropout(GELU(U · x)), with U and V of low rank and a gate that starts at nought.
+    """W · x + tanh(gate) · V · dropout(GELU(U · x)), with U and V of low rank and a gate that starts at zero.
 
     Source: the "MLP" adapter of STRUCTURE, arXiv:2506.16895 (a linear map that starts orthogonal, plus a residual of
     rank 64 behind a gate that starts at zero).

@@ -94,7 +94,7 @@ def _tell(items: Items, slug: str, changed: dict[int, Int64[np.ndarray, " rows"]
         first, count = items.table["id"][int(next(iter(changed.values()))[0])].as_py(), sum(map(len, changed.values()))
         console.print(
             f"  {items.modality}/{slug}: {count:,} items have another content than was encoded, such as {first}. "
-            f"{len(changed):,} shards are made anew",
+            f"{len(changed):,} shards are made again",
             style="yellow",
         )
 

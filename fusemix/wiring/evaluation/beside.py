@@ -32,7 +32,7 @@ def check(evaluation: Evaluation) -> None:
     """Open all that is needed, so that a mistake is said before anything is computed.
 
     Raises:
-        FusemixError: a baseline or the bank is not to be had, or could not be compared.
+        FusemixError: a baseline or the bank is not available, or could not be compared.
     """
     for name in evaluation.config.baselines:
         baseline_sets(name, evaluation)

@@ -44,7 +44,7 @@ class Labels(NamedTuple):
 
     Attributes:
         classes: as the data set calls them, in its order.
-        words: their names, as they stand in the prompts.
+        words: their names, as written in the prompts.
         templates: of the prompts; empty where the set does not tell.
         items: of the left side that have latents and a class.
         class_of_item: position in `classes` of each of these.

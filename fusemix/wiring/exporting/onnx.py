@@ -73,7 +73,7 @@ def write_onnx(folder: Path, model: FusionModel, modality: str, about: Mapping[s
         folder: of the export.
         model: with its weights, in evaluation mode.
         modality: that it knows.
-        about: where the model is from; it goes into the file's metadata, text as it stands and all else as JSON.
+        about: where the model is from; it goes into the file's metadata, text unchanged and all else as JSON.
 
     Raises:
         RunError: torch cannot write this adapter as ONNX, or onnxruntime gives other embeddings.
@@ -142,7 +142,7 @@ def run_onnx(path: Path, latents: Float[np.ndarray, "batch dim"]) -> Float[np.nd
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter tells of its own steps; its errors are still raised."""
+    """Without what the exporter prints about its own steps; its errors are still raised."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

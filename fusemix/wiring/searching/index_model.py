@@ -129,7 +129,7 @@ def require_same_model(recorded: dict[str, Any], found: dict[str, Any], folder: 
         raise RunError(
             f"{folder} was made with another model than {found['name']} is now: {recorded['name']}, adapters "
             f"{recorded['sha256'][:12]}, now {found['sha256'][:12]}. Vectors of different adapters cannot be compared. "
-            "Name that model with --model, or make the index anew: fusemix index … --overwrite"
+            "Name that model with --model, or make the index again: fusemix index … --overwrite"
         )
 
 

@@ -148,7 +148,7 @@ class Searcher:
         found = np.asarray(vector, dtype=np.float32)
         length = float(np.linalg.norm(found)) if found.shape == (self.index.dim,) else 0.0
         if not 0 < length < np.inf:
-            raise QueryError(f"an embedding must be {self.index.dim} finite numbers that are not all nought.")
+            raise QueryError(f"an embedding must be {self.index.dim} finite numbers that are not all zero.")
         return found / np.float32(length)
 
     def search(self, vectors: Float32[np.ndarray, "queries dim"], k: int) -> list[list[Hit]]:

@@ -18,9 +18,9 @@ def processes_of(config: TrainConfig) -> L.Trainer:
     """A Trainer for nothing but its processes; those of the Trainer that trains are the same.
 
     Raises:
-        ConfigError: accelerator or devices are unknown, or not to be had here.
+        ConfigError: accelerator or devices are unknown, or not available here.
     """
-    with to_be_had(config):
+    with available_here(config):
         return L.Trainer(**devices_of(config), logger=False, enable_checkpointing=False, enable_progress_bar=False)
 
 
@@ -30,11 +30,11 @@ def devices_of(config: TrainConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def to_be_had(config: TrainConfig) -> Iterator[None]:
+def available_here(config: TrainConfig) -> Iterator[None]:
     """Where Lightning cannot do with the devices or the precision asked for, say which these are.
 
     Raises:
-        ConfigError: they are unknown, or not to be had here.
+        ConfigError: they are unknown, or not available here.
     """
     try:
         yield

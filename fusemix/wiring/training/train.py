@@ -34,7 +34,7 @@ from fusemix.models.scoring import retrieval_scorer
 from fusemix.wiring.training.data import sides_by_modality
 from fusemix.wiring.training.loggers import loggers_of
 from fusemix.wiring.training.pace import Pace
-from fusemix.wiring.training.processes import devices_of, to_be_had
+from fusemix.wiring.training.processes import available_here, devices_of
 from fusemix.wiring.training.step import TrainingStep
 
 WHOLE = ("32-true", "32", "64-true", "64")
@@ -188,9 +188,9 @@ def trainer_of(
         processes: that train; see `processes_of`.
 
     Raises:
-        ConfigError: accelerator, devices or precision are unknown, or not to be had here.
+        ConfigError: accelerator, devices or precision are unknown, or not available here.
     """
-    with to_be_had(config):
+    with available_here(config):
         return _trainer(config, pace, place, record, state, processes)
 
 
