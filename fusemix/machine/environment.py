@@ -97,7 +97,7 @@ def _cpuinfo(key: str) -> str:
 
 
 def available_memory() -> int:
-    """Bytes of the host's memory that are still available: what the system says, and at most what a container may take."""
+    """Bytes of the host's memory that are still free: what the system says, and at most what a container may take."""
     available = _number_in(Path("/proc/meminfo"), "MemAvailable:") * 1024
     available = available or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     left = memory_left()

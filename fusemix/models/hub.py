@@ -42,8 +42,8 @@ def _snapshot(name: str, revision: str | None, patterns: list[str]) -> str:
     except HUB_ERRORS as error:
         where = name + (f" at revision {revision}" if revision else "")
         raise RunError(
-            f"there is no folder {name}, and on the hub {where} is not available: {first_line(error)} Check the name, the "
-            "network and HF_HUB_OFFLINE; a private model needs `hf auth login`."
+            f"there is no folder {name}, and on the hub {where} is not available: {first_line(error)} Check the name, "
+            "the network and HF_HUB_OFFLINE; a private model needs `hf auth login`."
         ) from error
 
 
@@ -82,7 +82,7 @@ def push(folder: Path, name: str, *, private: bool) -> str:
         if status in (401, 403):
             advice = "The token may not write there: log in with `hf auth login`, or push to a name of your own."
         raise RunError(
-            f"{name} cannot be pushed: {first_line(error)} {advice} The export is complete in {folder}; once that is fixed, "
-            f"`hf upload {name} {folder}` pushes it."
+            f"{name} cannot be pushed: {first_line(error)} {advice} The export is complete in {folder}; once that is "
+            f"fixed, `hf upload {name} {folder}` pushes it."
         ) from error
     return str(page)
