@@ -141,7 +141,7 @@ def test_a_new_run_begins_with_the_weights_of_then_and_notes_what_they_had_learn
 
 def test_an_index_is_searched_and_added_to(earlier, capsys):
     then = read("searches.json")["results"]
-    bert = "encoders.text=[{name: transformers_text, options: {model: models/bert, pooling: mean}}]"  # it has moved
+    bert = "encoders.bert={name: transformers_text, options: {model: models/bert, pooling: mean}}"  # it has moved
     adding = ["model=runs/pictures", bert, DEVICE, "out=indexes/pictures"]
     command("index", "data=latents/pictures/train", *adding)
     assert "nothing new" in capsys.readouterr().out

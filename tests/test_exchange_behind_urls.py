@@ -65,9 +65,9 @@ def test_vectors_and_ids_behind_urls_fill_a_store_as_those_of_this_machine(make_
     ids = pairs.left.table["id"].to_pylist()
     near, far = (write_set(tmp_path / name, pairs, {"name": "x", "options": {}}) for name in ("near", "far"))
     arguments = vectors_with_ids(store / "vectors", ids)
-    run_command("import", [f"set={near}", *arguments])
+    run_command("import", [f"latents={near}", *arguments])
     run_command(
-        "import", [f"set={far}", *(one.replace(str(store / "vectors"), "shelf://vectors") for one in arguments)]
+        "import", [f"latents={far}", *(one.replace(str(store / "vectors"), "shelf://vectors") for one in arguments)]
     )
     assert content(near) == content(far)
     assert left(tmp_path) == []
@@ -77,7 +77,7 @@ def test_messages_about_what_was_fetched_name_the_url(make_set, store, tmp_path)
     latents = make_set(num_left=4)
     (store / "v.npy").write_bytes(b"no array")
     (store / "ids.txt").write_text("a\n")
-    arguments = [f"set={latents}", "modality=image", "name=x", "latents=shelf://v.npy", "ids=shelf://ids.txt"]
+    arguments = [f"latents={latents}", "modality=image", "name=x", "vectors=shelf://v.npy", "ids=shelf://ids.txt"]
     with pytest.raises(LatentStoreError, match=r"^shelf://v.npy cannot be read as .npy"):
         run_command("import", arguments)
     with pytest.raises(LatentStoreError, match=r"^shelf://none holds no \*_emb folder"):
@@ -91,7 +91,7 @@ def test_messages_about_what_was_fetched_name_the_url(make_set, store, tmp_path)
 def test_latent_sets_and_their_folders_stay_on_this_machine(tmp_path):
     for arguments, key in (
         (["latents=s3://b/set", "encoders.image=a", "out=x"], "latents"),
-        (["latents=x", "run=gs://b/run", "out=x"], "run"),
+        (["latents=x", "model=gs://b/run", "out=x"], "model"),
     ):
         with pytest.raises(ConfigError, match=f"{key} is '.*', but must be a path of this machine, and no URL"):
             run_command("export_embeddings", arguments)

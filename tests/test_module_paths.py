@@ -66,6 +66,6 @@ def test_sets_that_are_imported_hold_none(make_set, tmp_path):
     run_command("import", back)
     np.save(tmp_path / "v.npy", np.ones((20, 3), np.float32))
     (tmp_path / "ids.txt").write_text("".join(f"picture-{number}\n" for number in range(20)))
-    vectors = [f"latents={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "modality=image"]
-    run_command("import", [f"set={tmp_path / 'back' / 'train'}", *vectors, "name=mine"])
+    vectors = [f"vectors={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "modality=image"]
+    run_command("import", [f"latents={tmp_path / 'back' / 'train'}", *vectors, "name=mine"])
     assert module_paths_in(tmp_path) == {}

@@ -11,14 +11,16 @@ import yaml
 
 from fusemix.cli import completion
 from fusemix.cli.help import help_text
-from fusemix.config import CacheConfig, EvalConfig, IndexConfig, TrainConfig, ZeroShotConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import CacheConfig, EvalConfig, IndexConfig, TrainConfig, ZeroShotConfig
 from fusemix.config.recipes import recipes_of, summary_of_recipe
 from fusemix.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 DATA = ["train=a", "holdout=0.1", "encoders={image: a, text: b}", "out=o"]
 SCRIPT = """
-from fusemix.config import CacheConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import CacheConfig
 import fusemix, sys
 print(fusemix.__file__, load_config(CacheConfig, ["flickr30k"]).dataset.name)
 """

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusemix.cli.help import help_text
-from fusemix.config import InfoConfig, VerifyConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import InfoConfig, VerifyConfig
 from fusemix.encoders.trouble import one_line
 from fusemix.errors import ConfigError, first_line
 from fusemix.urls import is_url, local_path, problem, without_secrets

@@ -14,8 +14,9 @@ import pytest
 import shelf
 from PIL import Image
 
+from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS
-from fusemix.config import CacheConfig, load_config
+from fusemix.config import CacheConfig
 from fusemix.datasets import DATASETS, tar_index
 from fusemix.errors import ConfigError, DatasetError, RemoteError, UntrustedCodeError
 from fusemix.parts.trust import named_by_data

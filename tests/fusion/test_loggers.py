@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from training import arguments, recalls
 
 from fusemix.cli.called import run_command
-from fusemix.config import TrainConfig, load_config
+from fusemix.cli.loading import load_config
+from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.loggers.elsewhere import Elsewhere, begin_logging
 

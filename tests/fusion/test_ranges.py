@@ -20,7 +20,7 @@ TAKEN = {
     "links_per_item": set(),
     "temperature": set(),
     "embedding_dim": set(),
-    "num_nodes": set(),
+    "compute.num_nodes": set(),
     "seed": {"0"},
     "holdout": {"0"},
     "also.more.holdout": {"0"},

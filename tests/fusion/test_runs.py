@@ -11,7 +11,7 @@ from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 
 HANGING = """
 import pathlib, sys, time
-from fusemix.commands import train
+from fusemix.cli.called import run_command
 from fusemix.fusion.module import FusionModule
 
 step = FusionModule.training_step

@@ -8,7 +8,6 @@ import torch
 from training import arguments, recalls, weights
 
 from fusemix.cli.called import run_command
-from fusemix.config import ClosedFormConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 from fusemix.fusion.closed_form import climbed
@@ -95,10 +94,10 @@ def test_a_climb_changes_one_setting_at_a_time_and_leaves_what_was_given():
         tried.append(setting)
         return -abs(setting.left_ridge - 10) - abs(setting.power - 0.5)
 
-    found = climbed(recall, ClosedFormConfig(right_ridge=0.7))
+    found = climbed(recall, {"right_ridge": 0.7})
     assert found == (10.0, 0.7, 0.5)
     assert len(tried) == len(set(tried)) < 20
-    assert climbed(recall, ClosedFormConfig(left_ridge=1.0, right_ridge=2.0, power=0.0)) == (1.0, 2.0, 0.0)
+    assert climbed(recall, {"left_ridge": 1.0, "right_ridge": 2.0, "power": 0.0}) == (1.0, 2.0, 0.0)
 
 
 @pytest.mark.parametrize("way", [{"method": "csa"}, {"warm_start": "true"}])

@@ -270,8 +270,9 @@ def test_a_run_whose_modalities_mteb_does_not_know_is_refused(tiny, tmp_path):
     checkpoint = torch.load(tiny.run / "checkpoints" / "best.ckpt", weights_only=True)
     named = {"image": "radar", "text": "echoes", "audio": "spectra"}
     record = checkpoint["hyper_parameters"]["fusemix"]
-    for key in ("dims", "encoders"):
-        record[key] = {named[modality]: value for modality, value in record[key].items()}
+    for of_modality in (record["dims"], record["encoders"], record["config"]["encoders"]):
+        for modality in list(of_modality):
+            of_modality[named[modality]] = of_modality.pop(modality)
     parts = ((key.split("."), value) for key, value in checkpoint["state_dict"].items())
     checkpoint["state_dict"] = {".".join(named.get(part, part) for part in key): value for key, value in parts}
     (tmp_path / "checkpoints").mkdir()
