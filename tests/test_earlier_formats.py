@@ -143,12 +143,12 @@ def test_an_index_is_searched_and_added_to(earlier, capsys):
     then = read("searches.json")["results"]
     bert = "encoders.bert={name: transformers_text, options: {model: models/bert, pooling: mean}}"  # it has moved
     adding = ["model=runs/pictures", bert, DEVICE, "out=indexes/pictures"]
-    command("index", "data=latents/pictures/train", *adding)
+    command("index", "latents=latents/pictures/train", *adding)
     assert "nothing new" in capsys.readouterr().out
     hits = command("search", "a red square", "index=indexes/pictures", DEVICE, "k=5")
     assert [hit.id for hit in hits] == [one["id"] for one in then]
     assert [hit.score for hit in hits] == pytest.approx([one["score"] for one in then], abs=1e-4)
-    command("index", "data=latents/pictures/test", *adding)
+    command("index", "latents=latents/pictures/test", *adding)
     new = "image_captions/test/image/square/a-green.png"
     assert command("search", "--like", new, "index=indexes/pictures", DEVICE)[0].id == new
 

@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
@@ -131,13 +130,12 @@ def test_a_run_that_goes_on_is_one_run_of_mlflow_with_its_settings_and_figures(m
     assert (said["optim/max_epochs"], said["embedding_dim"]) == ("2", "8")
 
 
-def test_of_processes_that_share_a_run_only_the_first_one_logs(make_set, tmp_path, no_account):
+def test_of_processes_that_share_a_run_only_the_first_one_logs(make_set, tmp_path, no_account, programs):
     pytest.importorskip("mlflow")
     no_account.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    settings = {"optim__max_epochs": 1, "devices": 2, "logger": "[csv, mlflow]"}
-    command = [sys.executable, "train.py", *arguments(make_set, tmp_path / "run", **settings)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    settings = {"optim__max_epochs": 1, "compute__devices": 2, "logger": "[csv, mlflow]"}
+    both = programs.run_together(2, ROOT / "train.py", *arguments(make_set, tmp_path / "run", **settings))
+    assert [done.returncode for done in both] == [0, 0], both[0].stderr
     found = history(tmp_path / "mlflow.db")
     assert len(found) == 1
 
