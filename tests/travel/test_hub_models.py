@@ -98,7 +98,7 @@ def test_what_was_fetched_before_is_loaded_offline(whole, items, wanted, cache):
 
 def test_a_name_that_cannot_be_reached_is_explained(cache):
     with pytest.raises(
-        RunError, match=r"no folder nobody/nothing, and on the hub nobody/nothing at revision v1 cannot be"
+        RunError, match=r"no folder nobody/nothing, and on the hub nobody/nothing at revision v1 is not available"
     ):
         fusemix.load("nobody/nothing", revision="v1")
 
