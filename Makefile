@@ -33,8 +33,7 @@ test: install
 
 # Within a minute: what neither starts processes or a browser nor trains for seconds.
 quick: install
-	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
-		-m "not (browser or processes or guides or long)"
+	$(BIN)/python -m pytest -q -n auto --quick
 
 demo: install
 	$(BIN)/python cache_features.py configs/cache/glyphs.yaml

@@ -22,7 +22,7 @@ import bytecode  # noqa: F401  before anything of fusemix
 import pytest
 import torch
 from hypothesis import settings
-from kinds import first_the_long, kinds_of
+from kinds import first_the_long, is_left_out, kinds_of
 from latent_samples import learnable_set
 from programs import Programs
 
@@ -33,8 +33,22 @@ BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 
 # How long an example takes says something of the machine and of what else runs there, not of the code.
 settings.register_profile("any machine", deadline=None)
-settings.register_profile("quick", deadline=None, derandomize=True, max_examples=15)  # --hypothesis-profile=quick
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=15)
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what takes long, and draw fewer examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.quick:
+        settings.load_profile("quick")
+        config.option.markexpr = "not (browser or processes or guides or long)"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return (config.option.quick and is_left_out(collection_path)) or None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -24,18 +24,32 @@ GUIDES = {"test_guides.py", "test_notebooks.py", "test_road.py"}
 STARTING = {subprocess, multiprocessing, torch.multiprocessing}
 TRAINING = {"tiny", "evaluation_world"}
 """Fixtures that train."""
+ROOMS = {"api", "benchmarks", "caching", "encoders", "integrations", "tools", "travel", "web"}
+"""Folders whose tests load libraries of models, train, install, or serve."""
 LONG = {
-    *("test_chosen_on.py", "test_closed_form.py", "test_going_on.py", "test_longer.py", "test_pace.py"),
-    *("test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py", "test_stretches.py", "test_fit.py"),
-    *("test_caching.py", "test_exchange.py", "test_onnx.py", "test_parts.py", "test_replaced_media.py"),
-    *("test_bad_files.py", "test_counting.py", "test_intervals.py", "test_sharing.py", "test_workers.py"),
-    *("test_part_options.py", "test_transformers_image.py"),
-    *("test_compare.py", "test_end_to_end.py", "test_evaluation_mistakes.py", "test_learned.py", "test_overwrite.py"),
-    *("test_published_counting.py", "test_trust.py", "test_zero_shot_command.py", "test_windows.py"),
+    *("test_chosen_on.py", "test_closed_form.py", "test_going_on.py", "test_loggers.py", "test_longer.py"),
+    *("test_pace.py", "test_ranges.py", "test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py"),
+    *("test_stretches.py", "test_compare.py", "test_comparison.py", "test_counting.py", "test_earlier_formats.py"),
+    *("test_end_to_end.py", "test_evaluation_mistakes.py", "test_exchange.py", "test_intervals.py", "test_learned.py"),
+    *("test_listing.py", "test_mistakes.py", "test_module_paths.py", "test_overwrite.py", "test_part_options.py"),
+    *("test_published_counting.py", "test_recipe_names.py", "test_remote_data.py", "test_site.py", "test_texts.py"),
+    *("test_trust.py", "test_vectors.py", "test_words.py", "test_zero_shot_command.py", "test_zero_shot.py"),
+    *("test_embedding.py", "test_ending.py", "test_loader.py", "test_locks.py", "test_odd_states.py"),
+    *("test_optimizers.py", "test_page_render.py", "test_settings_ranges.py"),
 }
 """Files most of whose tests train, cache, evaluate, draw pages or simulate."""
 SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.2}
 """About so many a test takes; all others take hundredths."""
+
+
+def is_long(path: Path) -> bool:
+    """Whether all tests of a file are."""
+    return path.name in LONG or bool(ROOMS & set(path.relative_to(TESTS).parts[:-1]))
+
+
+def is_left_out(path: Path) -> bool:
+    """Whether `--quick` need not import a file, nor look into a folder."""
+    return path.name in GUIDES or (path.is_relative_to(TESTS) and is_long(path / "any" if path.is_dir() else path))
 
 
 def kinds_of(item: pytest.Function) -> set[str]:
@@ -47,7 +61,7 @@ def kinds_of(item: pytest.Function) -> set[str]:
         "browser": "browser" in fixtures,
         "guides": item.path.name in GUIDES,
         "processes": "programs" in fixtures or bool(STARTING & named) or any(_forks(one) for one in seen),
-        "long": item.path.name in LONG or bool(TRAINING & fixtures.keys()),
+        "long": is_long(item.path) or bool(TRAINING & fixtures.keys()),
     }
     return {kind for kind, holds in kinds.items() if holds}
 
