@@ -195,6 +195,8 @@ def _take(hold: Hold, wait_sec: float) -> None:
             continue
         if _is_certain(holder, watch):
             if time.monotonic() >= deadline:
+                if holder is None and _try(hold, watch):  # it was found silent for long enough only now
+                    return
                 raise _refusal(hold.folder, holder)
             if not has_told:
                 console.print(f"waiting until {hold.folder} is free: {holder or 'another process'} writes there")
