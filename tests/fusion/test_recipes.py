@@ -11,10 +11,10 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 
 
 def given(make_set, out: Path) -> list[str]:
-    """Data for a recipe and narrower adapters, but none of the settings that it makes itself."""
-    data = ("train", "validation", "encoders", "out", "accelerator")
+    """Data for a recipe, narrower adapters and fewer steps, but none of the settings that it makes itself."""
+    data = ("train", "validation", "encoders", "out", "compute")
     chosen = [one for one in arguments(make_set, out) if one.partition("=")[0] in data]
-    return [*chosen, "adapter.options.hidden_dim=64", "embedding_dim=32"]
+    return [*chosen, "adapter.options.hidden_dim=64", "embedding_dim=32", "optim.auto.epochs=10", "optim.auto.steps=80"]
 
 
 @pytest.mark.parametrize("name", ["recommended", "few_pairs"])
