@@ -87,7 +87,7 @@ class Run:
 
     def _about(self) -> str:
         best = self.best
-        at = f", best mean recall {best[RECALL]:.1%} in epoch {best['epoch']:.0f}" if RECALL in best else ""
+        at = f", best mean recall {best[RECALL]:.1%} after epoch {best['epoch'] + 1:.0f}" if RECALL in best else ""
         return f"fusemix.Run({str(self.folder)!r}: {len(self.metrics['epoch']):,} epochs{at})"
 
     def __repr__(self) -> str:
