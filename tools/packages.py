@@ -27,11 +27,14 @@ def uv_settings(pip: Mapping[str, Any]) -> dict[str, str]:
         pip: options of `pip install` by name, as pip has read them.
 
     Returns:
-        Only what is set in pip; uv compares the versions of all indexes, as pip does.
+        Only what is set in pip. uv compares the versions of all indexes, as pip does; but of one version it takes the
+        files of a single index, the first one, and the default one comes last: so pip's own index is named first, since
+        an extra one may lack the wheel that fits this machine.
     """
+    *first, last = [pip["index_url"], *pip["extra_index_urls"]]
     said = {
-        "UV_DEFAULT_INDEX": "" if pip["index_url"] == PYPI else pip["index_url"],
-        "UV_INDEX": " ".join(pip["extra_index_urls"]),
+        "UV_DEFAULT_INDEX": "" if last == PYPI else last,
+        "UV_INDEX": " ".join(first),
         "UV_FIND_LINKS": ",".join(pip["find_links"]),
         "UV_NO_INDEX": "1" if pip["no_index"] else "",
         "UV_INSECURE_HOST": " ".join(pip["trusted_hosts"]),

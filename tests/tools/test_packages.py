@@ -48,8 +48,8 @@ def test_all_that_a_configuration_file_of_pip_says_is_said_to_uv(packages, pip_s
     assert (
         said.items()
         >= {
-            "UV_DEFAULT_INDEX": "https://one.example/simple",
-            "UV_INDEX": "https://two.example/simple https://three.example/simple",
+            "UV_DEFAULT_INDEX": "https://three.example/simple",
+            "UV_INDEX": "https://one.example/simple https://two.example/simple",
             "UV_FIND_LINKS": "/wheels",
             "UV_INSECURE_HOST": "one.example",
             "UV_HTTP_TIMEOUT": "99",
