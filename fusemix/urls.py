@@ -1,7 +1,7 @@
 """URLs as texts: what is one, what of it may be written down, and which are refused.
 
 Place in the flow: a setting or an option -> kinds.py, config/typed.py; text of an error -> what is shown or kept.
-Not here: opening anything (remote.py).
+Not here: opening anything (remote/).
 
 A user name, a password or a query may be a secret. So no URL that holds one is accepted where it would be written down,
 and none that a library names in an error is shown or kept with it.

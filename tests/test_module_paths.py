@@ -12,6 +12,8 @@ from latent_samples import labelled_set
 from module_paths import module_paths_in
 
 from fusemix.cli.called import run_command
+from fusemix.parts import own_code
+from fusemix.remote import own_urls
 
 OWN = "fusemix.datasets.glyphs:glyphs"
 
@@ -68,4 +70,12 @@ def test_sets_that_are_imported_hold_none(make_set, tmp_path):
     (tmp_path / "ids.txt").write_text("".join(f"picture-{number}\n" for number in range(20)))
     vectors = [f"vectors={tmp_path / 'v.npy'}", f"ids={tmp_path / 'ids.txt'}", "modality=image"]
     run_command("import", [f"latents={tmp_path / 'back' / 'train'}", *vectors, "name=mine"])
+    assert module_paths_in(tmp_path) == {}
+
+
+def test_what_is_noted_of_a_user_holds_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own_code.remember("json:loads")
+    own_urls.remember("s3://bucket/photos")
+    assert {path.name for path in tmp_path.rglob("*.json")} == {"own_code.json", "own_urls.json"}
     assert module_paths_in(tmp_path) == {}

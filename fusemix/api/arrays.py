@@ -12,9 +12,7 @@ from torch import Tensor
 
 from fusemix.errors import ConfigError
 from fusemix.models.given_latents import GivenLatents
-
-MODALITIES = {"images": "image", "audio": "audio", "texts": "text"}
-"""Keyword -> modality, in the order of the sides: the first that is given is the left one."""
+from fusemix.models.model import KEYWORDS
 
 
 class Pairs(NamedTuple):
@@ -34,21 +32,21 @@ def pairs_of(given: Mapping[str, Any], links: Any) -> Pairs:
 
     Args:
         given: keyword of a modality -> its latents; None where there are none.
-        links: int array of (row of the first, row of the second), in the order of MODALITIES; None pairs row i with
+        links: int array of (row of the first, row of the second), in the order of KEYWORDS; None pairs row i with
             row i.
 
     Raises:
         ConfigError: there are not two arrays, one is none of latents, or links do not fit.
     """
-    named = [keyword for keyword in MODALITIES if given.get(keyword) is not None]
+    named = [keyword for keyword in KEYWORDS if given.get(keyword) is not None]
     if len(named) != 2:
         raise ConfigError(
             f"two modalities are aligned, and {len(named)} were given ({', '.join(named) or 'none'}). Give two of "
-            f"{', '.join(f'{keyword}=' for keyword in MODALITIES)}."
+            f"{', '.join(f'{keyword}=' for keyword in KEYWORDS)}."
         )
     left, right = (GivenLatents(keyword, given[keyword]) for keyword in named)
     found = _row_with_row(left, right) if links is None else _links_of(links, left, right)
-    return Pairs({MODALITIES[named[0]]: left, MODALITIES[named[1]]: right}, found)
+    return Pairs({KEYWORDS[named[0]]: left, KEYWORDS[named[1]]: right}, found)
 
 
 def _row_with_row(left: GivenLatents, right: GivenLatents) -> Int64[np.ndarray, "links 2"]:

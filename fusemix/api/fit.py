@@ -12,18 +12,19 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from fusemix.api.arrays import MODALITIES, Pairs, pairs_of
+from fusemix.api.arrays import Pairs, pairs_of
 from fusemix.api.report import Report
 from fusemix.api.run import Run
 from fusemix.api.settings import tree_of
-from fusemix.api.stages import eval_retrieval, train
+from fusemix.api.stages import eval_retrieval, train, working
 from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.models.embedder import Embedder
-from fusemix.models.model import Model
+from fusemix.models.model import KEYWORDS, Model
 from fusemix.wiring.caching.arrays import STORE, write_arrays
 
 FEW, MANY, MANY_PAIRS = "few_pairs", "recommended", 10_000
@@ -44,7 +45,7 @@ class FittedModel(Model):
 
     Args:
         run: its run.
-        kept: temporary folder that goes with the model; None where there is none.
+        kept: temporary folder that goes with the model.
 
     Attributes:
         run: as given: the history of its training.
@@ -85,9 +86,9 @@ class FittedModel(Model):
             FusemixError: something that a user can fix.
         """
         pairs = pairs_of({"images": images, "texts": texts, "audio": audio}, links)
-        with tempfile.TemporaryDirectory(prefix="fusemix-") as place:
+        with working(), tempfile.TemporaryDirectory(prefix="fusemix-") as place:
             latents = write_arrays(Path(place) / "latents" / "test", pairs.sides, pairs.links)
-            where = Path(place) / "report" if out is None else Path(out)
+            where = Path(place) / "report" if out is None else out
             known = {"ks": [k for k in KS if k <= min(map(len, pairs.sides.values()))], "num_examples": 0, **settings}
             report = eval_retrieval(known, model=self.run.folder, latents=latents, out=where)
             return report.kept() if out is None else report
@@ -142,20 +143,19 @@ def fit(
     if taken := [name for name in OWN if name in settings]:
         raise ConfigError(f"fit takes no {taken[0]}: it fills that in itself.")
     if arrays := [name for name, value in settings.items() if hasattr(value, "shape")]:
-        raise ConfigError(f"{arrays[0]} is an array, and fit takes arrays as {', '.join(MODALITIES)} and links alone.")
+        raise ConfigError(f"{arrays[0]} is an array, and fit takes arrays as {', '.join(KEYWORDS)} and links alone.")
     name = _recipe_of(pairs, recipe)
     told = tree_of(TrainConfig, [name], settings, "fit")
     held = {} if "holdout" in told else {"holdout": HOLDOUT[FEW if len(pairs.links) < MANY_PAIRS else MANY]}
-    kept = Path(tempfile.mkdtemp(prefix="fusemix-"))
-    try:
+    with working(), ExitStack() as stack:
+        kept = Path(tempfile.mkdtemp(prefix="fusemix-"))
+        stack.callback(shutil.rmtree, kept, ignore_errors=True)
         latents = write_arrays(kept / "latents" / "train", pairs.sides, pairs.links)
         own = {"train": latents, "validation": None, "encoders": {modality: [STORE] for modality in pairs.sides}}
-        where = kept / "run" if out is None else Path(out)
-        run = train(ONE_PROCESS, name, {**settings, **held}, **own, out=where, dry_run=False)
-        return FittedModel(run, kept)
-    except BaseException:
-        shutil.rmtree(kept, ignore_errors=True)
-        raise
+        where = kept / "run" if out is None else out
+        model = FittedModel(train(ONE_PROCESS, name, {**settings, **held}, **own, out=where, dry_run=False), kept)
+        stack.pop_all()  # from here on the folder goes with the model
+        return model
 
 
 def _recipe_of(pairs: Pairs, recipe: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusemix.api.showing import frame
+from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import BEST, CHECKPOINTS
 from fusemix.models.model import Model, load
 from fusemix.reports.history import RECALL, history_chart, read_history
@@ -85,13 +86,17 @@ class Run:
         """The trained model, loaded once, on a GPU where there is one."""
         return self.load()
 
-    def _about(self) -> str:
-        best = self.best
-        at = f", best mean recall {best[RECALL]:.1%} after epoch {best['epoch'] + 1:.0f}" if RECALL in best else ""
-        return f"fusemix.Run({str(self.folder)!r}: {len(self.metrics['epoch']):,} epochs{at})"
-
     def __repr__(self) -> str:
-        return self._about()
+        try:
+            best, epochs = self.best, len(self.metrics["epoch"])
+        except RunError:  # of a dry run, and of one that was logged elsewhere, there is no history
+            return f"fusemix.Run({str(self.folder)!r})"
+        at = f", best mean recall {best[RECALL]:.1%} after epoch {best['epoch'] + 1:.0f}" if RECALL in best else ""
+        return f"fusemix.Run({str(self.folder)!r}: {epochs:,} epochs{at})"
 
     def _repr_html_(self) -> str:
-        return f"<p><code>{escape(self._about())}</code></p>{history_chart(self.metrics)}"
+        about = f"<p><code>{escape(repr(self))}</code></p>"
+        try:
+            return about + history_chart(self.metrics)
+        except RunError:
+            return about

@@ -8,14 +8,13 @@ the command line mean (cli/loading.py).
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fusemix.cli.loading import checked, config_of, told_by_file
+from fusemix.cli.loading import checked, config_of, file_of, told_by_file
 from fusemix.cli.parts import PARTS
-from fusemix.config.recipes import no_recipe, recipes_of
+from fusemix.config.recipes import no_recipe
 from fusemix.config.typed import Tree, Word, merged
 from fusemix.errors import ConfigError
 
@@ -47,23 +46,10 @@ def tree_of(schema: type, given: Sequence[Given], keywords: Mapping[str, Any], c
     return merged(told, checked(schema, _nested(keywords), caller))
 
 
-def file_of(schema: type, given: Given) -> Path | None:
-    """The yaml file that a path or the name of a recipe stands for; None where it is neither.
-
-    Args:
-        schema: dataclass of the settings, for the recipes.
-        given: what was given.
-    """
-    if not isinstance(given, str | os.PathLike):
-        return None
-    path = Path(given).expanduser()
-    return path if path.is_file() else recipes_of(schema).get(str(given))
-
-
 def _told(schema: type, given: Given, caller: str) -> Tree:
-    if path := file_of(schema, given):
-        return told_by_file(schema, path)
     if isinstance(given, str | os.PathLike):
+        if path := file_of(schema, given):
+            return told_by_file(schema, path)
         raise ConfigError(f"{caller}: {no_recipe(str(given), schema)} Settings are given as keywords, name=value.")
     if isinstance(given, Mapping):
         return checked(schema, _nested(given), caller)

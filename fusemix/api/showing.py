@@ -3,7 +3,6 @@
 Place in the flow: rich tables, pictures -> `__repr__`, `_repr_html_`, `_repr_png_`.
 """
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -14,6 +13,7 @@ from rich.console import Console, RenderableType
 
 from fusemix.disk.files import write_atomic
 from fusemix.errors import ConfigError
+from fusemix.media import data_uri
 
 WIDTH = 100
 """Columns of text; most tables take 80."""
@@ -76,7 +76,7 @@ class Picture:
 
     def html(self) -> str:
         """An `<img>` that holds the picture itself."""
-        return f'<img src="data:image/png;base64,{base64.b64encode(self._png).decode("ascii")}"/>'
+        return f'<img src="{data_uri("image/png", self._png)}"/>'
 
     def save(self, path: str | Path) -> None:
         """Write the PNG to a file."""

@@ -1,8 +1,8 @@
 """The stages as functions: settings in, objects out.
 
-    fusemix.cache_features("configs/cache/glyphs.yaml")
-    run = fusemix.train("configs/train/glyphs.yaml", out="runs/mine", optim={"lr": 1e-3})
-    report = fusemix.eval_retrieval("configs/eval/glyphs.yaml", model=run.folder)
+    fusemix.cache_features("glyphs")
+    run = fusemix.train("glyphs", out="runs/mine", optim={"lr": 1e-3})
+    report = fusemix.eval_retrieval("glyphs", model=run.folder)
 
 Place in the flow: a settings object, files or keywords -> a command -> LatentSet, Run, Report, SearchIndex.
 Errors that a user can fix are FusemixErrors; what the caller's process had is left as it was found.
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from fusemix import config
 from fusemix.api.report import Report, read_report
 from fusemix.api.run import Run
-from fusemix.api.settings import file_of, settings_of
+from fusemix.api.settings import settings_of
+from fusemix.cli.loading import files_among
 from fusemix.cli.table import COMMANDS
 from fusemix.commands.next_step import IS_TYPED
-from fusemix.errors import FusemixError, LatentStoreError, RunError, sentence_of
+from fusemix.errors import ConfigError, FusemixError, LatentStoreError, RunError, sentence_of
 from fusemix.latents.description import SET
 from fusemix.latents.manifest import MANIFEST
 from fusemix.latents.sets import LatentSet
@@ -46,9 +47,9 @@ def cache_features(*settings: Any, **keywords: Any) -> list[LatentSet]:
     Raises:
         FusemixError: something that a user can fix.
     """
-    made = run_command("cache_features", settings, keywords)
-    names = settings_of(config.CacheConfig, settings, keywords, "cache_features").encoders
-    return [found for folder in made if (found := _finished(folder, names)) is not None]
+    made = settings_of(config.CacheConfig, settings, keywords, "cache_features")
+    folders = run_command("cache_features", [made], {})
+    return [found for folder in folders if (found := _finished(folder, made.encoders)) is not None]
 
 
 def train(*settings: Any, **keywords: Any) -> Run:
@@ -94,11 +95,14 @@ def index(*settings: Any, **keywords: Any) -> "SearchIndex":
         The index, to be searched: `found.search("a dog", k=5)`.
 
     Raises:
-        FusemixError: something that a user can fix.
+        FusemixError: something that a user can fix; a `dry_run` makes no index that could be returned.
     """
     from fusemix.api.search import SearchIndex  # needs faiss
 
-    return SearchIndex(run_command("index", settings, keywords))
+    made = settings_of(config.IndexConfig, settings, keywords, "index")
+    if made.dry_run:
+        raise ConfigError("index returns an index, and dry_run makes none: leave it out, or type fusemix index ….")
+    return SearchIndex(run_command("index", [made], {}))
 
 
 def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:
@@ -110,8 +114,7 @@ def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:
     entry = COMMANDS[command]
     schema = getattr(config, entry.schema)
     made = settings_of(schema, settings, keywords, command)
-    files = [path.resolve() for one in settings if (path := file_of(schema, one))]
-    told = {"words": (), "read": set(files)}
+    told = {"words": (), "read": files_among(schema, settings)}
     with working():
         main = import_module(entry.module or f"fusemix.commands.{command}").main
         with as_found():

@@ -67,9 +67,10 @@ def run_command(command: str, arguments: Sequence[str]) -> Any:
         FusemixError: what the command raises; first of all where its settings are wrong.
     """
     entry = COMMANDS[command]
-    settings = load_config(getattr(config, entry.schema), arguments, parts=PARTS)
+    schema = getattr(config, entry.schema)
+    settings = load_config(schema, arguments, parts=PARTS)
     main = import_module(entry.module or f"fusemix.commands.{command}").main
-    told = {"words": arguments, "read": files_among(arguments)}
+    told = {"words": arguments, "read": files_among(schema, arguments)}
     return main(settings, **{name: told[name] for name in entry.told})
 
 

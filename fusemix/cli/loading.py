@@ -5,7 +5,8 @@ here.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -81,9 +82,10 @@ def config_of(schema: type[Config], told: Tree, parts: Mapping[str, Registry], w
     return made
 
 
-def files_among(arguments: Sequence[str]) -> set[Path]:
+def files_among(schema: type, arguments: Iterable[Any]) -> set[Path]:
     """Files of settings that arguments name, resolved: no command may write over one that it reads."""
-    return {Path(argument).resolve() for argument in arguments if "=" not in argument and Path(argument).is_file()}
+    words = [one for one in arguments if isinstance(one, str | os.PathLike) and "=" not in str(one)]
+    return {path.resolve() for word in words if (path := file_of(schema, word))}
 
 
 def _told(schema: type, argument: str) -> Tree:
@@ -131,9 +133,15 @@ def checked(schema: type, told: Tree, where: str, *, is_named: bool = True) -> T
     return shaped(told, schema, is_whole=False)
 
 
-def file_of(schema: type, argument: str) -> Path | None:
-    """The file that a bare word stands for, which is a recipe's where there is none of that name."""
-    return Path(argument) if Path(argument).is_file() else recipes_of(schema).get(argument)
+def file_of(schema: type, word: str | os.PathLike[str]) -> Path | None:
+    """The yaml file that a path or the name of a recipe stands for; None where it is neither.
+
+    Args:
+        schema: dataclass of the settings, for the recipes.
+        word: as it was typed or given; a file wins over a recipe of that name.
+    """
+    path = Path(word).expanduser()
+    return path if path.is_file() else recipes_of(schema).get(str(word))
 
 
 def _no_setting(name: str, schema: type) -> str:

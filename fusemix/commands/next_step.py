@@ -14,8 +14,8 @@ from fusemix.progress import console
 IS_TYPED: ContextVar[bool] = ContextVar("is_typed", default=True)
 """Whether commands are typed; who calls them from Python has nothing to type, and results that show themselves."""
 
-RECIPES, MANY_PAIRS = Path("configs") / "train", 10_000
-"""Where the recipes lie for whoever stands in a checkout; from so many pairs on it is the one for many."""
+MANY_PAIRS = 10_000
+"""From so many on, the recipe is the one for many."""
 FITTED = ("optim.batch_size=auto", "optim.max_epochs=auto", "optim.validate_every=auto")
 
 
@@ -41,8 +41,7 @@ def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
     encoders = ", ".join(f"{modality}: [{', '.join(slugs)}]" for modality, slugs in of.items())
     chosen = f"validation={held_out}" if (held_out / SET).is_file() else "holdout=0.05"
     is_many = read_description(train / SET)["num_links"] >= MANY_PAIRS
-    recipe = RECIPES / ("recommended.yaml" if is_many else "few_pairs.yaml")
-    how = [str(recipe)] if recipe.is_file() and len(of) == 2 else FITTED
+    how = ["recommended" if is_many else "few_pairs"] if len(of) == 2 else FITTED
     return _line("train", *how, f"train={train}", chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
 
 

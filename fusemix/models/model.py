@@ -26,7 +26,8 @@ from fusemix.models.given_latents import GivenLatents, embedded, is_latents
 from fusemix.models.recipes import EncoderRecipe
 from fusemix.progress import counting
 
-KEYWORDS = {"images": "image", "texts": "text", "audio": "audio"}
+KEYWORDS = {"images": "image", "audio": "audio", "texts": "text"}
+"""Keyword -> modality; of two, the first is the left side of a latent set."""
 
 
 def load(

@@ -1,6 +1,6 @@
 """Which URLs users have named themselves: data may name these, and no others.
 
-Place in the flow: a user's settings name a URL -> remembered here -> remote.py opens it when a latent set or an index
+Place in the flow: a user's settings name a URL -> remembered here -> paths.py opens it when a latent set or an index
 of theirs names it again, to show its pictures.
 For this user of this machine. Losing the list costs a word in a command's settings.
 """
@@ -12,7 +12,7 @@ from fusemix.disk.files import read_json, write_json
 from fusemix.errors import FusemixError
 from fusemix.parts.own_code import user_cache
 
-FORMAT, VERSION = "fusemix.remote.own_urls", 1
+FORMAT, VERSION = "fusemix.own_urls", 1
 
 
 def remember(url: str) -> None:

@@ -1,7 +1,7 @@
 """Files and folders behind URLs such as s3://bucket/photos, by fsspec: listed, read and opened.
 
 Place in the flow: a setting or an option -> located -> a Path, or a Remote that is used like one.
-Not here: which URLs are refused (urls.py), copies on this machine (fetched.py), and what is sent (sending.py).
+Not here: which URLs are refused (fusemix/urls.py), copies on this machine (fetched.py), and what is sent (sending.py).
 
 Credentials, retries and caches are fsspec's own. A URL is opened only where the user's own settings have named it, or a
 folder above it: data that names another one is refused. File systems are asked for in the process that uses them, since

@@ -12,7 +12,6 @@ import torch
 import fusemix
 from fusemix.errors import ConfigError, FusemixError, RunError
 
-pytestmark = pytest.mark.long
 TINY = {
     "embedding_dim": 16,
     "mixup": "none",
@@ -188,3 +187,15 @@ def test_a_pair_that_is_linked_twice_counts_once(tmp_path):
     )
     assert "pairs" not in Path(tmp_path / "run" / "metrics.csv").read_text()
     assert (len(links), len(np.unique(links, axis=0))) == (320, 160)
+
+
+def test_what_is_kept_stays_on_this_machine():
+    with pytest.raises(ConfigError, match=r"out is 'memory://bucket/run', but must be a path of this machine"):
+        fusemix.fit(images=X, texts=Y, recipe=TINY, out="memory://bucket/run")
+    assert not Path("memory:").exists()
+
+
+def test_a_temporary_folder_that_cannot_be_is_an_error_of_ours(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at all")
+    with pytest.raises(FusemixError, match="nowhere"):
+        fusemix.fit(images=X, texts=Y, recipe=TINY)

@@ -11,7 +11,6 @@ from tiny_run import save_models
 
 import fusemix
 
-pytestmark = pytest.mark.guides
 NOTEBOOKS = Path(fusemix.__file__).parents[1] / "docs" / "notebooks"
 SMALL = """
 import fusemix

@@ -16,7 +16,6 @@ import fusemix
 from fusemix.config import ComputeConfig, EvalConfig
 from fusemix.errors import ConfigError, FusemixError, QueryError, RunError
 
-pytestmark = pytest.mark.long
 SETTINGS = """
 encoders: {image: [hog], text: [bert]}
 holdout: 0.2
@@ -101,6 +100,20 @@ def test_training_gives_a_run_with_its_history_and_its_model(made, tiny):
     assert repr(run).startswith("fusemix.Run(")
     assert "3 epochs, best mean recall" in repr(run)
     assert "<svg" in run._repr_html_()
+
+
+def test_a_run_without_a_history_shows_its_folder(made, tmp_path):
+    where = {"train": made.sets[0].folder, "out": tmp_path / "run"}
+    for how in ({"dry_run": True}, {"logger": []}):
+        run = fusemix.train(made.settings, **where, **how)
+        assert repr(run) == f"fusemix.Run('{tmp_path / 'run'}')"
+        assert repr(run) in run._repr_html_().replace("&#x27;", "'")
+
+
+def test_an_index_that_is_not_made_cannot_be_returned(made, tmp_path):
+    with pytest.raises(ConfigError, match="dry_run makes none"):
+        fusemix.index(model=made.run.folder, latents=made.sets[0].folder, out=tmp_path / "i", dry_run=True)
+    assert not (tmp_path / "i").exists()
 
 
 def test_evaluation_gives_a_report_that_shows_itself(made):

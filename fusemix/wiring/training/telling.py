@@ -33,7 +33,7 @@ def about_run(
         return
     yield f"{_about_step(config, data.training_sets[0], num_processes)}{_about_fit(data.training_sets, fitted)}"
     if config.structure.weight == 0 and len(data.training_sets[0].links.links) < FEW_PAIRS:
-        yield f"below {FEW_PAIRS:,} pairs structure.weight is worth a try; see configs/train/few_pairs.yaml"
+        yield f"below {FEW_PAIRS:,} pairs structure.weight is worth a try; see the recipe few_pairs"
 
 
 def _about_set(training_set: TrainingSet) -> str:
