@@ -32,10 +32,18 @@ LONG = {
     *("test_stretches.py", "test_compare.py", "test_comparison.py", "test_counting.py", "test_earlier_formats.py"),
     *("test_end_to_end.py", "test_evaluation_mistakes.py", "test_exchange.py", "test_intervals.py", "test_learned.py"),
     *("test_listing.py", "test_mistakes.py", "test_module_paths.py", "test_overwrite.py", "test_part_options.py"),
-    *("test_published_counting.py", "test_recipe_names.py", "test_remote_data.py", "test_site.py", "test_texts.py"),
+    *(
+        "test_published_counting.py",
+        "test_recipe_names.py",
+        "test_refused_urls.py",
+        "test_remote_data.py",
+        "test_site.py",
+        "test_texts.py",
+    ),
     *("test_trust.py", "test_vectors.py", "test_words.py", "test_zero_shot_command.py", "test_zero_shot.py"),
     *("test_embedding.py", "test_ending.py", "test_loader.py", "test_locks.py", "test_odd_states.py"),
-    *("test_optimizers.py", "test_page_render.py", "test_settings_ranges.py"),
+    *("test_captioned_files.py", "test_contract.py", "test_index_writer.py", "test_optimizers.py", "test_out.py"),
+    *("test_page_render.py", "test_settings_ranges.py"),
 }
 """Files most of whose tests train, cache, evaluate, draw pages or simulate."""
 SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.2}
