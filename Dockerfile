@@ -16,11 +16,9 @@ FROM base AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /src
 COPY requirements.lock pyproject.toml ./
-RUN python -m venv /tmp/uv \
-    && /tmp/uv/bin/pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" \
-    && /tmp/uv/bin/uv venv /opt/fusemix
-ENV UV=/tmp/uv/bin/uv \
-    UV_NO_CACHE=1 \
+RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" \
+    && uv venv /opt/fusemix
+ENV UV_NO_CACHE=1 \
     UV_COMPILE_BYTECODE=1 \
     VIRTUAL_ENV=/opt/fusemix
 
@@ -28,19 +26,19 @@ ENV UV=/tmp/uv/bin/uv \
 # package without a GPU.
 FROM build AS build-cpu
 RUN printf '%s\n' "faiss-gpu ; sys_platform == 'never'" faiss-cpu > overrides.txt \
-    && "$UV" pip install --torch-backend cpu --overrides overrides.txt --constraints requirements.lock \
+    && uv pip install --torch-backend cpu --overrides overrides.txt --constraints requirements.lock \
         --requirements pyproject.toml --extra demo setuptools
 COPY setup.py MANIFEST.in README.md LICENSE ./
 COPY configs configs
 COPY fusemix fusemix
-RUN "$UV" pip install --no-deps --no-build-isolation .
+RUN uv pip install --no-deps --no-build-isolation .
 
 FROM build AS build-cuda
-RUN "$UV" pip install --constraints requirements.lock --requirements pyproject.toml --extra demo setuptools
+RUN uv pip install --constraints requirements.lock --requirements pyproject.toml --extra demo setuptools
 COPY setup.py MANIFEST.in README.md LICENSE ./
 COPY configs configs
 COPY fusemix fusemix
-RUN "$UV" pip install --no-deps --no-build-isolation .
+RUN uv pip install --no-deps --no-build-isolation .
 
 FROM base AS runtime
 ENV XDG_CACHE_HOME=/cache \

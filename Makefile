@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
-PROSE := docs README.md CONTRIBUTING.md
+PROSE := docs README.md CONTRIBUTING.md CHANGELOG.md
 
 .PHONY: install test quick demo check docs format lock clean
 
@@ -49,7 +49,7 @@ check: install docs
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/python tools/wrap.py --check $(PROSE)
+	$(BIN)/mdformat --check $(PROSE)
 
 docs: install
 	$(BIN)/python -m zensical build --clean --strict
@@ -57,7 +57,7 @@ docs: install
 format: install
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
-	$(BIN)/python tools/wrap.py $(PROSE)
+	$(BIN)/mdformat $(PROSE)
 
 # Newest versions that fit pyproject.toml, for all platforms.
 lock: install

@@ -49,7 +49,7 @@ def _tidied(output: Any, folder: Path) -> Any:
     def without(text: Any) -> Any:
         if not isinstance(text, str):
             return text
-        return TEMPORARY.sub("/tmp/fusemix-…", text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", ""))
+        return TEMPORARY.sub("…", text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", ""))
 
     if output.output_type == "stream":
         output.text = without(output.text)
