@@ -50,7 +50,7 @@ from fusemix.models.learned import learned_from
 from fusemix.models.recipes import ENCODERS_FILE
 from fusemix.models.scoring import retrieval_scorer
 from fusemix.progress import console, time_text
-from fusemix.wiring.training import starts
+from fusemix.wiring.training import ending, starts
 from fusemix.wiring.training.data import latent_data, shared_with_training
 from fusemix.wiring.training.pace import fitted, paced
 from fusemix.wiring.training.processes import processes_of
@@ -112,6 +112,8 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         took = time_text(time.monotonic() - began)
         end = f"trained {out} in {took}: {_best(place, trainer, recall)}, checkpoint {best}"
     if trainer.is_global_zero:
+        for line in ending.end(place / CHECKPOINTS / BEST, config, data, trainer.strategy.root_device):
+            console.print(line)
         if place != out:
             take_place(place, out, RUN)
         console.print(end)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from fusemix.disk.files import write_atomic
 from fusemix.errors import RunError, first_line
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.model import FusionModel
@@ -22,6 +23,8 @@ from fusemix.parts.trust import named_by_data, require_trust
 
 CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"
+ENDED = "ended"
+"""Of what a checkpoint says about itself: what was done with its model when the run ended; see `as_ended`."""
 OF_MODEL = "model."
 """How names of the model's weights begin."""
 VERSION = 2
@@ -92,7 +95,7 @@ def model_of(record: Mapping[str, Any]) -> FusionModel:
     """A model with fresh weights, from what a checkpoint says about itself."""
     config = record["config"]
     chosen = {modality: config["adapters"].get(modality, config["adapter"]) for modality in record["dims"]}
-    return FusionModel(
+    model = FusionModel(
         dims=record["dims"],
         embedding_dim=config["embedding_dim"],
         adapters={modality: (part["name"], part["options"]) for modality, part in chosen.items()},
@@ -100,6 +103,31 @@ def model_of(record: Mapping[str, Any]) -> FusionModel:
         temperature=config["temperature"],
         closed_form=config["closed_form"]["share"],
     )
+    ended = record.get(ENDED, {})
+    model.share = ended.get("share", model.share)
+    if ended.get("is_rotated"):
+        model.turn(torch.eye(model.width))
+    return model
+
+
+def as_ended(checkpoint: Mapping[str, Any], model: FusionModel, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint with another model's weights, and with what was done to come to them.
+
+    Args:
+        checkpoint: as read.
+        model: that takes the place of its own.
+        facts: plain data; `share` and `is_rotated` are what the model is built by.
+    """
+    others = {name: tensor for name, tensor in checkpoint["state_dict"].items() if not name.startswith(OF_MODEL)}
+    weights = {OF_MODEL + name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    parameters = {**checkpoint["hyper_parameters"], "fusemix": {**about(checkpoint), ENDED: dict(facts)}}
+    return {**checkpoint, "state_dict": {**others, **weights}, "hyper_parameters": parameters}
+
+
+def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint whole, in place of the one that is there."""
+    with write_atomic(path) as file:
+        torch.save(dict(checkpoint), file)
 
 
 def foreign_adapters(record: Mapping[str, Any]) -> list[str]:

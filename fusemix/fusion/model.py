@@ -36,6 +36,8 @@ class FusionModel(nn.Module):
     Attributes:
         dims: of latents, as given.
         width: of embeddings: `embedding_dim`, and that of the closed form where it has a share.
+        share: of each cosine that the closed form gives, in [0, 1).
+        rotation: by which embeddings are turned, which leaves cosines as they are; None where they are not.
         recompute: whether adapters compute a second time, for the gradient, what they would have to hold until then;
             embeddings and gradients are the same, bit by bit.
     """
@@ -59,7 +61,7 @@ class FusionModel(nn.Module):
         }
         self.preprocessing = nn.ModuleDict({m: Preprocessing(preprocess, widths) for m, widths in dims.items()})
         self.adapters = nn.ModuleDict(built)
-        self._share = closed_form
+        self.share = closed_form
         self.beside = nn.ModuleDict()
         if closed_form:
             narrowest = min(embedding_dim, *(sum(widths) for widths in dims.values()))
@@ -67,6 +69,7 @@ class FusionModel(nn.Module):
             fixed = {m: Linear(input_dim=sum(widths), output_dim=narrowest) for m, widths in dims.items()}
             self.beside = nn.ModuleDict(fixed).requires_grad_(False)
         self.log_logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.register_buffer("rotation", None)
 
     @property
     def logit_scale(self) -> Float[Tensor, ""]:
@@ -113,13 +116,17 @@ class FusionModel(nn.Module):
             latents: as they come from the encoder, not normalised, of any real dtype.
         """
         prepared = self.prepare(modality, latents)
-        adapted = self.adapt(modality, prepared)
-        if not self._share:
-            return adapted
-        # Side by side, scaled by the roots of the shares: cosines are then the weighted mean of both.
+        found = self.adapt(modality, prepared)
         with torch.autocast(prepared.device.type, enabled=False):
-            fixed = F.normalize(self.beside[modality](prepared.to(adapted.dtype)), dim=-1)
-        return torch.cat([(1 - self._share) ** 0.5 * adapted, self._share**0.5 * fixed], dim=-1)
+            if self.beside:
+                # Side by side, scaled by the roots of the shares: cosines are then the weighted mean of both.
+                fixed = F.normalize(self.beside[modality](prepared.to(found.dtype)), dim=-1)
+                found = torch.cat([(1 - self.share) ** 0.5 * found, self.share**0.5 * fixed], dim=-1)
+            return found if self.rotation is None else found @ self.rotation.to(found.dtype)
+
+    def turn(self, rotation: Float[Tensor, "width width"]) -> None:
+        """Turn embeddings from now on, after any turn before; cosines stay as they are."""
+        self.rotation = rotation if self.rotation is None else self.rotation @ rotation
 
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters of each adapter."""

@@ -31,8 +31,8 @@ MAY_CHANGE = (
     "logger",
 )
 """Settings that may change while a run stays the same; data and weights are told apart by their hashes."""
-SAYS_NOTHING = ("decided", "accepted")
-"""Of what a run notes: what it decided for itself, and what users hold to be equal to its encoders."""
+SAYS_NOTHING = ("decided", "accepted", "ended")
+"""Of what a run notes: what it decided and found for itself, and what users hold to be equal to its encoders."""
 OF_SCHEDULE = ("max_epochs", "validate_every", "patience", "warmup_steps", "lr", "min_lr")
 """Settings of `optim` that a trained run may be given again, with more epochs."""
 NEEDED = ("epoch", "optimizer_states", "lr_schedulers", "loops", "callbacks")

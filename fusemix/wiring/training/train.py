@@ -207,7 +207,8 @@ def _trainer(
         settings["strategy"] = SavedTogether(broadcast_buffers=False, find_unused_parameters=bool(config.also))
     progress = [RunProgress()] if processes.is_global_zero else []  # one bar, whatever the number of processes
     since = {"schedule_from": state.schedule_from} if state.schedule_from else {}
-    record["decided"] = {"precision": precision_of(config, processes.strategy.root_device, state), **since}
+    ends = {"ends": True} if state.last is None or state.decided.get("ends") else {}
+    record["decided"] = {"precision": precision_of(config, processes.strategy.root_device, state), **ends, **since}
     return L.Trainer(
         **settings,
         precision=record["decided"]["precision"],
