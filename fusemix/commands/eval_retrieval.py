@@ -22,7 +22,6 @@ from fusemix.fusion.model import FusionModel
 from fusemix.machine.alone import alone_in
 from fusemix.machine.environment import describe_environment
 from fusemix.machine.parallel import fabric_for, failing_together, first_alone, started_by_others
-from fusemix.models.cached import completed, own_embeddings
 from fusemix.models.learned import seen_before
 from fusemix.progress import console, counting
 from fusemix.reports import standing
@@ -32,11 +31,13 @@ from fusemix.reports.reading import REPORT, seen_notes
 from fusemix.reports.retrieval.picture import draw_examples
 from fusemix.reports.retrieval.report import markdown, report_data, tables
 from fusemix.reports.standing import shown_at_least
-from fusemix.retrieval.evaluation import Embeddings, Survey, listed, survey_folds
+from fusemix.retrieval.evaluation import Embeddings
 from fusemix.retrieval.intervals import DRAWS, Sampled, bootstrap_intervals
 from fusemix.retrieval.results import Results, query_lines, results_of
-from fusemix.wiring.evaluation import beside
-from fusemix.wiring.evaluation.evaluate import Evaluation, evaluation_of, share_of
+from fusemix.retrieval.ways import listed_ways
+from fusemix.wiring.evaluation import beside, corrections
+from fusemix.wiring.evaluation.evaluate import Evaluation, evaluation_of
+from fusemix.wiring.evaluation.measured import Measured, measure
 from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 
 MOST_COLUMNS = 100
@@ -70,13 +71,14 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         if not started_by_others(fabric):
             fabric.launch()
         model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
-        embeddings, survey = _measure(evaluation, model, fabric)
+        measured = measure(evaluation, model, fabric)
         if not fabric.is_global_zero:
             return out / "report.json"
         on_gpu = fabric.device.type == "cuda"
-        tops = listed(survey, embeddings, evaluation.depth, use_gpu=on_gpu)
+        embeddings, survey = measured.embeddings, measured.survey
+        tops = listed_ways(survey, measured.ways.on_cpu(), evaluation.depth, use_gpu=on_gpu)
         results = results_of(survey.directions, tops, evaluation.gallery.links)
-        report = _report(evaluation, model, embeddings, survey, results, str(fabric.device))
+        report = _report(evaluation, model, measured, results, str(fabric.device))
         with shown_at_least(lambda: _show(report)):
             _write(place, evaluation, embeddings, results, report)
     if IS_TYPED.get():  # in Python, the report shows itself
@@ -93,46 +95,28 @@ def _show(report: dict[str, Any]) -> None:
         console.print(table, width=max(console.width, MOST_COLUMNS), crop=False)
 
 
-def _measure(evaluation: Evaluation, model: FusionModel, fabric: Fabric) -> tuple[Embeddings, Survey]:
-    """Embeddings on the CPU, and what is told of them; processes share the work, and each has the whole result."""
-    device, share = str(fabric.device), share_of(fabric)
-    sides = evaluation.gallery.of(evaluation.latent_set)
-    with failing_together(fabric):
-        own = [own_embeddings(model, items, device, share) for items in sides]
-    with failing_together(fabric):
-        left, right = (completed(part, items, share) for part, items in zip(own, sides, strict=True))
-    with counting("ranking", sum(min(len(fold.left), len(fold.right)) for fold in evaluation.folds)) as advance:
-        config, on_device = evaluation.config, (left.to(device), right.to(device))
-        how: dict[str, Any] = {"with_masses": config.corrections, "share": share, "advance": advance}
-        survey = survey_folds(
-            on_device, evaluation.folds, evaluation.modalities, config.ks, depth=evaluation.depth, **how
-        )
-    return (left, right), survey
-
-
 def _report(
     evaluation: Evaluation,
     model: FusionModel,
-    embeddings: Embeddings,
-    survey: Survey,
+    measured: Measured,
     results: tuple[Results, Results],
     device: str,
 ) -> dict[str, Any]:
     with counting("bootstrap", DRAWS) as advance:
         sampled = [Sampled(found.direction.name, found.direction.values, found.owners) for found in results]
         intervals = bootstrap_intervals(sampled, seed=evaluation.config.seed, advance=advance)
-    on_device = (embeddings[0].to(device), embeddings[1].to(device))
     return report_data(
         [found.direction for found in results],
         protocol=evaluation.about["protocol"],
         intervals=intervals,
         hubs=beside.hubs(results, evaluation),
         others=[
-            *beside.merged_captions(evaluation, on_device),
+            *beside.merged_captions(evaluation, measured.ways),
             *beside.measured_baselines(evaluation, device),
-            *beside.corrections(evaluation, on_device, survey, model, device),
+            *corrections.rows(evaluation, measured, model, device),
         ],
-        indexes=beside.indexes(evaluation, results, embeddings),
+        indexes=beside.indexes(evaluation, results, measured.ways.on_cpu()),
+        is_corrected=not measured.ways.is_plain,
         data=evaluation.about["data"],
         model=evaluation.about["model"],
         seen=seen_before(

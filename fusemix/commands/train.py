@@ -112,7 +112,7 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         took = time_text(time.monotonic() - began)
         end = f"trained {out} in {took}: {_best(place, trainer, recall)}, checkpoint {best}"
     if trainer.is_global_zero:
-        for line in ending.end(place / CHECKPOINTS / BEST, config, data, trainer.strategy.root_device):
+        for line in ending.end(place, config, data, trainer.strategy.root_device):
             console.print(line)
         if place != out:
             take_place(place, out, RUN)

@@ -52,6 +52,9 @@ class EvalConfig(WritingConfig):
     """What stands beside the model in the table, by a name of your own."""
     corrections: bool = True
     """Rows with hubs corrected beside the plain ones; false leaves them out, and with them half of the work."""
+    hub_correction: bool = False
+    """Let headline figures be those with the run's hub constants, which validation chose; the report's title says so.
+    Beside plain headline figures they have a row of their own."""
     bank: Location | None = None
     """Latent set of training queries for the query-bank correction of hubs; never the set that is measured."""
     indexes: dict[str, str] = field(default_factory=dict)

@@ -41,6 +41,8 @@ PROBE = "can_be_written"
 SETTINGS = "config.yaml"
 DATA = "data.json"
 """What the run has learned from; see models/learned.py."""
+HUBS = "hubs.safetensors"
+"""What the run knows of its hubs; see models/hubs.py."""
 SEAL, FORMAT, VERSION = "environment.json", "fusemix.run", 1
 
 
@@ -60,6 +62,7 @@ RUN = Owned(
         DATA,
         "metrics.csv",
         "loggers.json",
+        HUBS,
         "tensorboard/events.out.tfevents.*",
         *(f"{CHECKPOINTS}/{name}" for name in (BEST, LAST, PROBE)),
     ),

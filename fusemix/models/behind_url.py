@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fusemix.disk.temporary import remove_leftovers, temporary
 from fusemix.errors import RunError
+from fusemix.fusion.runs import HUBS
 from fusemix.models.folder import CONFIG, FORMAT, INSIDE, WEIGHTS, is_export
 from fusemix.parts.own_code import user_cache
 from fusemix.remote.fetched import fetch_files
@@ -71,4 +72,4 @@ def _config_of(model: Remote) -> bytes:
 
 
 def _is_needed(name: str) -> bool:
-    return name in (CONFIG, WEIGHTS) or name.startswith(f"{INSIDE}/")
+    return name in (CONFIG, WEIGHTS, HUBS) or name.startswith(f"{INSIDE}/")

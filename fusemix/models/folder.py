@@ -19,6 +19,7 @@ from fusemix.fusion.adapters import ADAPTERS
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
 from fusemix.fusion.checkpoints import foreign_adapters, model_of
 from fusemix.fusion.model import FusionModel
+from fusemix.fusion.runs import HUBS
 from fusemix.models.recipes import NamedRecipe
 from fusemix.parts.trust import require_trust
 
@@ -75,6 +76,7 @@ EXPORT = Owned(
     (
         CONFIG,
         WEIGHTS,
+        HUBS,
         "README.md",
         "modules.json",
         "config_sentence_transformers.json",

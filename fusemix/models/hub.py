@@ -10,14 +10,15 @@ from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from fusemix.errors import RunError, first_line
+from fusemix.fusion.runs import HUBS
 from fusemix.models.folder import CONFIG, INSIDE, WEIGHTS, is_export
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, HfHubHTTPError.__bases__[0])
 """What the hub's library raises; a failed connection is only an error of the HTTP library that it uses."""
-NEEDED = [CONFIG, WEIGHTS, f"{INSIDE}/*"]
+NEEDED = [CONFIG, WEIGHTS, HUBS, f"{INSIDE}/*"]
 """What loading needs; `*` of the hub goes through all folders below."""
-OURS = ["onnx/*", f"{INSIDE}/*", "modules.json", "config_sentence_transformers.json"]
+OURS = ["onnx/*", f"{INSIDE}/*", HUBS, "modules.json", "config_sentence_transformers.json"]
 """What an export may hold or lack, so that a new one removes it from the hub."""
 
 

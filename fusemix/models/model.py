@@ -182,18 +182,30 @@ class Model:
         self,
         a: Float[np.ndarray, "*left _dim"] | Float[Tensor, "*left _dim"],
         b: Float[np.ndarray, "*right _dim"] | Float[Tensor, "*right _dim"],
+        *,
+        queries: str | None = None,
+        gallery: str | None = None,
+        hub_correction: bool = True,
     ) -> Float32[np.ndarray, "left right"]:
-        """Cosines between embeddings, from -1 to 1.
+        """Cosines between embeddings, from -1 to 1; or, where modalities are named, scores to rank `b` by.
+
+        With both modalities named, a constant of each item of `b` is taken from its cosines, where that helped on the
+        validation set of the run: some items are near to everything. The order within a row is what it is for.
 
         Args:
             a: as `encode` returns them; one vector counts as a list of one.
             b: the same.
+            queries: modality of `a`, such as `text`, whose items ask.
+            gallery: modality of `b`, such as `image`, whose items are found.
+            hub_correction: false leaves cosines, whatever is named.
 
         Returns:
             Row i, column j: item i of `a` with item j of `b`.
 
         Raises:
             ValueError: their widths differ.
+            ConfigError: one modality is named and the other not.
+            RunError: the model knows nothing of a modality.
 
         >>> words = model.encode(texts=["a red bar", "one blue circle"])
         >>> model.similarity(words, words).diagonal().round(3).tolist()
@@ -202,4 +214,18 @@ class Model:
         left, right = (np.atleast_2d(np.asarray(side, dtype=np.float32)) for side in (a, b))
         if left.shape[1] != right.shape[1]:
             raise ValueError(f"embeddings are {left.shape[1]} and {right.shape[1]} wide; both must be of one model")
-        return left @ right.T
+        taken = self._constants(right, queries, gallery) if hub_correction else np.float32(0)
+        return left @ right.T - taken
+
+    def _constants(
+        self, items: Float32[np.ndarray, "items _dim"], queries: str | None, gallery: str | None
+    ) -> Float32[np.ndarray, " items"] | np.float32:
+        """What is taken from the cosines of gallery items; nothing where modalities are not named."""
+        if queries is None and gallery is None:
+            return np.float32(0)
+        if queries is None or gallery is None:
+            raise ConfigError("similarity: name both modalities, queries='text' and gallery='image', or neither.")
+        for modality in (queries, gallery):
+            self.embedder.trained.require_known(modality)
+        hubs = self.embedder.trained.hubs
+        return np.float32(0) if hubs is None else hubs.constants(queries, gallery, torch.from_numpy(items))

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import torch
 
 from fusemix.disk.files import read_json
+from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
 from fusemix.fusion.model import FusionModel
+from fusemix.fusion.runs import HUBS
 from fusemix.models.folder import CONFIG, is_export, read_export
+from fusemix.models.hubs import Hubs, read_hubs
 from fusemix.models.recipes import ENCODERS_FILE, EncoderRecipe, NamedRecipe
 from fusemix.remote.paths import Remote, located
 
@@ -30,6 +33,7 @@ class Trained(NamedTuple):
         model: its adapters, in evaluation mode, on the CPU.
         recipes: modality -> what builds its encoders, in the order of training.
         trust_code: whether code that it names may run.
+        hubs: what it knows of its hubs; None where it knows nothing, as of the last epoch of a run.
     """
 
     folder: Path
@@ -38,6 +42,7 @@ class Trained(NamedTuple):
     model: FusionModel
     recipes: dict[str, list[NamedRecipe]]
     trust_code: bool = False
+    hubs: Hubs | None = None
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -98,14 +103,20 @@ def open_trained(
     with torch.random.fork_rng(devices=[]):  # weights are drawn before those that were trained take their place
         if is_export(folder):
             exported = read_export(folder, trust_code)
-            return Trained(folder, *exported, trust_code)
+            return _with_hubs(Trained(folder, *exported, trust_code))
         if (folder / CHECKPOINTS).is_dir():
-            return _run(folder, checkpoint, trust_code)
+            trained = _run(folder, checkpoint, trust_code)
+            return _with_hubs(trained) if checkpoint == "best" else trained
     if (folder / CONFIG).is_file():
         read_export(folder, trust_code)  # says what is wrong with it
     raise RunError(
         f"{folder} is neither a run nor an exported model: a run has {CHECKPOINTS}/, and an export has a {CONFIG}."
     )
+
+
+def _with_hubs(trained: Trained) -> Trained:
+    sha256 = weights_sha256(trained.model)
+    return trained._replace(hubs=read_hubs(trained.folder / HUBS, sha256, trained.model.width))
 
 
 def _from_url(model: Remote, revision: str | None) -> Path:

@@ -199,6 +199,11 @@ def seen_notes(report: Mapping[str, Any]) -> list[str]:
     return [note for note in found if isinstance(note, str) and note]
 
 
+def corrected_text(report: Mapping[str, Any]) -> str:
+    """What a title says of figures that are not those of plain cosines; empty where they are."""
+    return ", hubs corrected" if report.get("is_corrected") is True else ""
+
+
 def common_ks(reports: Sequence[Report]) -> list[int]:
     """Depths of recall that all reports have, ascending."""
     return sorted(set.intersection(*(set(report.ks) for report in reports)))

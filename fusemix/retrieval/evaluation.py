@@ -197,10 +197,11 @@ def corrected_figures(
     modalities: tuple[str, str],
     ks: Sequence[int],
     banks: tuple[Tensor, Tensor] | None = None,
+    taken: tuple[Float32[np.ndarray, " right"], Float32[np.ndarray, " left"]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Figures of both directions with each correction of hubs, by its name in `hubness.DEFINITIONS`.
 
-    Both corrections and both directions share one pass over the scores.
+    All corrections and both directions share one pass over the scores.
 
     Args:
         embeddings: of all items.
@@ -208,6 +209,7 @@ def corrected_figures(
         modalities: names of the sides.
         ks: depths of recall.
         banks: queries of the training set, of the left and of the right, for the query bank.
+        taken: constants of gallery items, of the right and of the left; see hub_correction.py.
     """
     parts: dict[str, list[dict[str, float]]] = {}
     for fold, seen in zip(survey.folds, survey.seen, strict=True):
@@ -215,6 +217,7 @@ def corrected_figures(
         shifts = {
             "inverted_softmax": _by_softmax(seen),
             **({"query_bank": _by_bank(seen, sides, banks)} if banks else {}),
+            **({"hub_constants": _by_constants(taken, fold)} if taken else {}),
         }
         ranked = shifted_ranks(*sides, fold.links, list(shifts.values()))
         for name, ranks in zip(shifts, ranked, strict=True):
@@ -236,6 +239,11 @@ def _by_bank(seen: Seen, sides: Embeddings, banks: tuple[Tensor, Tensor]) -> tup
         for bank, query, gallery, ranks, top in zip(banks, sides, sides[::-1], seen.ranks, seen.tops, strict=True)
     )
     return one, other
+
+
+def _by_constants(taken: tuple[np.ndarray, np.ndarray], fold: Fold) -> tuple[Shift, Shift]:
+    of_right, of_left = taken
+    return Shift(-of_right[fold.right]), Shift(-of_left[fold.left])
 
 
 def plain_figures(

@@ -34,6 +34,10 @@ DEFINITIONS = {
     "query_bank": "Query-bank normalisation with the dynamic inverted softmax, Bogolin et al., CVPR 2022, "
     "arXiv:2112.12777; the bank is queries of the training set, and only queries are corrected whose best item is the "
     "best of some query of the bank.",
+    "hub_constants": "From each score a constant of the gallery item is taken: alpha / beta times the logarithm of the "
+    "mean, over a bank of training items of the query's modality, of exp(beta times their score). It looks at one "
+    "query at a time. Alpha and beta are those that found most on the run's validation set; after Chowdhury et al., "
+    "EMNLP 2024, arXiv:2410.24114.",
 }
 
 

@@ -14,7 +14,7 @@ from fusemix.reports.page.data import DirectionPage, PairScores, Points
 from fusemix.reports.page.map import drawn_map
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered, run_name
-from fusemix.reports.reading import seen_notes
+from fusemix.reports.reading import corrected_text, seen_notes
 from fusemix.retrieval.metrics import chance_recall_at
 from fusemix.tables import metric_label, number
 
@@ -35,7 +35,8 @@ def render_page(
     run = run_name(report.get("model", {}))
     return rendered(
         "page.html.j2",
-        title=f"{f'{run} on ' if run else ''}{report['data']['name']} · retrieval",
+        title=f"{f'{run} on ' if run else ''}{report['data']['name']}{corrected_text(report)} · retrieval",
+        corrected=corrected_text(report),
         scripts=("shared.js", "page.js"),
         run=run,
         report=report,

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fusemix.reports.reading import FORMAT, VERSION, seen_notes
+from fusemix.reports.reading import FORMAT, VERSION, corrected_text, seen_notes
 from fusemix.retrieval import approximation, hubness, metrics
 from fusemix.retrieval.intervals import DRAWS
 from fusemix.retrieval.metrics import Direction, flat, with_sums
@@ -36,6 +36,7 @@ def report_data(
     model: Mapping[str, Any],
     seen: Sequence[Mapping[str, Any]],
     environment: Mapping[str, Any],
+    is_corrected: bool = False,
 ) -> dict[str, Any]:
     """Everything measured, and on what, as plain data.
 
@@ -50,10 +51,12 @@ def report_data(
         model: run, checkpoint and training data.
         seen: what of the measured items the run has learned from; see models/learned.py.
         environment: versions and device.
+        is_corrected: whether figures are those with hub constants.
     """
     return {
         "format": FORMAT,
         "version": VERSION,
+        "is_corrected": is_corrected,
         "protocol": dict(protocol),
         "metrics": with_sums(flat(directions)),
         "intervals": {name: list(bounds) for name, bounds in intervals.items()},
@@ -147,7 +150,7 @@ def _index_titles(report: Mapping[str, Any]) -> dict[str, str]:
 
 def tables(report: Mapping[str, Any]) -> list[Table]:
     """Tables for the terminal; the first is narrow enough for 80 columns."""
-    title = f"Retrieval on {report['data']['name']} (recall in %, ranks from 1)"
+    title = f"Retrieval on {report['data']['name']}{corrected_text(report)} (recall in %, ranks from 1)"
     made = [_terminal(title, _result_header(report), _result_rows(report))]
     if report["others"]:
         directions = ", then ".join(map(spoken, report["counts"]))
@@ -169,7 +172,7 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
     """The report for people who read it in a browser or a repository."""
     figures, data, model = report["metrics"], report["data"], report["model"]
     lines = [
-        f"# Retrieval on {markdown_text(data['name'])}",
+        f"# Retrieval on {markdown_text(data['name'])}{corrected_text(report)}",
         "",
         *(line for note in seen_notes(report) for line in (f"> **{markdown_text(note)}**", "")),
         "Recall in percent; median and mean of the rank of the first hit, counted from 1.",

@@ -13,8 +13,10 @@ from typing import Any
 from fusemix import __version__
 from fusemix.config import ExportConfig, to_plain
 from fusemix.disk.files import sha256_of_file, write_text
+from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
+from fusemix.fusion.runs import HUBS
 from fusemix.models.embedder import Embedder
 from fusemix.models.folder import (
     WEIGHTS,
@@ -26,6 +28,7 @@ from fusemix.models.folder import (
     write_model,
 )
 from fusemix.models.hub import require_token
+from fusemix.models.hubs import write_hubs
 from fusemix.models.matching import names_of, with_given
 from fusemix.models.recipes import NamedRecipe, code_of
 from fusemix.models.trained import Trained, open_trained
@@ -141,6 +144,8 @@ def write(export: Export, folder: Path, advance: Callable[[int], None]) -> None:
         advance(1)
     origin = {"name": export.name, "checkpoint": export.config.checkpoint, "epoch": export.checkpoint["epoch"]}
     write_model(folder, {**origin, "fusemix": __version__}, trained.record, trained.model, export.recipes)
+    if trained.hubs is not None:
+        write_hubs(folder / HUBS, trained.hubs, weights_sha256(trained.model))
     _check_copies(export, folder)
     advance(1)
     if export.config.onnx:

@@ -14,9 +14,19 @@ from typing import Any, NamedTuple
 import torch
 
 from fusemix.config import TrainConfig
-from fusemix.fusion.checkpoints import ENDED, about, as_ended, read_checkpoint, trained_model, write_checkpoint
+from fusemix.fusion.checkpoints import (
+    BEST,
+    CHECKPOINTS,
+    ENDED,
+    about,
+    as_ended,
+    read_checkpoint,
+    trained_model,
+    write_checkpoint,
+)
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.loader import LatentData
+from fusemix.wiring.training.hubs import keep_hubs
 
 
 class Done(NamedTuple):
@@ -37,24 +47,26 @@ STEPS: Sequence[Step] = ()
 """In this order."""
 
 
-def end(best: Path, config: TrainConfig, data: LatentData, device: torch.device) -> list[str]:
+def end(place: Path, config: TrainConfig, data: LatentData, device: torch.device) -> list[str]:
     """Do what is left to do with the best epoch of a run that is trained; returns lines for people.
 
     Args:
-        best: its best checkpoint.
+        place: run folder.
+        config: its settings.
         data: its sets.
         device: to compute on.
     """
+    best = place / CHECKPOINTS / BEST
     checkpoint = read_checkpoint(best)
-    if not _is_due(checkpoint):
-        return []
-    model, facts, told = trained_model(checkpoint, trust_code=True).to(device), {}, []
-    for step in STEPS:
-        done = step(model, config, data)
-        facts |= done.facts
-        told += done.told
-    write_checkpoint(best, as_ended(checkpoint, model, facts))
-    return told
+    model, told = trained_model(checkpoint, trust_code=True).to(device), []
+    if _is_due(checkpoint):
+        facts: dict[str, Any] = {}
+        for step in STEPS:
+            done = step(model, config, data)
+            facts |= done.facts
+            told += done.told
+        write_checkpoint(best, as_ended(checkpoint, model, facts))
+    return [*told, *keep_hubs(place, model, data, config.seed)]
 
 
 def _is_due(checkpoint: dict[str, Any]) -> bool:
