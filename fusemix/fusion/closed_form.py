@@ -51,22 +51,49 @@ class LinearMap(NamedTuple):
     bias: Float[Tensor, " dims"]
 
 
-def pair_moments(chunks: PairChunks) -> Moments:
-    """Means and covariances over pairs."""
-    totals, count = [torch.zeros(()), torch.zeros(())], 0
-    for chunk in chunks():
-        totals = [total + side.double().sum(dim=0) for total, side in zip(totals, chunk, strict=True)]
-        count += len(chunk.left)
-    left_mean, right_mean = (total / count for total in totals)
-    of_left, of_right, of_both = torch.zeros(()), torch.zeros(()), torch.zeros(())
-    for chunk in chunks():
-        left, right = chunk.left.double() - left_mean, chunk.right.double() - right_mean
-        of_left, of_right, of_both = of_left + left.T @ left, of_right + right.T @ right, of_both + left.T @ right
-    left_variances, left_directions = torch.linalg.eigh(of_left / count)
-    right_variances, right_directions = torch.linalg.eigh(of_right / count)
-    return Moments(
-        left_mean, right_mean, left_variances, left_directions, right_variances, right_directions, of_both / count
+class Weighted(NamedTuple):
+    """Some of the pairs that are fitted on.
+
+    Attributes:
+        chunks: gives them.
+        weight: of all of them together, above 0.
+    """
+
+    chunks: PairChunks
+    weight: float
+
+
+def pair_moments(chunks: PairChunks, *more: Weighted) -> Moments:
+    """Means and covariances over pairs.
+
+    Args:
+        chunks: pairs, whose weight is 1.
+        more: further ones.
+    """
+    groups = [Weighted(chunks, 1.0), *more]
+    sums = [_sums(group.chunks) for group in groups]
+    total = sum(group.weight for group in groups)
+    shares = [group.weight / total / count for group, (_, _, count) in zip(groups, sums, strict=True)]  # of one pair
+    left_mean, right_mean = (
+        torch.stack([share * one[side] for share, one in zip(shares, sums, strict=True)]).sum(dim=0) for side in (0, 1)
     )
+    of_left, of_right, of_both = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for share, group in zip(shares, groups, strict=True):
+        for chunk in group.chunks():
+            left, right = chunk.left.double() - left_mean, chunk.right.double() - right_mean
+            of_left, of_right = of_left + share * left.T @ left, of_right + share * right.T @ right
+            of_both = of_both + share * left.T @ right
+    left_variances, left_directions = torch.linalg.eigh(of_left)
+    right_variances, right_directions = torch.linalg.eigh(of_right)
+    return Moments(left_mean, right_mean, left_variances, left_directions, right_variances, right_directions, of_both)
+
+
+def _sums(chunks: PairChunks) -> tuple[Tensor, Tensor, int]:
+    left, right, count = torch.zeros(()), torch.zeros(()), 0
+    for chunk in chunks():
+        left, right = left + chunk.left.double().sum(dim=0), right + chunk.right.double().sum(dim=0)
+        count += len(chunk.left)
+    return left, right, count
 
 
 def canonical_maps(
