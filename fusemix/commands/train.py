@@ -51,6 +51,7 @@ from fusemix.models.recipes import ENCODERS_FILE
 from fusemix.models.scoring import retrieval_scorer
 from fusemix.progress import console, time_text
 from fusemix.wiring.training import ending, starts
+from fusemix.wiring.training.aligned import start_temperature, widened
 from fusemix.wiring.training.data import latent_data, shared_with_training
 from fusemix.wiring.training.pace import fitted, paced
 from fusemix.wiring.training.processes import processes_of
@@ -89,7 +90,7 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
         _require_not_read(out / SETTINGS, read)
     augmentation = augmentation_of(config)
     data, pace = latent_data(config, augmentation.parts, processes.world_size)
-    asked, config = config, paced(config, pace)
+    asked, config = config, widened(paced(config, pace), data)
     record = run_record(config, data)
     state = decided_by_the_first(processes, lambda: _state(config, place, record, pace.max_epochs))
     L.seed_everything(config.seed, verbose=False)
@@ -131,7 +132,7 @@ def _rehearse(config: TrainConfig, processes: Processes) -> Path:
         path.rmdir()
     augmentation = augmentation_of(config)
     data, pace = latent_data(config, augmentation.parts, processes.world_size)
-    asked, config = config, paced(config, pace)
+    asked, config = config, widened(paced(config, pace), data)
     record = run_record(config, data)
     state = _state(config, place_of(out, config.overwrite), record, pace.max_epochs)
     module = fusion_module_of(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
@@ -202,6 +203,9 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
     """Give the model what it starts from; returns what there is to tell of it."""
     told = shared_with_training(data)
     starts.fit_preprocessing(module.model, data, config.seed)
+    if config.temperature == "auto" and config.method == "contrastive":
+        found = start_temperature(module.model, data.training_sets[0], config.seed)
+        told.append(f"temperature {found:.4f}, by a batch of training pairs")
     if config.init_from:
         shared = starts.start_from_run(module.model, module.loss, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]

@@ -32,12 +32,16 @@ def require_one_folder(key: str, name: str) -> None:
         raise ConfigError(f"{key}: {name!r} becomes a folder, so it must be a word without '/'.")
 
 
-def or_auto(key: str, value: int | str, least: int, most: int) -> None:
+def or_auto(key: str, value: float | str, least: float, most: float) -> None:
     """Refuse what is neither a number in its range nor `auto`."""
     if not isinstance(value, str):
         within(key, value, least, most)
     elif value != "auto":
-        raise ConfigError(f"{key} is {value!r}, but must be a whole number or auto.")
+        raise ConfigError(f"{key} is {value!r}, but must be {_number(least)} or auto.")
+
+
+def _number(like: float) -> str:
+    return "a whole number" if isinstance(like, int) else "a number"
 
 
 def distinct(key: str, values: Sequence[int | str]) -> None:

@@ -122,16 +122,17 @@ class TrainConfig(WritingConfig):
     """For each modality the latents that stand for its items; several are concatenated."""
     preprocess: list[str] = field(default_factory=list)
     """Steps before mixing and adapters, fitted on train: l2 (one length), standardise (mean 0, variance 1), whiten."""
-    embedding_dim: int = 512
-    """Width of the shared space."""
+    embedding_dim: int | str = 512
+    """Width of the shared space; auto: that of latents which an adapter leaves as they are, else 512."""
     adapter: PartConfig = field(default_factory=lambda: PartConfig(name="residual_mlp"))
     """Map from a modality's latents to the shared space; every modality gets its own."""
     adapters: dict[str, PartConfig] = field(default_factory=dict)
     """Modality -> another adapter for it."""
     loss: PartConfig = field(default_factory=lambda: PartConfig(name="info_nce"))
     """Contrastive loss."""
-    temperature: float = 0.07
-    """Where the learned temperature starts; it stays within [0.001, 0.5]."""
+    temperature: float | str = 0.07
+    """Where the learned temperature starts; it stays within [0.001, 0.5]. auto: where the loss of training pairs is
+    least before anything is trained, for latents that are aligned already."""
     mixup: PartConfig = field(default_factory=lambda: PartConfig(name="per_batch"))
     """Augmentation of latents: per_batch is FuseMix; none trains on plain pairs."""
     structure: StructureConfig = field(default_factory=StructureConfig)
@@ -168,10 +169,10 @@ class TrainConfig(WritingConfig):
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         super().__post_init__()
-        within("embedding_dim", self.embedding_dim, 1, MOST_DIMS)
+        or_auto("embedding_dim", self.embedding_dim, 1, MOST_DIMS)
         if self.links_per_item is not None:
             within("links_per_item", self.links_per_item, 1, MOST_ITEMS)
-        within("temperature", self.temperature, 0.001, 0.5)
+        or_auto("temperature", self.temperature, 0.001, 0.5)
         within("seed", self.seed, 0, MOST_SEED)
         self._check_optim()
         self._check_regularisers()

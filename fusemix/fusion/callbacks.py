@@ -19,6 +19,8 @@ from fusemix.machine.parallel import gathered
 from fusemix.progress import LineTimes, console, progress_bar, rate_text, time_text
 
 MONITOR = "validation/mean_recall"
+ZERO_SHOT = "validation/zero_shot"
+"""Mean recall of latents alone, where they share a space already."""
 LOOK_SEC = 1.0
 """How often the loss of a step is looked at for the bar."""
 
@@ -212,11 +214,12 @@ class RunProgress(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Advance by one epoch, and take over its figures."""
         figures = trainer.callback_metrics
-        loss, recall = figures.get("train/loss"), figures.get(MONITOR)
+        loss, recall, alone = figures.get("train/loss"), figures.get(MONITOR), figures.get(ZERO_SHOT)
         if loss is not None:
             self._loss = f"loss {float(loss):.3f}"
         if recall is not None:
-            self._recall = f", mean recall {float(recall):.1%}"
+            beside = "" if alone is None else f" (zero-shot {float(alone):.1%})"
+            self._recall = f", mean recall {float(recall):.1%}{beside}"
         self._show(trainer, trainer.current_epoch + 1.0)
 
     def _show(self, trainer: L.Trainer, done: float) -> None:

@@ -25,6 +25,8 @@ CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"
 ENDED = "ended"
 """Of what a checkpoint says about itself: what was done with its model when the run ended; see `as_ended`."""
+FROM_DATA = 0.07
+"""Temperature that stands in where the data are going to say it."""
 OF_MODEL = "model."
 """How names of the model's weights begin."""
 VERSION = 2
@@ -93,18 +95,16 @@ def weights_sha256(checkpoint: Mapping[str, Any]) -> str:
 
 def model_of(record: Mapping[str, Any]) -> FusionModel:
     """A model with fresh weights, from what a checkpoint says about itself."""
-    config = record["config"]
+    config, ended = record["config"], record.get(ENDED, {})
     chosen = {modality: config["adapters"].get(modality, config["adapter"]) for modality in record["dims"]}
     model = FusionModel(
         dims=record["dims"],
         embedding_dim=config["embedding_dim"],
         adapters={modality: (part["name"], part["options"]) for modality, part in chosen.items()},
         preprocess=config["preprocess"],
-        temperature=config["temperature"],
-        closed_form=config["closed_form"]["share"],
+        temperature=FROM_DATA if config["temperature"] == "auto" else config["temperature"],
+        closed_form=ended.get("share", config["closed_form"]["share"]),
     )
-    ended = record.get(ENDED, {})
-    model.share = ended.get("share", model.share)
     if ended.get("is_rotated"):
         model.turn(torch.eye(model.width))
     return model

@@ -35,6 +35,7 @@ class FusionModel(nn.Module):
 
     Attributes:
         dims: of latents, as given.
+        embedding_dim: of what the adapters make, as given.
         width: of embeddings: `embedding_dim`, and that of the closed form where it has a share.
         share: of each cosine that the closed form gives, in [0, 1).
         rotation: by which embeddings are turned, which leaves cosines as they are; None where they are not.
@@ -54,7 +55,9 @@ class FusionModel(nn.Module):
     ) -> None:
         super().__init__()
         self.dims = {modality: list(widths) for modality, widths in dims.items()}
-        self.width, self.recompute = embedding_dim, False
+        self.embedding_dim: int = embedding_dim
+        self.width: int = embedding_dim
+        self.recompute = False
         self._row_by_row = {modality for modality in dims if ADAPTERS.is_own(adapters[modality][0])}
         built = {
             modality: _adapter(*adapters[modality], sum(widths), embedding_dim) for modality, widths in dims.items()
@@ -81,6 +84,11 @@ class FusionModel(nn.Module):
         with torch.no_grad():
             self.log_logit_scale.clamp_(-math.log(MAX_TEMPERATURE), -math.log(MIN_TEMPERATURE))
 
+    def set_temperature(self, temperature: float) -> None:
+        """Start from another temperature."""
+        with torch.no_grad():
+            self.log_logit_scale.fill_(-math.log(temperature))
+
     def prepare(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Preprocess latents as they come from the encoder, of any real dtype; then they can be mixed and adapted."""
         return self.preprocessing[modality](latents)
@@ -94,7 +102,7 @@ class FusionModel(nn.Module):
     def adapt(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch embedding_dim"]:
         """What an adapter makes of prepared latents: unit length, in float32 at least. This is what is trained."""
         adapter = self.adapters[modality]
-        dtype = next(adapter.parameters()).dtype
+        dtype = next(adapter.parameters(), self.log_logit_scale).dtype
 
         def adapted(rows: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows embedding_dim"]:
             out = adapter(rows.to(dtype))
@@ -120,9 +128,24 @@ class FusionModel(nn.Module):
         with torch.autocast(prepared.device.type, enabled=False):
             if self.beside:
                 # Side by side, scaled by the roots of the shares: cosines are then the weighted mean of both.
-                fixed = F.normalize(self.beside[modality](prepared.to(found.dtype)), dim=-1)
+                fixed = self.fixed(modality, prepared.to(found.dtype))
                 found = torch.cat([(1 - self.share) ** 0.5 * found, self.share**0.5 * fixed], dim=-1)
             return found if self.rotation is None else found @ self.rotation.to(found.dtype)
+
+    def fixed(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch narrowest"]:
+        """What the closed form beside an adapter makes of prepared latents, of unit length."""
+        return F.normalize(self.beside[modality](prepared), dim=-1)
+
+    def untouched(self, modality: str, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """What latents give alone, of unit length: only preprocessed."""
+        prepared = self.prepare(modality, latents)
+        return F.normalize(prepared.to(torch.promote_types(prepared.dtype, torch.float32)), dim=-1)
+
+    def set_share(self, share: float) -> None:
+        """Give the closed form beside the adapters another share of each cosine; with none it is left out."""
+        self.share = share
+        if not share:
+            self.width, self.beside = self.embedding_dim, nn.ModuleDict()
 
     def turn(self, rotation: Float[Tensor, "width width"]) -> None:
         """Turn embeddings from now on, after any turn before; cosines stay as they are."""

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from fusemix.fusion.callbacks import ZERO_SHOT
 from fusemix.fusion.gathering import own_part, own_rank, rows_of_parts, stop_together
 from fusemix.fusion.losses.structure import structure_divergence
 from fusemix.fusion.mixup.variants import Augmentation
@@ -65,6 +66,7 @@ class FusionModule(L.LightningModule):
         seed: of dropout and mixing, which are drawn again from seed and epoch, so that a run which was
             interrupted goes on as it would have.
         checkpoint: plain data that goes into the checkpoint, enough to build the model again.
+        zero_shot: whether latents share a space already, so that what they give alone is measured, too.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class FusionModule(L.LightningModule):
         clip_norm: float | None = None,
         seed: int,
         checkpoint: dict[str, Any],
+        zero_shot: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.loss = model, loss
@@ -88,6 +91,8 @@ class FusionModule(L.LightningModule):
         self._optimizer, self._clip_norm = optimizer, clip_norm
         self._mixing = np.random.default_rng(seed)
         self._embedded: dict[tuple[int, str], list[Tensor]] = {}
+        self._untouched: dict[tuple[int, str], list[Tensor]] | None = {} if zero_shot else None
+        self._zero_shot: dict[str, float] = {}
         self._astray: Tensor | None = None
         # Plain containers only: anything else makes the checkpoint unreadable under weights_only=True.
         self.save_hyperparameters({"fusemix": checkpoint}, logger=False)
@@ -170,8 +175,12 @@ class FusionModule(L.LightningModule):
     def validation_step(self, batch: tuple[int, str, Tensor], batch_idx: int) -> None:
         """Embed some rows of one side, each process its part of them; they stay on the device."""
         number, modality, latents = batch
-        own = self.model.embed(modality, latents[own_part(len(latents))])
+        rows = latents[own_part(len(latents))]
+        own = self.model.embed(modality, rows)
         self._embedded[number, modality].append(rows_of_parts(own.float(), len(latents)))
+        if self._untouched is not None:
+            as_they_are = rows_of_parts(self.model.untouched(modality, rows).float(), len(latents))
+            self._untouched.setdefault((number, modality), []).append(as_they_are)
 
     def _require_finite(self) -> None:
         """Stop all processes where embeddings cannot be ranked."""
@@ -189,16 +198,24 @@ class FusionModule(L.LightningModule):
             RunError: there are embeddings that cannot be ranked.
         """
         self._require_finite()
+        figures, recall = self._measured(self._embedded)
+        self._embedded = {}
+        if self._untouched is not None:  # once: it stays as it is
+            self._zero_shot = {ZERO_SHOT: self._measured(self._untouched)[1]}
+            self._untouched = None
+        # All processes have the same figures. The mean makes sure that they come to the same decision, bit by bit.
+        self.log_dict({**figures, "validation/mean_recall": recall, **self._zero_shot}, sync_dist=True)
+
+    def _measured(self, embedded: dict[tuple[int, str], list[Tensor]]) -> tuple[dict[str, float], float]:
+        """Figures of each validation set, by name, and the mean of their mean recalls."""
         figures, recalls = {}, []
         for index, (name, modalities, scorer) in enumerate(self.pairings):
             if scorer:
-                left, right = (torch.cat(self._embedded[index, modality]) for modality in modalities)
+                left, right = (torch.cat(embedded[index, modality]) for modality in modalities)
                 found = scorer(left, right)
                 figures |= {"/".join(filter(None, ["validation", name, key])): value for key, value in found.items()}
                 recalls.append(found["mean_recall"])
-        self._embedded = {}
-        # All processes have the same figures. The mean makes sure that they come to the same decision, bit by bit.
-        self.log_dict({**figures, "validation/mean_recall": float(np.mean(recalls))}, sync_dist=True)
+        return figures, float(np.mean(recalls))
 
     def configure_gradient_clipping(
         self,

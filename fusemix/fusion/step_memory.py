@@ -147,7 +147,7 @@ def held_by(adapter: nn.Module, width: int, device: torch.device, autocast: torc
     before = [buffer.clone() for buffer in adapter.buffers()]
     found = Held(0, 0, 0)
     with suppress(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        dtype = next(adapter.parameters()).dtype
+        dtype = next(adapter.parameters(), torch.empty(0)).dtype
         with (
             torch.random.fork_rng([device] if device.type == "cuda" else []),
             torch.autocast(device.type, dtype=autocast, enabled=autocast is not None, cache_enabled=False),

@@ -13,7 +13,7 @@ import yaml
 from fusemix.disk.files import differences, read_json
 from fusemix.errors import RunError
 from fusemix.fusion.callbacks import MONITOR
-from fusemix.fusion.checkpoints import weights_sha256
+from fusemix.fusion.checkpoints import ENDED, weights_sha256
 from fusemix.latents.description import SET
 from fusemix.reports.reading import Report, read_report
 
@@ -88,7 +88,7 @@ def training_facts(record: Mapping[str, Any], name: str, checkpoint: Mapping[str
         checkpoint: all of it.
     """
     config = record["config"]
-    optim, share = config["optim"], config["closed_form"]["share"]
+    optim, share = config["optim"], record.get(ENDED, {}).get("share", config["closed_form"]["share"])
     contrastive = f"loss {config['loss']['name']}, mixup {config['mixup']['name']}"
     method = "closed form (CSA)" if config["method"] == "csa" else contrastive
     facts = {"method": method, "preprocessing of latents": ", ".join(config["preprocess"]) or "none"}

@@ -27,6 +27,8 @@ from fusemix.fusion.checkpoints import (
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.loader import LatentData
 from fusemix.wiring.training.hubs import keep_hubs
+=======
+from fusemix.wiring.training.moving import move
 
 
 class Done(NamedTuple):
@@ -41,9 +43,10 @@ class Done(NamedTuple):
     told: list[str]
 
 
-Step = Callable[[FusionModel, TrainConfig, LatentData], Done]
-"""Looks at the model of the best epoch, in evaluation mode on the run's device, and may change it in place."""
-STEPS: Sequence[Step] = ()
+Step = Callable[[FusionModel, TrainConfig, LatentData], tuple[dict[str, Any], list[str]]]
+"""Looks at the model of the best epoch, in evaluation mode on the run's device, may change it in place, and says what
+is `Done`."""
+STEPS: Sequence[Step] = (move,)
 """In this order."""
 
 
@@ -67,6 +70,16 @@ def end(place: Path, config: TrainConfig, data: LatentData, device: torch.device
             told += done.told
         write_checkpoint(best, as_ended(checkpoint, model, facts))
     return [*told, *keep_hubs(place, model, data, config.seed)]
+=======
+    if not _is_due(checkpoint):
+        return []
+    model, facts, told = trained_model(checkpoint, trust_code=True).to(device), {}, []
+    for step in STEPS:
+        done = Done(*step(model, config, data))
+        facts |= done.facts
+        told += done.told
+    write_checkpoint(best, as_ended(checkpoint, model, facts))
+    return told
 
 
 def _is_due(checkpoint: dict[str, Any]) -> bool:

@@ -66,7 +66,7 @@ def start_from_closed_form(
     wanted = [*([model.adapters] if inside else []), *([model.beside] if config.closed_form.share else [])]
     places = [[_with_linear_part(modules, modality) for modality in training_set.modalities] for modules in wanted]
     moments = pair_moments(_pairs_of(model, training_set, config.seed))
-    dims = min(config.embedding_dim, len(moments.left_mean), len(moments.right_mean))
+    dims = min(model.embedding_dim, len(moments.left_mean), len(moments.right_mean))
     prepared = _validation_latents(model, training_set)
 
     def recall(setting: ClosedForm) -> float:

@@ -56,7 +56,7 @@ class TrainingStep:
                 sides,
                 parts=self._parts,
                 loaded=max(side.dtype.itemsize for side in training_set.train.sides),
-                embedding_dim=self._config.embedding_dim,
+                embedding_dim=self._model.embedding_dim,
                 weights=sum(self._model.num_parameters().values()),
                 num_processes=num_processes,
                 structure=self._config.structure.weight > 0,

@@ -28,7 +28,7 @@ def about_run(
     """
     yield from map(_about_set, data.training_sets)
     sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in model.num_parameters().items())
-    yield f"adapters of {sizes} parameters; embeddings of {_width(config, model)} numbers"
+    yield f"adapters of {sizes} parameters; embeddings of {_width(model)} numbers"
     if config.method == "csa":
         return
     yield f"{_about_step(config, data.training_sets[0], num_processes)}{_about_fit(data.training_sets, fitted)}"
@@ -51,11 +51,11 @@ def _about_set(training_set: TrainingSet) -> str:
     return f"{name}{links:,} pairs of {training_set.train.name}{without}; {held_out}"
 
 
-def _width(config: TrainConfig, model: FusionModel) -> str:
-    if model.width == config.embedding_dim:
+def _width(model: FusionModel) -> str:
+    if model.width == model.embedding_dim:
         return f"{model.width:,}"
-    fixed = model.width - config.embedding_dim
-    return f"{model.width:,} ({config.embedding_dim:,} of the adapters, {fixed:,} of the closed form)"
+    fixed = model.width - model.embedding_dim
+    return f"{model.width:,} ({model.embedding_dim:,} of the adapters, {fixed:,} of the closed form)"
 
 
 def _about_step(config: TrainConfig, training_set: TrainingSet, num_processes: int) -> str:

@@ -31,6 +31,7 @@ from fusemix.latents.training_sets import TrainingSet
 from fusemix.machine.environment import installed, multiplies_bfloat16, multiply_float32
 from fusemix.machine.parallel import Processes
 from fusemix.models.scoring import retrieval_scorer
+from fusemix.wiring.training.aligned import is_aligned
 from fusemix.wiring.training.data import sides_by_modality
 from fusemix.wiring.training.loggers import loggers_of
 from fusemix.wiring.training.pace import Pace
@@ -145,6 +146,7 @@ def fusion_module_of(
         ),
         seed=config.seed,
         checkpoint=record,
+        zero_shot=is_aligned(config),
     )
 
 
