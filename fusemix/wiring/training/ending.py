@@ -17,6 +17,7 @@ from fusemix.config import TrainConfig
 from fusemix.fusion.checkpoints import ENDED, about, as_ended, read_checkpoint, trained_model, write_checkpoint
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.loader import LatentData
+from fusemix.wiring.training.turning import turn
 
 
 class Done(NamedTuple):
@@ -31,9 +32,10 @@ class Done(NamedTuple):
     told: list[str]
 
 
-Step = Callable[[FusionModel, TrainConfig, LatentData], Done]
-"""Looks at the model of the best epoch, in evaluation mode on the run's device, and may change it in place."""
-STEPS: Sequence[Step] = ()
+Step = Callable[[FusionModel, TrainConfig, LatentData], tuple[dict[str, Any], list[str]]]
+"""Looks at the model of the best epoch, in evaluation mode on the run's device, may change it in place, and says what
+is `Done`."""
+STEPS: Sequence[Step] = (turn,)
 """In this order."""
 
 
@@ -50,7 +52,7 @@ def end(best: Path, config: TrainConfig, data: LatentData, device: torch.device)
         return []
     model, facts, told = trained_model(checkpoint, trust_code=True).to(device), {}, []
     for step in STEPS:
-        done = step(model, config, data)
+        done = Done(*step(model, config, data))
         facts |= done.facts
         told += done.told
     write_checkpoint(best, as_ended(checkpoint, model, facts))
