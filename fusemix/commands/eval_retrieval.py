@@ -38,6 +38,7 @@ from fusemix.retrieval.results import Results, query_lines, results_of
 from fusemix.wiring.evaluation import beside
 from fusemix.wiring.evaluation.evaluate import Evaluation, evaluation_of, share_of
 from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
+from fusemix.wiring.evaluation.widths import width_rows, widths_of
 
 MOST_COLUMNS = 100
 """Of tables with millions of queries; most take 80."""
@@ -70,13 +71,14 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         if not started_by_others(fabric):
             fabric.launch()
         model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
+        widths = widths_of(evaluation, model)
         embeddings, survey = _measure(evaluation, model, fabric)
         if not fabric.is_global_zero:
             return out / "report.json"
         on_gpu = fabric.device.type == "cuda"
         tops = listed(survey, embeddings, evaluation.depth, use_gpu=on_gpu)
         results = results_of(survey.directions, tops, evaluation.gallery.links)
-        report = _report(evaluation, model, embeddings, survey, results, str(fabric.device))
+        report = _report(evaluation, model, embeddings, survey, results, widths, str(fabric.device))
         with shown_at_least(lambda: _show(report)):
             _write(place, evaluation, embeddings, results, report)
     if IS_TYPED.get():  # in Python, the report shows itself
@@ -116,6 +118,7 @@ def _report(
     embeddings: Embeddings,
     survey: Survey,
     results: tuple[Results, Results],
+    widths: Sequence[int],
     device: str,
 ) -> dict[str, Any]:
     with counting("bootstrap", DRAWS) as advance:
@@ -133,6 +136,7 @@ def _report(
             *beside.corrections(evaluation, on_device, survey, model, device),
         ],
         indexes=beside.indexes(evaluation, results, embeddings),
+        widths=width_rows(evaluation, on_device, widths),
         data=evaluation.about["data"],
         model=evaluation.about["model"],
         seen=seen_before(
