@@ -38,7 +38,7 @@ def principal_axes(moments: Sequence[Float64[Tensor, "width width"]]) -> Float64
         Eigenvectors of their mean as columns, that with the largest eigenvalue first.
     """
     _, axes = torch.linalg.eigh(torch.stack(list(moments)).mean(dim=0))
-    return axes.flip(dims=[1])
+    return axes.flip(dims=[1]).contiguous()
 
 
 def shortened(embeddings: Float[Tensor, "rows width"], dim: int) -> Float[Tensor, "rows dim"]:

@@ -35,7 +35,7 @@ def report_data(
     hubs: Mapping[str, Mapping[str, float]],
     others: Sequence[Mapping[str, Any]],
     indexes: Sequence[Mapping[str, Any]],
-    widths: Sequence[Mapping[str, Any]],
+    widths: Sequence[Mapping[str, Any]] = (),
     data: Mapping[str, Any],
     model: Mapping[str, Any],
     seen: Sequence[Mapping[str, Any]],
@@ -172,10 +172,10 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     directions = ", then ".join(map(spoken, report["counts"]))
     if report["others"]:
         made.append(_terminal(f"Beside it ({directions})", _beside_header(report), _beside_rows(report)))
-    if rows := _width_rows(report):
-        made.append(_terminal(f"{WIDTHS} ({directions})", _width_header(report), rows))
     for direction, title in _index_titles(report).items():
         made.append(_terminal(title, _index_header(report), _index_rows(report, direction)))
+    if rows := _width_rows(report):
+        made.append(_terminal(f"{WIDTHS} ({directions})", _width_header(report), rows))
     return made
 
 
@@ -204,12 +204,12 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
         *_section("Beside it", _beside_header(report), _beside_rows(report) if report["others"] else []),
         *(f"- **{markdown_text(other['name'])}**: {markdown_text(other['about'])}" for other in report["others"]),
         *([""] if report["others"] else []),
-        *_section(WIDTHS, _width_header(report), _width_rows(report)),
         *(
             line
             for direction, title in _index_titles(report).items()
             for line in _section(title, _index_header(report), _index_rows(report, direction))
         ),
+        *_section(WIDTHS, _width_header(report), _width_rows(report)),
         "## Hubs",
         "",
         *(_hubs(direction, found) for direction, found in report["hubness"].items()),

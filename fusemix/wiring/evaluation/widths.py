@@ -33,15 +33,15 @@ def widths_of(evaluation: Evaluation, model: FusionModel) -> list[int]:
     asked = evaluation.config.widths
     if asked is None:
         num_scores = sum(len(fold.left) * len(fold.right) for fold in evaluation.folds)
-        return _some(model) if num_scores <= MOST_SCORES else []
+        return some_widths(model) if num_scores <= MOST_SCORES else []
     file = Path(evaluation.config.model) / CHECKPOINTS / f"{evaluation.config.checkpoint}.ckpt"
     for width in asked:
         require_width(width, model, file)
     return sorted(asked, reverse=True)
 
 
-def _some(model: FusionModel) -> list[int]:
-    """All numbers and, where the first ones say most, the powers of two below."""
+def some_widths(model: FusionModel) -> list[int]:
+    """All numbers and, where the first ones say most, the largest powers of two below."""
     if model.rotation is None:
         return [model.width]
     powers = [1 << power for power in reversed(range((model.width - 1).bit_length()))]
