@@ -154,7 +154,6 @@ class Service:
             "counts": dict(index.counts),
             "modalities": list(self._searcher.modalities),
             "dim": index.dim,
-            "precision": index.description.precision,
             "limits": limits(self._most_bytes),
         }
 
