@@ -39,6 +39,7 @@ from fusemix.wiring.evaluation import beside, corrections
 from fusemix.wiring.evaluation.evaluate import Evaluation, evaluation_of
 from fusemix.wiring.evaluation.measured import Measured, measure
 from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
+from fusemix.wiring.evaluation.widths import width_rows, widths_of
 
 MOST_COLUMNS = 100
 """Of tables with millions of queries; most take 80."""
@@ -71,6 +72,7 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         if not started_by_others(fabric):
             fabric.launch()
         model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
+        widths = widths_of(evaluation, model)
         measured = measure(evaluation, model, fabric)
         if not fabric.is_global_zero:
             return out / "report.json"
@@ -78,7 +80,7 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         embeddings, survey = measured.embeddings, measured.survey
         tops = listed_ways(survey, measured.ways.on_cpu(), evaluation.depth, use_gpu=on_gpu)
         results = results_of(survey.directions, tops, evaluation.gallery.links)
-        report = _report(evaluation, model, measured, results, str(fabric.device))
+        report = _report(evaluation, model, measured, results, widths, str(fabric.device))
         with shown_at_least(lambda: _show(report)):
             _write(place, evaluation, embeddings, results, report)
     if IS_TYPED.get():  # in Python, the report shows itself
@@ -100,6 +102,7 @@ def _report(
     model: FusionModel,
     measured: Measured,
     results: tuple[Results, Results],
+    widths: Sequence[int],
     device: str,
 ) -> dict[str, Any]:
     with counting("bootstrap", DRAWS) as advance:
@@ -116,6 +119,7 @@ def _report(
             *corrections.rows(evaluation, measured, model, device),
         ],
         indexes=beside.indexes(evaluation, results, measured.ways.on_cpu()),
+        widths=width_rows(evaluation, measured.on(device), widths),
         is_corrected=not measured.ways.is_plain,
         data=evaluation.about["data"],
         model=evaluation.about["model"],

@@ -81,6 +81,8 @@ def _say_what_is_aside(out: Path, rejected: Sequence[Rejected]) -> None:
 
 def _say_what_is_there(description: Description) -> None:
     """Which kind of index was chosen for each segment, and why."""
+    precision = description.precision
+    rounded = "" if precision == "float32" else f", but for rounding to {precision}"
     for segment in description.segments:
         if segment.probes:
             lists = segment.kind.partition(",")[0].removeprefix("IVF")
@@ -90,7 +92,9 @@ def _say_what_is_there(description: Description) -> None:
                 f"vectors of the nearest {segment.candidates:,}; that finds {segment.found:.1%} of the exact first ten."
             )
         else:
-            console.print(f"  {segment.num_items:,} items: {segment.kind}; each is compared, so search is exact.")
+            console.print(
+                f"  {segment.num_items:,} items: {segment.kind}; each is compared, so search is exact{rounded}."
+            )
 
 
 def _counts(description: Description) -> str:

@@ -59,6 +59,9 @@ class EvalConfig(WritingConfig):
     """Latent set of training queries for the query-bank correction of hubs; never the set that is measured."""
     indexes: dict[str, str] = field(default_factory=dict)
     """FAISS factory -> search parameters, such as {"IVF256,Flat": nprobe=16}: what such an index loses and gains."""
+    widths: list[int] | None = None
+    """Numbers of each embedding, the first ones, by which recall is measured again, in float32 and in int8; null takes
+    all and some powers of two where the set is small, and none where it is large."""
     num_examples: int = 6
     """Queries of each kind (best, typical, worst) a direction that the page shows, with what they found."""
     compute: ComputeConfig = field(default_factory=lambda: ComputeConfig(devices="1"))
@@ -74,6 +77,9 @@ class EvalConfig(WritingConfig):
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks must hold whole numbers from 1 upwards, not {self.ks}.")
         distinct("ks", self.ks)
+        distinct("widths", self.widths or [])
+        if min(self.widths or [1]) < 1:
+            raise ConfigError(f"widths must hold whole numbers from 1 upwards, not {self.widths}.")
         within("num_examples", self.num_examples, 0, MOST_EXAMPLES)
         within("seed", self.seed, 0, MOST_SEED)
         if self.bank and not self.corrections:

@@ -16,6 +16,10 @@ from fusemix.parts.kinds import Location, Place
 from fusemix.parts.ranges import within
 
 MOST_RESULTS = 1000
+MOST_WIDTH = 1 << 20
+"""Of embeddings."""
+PRECISIONS = ("float32", "float16", "int8")
+"""Of the vectors of an index; see search/precision.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,10 @@ class IndexConfig(WritingConfig):
     The index notes them, so that it can be searched."""
     out: Location
     """Index folder. What is there already is added to; items that it holds are passed over."""
+    dim: int | None = None
+    """How many numbers of each embedding are kept, from the first; null: as in the index, and in a new one all."""
+    precision: str | None = None
+    """Of these numbers: float32, float16 or int8; null: as in the index, and in a new one float32."""
     batch_size: int = 64
     """Items in one pass of an encoder; halved where memory does not suffice."""
     num_workers: int | str = "auto"
@@ -57,6 +65,10 @@ class IndexConfig(WritingConfig):
         super().__post_init__()
         self.compute.require_one()
         within("batch_size", self.batch_size, 1, MOST_ITEMS)
+        if self.dim is not None:
+            within("dim", self.dim, 1, MOST_WIDTH)
+        if self.precision not in (None, *PRECISIONS):
+            raise ConfigError(f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}.")
         or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
         if bool(self.data) == bool(self.latents):
             raise ConfigError("give either data=FOLDER, of pictures or sounds, or latents=FOLDER, of a latent set.")

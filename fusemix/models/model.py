@@ -24,6 +24,7 @@ from fusemix.errors import ConfigError
 from fusemix.models.embedder import Embedder
 from fusemix.models.given_latents import GivenLatents, embedded, is_latents
 from fusemix.models.recipes import EncoderRecipe
+from fusemix.models.width import cut, require_width
 from fusemix.progress import counting
 
 KEYWORDS = {"images": "image", "audio": "audio", "texts": "text"}
@@ -107,6 +108,7 @@ class Model:
         batch_size: int = 64,
         num_workers: int = 0,
         progress: bool = True,
+        dim: int | None = None,
         as_torch: bool = False,
         **others: Any,
     ) -> Float32[np.ndarray, "*items dim"] | Float32[Tensor, "*items dim"]:
@@ -128,6 +130,8 @@ class Model:
             batch_size: items in one pass of an encoder; halved where memory does not suffice.
             num_workers: processes that read and decode ahead; 0 does it in this one.
             progress: show a bar when there is more than one batch.
+            dim: keep so many numbers of each embedding, the first ones, at unit length again; None keeps all. They say
+                most, since embeddings are turned onto their principal axes when a run ends.
             as_torch: give a tensor in place of a numpy array.
             **others: items of a modality with another name, such as `video=[…]`.
 
@@ -135,12 +139,14 @@ class Model:
             Unit vectors in float32, on the CPU: (items, dim) for a list, (dim,) for one item.
 
         Raises:
-            ConfigError: none or several modalities were given.
+            ConfigError: none or several modalities were given; or embeddings have not `dim` numbers, or are not turned.
             RunError: the model knows nothing of the modality, or its encoders cannot be loaded.
             EncoderError: an item cannot be encoded; the message says its index and why.
 
         >>> model.encode(texts=["a red bar", "one blue circle"]).shape
         (2, 16)
+        >>> model.encode(texts="a red bar", dim=4).shape
+        (4,)
         >>> model.encode(texts="a red bar", as_torch=True).shape
         torch.Size([16])
         """
@@ -150,9 +156,13 @@ class Model:
             raise ConfigError(f"encode takes items of one modality at a time, and got {' and '.join(here) or 'none'}.")
         modality = KEYWORDS.get(here[0], here[0])
         self.embedder.trained.require_known(modality)
+        if dim is not None:
+            require_width(dim, self.embedder.trained.model, self.embedder.trained.file)
         found = self._of_latents(modality, here[0], given[here[0]])
         if found is None:
             found = self._of_items(modality, given[here[0]], sample_rate, batch_size, num_workers, progress)
+        if dim is not None:
+            found = cut(found.reshape(-1, self.dim), dim).reshape(*found.shape[:-1], dim)
         return torch.from_numpy(found) if as_torch else found
 
     def _of_latents(self, modality: str, name: str, given: Any) -> Float32[np.ndarray, "*items dim"] | None:

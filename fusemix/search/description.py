@@ -26,15 +26,18 @@ from fusemix.disk.files import read_json, sha256_of_json, write_json
 from fusemix.disk.proven_names import is_ours
 from fusemix.errors import IndexFolderError
 from fusemix.parts.kinds import record_of
+from fusemix.search.precision import Precision
 from fusemix.search.seals import Seal, problem_of
 
 INDEX = "index.json"
 SEGMENTS = "segments"
 QUARANTINE = "quarantine.jsonl"
 FORMAT = "fusemix.index"
-VERSION = 2
+VERSION = 3
+WITHOUT_PRECISION = 2
+"""A version that is read, too: its vectors are those of the model, in float32."""
 WITHOUT_SEALS = 1
-"""A version that is read, too: its segments have numbers for names, and no hashes."""
+"""The same, and its segments have numbers for names, and no hashes."""
 SUFFIXES = (".faiss", ".npy", ".parquet")
 NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors of the system that a sound file gives, too."""
@@ -86,13 +89,15 @@ class Description:
 
     Attributes:
         model: what embeds queries: `path`, `revision`, `checkpoint` and `sha256` of the adapters.
-        dim: width of the vectors.
+        dim: width of the vectors: the first so many numbers of embeddings.
+        precision: of the vectors.
         sources: where items come from, as plain data; items name them by number.
         segments: in order of position.
     """
 
     model: dict[str, Any]
     dim: int
+    precision: Precision = "float32"
     sources: list[dict[str, Any]] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
@@ -132,7 +137,7 @@ def read_description(folder: Path) -> Description | None:
         raise IndexFolderError(
             f"{path} is damaged, or no index of fusemix. Choose another folder; if it was an index, delete it by hand."
         ) from error
-    if what not in ((FORMAT, WITHOUT_SEALS), (FORMAT, VERSION)):
+    if what not in ((FORMAT, WITHOUT_SEALS), (FORMAT, WITHOUT_PRECISION), (FORMAT, VERSION)):
         raise IndexFolderError(f"{path} is of another version, or no index of fusemix. Choose another folder.")
     try:
         segments = [_segment(segment, what[1]) for segment in data["segments"]]

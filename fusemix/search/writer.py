@@ -117,7 +117,7 @@ class IndexWriter:
         vectors, table = vectors[:num_items], table.slice(0, num_items)
         sample = np.concatenate(self._sample)[:SAMPLE] if self._sample else _spread(vectors)
         segment = Segment(new_name(), dict(Counter(table["modality"].to_pylist())), "", 0, 0, 1.0)
-        built = build(segment.file(self.folder, ".faiss"), vectors, sample)
+        built = build(segment.file(self.folder, ".faiss"), vectors, sample, self.description.precision)
         write_items(segment.file(self.folder, ".parquet"), table)
         self._kept.append(_sealed(replace(segment, **built._asdict()), self.folder))
         if not self._replaces:

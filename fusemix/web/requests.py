@@ -7,7 +7,7 @@ is wrong. A query never holds a file name: pictures and sounds are bytes, which 
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -121,13 +121,13 @@ class Terms(NamedTuple):
 
     Attributes:
         modalities: that the model embeds.
-        dim: width of its embeddings.
+        widths: of embeddings that may be asked by.
         most_bytes: of one picture or sound.
         find: id -> position in the index, or None.
     """
 
     modalities: tuple[str, ...]
-    dim: int
+    widths: tuple[int, ...]
     most_bytes: int
     find: Callable[[str], int | None]
 
@@ -146,7 +146,7 @@ def query_of(part: Part, terms: Terms) -> Query:
             raise Refusal(404, f"no item of the index has the id {item[:200]!r}")
         return Query(kind, item)
     if kind == EMBEDDING:
-        return Query(kind, _embedding(content, terms.dim))
+        return Query(kind, _embedding(content, terms.widths))
     if kind not in terms.modalities:
         others = ", ".join([kind for kind in KINDS if kind in terms.modalities] + [LIKE, EMBEDDING])
         raise Refusal(422, f"the model of this index knows no {kind}; ask by {others}")
@@ -178,17 +178,18 @@ def _bytes(field: str, given: str) -> bytes:
         raise Refusal(422, f"{field} is not valid base64") from error
 
 
-def _embedding(given: str | list[float], dim: int) -> Float32[np.ndarray, " dim"]:
+def _embedding(given: str | list[float], widths: Sequence[int]) -> Float32[np.ndarray, " dim"]:
     if isinstance(given, str):
         raw = _bytes(EMBEDDING, given)
-        vector = np.frombuffer(raw, "<f2") if len(raw) == 2 * dim else np.zeros(len(raw) // 2)
+        vector = np.frombuffer(raw, "<f2") if len(raw) in [2 * width for width in widths] else np.zeros(len(raw) // 2)
     else:
         vector = np.array(given)
     with np.errstate(over="ignore"):
         vector = vector.astype(np.float32)
         length = np.linalg.norm(vector)
-    if vector.shape != (dim,) or not 0 < length < np.inf:
-        raise Refusal(422, f"the embedding must be {dim} finite numbers, not all zero; these are {len(vector):,}")
+    if len(vector) not in widths or not 0 < length < np.inf:
+        many = " or ".join(map(str, widths))
+        raise Refusal(422, f"the embedding must be {many} finite numbers, not all zero; these are {len(vector):,}")
     return vector
 
 

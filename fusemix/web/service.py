@@ -53,7 +53,9 @@ class Service:
     def __init__(self, batcher: Batcher, most_bytes: int, *, show_paths: bool = False) -> None:
         self._batcher, self._searcher, self._most_bytes = batcher, batcher.searcher, most_bytes
         index = self._searcher.index
-        self._terms = Terms(self._searcher.modalities, index.dim, most_bytes, lru_cache(IDS_KEPT)(index.find))
+        self._terms = Terms(
+            self._searcher.modalities, self._searcher.widths, most_bytes, lru_cache(IDS_KEPT)(index.find)
+        )
         self._show_paths = show_paths
         self._decoders, self._sent = Decoders(), Budget()
         self._media = Media(self._searcher.content, self._decoders)

@@ -70,7 +70,7 @@ def _of_index(folder: Path) -> Facts:
     model = about_index.model
     rows = [
         ("items", " and ".join(f"{count:,} {one}" for one, count in sorted(about_index.counts.items())) or "none"),
-        ("width", str(about_index.dim)),
+        ("width", f"{about_index.dim}, in {about_index.precision}"),
         ("segments", ", ".join(f"{one.num_items:,} {one.kind}" for one in about_index.segments)),
         ("model", str(model.get("name"))),
         ("checkpoint", str(model.get("checkpoint"))),

@@ -8,6 +8,7 @@ import pytest
 
 from fusemix.errors import IndexFolderError
 from fusemix.search import vectors as module
+from fusemix.search.precision import as_stored
 from fusemix.search.vectors import Vectors, build, kind_for
 
 
@@ -178,3 +179,37 @@ def test_more_candidates_are_compared_where_codes_alone_do_not_tell(tmp_path, mo
     few = build(tmp_path / "b.faiss", rows, rows[::40])
     assert chosen.candidates > few.candidates
     assert chosen.found >= module.ENOUGH_FOUND > few.found
+
+
+@pytest.mark.parametrize(("precision", "kind", "num_bytes"), [("float16", "SQfp16", 48), ("int8", "SQ8", 24)])
+def test_few_items_are_compared_as_they_are_stored(tmp_path, precision, kind, num_bytes):
+    rows, queries = unit(np.random.default_rng(0), 500, 24), unit(np.random.default_rng(1), 20, 24)
+    assert build(tmp_path / "a.faiss", rows, rows[:10], precision) == (kind, 0, 0, 1.0)
+    vectors, stored = Vectors(tmp_path / "a.faiss", 500, 0, 0), as_stored(rows, precision)
+    np.testing.assert_allclose(vectors.take(100, 50), stored[100:150], atol=1e-7)
+    scores, positions = vectors.search(queries, 7)
+    exact = queries @ stored.T
+    np.testing.assert_allclose(scores, np.take_along_axis(exact, positions, axis=1), atol=1e-6)
+    np.testing.assert_allclose(np.sort(scores, axis=1), np.sort(exact, axis=1)[:, -7:], atol=1e-6)
+    start, stop = module.bulk_of_vectors(tmp_path / "a.faiss")
+    assert (stop, stop - start) == ((tmp_path / "a.faiss").stat().st_size, 500 * num_bytes)
+
+
+def test_above_the_limit_bytes_decide_where_they_are_asked_for(inverted, tmp_path):
+    rows, queries, *_ = inverted
+    built = build(tmp_path / "b.faiss", rows, queries, "int8")
+    vectors, stored = Vectors(tmp_path / "b.faiss", 6000, built.probes, built.candidates), as_stored(rows, "int8")
+    np.testing.assert_array_equal(vectors.take(17, 5), stored[17:22])
+    scores, positions = vectors.search(queries, 10)
+    np.testing.assert_allclose(scores, np.take_along_axis(queries @ stored.T, positions, axis=1), atol=1e-6)
+    start, stop = module.bulk_of_vectors(tmp_path / "b.npy")
+    assert (stop, stop - start) == ((tmp_path / "b.npy").stat().st_size, 6001 * 48)
+
+
+def test_the_coarsest_rounding_is_no_damage(tmp_path):
+    """Of two numbers one is the whole vector, and a byte ends a little beyond 1."""
+    rows = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    build(tmp_path / "a.faiss", rows, rows, "int8")
+    scores, positions = Vectors(tmp_path / "a.faiss", 3, 0, 0).search(rows, 1)
+    assert positions[:, 0].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(scores[:, 0], 1, atol=2 / 255)

@@ -10,6 +10,7 @@ import torch
 from exports import train_on_made_up_latents
 from PIL import Image
 
+import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
 from fusemix.models.embedder import Embedder
@@ -30,6 +31,13 @@ def test_texts_in_any_order_and_batches_get_the_vectors_of_the_run(model, items,
     np.testing.assert_allclose(model.encode(items["text"][0]), wanted["text"][0], atol=1e-5)
     assert model.get_embedding_dimension() == 16
     assert model.similarity_fn_name == "cosine"
+
+
+def test_the_first_numbers_are_those_of_fusemix(model, whole, items):
+    wanted = fusemix.load(whole, device="cpu").encode(texts=items["text"], dim=4)
+    np.testing.assert_allclose(
+        model.encode(items["text"], truncate_dim=4, normalize_embeddings=True), wanted, atol=1e-5
+    )
 
 
 def test_a_prompt_stands_before_texts(model, items):

@@ -71,6 +71,7 @@ def _tables(report: Mapping[str, Any], names: Sequence[str]) -> dict[str, tables
     return {
         "results": tables.results(report, names),
         "others": tables.others(report, names),
+        "widths": tables.widths(report, names),
         "indexes": tables.indexes(report),
         "hubness": tables.hubness(report),
     }

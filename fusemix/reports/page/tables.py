@@ -105,6 +105,19 @@ def indexes(report: Mapping[str, Any]) -> Grid:
     return Grid([metric_label(key) for key in keys], rows)
 
 
+def widths(report: Mapping[str, Any], directions: Sequence[str]) -> Grid:
+    """Recall with fewer numbers of each embedding, and with bytes in place of floats."""
+    recalls = [key for key in metric_keys(report, directions[0]) if key.startswith("recall_at_")]
+    keys = [f"{name}/{key}" for name in directions for key in recalls]
+    heads = [f"{direction_label(name)} {metric_label(key)}" for name in directions for key in recalls]
+    rows = []
+    for row in report.get("widths", []):
+        figures = [Cell(number(key.rpartition("/")[2], row["metrics"].get(key))) for key in [*keys, "recall_sum"]]
+        label = f"{row['dim']} in {row['precision']}"
+        rows.append(Row("", label, label, "", [Cell(f"{row['num_bytes']:,}"), *figures]))
+    return Grid(["bytes an item", *heads, metric_label("recall_sum")], rows)
+
+
 def hubness(report: Mapping[str, Any]) -> Grid:
     """How unevenly the items of a gallery are found."""
     found = report.get("hubness", {})

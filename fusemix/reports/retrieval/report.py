@@ -20,8 +20,11 @@ DEFINITIONS = {
     "to it; the gallery stays as it is.",
     **hubness.DEFINITIONS,
     **approximation.DEFINITIONS,
+    "widths": "Recall with the first numbers of each embedding, at unit length again, as an index of that `dim` and "
+    "`precision` keeps them; in int8 queries are rounded, too, which those of an index are not.",
 }
 BY_CHANCE, INTERVAL = "  by chance", "  95 %"
+WIDTHS = "Fewer numbers, and bytes in their place"
 
 
 def report_data(
@@ -32,6 +35,7 @@ def report_data(
     hubs: Mapping[str, Mapping[str, float]],
     others: Sequence[Mapping[str, Any]],
     indexes: Sequence[Mapping[str, Any]],
+    widths: Sequence[Mapping[str, Any]] = (),
     data: Mapping[str, Any],
     model: Mapping[str, Any],
     seen: Sequence[Mapping[str, Any]],
@@ -47,6 +51,7 @@ def report_data(
         hubs: direction -> figures of hubness.
         others: equal captions as one, baselines and corrections: name, kind, about, metrics.
         indexes: what indexes lose and gain.
+        widths: recall with fewer numbers and bits: dim, precision, num_bytes of an item, metrics.
         data: data set, split, counts of what could not be used, encoders, hashes.
         model: run, checkpoint and training data.
         seen: what of the measured items the run has learned from; see models/learned.py.
@@ -65,6 +70,7 @@ def report_data(
         "hubness": {name: dict(figures) for name, figures in hubs.items()},
         "others": [dict(other) for other in others],
         "indexes": [dict(index) for index in indexes],
+        "widths": [dict(row) for row in widths],
         "definitions": DEFINITIONS,
         "data": dict(data),
         "model": dict(model),
@@ -113,10 +119,24 @@ def _beside_header(report: Mapping[str, Any]) -> list[str]:
 
 def _beside_rows(report: Mapping[str, Any]) -> list[list[str]]:
     this = {"name": "this model", "metrics": report["metrics"]}
-    keys = [f"{direction}/{depth}" for direction in report["counts"] for depth in _depths(report)]
+    keys = [*_recalls(report), "recall_sum"]
+    return [[other["name"], *(percent(other["metrics"][key]) for key in keys)] for other in (this, *report["others"])]
+
+
+def _recalls(report: Mapping[str, Any]) -> list[str]:
+    return [f"{direction}/{depth}" for direction in report["counts"] for depth in _depths(report)]
+
+
+def _width_header(report: Mapping[str, Any]) -> list[str]:
+    depths = (metric_label(key) for _ in report["counts"] for key in _depths(report))
+    return ["numbers", "bytes", *depths, "sum"]
+
+
+def _width_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    keys = [*_recalls(report), "recall_sum"]
     return [
-        [other["name"], *(percent(other["metrics"][key]) for key in [*keys, "recall_sum"])]
-        for other in (this, *report["others"])
+        [f"{row['dim']} {row['precision']}", f"{row['num_bytes']:,}", *(percent(row["metrics"][key]) for key in keys)]
+        for row in report.get("widths", [])
     ]
 
 
@@ -152,11 +172,13 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     """Tables for the terminal; the first is narrow enough for 80 columns."""
     title = f"Retrieval on {report['data']['name']}{corrected_text(report)} (recall in %, ranks from 1)"
     made = [_terminal(title, _result_header(report), _result_rows(report))]
+    directions = ", then ".join(map(spoken, report["counts"]))
     if report["others"]:
-        directions = ", then ".join(map(spoken, report["counts"]))
         made.append(_terminal(f"Beside it ({directions})", _beside_header(report), _beside_rows(report)))
     for direction, title in _index_titles(report).items():
         made.append(_terminal(title, _index_header(report), _index_rows(report, direction)))
+    if rows := _width_rows(report):
+        made.append(_terminal(f"{WIDTHS} ({directions})", _width_header(report), rows))
     return made
 
 
@@ -190,6 +212,7 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
             for direction, title in _index_titles(report).items()
             for line in _section(title, _index_header(report), _index_rows(report, direction))
         ),
+        *_section(WIDTHS, _width_header(report), _width_rows(report)),
         "## Hubs",
         "",
         *(_hubs(direction, found) for direction, found in report["hubness"].items()),

@@ -32,7 +32,7 @@ def rows(evaluation: Evaluation, measured: Measured, model: FusionModel, device:
     Where headline figures are corrected, the plain ones stand here instead.
     """
     config, ks = evaluation.config, evaluation.config.ks
-    on_device = (measured.embeddings[0].to(device), measured.embeddings[1].to(device))
+    on_device = measured.on(device)
     if not measured.ways.is_plain:
         figures = plain_figures(on_device, evaluation.folds, evaluation.modalities, ks)
         return [{"name": PLAIN, "kind": "correction", "about": ABOUT_PLAIN, "metrics": figures}]

@@ -34,6 +34,11 @@ class Measured(NamedTuple):
     ways: Ways
     survey: Survey
 
+    def on(self, device: str) -> Embeddings:
+        """The embeddings on a device."""
+        left, right = self.embeddings
+        return left.to(device), right.to(device)
+
 
 def measure(evaluation: Evaluation, model: FusionModel, fabric: Fabric) -> Measured:
     """Embed and rank; processes share the work, and each has the whole result."""

@@ -44,6 +44,7 @@ from fusemix.wiring.searching.index_model import (
     noted_encoders,
     require_same_model,
 )
+from fusemix.wiring.searching.spaces import require_same_shape, shaped
 
 PARTS = "parts"
 OWNED = Owned(
@@ -124,8 +125,9 @@ def indexing_of(config: IndexConfig) -> Indexing:
     embedder = _embedder_of(config, known_encoders)
     model = about_model(embedder, config.model, config.checkpoint, out, known_encoders)
     if description is None or not description.segments:
-        description = Description(model, embedder.dim)
+        description = shaped(Description(model, embedder.dim), config, embedder.trained)
     require_same_model(description.model, model, out)
+    require_same_shape(description, config, out)
     description = replace(description, model={**description.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
     what = (config.data, config.latents, config.modality)
     collections = collections_of(*what, embedder.trained, follow_links=config.follow_links)

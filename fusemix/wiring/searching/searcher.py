@@ -18,6 +18,7 @@ from fusemix.models.places import Place, place_of
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
+from fusemix.wiring.searching.spaces import index_queries
 
 LIKE, EMBEDDING = "like", "embedding"
 SHORTEST_SUM = 1e-3
@@ -131,12 +132,13 @@ class Searcher:
         if kind == LIKE:
             return self.index.vectors([self._position(item) for item in contents])
         if kind == EMBEDDING:
-            return np.stack([self._unit(vector) for vector in contents])
+            return np.concatenate([self._unit(vector) for vector in contents])
         self.embedder.trained.require_known(kind)
         try:
-            return self.embedder.embed(kind, Given(contents, kind, None), batch_size=len(contents))
+            found = self.embedder.embed(kind, Given(contents, kind, None), batch_size=len(contents))
         except EncoderError as error:
             raise QueryError(str(error)) from error
+        return index_queries(found, self.index.description)
 
     def _position(self, item: str) -> int:
         position = self.index.find(item)
@@ -144,12 +146,18 @@ class Searcher:
             raise QueryError(f"no item of the index has the id {item!r}.")
         return position
 
-    def _unit(self, vector: Any) -> Float32[np.ndarray, " dim"]:
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of embeddings that may be asked by: the index's, and the model's where that is another."""
+        return tuple(dict.fromkeys([self.index.dim, self.embedder.dim]))
+
+    def _unit(self, vector: Any) -> Float32[np.ndarray, "1 dim"]:
         found = np.asarray(vector, dtype=np.float32)
-        length = float(np.linalg.norm(found)) if found.shape == (self.index.dim,) else 0.0
+        length = float(np.linalg.norm(found)) if found.shape in [(width,) for width in self.widths] else 0.0
         if not 0 < length < np.inf:
-            raise QueryError(f"an embedding must be {self.index.dim} finite numbers that are not all zero.")
-        return found / np.float32(length)
+            many = " or ".join(map(str, self.widths))
+            raise QueryError(f"an embedding must be {many} finite numbers that are not all zero.")
+        return index_queries(found[None] / np.float32(length), self.index.description)
 
     def search(self, vectors: Float32[np.ndarray, "queries dim"], k: int) -> list[list[Hit]]:
         """The best items for each vector, best first.

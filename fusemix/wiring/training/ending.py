@@ -9,7 +9,7 @@ since vectors that were made with it would not fit any more.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -27,27 +27,14 @@ from fusemix.fusion.checkpoints import (
 from fusemix.fusion.model import FusionModel
 from fusemix.latents.loader import LatentData
 from fusemix.wiring.training.hubs import keep_hubs
-=======
 from fusemix.wiring.training.moving import move
-
-
-class Done(NamedTuple):
-    """What a step has done.
-
-    Attributes:
-        facts: plain data for the checkpoint; see `checkpoints.as_ended`.
-        told: lines for people.
-    """
-
-    facts: dict[str, Any]
-    told: list[str]
-
+from fusemix.wiring.training.turning import turn
 
 Step = Callable[[FusionModel, TrainConfig, LatentData], tuple[dict[str, Any], list[str]]]
-"""Looks at the model of the best epoch, in evaluation mode on the run's device, may change it in place, and says what
-is `Done`."""
-STEPS: Sequence[Step] = (move,)
-"""In this order."""
+"""Looks at the model of the best epoch, in evaluation mode on the run's device, and may change it in place. Returns facts
+for the checkpoint, as plain data (see `checkpoints.as_ended`), and lines for people."""
+STEPS: Sequence[Step] = (move, turn)
+"""In this order; hubs come last, since their banks are embeddings of the model as it is then."""
 
 
 def end(place: Path, config: TrainConfig, data: LatentData, device: torch.device) -> list[str]:
@@ -61,27 +48,24 @@ def end(place: Path, config: TrainConfig, data: LatentData, device: torch.device
     """
     best = place / CHECKPOINTS / BEST
     checkpoint = read_checkpoint(best)
-    model, told = trained_model(checkpoint, trust_code=True).to(device), []
-    if _is_due(checkpoint):
-        facts: dict[str, Any] = {}
-        for step in STEPS:
-            done = step(model, config, data)
-            facts |= done.facts
-            told += done.told
-        write_checkpoint(best, as_ended(checkpoint, model, facts))
+    model = trained_model(checkpoint, trust_code=True).to(device)
+    told = _through_steps(best, checkpoint, model, config, data) if _is_due(checkpoint) else []
     return [*told, *keep_hubs(place, model, data, config.seed)]
-=======
-    if not _is_due(checkpoint):
-        return []
-    model, facts, told = trained_model(checkpoint, trust_code=True).to(device), {}, []
-    for step in STEPS:
-        done = Done(*step(model, config, data))
-        facts |= done.facts
-        told += done.told
-    write_checkpoint(best, as_ended(checkpoint, model, facts))
-    return told
 
 
 def _is_due(checkpoint: dict[str, Any]) -> bool:
     record = about(checkpoint)
     return bool(record.get("decided", {}).get("ends")) and ENDED not in record
+
+
+def _through_steps(
+    best: Path, checkpoint: dict[str, Any], model: FusionModel, config: TrainConfig, data: LatentData
+) -> list[str]:
+    facts: dict[str, Any] = {}
+    told: list[str] = []
+    for step in STEPS:
+        found, lines = step(model, config, data)
+        facts |= found
+        told += lines
+    write_checkpoint(best, as_ended(checkpoint, model, facts))
+    return told

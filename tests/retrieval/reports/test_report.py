@@ -59,6 +59,7 @@ def parts(directions):
             {"name": "inverted softmax", "kind": "correction", "about": "Looks at all queries.", "metrics": figures},
         ],
         "indexes": [index_row(name, factory, 0.876) for name in NAMES for factory in ("IVF16,Flat", "HNSW32")],
+        "widths": [{"dim": 32, "precision": "int8", "num_bytes": 1032, "metrics": figures}],
         "data": {
             "name": "made_up/test",
             "revision": "1",
@@ -155,8 +156,8 @@ def test_baselines_and_corrections_stand_below_the_model(report):
 
 def test_indexes_have_a_table_for_each_direction(report):
     shown, text = printed(report), markdown(report, None)
-    assert len(shown) == 4
-    for direction, table in zip(("image to text", "text to image"), shown[2:], strict=True):
+    assert len(shown) == 5
+    for direction, table in zip(("image to text", "text to image"), shown[2:4], strict=True):
         assert f"Indexes against exact search, {direction}" in table
         assert f"## Indexes against exact search, {direction}" in text
         line = next(line for line in table.splitlines() if "IVF16" in line)
@@ -174,8 +175,18 @@ def test_indexes_have_a_table_for_each_direction(report):
         ]
 
 
+def test_widths_have_a_table_with_both_directions_and_the_sum(report):
+    table, text = printed(report)[-1], markdown(report, None)
+    recalls = [f"{50 * report['metrics'][f'{name}/recall_at_{k}']:.1f}" for name in NAMES for k in (1, 5, 10)]
+    line = next(line for line in table.splitlines() if "int8" in line)
+    assert line.split() == ["32", "int8", "1,032", *recalls, "123.4"]
+    assert f"| {' | '.join(['32 int8', '1,032', *recalls, '123.4'])} |" in text
+    assert "## Fewer numbers, and bytes in their place" in text
+    assert all(len(line.rstrip()) <= 80 for line in table.splitlines())
+
+
 def test_without_anything_beside_it_there_is_one_table(directions, parts):
-    bare = report_data(directions, **{**parts, "others": [], "indexes": []})
+    bare = report_data(directions, **{**parts, "others": [], "indexes": [], "widths": []})
     assert len(printed(bare)) == 1
     assert "Beside it" not in markdown(bare, None)
     assert "Indexes" not in markdown(bare, None)

@@ -70,6 +70,7 @@ def report(modality):
                 "num_bytes": 1_500_000,
             }
         ],
+        "widths": [{"dim": 64, "precision": "int8", "num_bytes": 1064, "metrics": {**metrics, "recall_sum": 1.5}}],
         "definitions": {"recall_at_k": f"A hit rate. {HOSTILE}"},
         "data": {
             "name": f"made_up/test {HOSTILE}",

@@ -26,6 +26,16 @@ def test_what_is_compared_says_its_kind_and_stands_in_a_table_of_its_own():
     assert [row.about for row in grid.rows] == ["A closed form.", ""]
 
 
+def test_widths_stand_with_both_directions_in_a_row():
+    grid = tables.widths(report("image"), NAMES)
+    heads = [f"{direction} R@{k}" for direction in ("image → text", "text → image") for k in (1, 5)]
+    assert grid.heads == ["bytes an item", *heads, "recall sum"]
+    (row,) = grid.rows
+    assert row.name == "64 in int8"
+    assert [cell.text for cell in row.cells] == ["1,064", "51.2", "75.0", "51.2", "75.0", "1.500"]
+    assert tables.widths({"metrics": report("image")["metrics"]}, NAMES).rows == [], "reports of before have none"
+
+
 def test_indexes_and_hubs_are_optional():
     whole = report("image")
     assert [cell.text for cell in tables.indexes(whole).rows[0].cells] == ["98.0", "97.0", "49.9", "0.1", "0.02", "1.5"]
