@@ -104,12 +104,16 @@ class ClosedFormConfig:
 class TrainConfig(WritingConfig):
     """Stage 2: train small adapters on cached latents."""
 
+    recipe: str | None = None
+    """Where settings come from that are not given: a recipe by name, the path of a yaml file, or auto, which looks at
+    the data."""
     train: Location
     """Folder of the latent set to train on."""
     validation: Location | None = None
-    """Folder of the latent set on which the best epoch is chosen; never a test split."""
+    """Folder of the latent set on which the best epoch is chosen; never a test split. Without it, a part of train is
+    held out."""
     holdout: float = 0.0
-    """Share of train's links to choose on instead, when there is no validation set."""
+    """Share of train's links to choose on, where there is no validation set; not given, it goes by their number."""
     also: dict[str, SetConfig] = field(default_factory=dict)
     """More latent sets, under names of your own; each step draws from one set and uses the adapters of its sides."""
     links_per_item: int | None = None
@@ -215,12 +219,12 @@ class TrainConfig(WritingConfig):
                 within(f"closed_form.{name}", value, 0.0, MOST_FACTOR)
 
     def _check_sets(self) -> None:
-        if (self.validation is None) == (self.holdout == 0.0):
-            raise ConfigError(
-                "the best epoch is chosen on pairs that were not trained on: give either validation=FOLDER "
-                "or a holdout, such as holdout=0.1, and not both."
-            )
         within("holdout", self.holdout, 0.0, 0.5)
+        if self.validation is not None and self.holdout:
+            raise ConfigError(
+                "the best epoch is chosen on one set of pairs: give either validation=FOLDER or a holdout, such as "
+                "holdout=0.1, or neither, and a part of train is held out."
+            )
         for name, more in self.also.items():
             within(f"also.{name}.holdout", more.holdout, 0.0, 0.5)
             within(f"also.{name}.weight", more.weight, 0.01, MOST_PASSES)
