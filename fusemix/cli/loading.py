@@ -18,7 +18,7 @@ from fusemix.cli.options import split_options
 from fusemix.config.misfits import misfits, unknown
 from fusemix.config.names import hint, renamed
 from fusemix.config.parts import read_options
-from fusemix.config.recipes import AUTO, no_recipe, recipes_of
+from fusemix.config.recipes import AUTO, FEW, no_recipe, recipes_of
 from fusemix.config.shapes import shaped
 from fusemix.config.typed import Tree, Word, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml
 from fusemix.errors import ConfigError, first_line
@@ -79,15 +79,17 @@ def makes(schema: type[Config], told: Tree, parts: Mapping[str, Registry], where
 
 
 def _of_recipe(schema: type, told: Any) -> Tree:
-    """What the recipe says that settings name; nothing where they leave it to the data.
+    """What the recipe says that settings name; where they leave it to the data, one of those that may be chosen.
 
     Raises:
         ConfigError: there is no such recipe.
     """
     kind = kinds_of_fields(schema).get("recipe")
     name = plain(told.get("recipe"), kind) if kind else None
-    if name in (None, AUTO):
+    if name is None:
         return {}
+    if name == AUTO:  # so that options are checked for the parts that they will be of; the closed form may be left out
+        return merged(told_by_file(schema, recipes_of(schema)[FEW]), {"closed_form": {"share": 0.0}})
     if not (path := file_of(schema, name)):
         raise ConfigError(f"recipe={name}: {no_recipe(name, schema, AUTO)}")
     return told_by_file(schema, path)

@@ -76,10 +76,14 @@ class SetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StructureConfig:
-    """Regulariser for few pairs: what is alike before an adapter stays alike after it (arXiv:2506.16895)."""
+    """Regulariser for few pairs: what is alike before an adapter stays alike after it (after arXiv:2506.16895)."""
 
     weight: float = 0.0
-    """Of the regulariser beside the loss; 0 leaves it out, the authors use 10."""
+    """Of the regulariser beside the loss, added up over both sides; 0 leaves it out. The authors use 10 for the mean of
+    both, which is 5 here."""
+    form: Literal["jensen_shannon", "published"] = "jensen_shannon"
+    """jensen_shannon compares cosines by the divergence of that name; published is what the authors' code does: the
+    batch is centred, and the divergence is taken the other way."""
     temperature: float = 0.05
     """Of the similarities that are compared."""
     warmup_steps: int = 0
@@ -88,7 +92,7 @@ class StructureConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedFormConfig:
-    """Canonical correlation analysis, with directions weighted by their correlation (CSA)."""
+    """Canonical correlation analysis with ridges, whose directions are weighted by a power of their correlation."""
 
     share: float = 0.0
     """Beside trained adapters: the share of each cosine that is the closed form's, in [0, 1); 0 leaves it out."""
@@ -141,7 +145,8 @@ class TrainConfig(WritingConfig):
     structure: StructureConfig = field(default_factory=StructureConfig)
     """Regulariser for few pairs."""
     method: Literal["contrastive", "csa"] = "contrastive"
-    """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop."""
+    """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop: after
+    CSA (arXiv:2410.07610), with ridges, and with weights that each side has before it is brought to unit length."""
     closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     """Canonical correlation analysis: alone (method=csa), to start from (warm_start), or beside the adapters."""
     warm_start: bool = False
