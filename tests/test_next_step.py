@@ -36,7 +36,7 @@ def test_what_is_named_after_caching_trains_unchanged_wherever_one_stands(tmp_pa
     line = typed(after_caching(str(tmp_path / "latents"), {"eyes": "image", "words": "text"}), "train")
     run_command("train", [*line, f"out={tmp_path / 'run'}", "dry_run=true", "compute.accelerator=cpu"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "recipe=auto takes few_pairs" in said and "fitted to 128 image and 256 text items" in said
+    assert "recipe=auto takes closed_form" in said and "256 pairs of made_up/train" in said
 
 
 def test_without_validation_it_is_as_short_and_holds_out_a_part(tmp_path, capsys):

@@ -12,10 +12,10 @@ from fusemix.parts.registry import nearest
 PACKAGE = Path(__file__).parents[1]
 AUTO = "auto"
 """What stands for the recipe that fits the data; see wiring/training/recipe.py."""
-FEW, MANY, ALIGNED = "few_pairs", "recommended", "aligned"
+FEWEST, FEW, MANY, ALIGNED = "closed_form", "few_pairs", "recommended", "aligned"
 """Recipes that it chooses from."""
-MANY_PAIRS = 10_000
-"""From so many on, the recipe is the one for many; docs/recipes.md says why."""
+FEW_PAIRS, MANY_PAIRS = 500, 10_000
+"""From so many on, the recipe is the one for few, and the one for many; docs/recipes.md says why."""
 HOLDOUT_OF_FEW, HOLDOUT_OF_MANY = 0.1, 0.05
 """Share of the links that the best epoch is chosen on, where nothing else is given."""
 FOLDERS = {"CacheConfig": "cache", "TrainConfig": "train", "EvalConfig": "eval", "ZeroShotConfig": "eval"}
@@ -40,6 +40,8 @@ def recipes_of(schema: type) -> dict[str, Path]:
 
 def recipe_for(num_pairs: int) -> str:
     """The recipe for so many pairs, where nothing is known of them but that."""
+    if num_pairs < FEW_PAIRS:
+        return FEWEST
     return FEW if num_pairs < MANY_PAIRS else MANY
 
 

@@ -108,11 +108,11 @@ class ClosedFormConfig:
 class TrainConfig(WritingConfig):
     """Stage 2: train small adapters on cached latents."""
 
+    train: Location
+    """Folder of the latent set to train on."""
     recipe: str | None = None
     """Where settings come from that are not given: a recipe by name, the path of a yaml file, or auto, which looks at
     the data."""
-    train: Location
-    """Folder of the latent set to train on."""
     validation: Location | None = None
     """Folder of the latent set on which the best epoch is chosen; never a test split. Without it, a part of train is
     held out."""

@@ -9,7 +9,7 @@ import torch
 import yaml
 from latent_samples import pair_set, write_store
 from torch.nn import functional as F
-from training import arguments
+from training import arguments, recalls
 
 from fusemix.api.settings import settings_of as from_python
 from fusemix.cli.called import run_command
@@ -27,7 +27,9 @@ DATA = ["train=a", "encoders={image: a, text: b}", "out=o"]
 
 
 def given(make_set, out: Path, *more: str) -> list[str]:
-    return [f"train={make_set('train')}", "encoders={image: [eyes], text: [words]}", f"out={out}", *SMALL, *more]
+    """600 pairs, and a quick run."""
+    train = make_set("train", num_left=300)
+    return [f"train={train}", "encoders={image: [eyes], text: [words]}", f"out={out}", *SMALL, *more]
 
 
 def settings_of(run: Path) -> dict:
@@ -99,7 +101,8 @@ def test_a_recipe_that_does_not_exist_is_answered_with_the_nearest_and_the_list(
 
 
 def test_the_number_of_pairs_says_which_recipe_and_how_much_is_held_out():
-    assert [recipe_for(count) for count in (1, 9_999, 10_000)] == ["few_pairs", "few_pairs", "recommended"]
+    found = [recipe_for(count) for count in (1, 499, 500, 9_999, 10_000)]
+    assert found == ["closed_form", "closed_form", "few_pairs", "few_pairs", "recommended"]
     assert [holdout_for(count) for count in (9_999, 10_000)] == [0.1, 0.05]
 
 
@@ -107,7 +110,7 @@ def test_auto_is_the_run_of_the_recipe_that_it_chooses_and_says_why(make_set, tm
     run = tmp_path / "run"
     run_command("train", given(make_set, run, "recipe=auto", "seed=4"))
     told = said(capsys)
-    assert "recipe=auto takes few_pairs: 256 pairs are fewer than 10,000" in told
+    assert "recipe=auto takes few_pairs: 600 pairs are fewer than 10,000" in told
     assert "no validation is given, so 10 % of the pairs are held out to choose on: holdout=0.1" in told
     assert (settings_of(run)["recipe"], settings_of(run)["holdout"]) == ("few_pairs", 0.1)
     assert settings_of(run)["structure"]["weight"] == load_config(TrainConfig, ["few_pairs", *DATA]).structure.weight
@@ -115,6 +118,21 @@ def test_auto_is_the_run_of_the_recipe_that_it_chooses_and_says_why(make_set, tm
     for same in (["recipe=auto"], ["recipe=few_pairs"], ["few_pairs"], ["few_pairs", "holdout=0.1"]):
         run_command("train", given(make_set, run, "seed=4", *same))
         assert "is trained already" in said(capsys), same
+
+
+def test_a_few_hundred_pairs_are_solved_for_and_what_does_not_go_with_that_is_named(make_set, tmp_path, capsys):
+    words = [f"train={make_set('train')}", "encoders={image: [eyes], text: [words]}", "compute=cpu", "recipe=auto"]
+    run_command("train", [*words, f"out={tmp_path / 'run'}"])
+    told = said(capsys)
+    assert (
+        "recipe=auto takes closed_form: 256 pairs are fewer than 500" in told and "closed form with left_ridge" in told
+    )
+    assert max(recalls(tmp_path / "run")) > 0.8
+    with pytest.raises(ConfigError) as error:
+        run_command("train", [*words, f"out={tmp_path / 'other'}", "adapter.options.hidden_dim=8"])
+    message = str(error.value)
+    assert "takes closed_form: 256 pairs are fewer than 500, and it does not go with these settings: adapter" in message
+    assert "no option 'hidden_dim'" in message and "name another recipe" in message
 
 
 def test_a_run_of_auto_goes_on_where_it_was_left(make_set, tmp_path, capsys):
@@ -135,7 +153,7 @@ def test_of_several_sets_the_closed_form_is_left_out_and_all_pairs_count(make_se
     more = make_set("more", seed=5)
     run_command("train", given(make_set, tmp_path / "run", "recipe=auto", f"also.more.train={more}"))
     told = said(capsys)
-    assert "takes few_pairs: 512 pairs are fewer than 10,000; of several sets no closed form can be made" in told
+    assert "takes few_pairs: 856 pairs are fewer than 10,000; of several sets no closed form can be made" in told
     assert settings_of(tmp_path / "run")["closed_form"]["share"] == 0
     with pytest.raises(ConfigError, match="the closed form solves for two modalities"):
         run_command(
@@ -174,7 +192,7 @@ def test_a_pair_that_finds_each_other_as_it_is_is_kept_where_it_is(tmp_path, wit
 
 def test_sides_of_two_widths_share_no_space(make_set, with_aligned):
     words = [f"train={make_set('train')}", "encoders={image: eyes, text: words}", "out=o"]
-    assert chosen_recipe(load_config(TrainConfig, words)).name == "few_pairs"
+    assert chosen_recipe(load_config(TrainConfig, words)).name == "closed_form"
 
 
 def test_the_share_of_pairs_that_find_each_other_is_that_of_a_slow_loop():

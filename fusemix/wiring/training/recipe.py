@@ -18,7 +18,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusemix.config import TrainConfig
-from fusemix.config.recipes import ALIGNED, AUTO, FEW, MANY_PAIRS, holdout_for, recipe_for, recipes_of
+from fusemix.config.recipes import (
+    ALIGNED,
+    AUTO,
+    FEW,
+    FEW_PAIRS,
+    FEWEST,
+    MANY,
+    MANY_PAIRS,
+    holdout_for,
+    recipe_for,
+    recipes_of,
+)
+from fusemix.errors import ConfigError
 from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.sets import LatentSet
@@ -63,7 +75,7 @@ def settled(config: TrainConfig, by_recipe: ByRecipe | None) -> tuple[TrainConfi
     told = []
     if config.recipe == AUTO and by_recipe:
         chosen = chosen_recipe(config)
-        config = by_recipe(chosen.name, chosen.below)
+        config = _over(chosen, by_recipe)
         told.append(chosen.told)
     apart = _held_out(config)
     if apart is not config:
@@ -72,6 +84,15 @@ def settled(config: TrainConfig, by_recipe: ByRecipe | None) -> tuple[TrainConfi
             f"holdout={apart.holdout:g}"
         )
     return apart, told
+
+
+def _over(chosen: Chosen, by_recipe: ByRecipe) -> TrainConfig:
+    try:
+        return by_recipe(chosen.name, chosen.below)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{chosen.told}, and it does not go with these settings: {error} Leave them out, or name another recipe."
+        ) from error
 
 
 def _held_out(config: TrainConfig) -> TrainConfig:
@@ -92,8 +113,10 @@ def chosen_recipe(config: TrainConfig) -> Chosen:
     """
     count = sum(_num_pairs(folder, config) for folder in (config.train, *(one.train for one in config.also.values())))
     name = recipe_for(count)
-    why = f"{count:,} pairs are {'fewer than' if name == FEW else 'at least'} {MANY_PAIRS:,}"
+    bounds = {FEWEST: f"fewer than {FEW_PAIRS:,}", FEW: f"fewer than {MANY_PAIRS:,}", MANY: f"at least {MANY_PAIRS:,}"}
+    why = f"{count:,} pairs are {bounds[name]}"
     if config.also:
+        name = FEW if name == FEWEST else name
         why += "; of several sets no closed form can be made, so it is left out"
         return Chosen(name, {"closed_form": {"share": 0.0}}, _told(name, why))
     aligned = _aligned(first_set(_held_out(config)), config) if ALIGNED in recipes_of(TrainConfig) else ""
