@@ -67,7 +67,7 @@ from fusemix.wiring.training.train import (
 )
 
 
-def main(config: TrainConfig, read: Collection[Path] = (), by_recipe: ByRecipe | None = None) -> Path:
+def main(config: TrainConfig, read: Collection[Path], by_recipe: ByRecipe) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint, which a dry run does not make.
 
     Args:
@@ -84,7 +84,7 @@ def main(config: TrainConfig, read: Collection[Path] = (), by_recipe: ByRecipe |
         return _train(config, by_recipe, processes, read)
 
 
-def _train(config: TrainConfig, by_recipe: ByRecipe | None, processes: Processes, read: Collection[Path]) -> Path:
+def _train(config: TrainConfig, by_recipe: ByRecipe, processes: Processes, read: Collection[Path]) -> Path:
     config = _settled(config, by_recipe, processes)
     out = Path(config.out)
     place = decided_by_the_first(processes, lambda: place_for(out, config.overwrite))
@@ -124,7 +124,7 @@ def _train(config: TrainConfig, by_recipe: ByRecipe | None, processes: Processes
     return best
 
 
-def _settled(config: TrainConfig, by_recipe: ByRecipe | None, processes: Processes) -> TrainConfig:
+def _settled(config: TrainConfig, by_recipe: ByRecipe, processes: Processes) -> TrainConfig:
     """The settings, with what they leave to the data; the first process says it."""
     config, told = decided_by_the_first(processes, lambda: settled(config, by_recipe))
     if processes.is_global_zero:
@@ -133,7 +133,7 @@ def _settled(config: TrainConfig, by_recipe: ByRecipe | None, processes: Process
     return config
 
 
-def _rehearse(config: TrainConfig, by_recipe: ByRecipe | None, processes: Processes) -> Path:
+def _rehearse(config: TrainConfig, by_recipe: ByRecipe, processes: Processes) -> Path:
     """Say what would be trained and how long it takes; nothing is written."""
     out = Path(config.out)
     best = out / CHECKPOINTS / BEST

@@ -31,7 +31,7 @@ from fusemix.config.recipes import (
     recipes_of,
 )
 from fusemix.errors import ConfigError
-from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
+from fusemix.fusion.closed_form import RIDGES, canonical_maps, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.training_sets import TrainingSet
@@ -44,8 +44,8 @@ TRIED, FITTED = 1000, 20_000
 """Pairs that are looked at: whether they find each other as they are, and to fit a closed form on."""
 ABOVE_CHANCE = 10
 """Two sides share a space where so many times more of them find their partner first than would by chance."""
-PLAIN = {"left_ridge": 1.0, "right_ridge": 1.0, "power": 0.75}
-"""Of the closed form that an aligned pair is compared with: its ridges change little, and are not searched for."""
+POWER = 0.75
+"""Of the closed form that an aligned pair is compared with, whose ridges are the same on both sides."""
 
 
 class Chosen(NamedTuple):
@@ -62,7 +62,7 @@ class Chosen(NamedTuple):
     told: str
 
 
-def settled(config: TrainConfig, by_recipe: ByRecipe | None) -> tuple[TrainConfig, list[str]]:
+def settled(config: TrainConfig, by_recipe: ByRecipe) -> tuple[TrainConfig, list[str]]:
     """Settings in which nothing is left to the data but numbers of `auto`, and what to tell of it.
 
     Args:
@@ -73,7 +73,7 @@ def settled(config: TrainConfig, by_recipe: ByRecipe | None) -> tuple[TrainConfi
         FusemixError: a set cannot be read, or the recipe does not go with the settings.
     """
     told = []
-    if config.recipe == AUTO and by_recipe:
+    if config.recipe == AUTO:
         chosen = chosen_recipe(config)
         config = _over(chosen, by_recipe)
         told.append(chosen.told)
@@ -161,7 +161,7 @@ def found_first(left: Float[Tensor, "pairs dim"], right: Float[Tensor, "pairs di
 
 
 def _on_validation(training_set: TrainingSet, config: TrainConfig) -> tuple[float, float]:
-    """Mean recall on validation of latents as they are, and of a closed form of the pairs."""
+    """Mean recall on validation of latents as they are, and of a closed form of the pairs with the best ridge."""
     scorer = retrieval_scorer(training_set.gallery, training_set.modalities)
     assert scorer is not None and training_set.gallery is not None, "something is held out"
     held = [_units(items.latents()) for items in training_set.gallery.of(training_set.validation)]
@@ -169,10 +169,13 @@ def _on_validation(training_set: TrainingSet, config: TrainConfig) -> tuple[floa
     batch = LatentBatch(
         *(_units(side.take(rows)) for side, rows in zip(training_set.train.sides, links.T, strict=True))
     )
-    dims = min(config.embedding_dim, batch.left.shape[1])
-    maps = canonical_maps(pair_moments(lambda: [batch]), dims=dims, **PLAIN)
-    closed = [mapped(side, one) for side, one in zip(held, maps, strict=True)]
-    return scorer(*held)["mean_recall"], scorer(*closed)["mean_recall"]
+    moments, dims = pair_moments(lambda: [batch]), batch.left.shape[1]
+
+    def recall(ridge: float) -> float:
+        maps = canonical_maps(moments, dims=dims, left_ridge=ridge, right_ridge=ridge, power=POWER)
+        return scorer(*(mapped(side, one) for side, one in zip(held, maps, strict=True)))["mean_recall"]
+
+    return scorer(*held)["mean_recall"], max(map(recall, RIDGES))
 
 
 def _some(links: Int64[np.ndarray, "links 2"], most: int, seed: int) -> Int64[np.ndarray, "some 2"]:
