@@ -113,7 +113,6 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         ),
         (TrainConfig, [*TRAIN, "holdout=0.7", "validation=null"], "holdout is 0.7"),
         (TrainConfig, [*TRAIN, "holdout=0.1"], "give either validation=FOLDER or a holdout"),
-        (TrainConfig, [*TRAIN, "validation=null"], "give either validation=FOLDER or a holdout"),
         (TrainConfig, [*TRAIN, "resume=true", "overwrite=true"], "give only one of them"),
         (TrainConfig, [*TRAIN[:2], "encoders.image=[x]", "out=o"], "encoders needs two modalities"),
         (TrainConfig, TRAIN[1:], "the setting 'train' has no value"),

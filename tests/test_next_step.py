@@ -24,9 +24,8 @@ def test_after_caching_comes_training_where_there_is_something_to_train_on(tmp_p
         config = load_config(TrainConfig, typed(after_caching(str(out), modalities), "train"))
         assert (config.train, config.out) == (str(out / "train"), "runs/my photos")
         assert config.encoders == {"image": ["dino"], "text": ["e5", "minilm"]}
-        assert (config.validation, config.holdout) == (
-            (None, 0.05) if split == "train" else (str(out / "validation"), 0.0)
-        )
+        assert (config.recipe, config.holdout) == ("auto", 0.0)
+        assert config.validation == (None if split == "train" else str(out / "validation"))
     assert after_caching(str(out), {"dino": "image"}) is None, "there is nothing to align with"
 
 
@@ -35,17 +34,16 @@ def test_what_is_named_after_caching_trains_unchanged_wherever_one_stands(tmp_pa
     learnable_set(tmp_path / "latents", "train")
     learnable_set(tmp_path / "latents", "validation", num_left=40, seed=1)
     line = typed(after_caching(str(tmp_path / "latents"), {"eyes": "image", "words": "text"}), "train")
-    assert line[0] == "few_pairs"
     run_command("train", [*line, f"out={tmp_path / 'run'}", "dry_run=true", "compute.accelerator=cpu"])
-    assert "fitted to 128 image and 256 text items" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "recipe=auto takes closed_form" in said and "256 pairs of made_up/train" in said
 
 
-def test_the_recipe_is_the_one_for_so_many_pairs(tmp_path):
+def test_without_validation_it_is_as_short_and_holds_out_a_part(tmp_path, capsys):
     learnable_set(tmp_path, "train")
-    about = tmp_path / "train" / "set.json"
-    about.write_text(about.read_text().replace('"num_links": 256', '"num_links": 10000'))
     line = typed(after_caching(str(tmp_path), {"eyes": "image", "words": "text"}), "train")
-    assert line[0] == "recommended"
+    run_command("train", [*line, f"out={tmp_path / 'run'}", "dry_run=true", "compute.accelerator=cpu"])
+    assert "10 % of the pairs are held out" in " ".join(capsys.readouterr().out.split())
 
 
 def test_after_training_comes_evaluation_on_the_test_set_beside_it(tmp_path):

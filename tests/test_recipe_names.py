@@ -20,9 +20,11 @@ ROOT = Path(__file__).parents[1]
 DATA = ["train=a", "holdout=0.1", "encoders={image: a, text: b}", "out=o"]
 SCRIPT = """
 from fusemix.cli.loading import load_config
-from fusemix.config import CacheConfig
+from fusemix.config import CacheConfig, TrainConfig
 import fusemix, sys
 print(fusemix.__file__, load_config(CacheConfig, ["flickr30k"]).dataset.name)
+named = ["recipe=few_pairs", "train=a", "encoders={image: a, text: b}", "out=o"]
+print(load_config(TrainConfig, named).optim.batch_size)
 """
 
 
@@ -83,6 +85,7 @@ def test_help_and_completion_know_the_recipes_of_a_command():
     assert "recipes" not in help_text("index")
     assert {"recommended", "few_pairs", "optim.lr="} <= set(completion.words_of(TrainConfig))
     assert "coco" not in completion.words_of(TrainConfig)
+    assert {"auto", "few_pairs", "recommended"} <= set(dict(completion.values_of(TrainConfig))["recipe"])
 
 
 def test_a_wheel_carries_all_recipes_and_finds_them(tmp_path):
@@ -110,4 +113,4 @@ def test_a_wheel_carries_all_recipes_and_finds_them(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [str(tmp_path / "site" / "fusemix" / "__init__.py"), "flickr30k"]
+    assert done.stdout.split() == [str(tmp_path / "site" / "fusemix" / "__init__.py"), "flickr30k", "auto"]

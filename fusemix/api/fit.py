@@ -27,10 +27,6 @@ from fusemix.models.embedder import Embedder
 from fusemix.models.model import KEYWORDS, Model
 from fusemix.wiring.caching.arrays import STORE, write_arrays
 
-FEW, MANY, MANY_PAIRS = "few_pairs", "recommended", 10_000
-"""The recipes, and from how many pairs on it is the one for many; docs/recipes.md says why."""
-HOLDOUT = {FEW: 0.1, MANY: 0.05}
-"""Share of the links that the best epoch is chosen on."""
 LEAST_PAIRS = 20
 """Of fewer, nothing is left to choose on."""
 OWN = ("train", "validation", "encoders", "out", "dry_run")
@@ -113,8 +109,8 @@ def fit(
             any floating point type, on any device.
         links: int array of (links, 2): which row of the one belongs to which row of the other, in the order images,
             audio, texts. A row may have many links. None: row i belongs to row i.
-        recipe: `auto` takes `few_pairs` below ten thousand links and `recommended` from there on; or the name of a
-            recipe, the path of a yaml file, or a mapping of settings.
+        recipe: `auto` takes the one that fits the data, as `fusemix.train(recipe="auto")` does, and says which; or the
+            name of a recipe, the path of a yaml file, or a mapping of settings.
         out: run folder to keep; the same call again gives the model back, without training. None keeps nothing on disk
             once the model is gone.
         **settings: of training, over those of the recipe, such as `seed=1` or `**{"optim.max_epochs": 5}`.
@@ -144,24 +140,17 @@ def fit(
         raise ConfigError(f"fit takes no {taken[0]}: it fills that in itself.")
     if arrays := [name for name, value in settings.items() if hasattr(value, "shape")]:
         raise ConfigError(f"{arrays[0]} is an array, and fit takes arrays as {', '.join(KEYWORDS)} and links alone.")
-    name = _recipe_of(pairs, recipe)
-    told = tree_of(TrainConfig, [name], settings, "fit")
-    held = {} if "holdout" in told else {"holdout": HOLDOUT[FEW if len(pairs.links) < MANY_PAIRS else MANY]}
+    how = dict(recipe) if isinstance(recipe, Mapping) else {"recipe": recipe}
+    tree_of(TrainConfig, [how], settings, "fit")  # before anything is written
     with working(), ExitStack() as stack:
         kept = Path(tempfile.mkdtemp(prefix="fusemix-"))
         stack.callback(shutil.rmtree, kept, ignore_errors=True)
         latents = write_arrays(kept / "latents" / "train", pairs.sides, pairs.links)
         own = {"train": latents, "validation": None, "encoders": {modality: [STORE] for modality in pairs.sides}}
         where = kept / "run" if out is None else out
-        model = FittedModel(train(ONE_PROCESS, name, {**settings, **held}, **own, out=where, dry_run=False), kept)
+        model = FittedModel(train(ONE_PROCESS, how, settings, **own, out=where, dry_run=False), kept)
         stack.pop_all()  # from here on the folder goes with the model
         return model
-
-
-def _recipe_of(pairs: Pairs, recipe: Any) -> Any:
-    if recipe != "auto":
-        return recipe
-    return FEW if len(pairs.links) < MANY_PAIRS else MANY
 
 
 def _require_enough(pairs: Pairs) -> None:

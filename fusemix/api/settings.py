@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fusemix.cli.loading import checked, config_of, file_of, told_by_file
+from fusemix.cli.loading import checked, file_of, makes, told_by_file
 from fusemix.cli.parts import PARTS
 from fusemix.config.recipes import no_recipe
+from fusemix.config.shapes import is_part
 from fusemix.config.typed import Tree, Word, merged
 from fusemix.errors import ConfigError
 
@@ -35,7 +36,7 @@ def settings_of(schema: type[Config], given: Sequence[Given], keywords: Mapping[
     Raises:
         ConfigError: a file is missing, a setting is unknown, missing, or of another type or range.
     """
-    return config_of(schema, tree_of(schema, given, keywords, caller), PARTS, caller)
+    return makes(schema, tree_of(schema, given, keywords, caller), PARTS, caller)()
 
 
 def tree_of(schema: type, given: Sequence[Given], keywords: Mapping[str, Any], caller: str) -> dict[str, Any]:
@@ -54,10 +55,27 @@ def _told(schema: type, given: Given, caller: str) -> Tree:
     if isinstance(given, Mapping):
         return checked(schema, _nested(given), caller)
     if type(given) is schema:
-        return checked(schema, _value(dataclasses.asdict(given), caller), caller)  # pyright: ignore[reportArgumentType]
+        said: Any = _beside_recipe(given) if getattr(given, "recipe", None) else dataclasses.asdict(given)  # pyright: ignore[reportArgumentType]
+        return checked(schema, _value(said, caller), caller)
     raise ConfigError(
         f"{caller} takes a {schema.__name__}, paths of yaml files, and keywords; not a {type(given).__name__}."
     )
+
+
+def _beside_recipe(given: Any) -> dict[str, Any]:
+    """What an object says over the recipe that it names: all that is not at its default."""
+    said = {}
+    for field in dataclasses.fields(given):
+        value, made = getattr(given, field.name), field.default_factory
+        if value != (field.default if made is dataclasses.MISSING else made()):
+            said[field.name] = _said_of(value)
+    return said
+
+
+def _said_of(value: Any) -> Any:
+    if is_part(type(value)):
+        return value if value.options else value.name  # a name alone leaves nothing of the recipe's options
+    return _beside_recipe(value) if dataclasses.is_dataclass(value) else value
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from fusemix import config
 from fusemix.api.report import Report, read_report
 from fusemix.api.run import Run
-from fusemix.api.settings import settings_of
-from fusemix.cli.loading import files_among
+from fusemix.api.settings import settings_of, tree_of
+from fusemix.cli.loading import files_among, makes
+from fusemix.cli.parts import PARTS
 from fusemix.cli.table import COMMANDS
 from fusemix.commands.next_step import IS_TYPED
 from fusemix.errors import ConfigError, FusemixError, LatentStoreError, RunError, sentence_of
@@ -113,8 +114,9 @@ def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:
     """
     entry = COMMANDS[command]
     schema = getattr(config, entry.schema)
-    made = settings_of(schema, settings, keywords, command)
-    told = {"words": (), "read": files_among(schema, settings)}
+    by_recipe = makes(schema, tree_of(schema, settings, keywords, command), PARTS, command)
+    made = by_recipe()
+    told = {"words": (), "read": files_among(schema, settings, made), "by_recipe": by_recipe}
     with working():
         main = import_module(entry.module or f"fusemix.commands.{command}").main
         with as_found():

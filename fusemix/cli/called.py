@@ -14,7 +14,7 @@ from typing import Any
 
 from fusemix import __version__, config
 from fusemix.cli.help import help_text, overview
-from fusemix.cli.loading import files_among, load_config
+from fusemix.cli.loading import files_among, makes, told_by_words
 from fusemix.cli.parts import PARTS
 from fusemix.cli.table import COMMANDS
 from fusemix.cli.unread import go_on_unread
@@ -68,9 +68,10 @@ def run_command(command: str, arguments: Sequence[str]) -> Any:
     """
     entry = COMMANDS[command]
     schema = getattr(config, entry.schema)
-    settings = load_config(schema, arguments, parts=PARTS)
+    by_recipe = makes(schema, told_by_words(schema, arguments), PARTS, " ".join(arguments) or schema.__name__)
+    settings = by_recipe()
     main = import_module(entry.module or f"fusemix.commands.{command}").main
-    told = {"words": arguments, "read": files_among(schema, arguments)}
+    told = {"words": arguments, "read": files_among(schema, arguments, settings), "by_recipe": by_recipe}
     return main(settings, **{name: told[name] for name in entry.told})
 
 

@@ -16,7 +16,7 @@ from fusemix.cli.parts import parts_of
 from fusemix.cli.table import COMMANDS
 from fusemix.config import CompletionConfig
 from fusemix.config.names import NAME, full_names
-from fusemix.config.recipes import recipes_of
+from fusemix.config.recipes import AUTO, recipes_of
 from fusemix.config.shapes import is_part
 from fusemix.config.typed import inner_kind, kind_at
 from fusemix.parts.kinds import LISTS, members, settings_of
@@ -66,7 +66,7 @@ def words_of(schema: Any) -> list[str]:
 
 
 def values_of(schema: Any) -> Iterator[tuple[str, list[str]]]:
-    """Setting -> what it may be, where that is a few words: names of parts, true or false."""
+    """Setting -> what it may be, where that is a few words: names of parts and of recipes, true or false."""
     registries = parts_of(schema)
     for name in dict.fromkeys([*full_names(schema), *registries]):
         kind = kind_at(schema, name.split("."))
@@ -75,6 +75,8 @@ def values_of(schema: Any) -> Iterator[tuple[str, list[str]]]:
             yield f"{name}.name", registries[name].names()
         elif name in registries and is_part(settings_of(inner_kind(kind, LISTS))):
             yield name, registries[name].names()
+        elif name == "recipe":
+            yield name, [AUTO, *recipes_of(schema)]
         elif words := _words(kind):
             yield name, words
 

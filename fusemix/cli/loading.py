@@ -6,7 +6,7 @@ here.
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,9 +18,9 @@ from fusemix.cli.options import split_options
 from fusemix.config.misfits import misfits, unknown
 from fusemix.config.names import hint, renamed
 from fusemix.config.parts import read_options
-from fusemix.config.recipes import no_recipe, recipes_of
+from fusemix.config.recipes import AUTO, FEW, no_recipe, recipes_of
 from fusemix.config.shapes import shaped
-from fusemix.config.typed import Tree, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml
+from fusemix.config.typed import Tree, Word, kind_at, kinds_of_fields, merged, plain, tree_of_value, tree_of_yaml
 from fusemix.errors import ConfigError, first_line
 from fusemix.parts.kinds import members, settings_of
 from fusemix.parts.registry import Registry
@@ -46,14 +46,53 @@ def load_config(
     Raises:
         ConfigError: a file is missing or not yaml, a key is unknown, a value has the wrong type.
     """
+    return makes(schema, told_by_words(schema, arguments), parts or {}, " ".join(arguments) or schema.__name__)()
+
+
+def told_by_words(schema: type, arguments: Sequence[str]) -> Tree:
+    """All that arguments say, as one tree; as for `load_config`."""
     if arguments and not dataclasses.fields(cast(Any, schema)):
         raise ConfigError(f"this command takes no settings, but was given: {' '.join(arguments)}")
     settings, said = split_options(schema, arguments)
     told: Tree = {}
     for argument in sorted(settings, key=lambda argument: "=" in argument):  # stable: files first
         told = merged(told, _told(schema, argument))
-    told = merged(told, shaped(said, schema, is_whole=False))
-    return config_of(schema, told, parts or {}, " ".join(arguments) or schema.__name__)
+    return merged(told, shaped(said, schema, is_whole=False))
+
+
+def makes(schema: type[Config], told: Tree, parts: Mapping[str, Registry], where: str) -> Callable[..., Config]:
+    """What makes the settings out of all that was said, over the recipe that is named there, or over another one.
+
+    Args:
+        schema, told, parts, where: as for `config_of`.
+
+    Returns:
+        A function of a recipe's name, or None for the one that was named, and of settings that win over the recipe and
+        over nothing else.
+    """
+
+    def made(recipe: str | None = None, below: Mapping[str, Any] | None = None) -> Config:
+        named = merged(told, {"recipe": Word(recipe, is_quoted=True)}) if recipe else told
+        return config_of(schema, merged(_of_recipe(schema, named), merged(dict(below or {}), named)), parts, where)
+
+    return made
+
+
+def _of_recipe(schema: type, told: Any) -> Tree:
+    """What the recipe says that settings name; where they leave it to the data, one of those that may be chosen.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    kind = kinds_of_fields(schema).get("recipe")
+    name = plain(told.get("recipe"), kind) if kind else None
+    if name is None:
+        return {}
+    if name == AUTO:  # so that options are checked for the parts that they will be of; the closed form may be left out
+        return merged(told_by_file(schema, recipes_of(schema)[FEW]), {"closed_form": {"share": 0.0}})
+    if not (path := file_of(schema, name)):
+        raise ConfigError(f"recipe={name}: {no_recipe(name, schema, AUTO)}")
+    return told_by_file(schema, path)
 
 
 def config_of(schema: type[Config], told: Tree, parts: Mapping[str, Registry], where: str) -> Config:
@@ -82,10 +121,11 @@ def config_of(schema: type[Config], told: Tree, parts: Mapping[str, Registry], w
     return made
 
 
-def files_among(schema: type, arguments: Iterable[Any]) -> set[Path]:
-    """Files of settings that arguments name, resolved: no command may write over one that it reads."""
+def files_among(schema: type, arguments: Iterable[Any], config: Any) -> set[Path]:
+    """Files of settings that arguments or `recipe` name, resolved: no command may write over one that it reads."""
+    named = [name] if (name := getattr(config, "recipe", None)) else []
     words = [one for one in arguments if isinstance(one, str | os.PathLike) and "=" not in str(one)]
-    return {path.resolve() for word in words if (path := file_of(schema, word))}
+    return {path.resolve() for word in [*words, *named] if (path := file_of(schema, word))}
 
 
 def _told(schema: type, argument: str) -> Tree:

@@ -16,7 +16,8 @@ class Command(NamedTuple):
         schema: name of its settings in `fusemix.config`.
         usage: how it is called.
         module: that has its `main`; None where it is `fusemix.commands.<name>`.
-        told: what its `main` is told beside its settings: `words` that were typed, or files that were `read`.
+        told: what its `main` is told beside its settings: `words` that were typed, files that were `read`, or what
+            makes the settings again over another recipe, `by_recipe`.
     """
 
     about: str
@@ -28,7 +29,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "cache_features": Command("run frozen encoders once over a data set", "CacheConfig", told=("words",)),
-    "train": Command("train adapters on cached latents", "TrainConfig", told=("read",)),
+    "train": Command("train adapters on cached latents", "TrainConfig", told=("read", "by_recipe")),
     "eval_retrieval": Command("measure retrieval with a trained model", "EvalConfig"),
     "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
-from fusemix.latents.description import SET, read_description
+from fusemix.latents.description import SET
 from fusemix.progress import console
 
 IS_TYPED: ContextVar[bool] = ContextVar("is_typed", default=True)
 """Whether commands are typed; who calls them from Python has nothing to type, and results that show themselves."""
 
-MANY_PAIRS = 10_000
-"""From so many on, the recipe is the one for many."""
 FITTED = ("optim.batch_size=auto", "optim.max_epochs=auto", "optim.validate_every=auto")
 
 
@@ -26,7 +24,7 @@ def tell(line: str | None) -> None:
 
 
 def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
-    """The training command on the sets of a folder, with the recipe for its size; None until there is one to train on.
+    """The training command on the sets of a folder; None until there is one to train on.
 
     Args:
         out: folder of the sets.
@@ -39,10 +37,9 @@ def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
     if not (train / SET).is_file() or len(of) < 2:
         return None
     encoders = ", ".join(f"{modality}: [{', '.join(slugs)}]" for modality, slugs in of.items())
-    chosen = f"validation={held_out}" if (held_out / SET).is_file() else "holdout=0.05"
-    is_many = read_description(train / SET)["num_links"] >= MANY_PAIRS
-    how = ["recommended" if is_many else "few_pairs"] if len(of) == 2 else FITTED
-    return _line("train", *how, f"train={train}", chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
+    chosen = [f"validation={held_out}"] if (held_out / SET).is_file() else []
+    how = ["recipe=auto"] if len(of) == 2 else FITTED
+    return _line("train", *how, f"train={train}", *chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
 
 
 def after_training(out: str, sets: Sequence[Path]) -> str:

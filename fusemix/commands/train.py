@@ -55,6 +55,7 @@ from fusemix.wiring.training.aligned import start_temperature, widened
 from fusemix.wiring.training.data import latent_data, shared_with_training
 from fusemix.wiring.training.pace import fitted, paced
 from fusemix.wiring.training.processes import processes_of
+from fusemix.wiring.training.recipe import ByRecipe, settled
 from fusemix.wiring.training.rehearsal import rehearsed
 from fusemix.wiring.training.telling import about_run
 from fusemix.wiring.training.train import (
@@ -67,23 +68,25 @@ from fusemix.wiring.training.train import (
 )
 
 
-def main(config: TrainConfig, read: Collection[Path] = ()) -> Path:
+def main(config: TrainConfig, read: Collection[Path], by_recipe: ByRecipe) -> Path:
     """Train, choosing the best epoch on validation; returns the best checkpoint, which a dry run does not make.
 
     Args:
         read: files that say so, which no overwriting may take away.
+        by_recipe: makes the settings again, over the recipe that `auto` comes to.
     """
     quiet_lightning()
     compute = config.compute
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": compute.devices, "num_nodes": compute.num_nodes}
     processes = processes_of(config)
     if config.dry_run:
-        return _rehearse(config, processes)
+        return _rehearse(config, by_recipe, processes)
     with alone_in([Path(config.out)], processes, doing="train", **how):
-        return _train(config, processes, read)
+        return _train(config, by_recipe, processes, read)
 
 
-def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) -> Path:
+def _train(config: TrainConfig, by_recipe: ByRecipe, processes: Processes, read: Collection[Path]) -> Path:
+    config = _settled(config, by_recipe, processes)
     out = Path(config.out)
     place = decided_by_the_first(processes, lambda: place_for(out, config.overwrite))
     if place != out:
@@ -122,12 +125,22 @@ def _train(config: TrainConfig, processes: Processes, read: Collection[Path]) ->
     return best
 
 
-def _rehearse(config: TrainConfig, processes: Processes) -> Path:
+def _settled(config: TrainConfig, by_recipe: ByRecipe, processes: Processes) -> TrainConfig:
+    """The settings, with what they leave to the data; the first process says it."""
+    config, told = decided_by_the_first(processes, lambda: settled(config, by_recipe))
+    if processes.is_global_zero:
+        for line in told:
+            console.print(line)
+    return config
+
+
+def _rehearse(config: TrainConfig, by_recipe: ByRecipe, processes: Processes) -> Path:
     """Say what would be trained and how long it takes; nothing is written."""
     out = Path(config.out)
     best = out / CHECKPOINTS / BEST
     if not processes.is_global_zero:
         return best
+    config, told = settled(config, by_recipe)
     for path in require_writable(out.resolve()):
         path.rmdir()
     augmentation = augmentation_of(config)
@@ -137,7 +150,7 @@ def _rehearse(config: TrainConfig, processes: Processes) -> Path:
     state = _state(config, place_of(out, config.overwrite), record, pace.max_epochs)
     module = fusion_module_of(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
     starts.fit_preprocessing(module.model, data, config.seed)
-    told = [*about_run(config, data, module.model, processes.world_size, fitted(asked.optim, pace))]
+    told += about_run(config, data, module.model, processes.world_size, fitted(asked.optim, pace))
     told += _going_on(state) if state.last else shared_with_training(data)
     if config.method == "contrastive":
         device = processes.strategy.root_device

@@ -10,6 +10,14 @@ from pathlib import Path
 from fusemix.parts.registry import nearest
 
 PACKAGE = Path(__file__).parents[1]
+AUTO = "auto"
+"""What stands for the recipe that fits the data; see wiring/training/recipe.py."""
+FEWEST, FEW, MANY, ALIGNED = "closed_form", "few_pairs", "recommended", "aligned"
+"""Recipes that it chooses from."""
+FEW_PAIRS, MANY_PAIRS = 500, 10_000
+"""From so many on, the recipe is the one for few, and the one for many; docs/recipes.md says why."""
+HOLDOUT_OF_FEW, HOLDOUT_OF_MANY = 0.1, 0.05
+"""Share of the links that the best epoch is chosen on, where nothing else is given."""
 FOLDERS = {"CacheConfig": "cache", "TrainConfig": "train", "EvalConfig": "eval", "ZeroShotConfig": "eval"}
 """Dataclass of settings -> folder of its recipes."""
 ZERO_SHOT = "_zero_shot"
@@ -30,6 +38,18 @@ def recipes_of(schema: type) -> dict[str, Path]:
     return {name: found[name] for name in sorted(found) if name.endswith(ZERO_SHOT) == is_zero_shot}
 
 
+def recipe_for(num_pairs: int) -> str:
+    """The recipe for so many pairs, where nothing is known of them but that."""
+    if num_pairs < FEW_PAIRS:
+        return FEWEST
+    return FEW if num_pairs < MANY_PAIRS else MANY
+
+
+def holdout_for(num_pairs: int) -> float:
+    """The share of so many pairs to hold out."""
+    return HOLDOUT_OF_FEW if num_pairs < MANY_PAIRS else HOLDOUT_OF_MANY
+
+
 def summary_of_recipe(path: Path) -> str:
     """The first sentence of the comment that a recipe begins with; empty where there is none."""
     with path.open(encoding="utf-8") as lines:
@@ -37,9 +57,9 @@ def summary_of_recipe(path: Path) -> str:
     return re.split(r"[.;] ", first.removeprefix("#").strip())[0].rstrip(".:") if first.startswith("#") else ""
 
 
-def no_recipe(word: str, schema: type) -> str:
-    """What to say of a word that is neither a file nor a recipe."""
-    names = list(recipes_of(schema))
+def no_recipe(word: str, schema: type, *besides: str) -> str:
+    """What to say of a word that is neither a file nor a recipe; `besides` stand for recipes, too."""
+    names = [*besides, *recipes_of(schema)]
     if not names:
         return f"there is no config file {word}."
     near = nearest(Path(word).stem, names) or nearest(word, names)

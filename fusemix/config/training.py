@@ -76,10 +76,14 @@ class SetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StructureConfig:
-    """Regulariser for few pairs: what is alike before an adapter stays alike after it (arXiv:2506.16895)."""
+    """Regulariser for few pairs: what is alike before an adapter stays alike after it (after arXiv:2506.16895)."""
 
     weight: float = 0.0
-    """Of the regulariser beside the loss; 0 leaves it out, the authors use 10."""
+    """Of the regulariser beside the loss, added up over both sides; 0 leaves it out. The authors use 10 for the mean of
+    both, which is 5 here."""
+    form: Literal["jensen_shannon", "published"] = "jensen_shannon"
+    """jensen_shannon compares cosines by the divergence of that name; published is what the authors' code does: the
+    batch is centred, and the divergence is taken the other way."""
     temperature: float = 0.05
     """Of the similarities that are compared."""
     warmup_steps: int = 0
@@ -88,7 +92,7 @@ class StructureConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedFormConfig:
-    """Canonical correlation analysis, with directions weighted by their correlation (CSA)."""
+    """Canonical correlation analysis with ridges, whose directions are weighted by a power of their correlation."""
 
     share: float = 0.0
     """Beside trained adapters: the share of each cosine that is the closed form's, in [0, 1); 0 leaves it out."""
@@ -106,10 +110,14 @@ class TrainConfig(WritingConfig):
 
     train: Location
     """Folder of the latent set to train on."""
+    recipe: str | None = None
+    """Where settings come from that are not given: a recipe by name, the path of a yaml file, or auto, which looks at
+    the data."""
     validation: Location | None = None
-    """Folder of the latent set on which the best epoch is chosen; never a test split."""
+    """Folder of the latent set on which the best epoch is chosen; never a test split. Without it, a part of train is
+    held out."""
     holdout: float = 0.0
-    """Share of train's links to choose on instead, when there is no validation set."""
+    """Share of train's links to choose on, where there is no validation set; not given, it goes by their number."""
     also: dict[str, SetConfig] = field(default_factory=dict)
     """More latent sets, under names of your own; each step draws from one set and uses the adapters of its sides."""
     links_per_item: int | None = None
@@ -138,7 +146,8 @@ class TrainConfig(WritingConfig):
     structure: StructureConfig = field(default_factory=StructureConfig)
     """Regulariser for few pairs."""
     method: Literal["contrastive", "csa"] = "contrastive"
-    """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop."""
+    """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop: after
+    CSA (arXiv:2410.07610), with ridges, and with weights that each side has before it is brought to unit length."""
     closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     """Canonical correlation analysis: alone (method=csa), to start from (warm_start), or beside the adapters."""
     warm_start: bool = False
@@ -216,12 +225,12 @@ class TrainConfig(WritingConfig):
                 within(f"closed_form.{name}", value, 0.0, MOST_FACTOR)
 
     def _check_sets(self) -> None:
-        if (self.validation is None) == (self.holdout == 0.0):
-            raise ConfigError(
-                "the best epoch is chosen on pairs that were not trained on: give either validation=FOLDER "
-                "or a holdout, such as holdout=0.1, and not both."
-            )
         within("holdout", self.holdout, 0.0, 0.5)
+        if self.validation is not None and self.holdout:
+            raise ConfigError(
+                "the best epoch is chosen on one set of pairs: give either validation=FOLDER or a holdout, such as "
+                "holdout=0.1, or neither, and a part of train is held out."
+            )
         for name, more in self.also.items():
             within(f"also.{name}.holdout", more.holdout, 0.0, 0.5)
             within(f"also.{name}.weight", more.weight, 0.01, MOST_PASSES)

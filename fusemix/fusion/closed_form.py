@@ -1,4 +1,4 @@
-"""Adapters without a training loop: canonical correlation analysis, and CSA on top of it.
+"""Adapters without a training loop: canonical correlation analysis with ridges, its directions weighted.
 
 Place in the flow: latents of linked items -> a linear map a side, into one space.
 """
@@ -102,9 +102,14 @@ def canonical_maps(
     """Maps of both sides under which linked items correlate most.
 
     Regularised canonical correlation analysis (Vinod 1976): the directions are the singular vectors of
-    Cxx^-1/2 Cxy Cyy^-1/2, with ridges on Cxx and Cyy, and their singular values are the correlations. With a power of
-    1, cosines weigh each direction by its squared correlation, as CSA does (Li et al., "CSA: Data-efficient Mapping of
-    Unimodal Features to Multimodal Features", ICLR 2025, arXiv:2410.07610).
+    Cxx^-1/2 Cxy Cyy^-1/2, with ridges on Cxx and Cyy, and their singular values are the correlations r. Each side's
+    coordinates are scaled by r^power before they are brought to unit length, so a cosine weighs direction i by
+    r_i^(2 power), and so do both lengths that it is divided by.
+
+    CSA (Li et al., "CSA: Data-efficient Mapping of Unimodal Features to Multimodal Features", ICLR 2025,
+    arXiv:2410.07610) begins alike and scores otherwise: it brings plain coordinates to unit length first, and weighs
+    their products by r once. There what is noise in a weak direction makes a vector long, and takes from its strong
+    ones; here it is scaled down before. On the same latents this is better (docs/recipes.md says by how much).
 
     Args:
         moments: of the linked latents.

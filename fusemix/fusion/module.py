@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fusemix.fusion.callbacks import ZERO_SHOT
 from fusemix.fusion.gathering import own_part, own_rank, rows_of_parts, stop_together
-from fusemix.fusion.losses.structure import structure_divergence
+from fusemix.fusion.losses.structure import Form, structure_divergence
 from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.schedule import LearningRate, Schedule, parameter_groups
@@ -44,11 +44,12 @@ class Pairing(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """Weight of the structure regulariser; see `config.StructureConfig`."""
+    """The structure regulariser; see `config.StructureConfig`."""
 
     weight: float
     temperature: float
     warmup_steps: int
+    form: Form = "jensen_shannon"
 
 
 class FusionModule(L.LightningModule):
@@ -129,7 +130,7 @@ class FusionModule(L.LightningModule):
 
     def _divergence(self, latents: LatentBatch, embeddings: LatentBatch) -> Float[Tensor, ""]:
         parts = [
-            structure_divergence(before, after, self._structure.temperature)
+            structure_divergence(before, after, self._structure.temperature, self._structure.form)
             for before, after in zip(latents, embeddings, strict=True)
         ]
         divergence = parts[0] + parts[1]

@@ -20,6 +20,7 @@ MAY_CHANGE = (
     "resume",
     "overwrite",
     "dry_run",
+    "recipe",
     "compute",
     *("accelerator", "devices", "num_nodes"),  # as the same was called before
     "compile",

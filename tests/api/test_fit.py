@@ -115,11 +115,16 @@ def test_the_recipe_goes_by_the_number_of_pairs(tmp_path):
         "adapter.options.hidden_dim": 8,
         "compute": "cpu",
     }
-    fusemix.fit(images=X, texts=Y, out=tmp_path / "few", **few)
-    assert "weight: 30" in (tmp_path / "few" / "config.yaml").read_text()
+    fusemix.fit(images=X, texts=Y, out=tmp_path / "fewest", compute="cpu")
+    assert "method: csa" in (tmp_path / "fewest" / "config.yaml").read_text()
+    more = np.tile(X, (4, 1)) + 0.1 * np.random.default_rng(0).standard_normal((640, 12))
+    fusemix.fit(images=more, texts=more, out=tmp_path / "few", **few)
+    assert "recipe: few_pairs" in (tmp_path / "few" / "config.yaml").read_text()
+    assert "holdout: 0.1" in (tmp_path / "few" / "config.yaml").read_text()
     many = np.random.default_rng(0).standard_normal((10_000, 4)).astype(np.float16)
     fusemix.fit(images=many, audio=many, out=tmp_path / "many", **few)
     assert "temperature: 0.03" in (tmp_path / "many" / "config.yaml").read_text()
+    assert "holdout: 0.05" in (tmp_path / "many" / "config.yaml").read_text()
     file = tmp_path / "my.yaml"
     file.write_text("adapter: linear\nmixup: none\noptim: {batch_size: 8, max_epochs: 1}\nholdout: 0.5\n")
     fitted = fusemix.fit(audio=X, texts=Y, recipe=file, out=tmp_path / "own", embedding_dim=4, compute="cpu")

@@ -21,7 +21,8 @@ from fusemix.latents.galleries import Gallery
 from fusemix.models.scoring import retrieval_scorer
 
 ROWS, POSITIVES = 12, 2
-NAMES = [*LOSSES.names(), "structure", "smoothed", "recomputed"]
+FORMS = {"structure": "jensen_shannon", "published structure": "published"}
+NAMES = [*LOSSES.names(), *FORMS, "smoothed", "recomputed"]
 
 
 class Towers(nn.Module):
@@ -35,14 +36,15 @@ class Towers(nn.Module):
         options = {"label_smoothing": 0.2} if name == "smoothed" else {}
         kind = name if name in LOSSES.names() else "info_nce"
         self.loss = LOSSES.build(kind, options)
-        self.with_structure, self.is_cut = name == "structure", name == "recomputed"
+        self.form, self.is_cut = FORMS.get(name), name == "recomputed"
         self.double()
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         one, other = F.normalize(self._adapted(self.left, left)), F.normalize(self._adapted(self.right, right))
         loss = self.loss(one, other, self.log_scale.exp())
-        if self.with_structure:
-            loss = loss + structure_divergence(left, one, 0.1) + structure_divergence(right, other, 0.1)
+        if self.form:
+            sides = ((left, one), (right, other))
+            loss = loss + sum(structure_divergence(before, after, 0.1, self.form) for before, after in sides)
         return loss
 
     def _adapted(self, adapter: nn.Module, rows: Tensor) -> Tensor:

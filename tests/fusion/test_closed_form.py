@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from fusemix.fusion.closed_form import canonical_maps, pair_moments
+from fusemix.fusion.closed_form import canonical_maps, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
 
 
@@ -34,6 +35,51 @@ def test_mapped_sides_correlate_as_much_as_canonical_analysis_says_they_can():
     torch.testing.assert_close(left.mean(dim=0), torch.zeros(5, dtype=torch.float64), atol=1e-8, rtol=0)
     found = torch.diag(left.T @ right / n)
     np.testing.assert_allclose(found, canonical_correlations(batch.left.numpy(), batch.right.numpy()), atol=1e-6)
+
+
+def scores_of_csa(train: LatentBatch, new: LatentBatch, dims: int) -> np.ndarray:
+    """Li et al., ICLR 2025: canonical coordinates at unit length, whose products are weighed by correlations once."""
+    sides, bases = [], []
+    for side, rows in zip(train, new, strict=True):
+        mean = side.numpy().mean(axis=0)
+        basis, root = np.linalg.qr(side.numpy() - mean)
+        bases.append(basis)
+        sides.append((rows.numpy() - mean) @ np.linalg.inv(root))
+    left, correlations, right = np.linalg.svd(bases[0].T @ bases[1])
+    turned = [side @ turn[:, :dims] for side, turn in zip(sides, (left, right.T), strict=True)]
+    one, other = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in turned)
+    return (one * correlations[:dims]) @ other.T
+
+
+def our_scores(train: LatentBatch, new: LatentBatch, dims: int, power: float) -> np.ndarray:
+    maps = canonical_maps(pair_moments(chunks(train)), dims=dims, left_ridge=1e-12, right_ridge=1e-12, power=power)
+    one, other = (mapped(side, found).double() for side, found in zip(new, maps, strict=True))
+    return (one @ other.T).numpy()
+
+
+def test_directions_are_those_of_csa_and_weights_come_before_the_length_and_not_after_it():
+    batch = linked()
+    train, new = (LatentBatch(*(side[some] for side in batch)) for some in (slice(300), slice(300, None)))
+    maps = canonical_maps(pair_moments(chunks(train)), dims=5, left_ridge=1e-12, right_ridge=1e-12, power=0.0)
+    one, other = (side @ found.weight.T + found.bias for side, found in zip(new, maps, strict=True))
+    correlations = canonical_correlations(train.left.numpy(), train.right.numpy())
+    scale = torch.from_numpy(correlations)
+    as_csa = (F.normalize(one) * scale) @ F.normalize(other).T
+    np.testing.assert_allclose(as_csa, scores_of_csa(train, new, 5), atol=1e-6)
+    as_ours = F.normalize(one * scale**0.75) @ F.normalize(other * scale**0.75).T
+    np.testing.assert_allclose(our_scores(train, new, 5, 0.75), as_ours, atol=1e-5)
+
+
+def test_it_finds_more_than_csa_does_where_many_directions_are_noise():
+    batch = linked(500, noise=1.0)
+    generator = torch.Generator().manual_seed(1)
+    noisy = LatentBatch(*(torch.cat([side, torch.randn(500, 20, generator=generator)], dim=1) for side in batch))
+    train, new = (LatentBatch(*(side[some] for side in noisy)) for some in (slice(200), slice(200, None)))
+    found = [
+        (scores.argsort(axis=1)[:, -5:] == np.arange(300)[:, None]).any(axis=1).mean()
+        for scores in (our_scores(train, new, 20, 0.75), scores_of_csa(train, new, 20))
+    ]
+    assert found[0] > 1.1 * found[1] > 5.5 / 300
 
 
 def test_a_power_scales_directions_by_their_correlation():

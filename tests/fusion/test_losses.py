@@ -5,6 +5,7 @@ import pytest
 import torch
 from largest_tensor import LargestTensor
 from scipy.spatial.distance import jensenshannon
+from scipy.special import rel_entr, softmax
 from torch.nn import functional as F
 
 from fusemix.errors import ConfigError
@@ -158,43 +159,63 @@ def test_the_bias_of_the_sigmoid_loss_gets_the_gradient_of_all_pairs():
     torch.testing.assert_close(loss.bias.grad, bias.grad)
 
 
-def jensen_shannon(latents, embeddings, temperature):
-    """By scipy, item by item."""
-    parts = [torch.softmax(side @ side.T / temperature, dim=1).numpy() for side in (latents, embeddings)]
-    return float(np.mean([jensenshannon(p, q) ** 2 for p, q in zip(*parts, strict=True)]))
+FORMS = ("jensen_shannon", "published")
 
 
+def by_scipy(latents, embeddings, temperature, form):
+    """Item by item; the authors' form by its formula: unit rows without their mean, and KL from the middle."""
+    sides = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in (latents, embeddings)]
+    if form == "published":
+        sides = [side - side.mean(axis=0) for side in sides]
+    divergences = []
+    for p, q in zip(*(softmax(side @ side.T / temperature, axis=1) for side in sides), strict=True):
+        middle = (p + q) / 2
+        of_them, of_middle = jensenshannon(p, q) ** 2, (rel_entr(middle, p) + rel_entr(middle, q)).sum() / 2
+        divergences.append(of_middle if form == "published" else of_them)
+    return np.mean(divergences)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tile", [2, 5, 100])
-def test_the_structure_regulariser_is_the_divergence_that_scipy_gives(tile, monkeypatch):
+def test_the_structure_regulariser_is_the_divergence_that_scipy_gives(tile, form, monkeypatch):
     monkeypatch.setitem(tiles.TILE, "cpu", tile)
-    latents, embeddings = unit(12, 6), unit(12, 3, 1)
-    found = structure_divergence(latents * 7, embeddings, 0.1)
-    assert float(found) == pytest.approx(jensen_shannon(latents, embeddings, 0.1), rel=1e-5)
+    latents, embeddings = 7 * unit(12, 6) + 2, unit(12, 3, 1)
+    found = structure_divergence(latents, embeddings, 0.1, form)
+    assert float(found) == pytest.approx(by_scipy(latents.numpy(), embeddings.numpy(), 0.1, form), rel=1e-5)
 
 
-def test_the_structure_regulariser_vanishes_where_nothing_changed_and_pulls_only_on_embeddings(monkeypatch):
+@pytest.mark.parametrize("form", FORMS)
+def test_the_structure_regulariser_vanishes_where_nothing_changed_and_pulls_only_on_embeddings(form, monkeypatch):
     monkeypatch.setitem(tiles.TILE, "cpu", 3)
     latents, embeddings = unit(9, 4).requires_grad_(), unit(9, 4).requires_grad_()
-    assert float(structure_divergence(latents, embeddings, 0.05).detach()) == pytest.approx(0, abs=1e-9)
+    assert float(structure_divergence(latents, embeddings, 0.05, form).detach()) == pytest.approx(0, abs=1e-9)
     turned = unit(9, 4, 1).requires_grad_()
-    structure_divergence(latents, turned, 0.05).backward()
+    structure_divergence(latents, turned, 0.05, form).backward()
     assert latents.grad is None
     assert turned.grad.abs().sum() > 0
 
 
-def test_no_tensor_of_the_structure_regulariser_is_larger_than_a_tile_or_the_batch(monkeypatch):
+@pytest.mark.parametrize("form", FORMS)
+def test_no_tensor_of_the_structure_regulariser_is_larger_than_a_tile_or_the_batch(form, monkeypatch):
     monkeypatch.setitem(tiles.TILE, "cpu", 16)
     embeddings = unit(120, 4, 1).requires_grad_()
     with LargestTensor() as seen:
-        structure_divergence(unit(120, 5), embeddings, 0.1).backward()
+        structure_divergence(unit(120, 5), embeddings, 0.1, form).backward()
     assert seen.largest == 120 * 5
 
 
-def test_the_gradient_of_the_structure_regulariser_does_not_depend_on_tiles(monkeypatch):
+@pytest.mark.parametrize("form", FORMS)
+def test_the_gradient_of_the_structure_regulariser_does_not_depend_on_tiles(form, monkeypatch):
     found = []
     for tile in (2, 100):
         monkeypatch.setitem(tiles.TILE, "cpu", tile)
         embeddings = unit(9, 4, 1).requires_grad_()
-        structure_divergence(unit(9, 5), embeddings, 0.1).backward()
+        structure_divergence(unit(9, 5), embeddings, 0.1, form).backward()
         found.append(embeddings.grad)
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_structure_regulariser_passes_a_numerical_check_of_its_gradient(form):
+    latents, embeddings = unit(5, 4), unit(5, 3, 1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda rows: structure_divergence(latents, rows, 0.2, form), embeddings)

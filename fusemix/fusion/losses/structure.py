@@ -5,7 +5,7 @@ Rows are taken in runs and computed again for the gradient, so that no more simi
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,23 +16,38 @@ from torch.utils.checkpoint import checkpoint
 from fusemix.fusion.gathering import gathered_rows
 from fusemix.fusion.losses.tiles import TILE, full_precision
 
+Form = Literal["jensen_shannon", "published"]
+"""Which divergence is taken, and of what; see `structure_divergence`."""
+
 
 def structure_divergence(
-    latents: Float[Tensor, "rows dim"], embeddings: Float[Tensor, "rows embedding_dim"], temperature: float
+    latents: Float[Tensor, "rows dim"],
+    embeddings: Float[Tensor, "rows embedding_dim"],
+    temperature: float,
+    form: Form = "jensen_shannon",
 ) -> Float[Tensor, ""]:
-    """Mean Jensen-Shannon divergence, over items, between whom an item resembles before and after its adapter.
+    """Mean divergence, over items, between whom an item resembles before and after its adapter.
 
-    Whom it resembles is the softmax, over the batch, of its cosines divided by the temperature.
+    Whom it resembles is the softmax, over the batch, of products divided by the temperature: P before, Q after, and M
+    halfway between them.
+
+    - `jensen_shannon` takes cosines, and [KL(P‖M) + KL(Q‖M)] / 2, the divergence of Jensen and Shannon.
+    - `published` is what the authors' code computes: from unit rows the batch's mean is subtracted, and products of
+      these are compared by [KL(M‖P) + KL(M‖Q)] / 2, which weighs more what one of them leaves out.
+
     Source: Gröger et al., "With Limited Data for Multimodal Alignment, Let the STRUCTURE Guide You", arXiv:2506.16895,
-    with one level of the hierarchy, which is the authors' own setting.
+    with one level of the hierarchy, which is the authors' own setting. They take the mean over both sides, where here
+    both are added up: their weight of 10 is 5 here.
 
     Args:
         latents: of own rows of the batch, of any length.
         embeddings: of the same items, unit length.
         temperature: above 0; the authors use 0.05.
+        form: see above.
 
     Returns:
-        In [0, log 2]; this process's part, whose mean over processes is that of the batch.
+        At least 0, and at most log 2 where it is `jensen_shannon`; this process's part, whose mean over processes is
+        that of the batch.
     """
     with torch.autocast(latents.device.type, enabled=False):
         before, after = full_precision(F.normalize(latents.detach().float(), dim=-1), embeddings)
@@ -41,13 +56,26 @@ def structure_divergence(
         total = torch.zeros_like(after[0, 0])
         for at in range(0, len(after), size):
             rows = slice(at, at + size)
-            inputs: tuple[Any, ...] = (before[rows], all_before, after[rows], all_after, temperature)
+            inputs: tuple[Any, ...] = (before[rows], all_before, after[rows], all_after, temperature, form)
             total = total + checkpoint(_divergences, *inputs, use_reentrant=False)
         return total / len(after)
 
 
-def _divergences(before: Tensor, all_before: Tensor, after: Tensor, all_after: Tensor, temperature: float) -> Tensor:
-    log_p = (before @ all_before.T / temperature).log_softmax(dim=1)
-    log_q = (after @ all_after.T / temperature).log_softmax(dim=1)
+def _divergences(
+    before: Tensor, all_before: Tensor, after: Tensor, all_after: Tensor, temperature: float, form: Form
+) -> Tensor:
+    log_p = (_centred(before, all_before, form) @ all_before.T / temperature).log_softmax(dim=1)
+    log_q = (_centred(after, all_after, form) @ all_after.T / temperature).log_softmax(dim=1)
     log_mean = torch.logaddexp(log_p, log_q) - math.log(2)
+    if form == "published":
+        return (log_mean.exp() * (2 * log_mean - log_p - log_q)).sum() / 2
     return (log_p.exp() * (log_p - log_mean) + log_q.exp() * (log_q - log_mean)).sum() / 2
+
+
+def _centred(rows: Tensor, all_rows: Tensor, form: Form) -> Tensor:
+    """Own rows, where it is due without the mean of all.
+
+    From the rows that they are multiplied with it need not be taken: that adds one number to a whole row of products,
+    which its softmax does not see.
+    """
+    return rows - all_rows.mean(dim=0) if form == "published" else rows

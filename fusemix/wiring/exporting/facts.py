@@ -90,7 +90,7 @@ def training_facts(record: Mapping[str, Any], name: str, checkpoint: Mapping[str
     config = record["config"]
     optim, share = config["optim"], record.get(ENDED, {}).get("share", config["closed_form"]["share"])
     contrastive = f"loss {config['loss']['name']}, mixup {config['mixup']['name']}"
-    method = "closed form (CSA)" if config["method"] == "csa" else contrastive
+    method = "closed form (weighted canonical correlation analysis)" if config["method"] == "csa" else contrastive
     facts = {"method": method, "preprocessing of latents": ", ".join(config["preprocess"]) or "none"}
     if config["method"] != "csa":
         facts["optimiser"] = (

@@ -29,8 +29,7 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
             on to choose on.
         RunError: two sets were not made by the same encoders.
     """
-    first = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
-    training_sets = [_training_set(config, name, about) for name, about in {"": first, **config.also}.items()]
+    training_sets = [first_set(config), *(_training_set(config, name, about) for name, about in config.also.items())]
     made: dict[str, Side] = {}
     for training_set in training_sets:
         for latent_set in (training_set.train, training_set.validation):
@@ -45,6 +44,16 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
             training_set.deal(batch_size * parts)
     data = LatentData(training_sets, parts=parts, latents_on=config.latents_on, seed=config.seed)
     return data, pace_of(config.optim, batch_size, data.num_batches)
+
+
+def first_set(config: TrainConfig) -> TrainingSet:
+    """The set that `train` names, with what is held out of it, or its validation set.
+
+    Raises:
+        FusemixError: as for `latent_data`.
+    """
+    about = SetConfig(train=config.train, validation=config.validation, holdout=config.holdout)
+    return _training_set(config, "", about)
 
 
 def _training_set(config: TrainConfig, name: str, about: SetConfig) -> TrainingSet:

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from fusemix.config import TrainConfig, to_plain
+from fusemix.config import StructureConfig, TrainConfig, to_plain
 from fusemix.disk.files import sha256_of_file, sha256_of_json
 from fusemix.errors import ConfigError, first_line
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
@@ -82,6 +82,8 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
 def _settings(config: TrainConfig) -> dict[str, Any]:
     settings = {key: value for key, value in to_plain(config).items() if key not in MAY_CHANGE}
     del settings["optim"]["auto"]  # what it came to stands beside it
+    if config.structure.form == StructureConfig().form:
+        del settings["structure"]["form"]  # runs of before had no other
     return settings
 
 
@@ -135,7 +137,7 @@ def fusion_module_of(
         augmentation=augmented,
         optimizer=partial(optimizer_of, config),
         clip_norm=optim.clip_norm,
-        structure=Structure(structure.weight, structure.temperature, structure.warmup_steps),
+        structure=Structure(structure.weight, structure.temperature, structure.warmup_steps, structure.form),
         schedule=Schedule(
             optim.lr,
             optim.min_lr,
