@@ -30,6 +30,7 @@ from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import (
     DATA,
     FORMAT,
+    HUBS,
     RUN,
     SEAL,
     SETTINGS,
@@ -192,6 +193,7 @@ def _begin(
     if state.last is None and place != Path(config.out):
         discard(place, RUN)  # another run that was to replace what is there, and did not end
     begin(place)
+    (place / HUBS).unlink(missing_ok=True)  # of an epoch that may not stay the best one
     environment = describe_environment(str(trainer.strategy.root_device))
     write_json(place / SEAL, {"format": FORMAT, "version": VERSION, **environment})
     if (place / SETTINGS).resolve() not in read:
@@ -225,9 +227,7 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
     if config.method == "csa" or config.warm_start or config.closed_form.share:
         scorer = retrieval_scorer(data.training_sets[0].gallery, data.training_sets[0].modalities)
         assert scorer is not None, "the first set always has something to choose on"
-        chosen = starts.start_from_closed_form(module.model, config, data.training_sets[0], scorer)
-        settings = ", ".join(f"{name} {value:g}" for name, value in chosen._asdict().items())
-        return [*told, f"closed form with {settings}"]
+        return [*told, *starts.start_from_closed_form(module.model, config, data, scorer)]
     return told
 
 

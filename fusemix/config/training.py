@@ -120,6 +120,10 @@ class TrainConfig(WritingConfig):
     """Share of train's links to choose on, where there is no validation set; not given, it goes by their number."""
     also: dict[str, SetConfig] = field(default_factory=dict)
     """More latent sets, under names of your own; each step draws from one set and uses the adapters of its sides."""
+    unpaired: dict[str, Location] = field(default_factory=dict)
+    """Modality -> folder of a latent set whose items of it are learned from without partners: pictures that nobody
+    captioned, texts without pictures. The closed form takes what they resemble most for their partners, and keeps them
+    only if validation is better for it."""
     links_per_item: int | None = None
     """Captions of a picture in an epoch: all, each as a pair of its own, or this many at random; several are taken at
     once, as several positives, and pictures that have fewer are left out. (In general: links of a left item.)"""
@@ -190,11 +194,11 @@ class TrainConfig(WritingConfig):
         distinct("logger", [part.name for part in self.logger])
         if len(self.encoders) < 2 or not all(self.encoders.values()):
             raise ConfigError("encoders needs two modalities with at least one encoder each: {image: [a], text: [b]}.")
-        if unknown := [modality for modality in self.adapters if modality not in self.encoders]:
-            known = list(self.encoders)
-            raise ConfigError(
-                f"adapters.{unknown[0]}: encoders names only {', '.join(known)}.{nearest(unknown[0], known)}"
-            )
+        known = list(self.encoders)
+        for setting, named in (("adapters", self.adapters), ("unpaired", self.unpaired)):
+            if unknown := [modality for modality in named if modality not in known]:
+                near = nearest(unknown[0], known)
+                raise ConfigError(f"{setting}.{unknown[0]}: encoders names only {', '.join(known)}.{near}")
 
     def _check_optim(self) -> None:
         optim = self.optim
@@ -253,5 +257,11 @@ class TrainConfig(WritingConfig):
             raise ConfigError(
                 "method=csa is the closed form alone: neither init_from nor closed_form.share goes with it."
             )
-        if self.also and (self.method == "csa" or self.warm_start or self.closed_form.share):
+        has_closed_form = self.method == "csa" or self.warm_start or self.closed_form.share
+        if self.also and has_closed_form:
             raise ConfigError("the closed form solves for two modalities: leave out also, or train without it.")
+        if self.unpaired and not has_closed_form:
+            raise ConfigError(
+                "unpaired items go into the closed form, and these settings have none: give closed_form.share, such as "
+                "0.5, or method=csa, or a recipe that has one."
+            )

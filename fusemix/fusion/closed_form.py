@@ -73,9 +73,10 @@ def pair_moments(chunks: PairChunks, *more: Weighted) -> Moments:
     groups = [Weighted(chunks, 1.0), *more]
     sums = [_sums(group.chunks) for group in groups]
     total = sum(group.weight for group in groups)
-    shares = [group.weight / total / count for group, (_, _, count) in zip(groups, sums, strict=True)]  # of one pair
+    shares = [group.weight / total / one.count for group, one in zip(groups, sums, strict=True)]  # of a pair
     left_mean, right_mean = (
-        torch.stack([share * one[side] for share, one in zip(shares, sums, strict=True)]).sum(dim=0) for side in (0, 1)
+        torch.stack([share * one.totals[side] for share, one in zip(shares, sums, strict=True)]).sum(dim=0)
+        for side in (0, 1)
     )
     of_left, of_right, of_both = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for share, group in zip(shares, groups, strict=True):
@@ -88,12 +89,19 @@ def pair_moments(chunks: PairChunks, *more: Weighted) -> Moments:
     return Moments(left_mean, right_mean, left_variances, left_directions, right_variances, right_directions, of_both)
 
 
-def _sums(chunks: PairChunks) -> tuple[Tensor, Tensor, int]:
+class _Sums(NamedTuple):
+    """Sums of the latents of both sides, and how many pairs they are of."""
+
+    totals: tuple[Tensor, Tensor]
+    count: int
+
+
+def _sums(chunks: PairChunks) -> _Sums:
     left, right, count = torch.zeros(()), torch.zeros(()), 0
     for chunk in chunks():
         left, right = left + chunk.left.double().sum(dim=0), right + chunk.right.double().sum(dim=0)
         count += len(chunk.left)
-    return left, right, count
+    return _Sums((left, right), count)
 
 
 def canonical_maps(

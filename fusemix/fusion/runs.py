@@ -27,6 +27,7 @@ MAY_CHANGE = (
     "train",
     "validation",
     "also",
+    "unpaired",
     "init_from",
     "latents_on",
     "logger",

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from fusemix.interfaces import LatentBatch, TrainBatch
 from fusemix.latents.ahead import ahead
+from fusemix.latents.galleries import SideItems
 from fusemix.latents.residence import Placement, Step, StepBytes, Where, choose
 from fusemix.latents.shuttle import OnItsWay
 from fusemix.latents.training_sets import TrainingSet
@@ -87,6 +88,7 @@ class LatentData(L.LightningDataModule):
         seed: of the order in which they take turns.
 
     Attributes:
+        unpaired: modality -> items without partners that the run learns from, too.
         placement: where they live, and why, once it is known.
         step: what is trained with them, once there is that.
         first_batch: hash of the rows of the first whole batch of the epoch; the same in all processes.
@@ -97,6 +99,7 @@ class LatentData(L.LightningDataModule):
         self.training_sets = list(training_sets)
         self._parts, self._seed = parts, seed
         self._latents_on: Where = latents_on
+        self.unpaired: dict[str, SideItems] = {}
         self.placement: Placement | None = None
         self.step: Step | None = None
         self.first_batch = ""

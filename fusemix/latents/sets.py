@@ -234,5 +234,29 @@ class LatentSet:
         return Side(modality, about["num_items"], stores, self.folder)
 
 
+def set_of_one_side(folder: Path, modality: str, encoders: Sequence[str]) -> LatentSet:
+    """A set of which one side counts, opened without latents of the other.
+
+    Args:
+        folder: of the set.
+        modality: of that side.
+        encoders: names of its latent stores.
+
+    Raises:
+        ConfigError: the set has no side of that modality.
+        LatentStoreError: it is missing or damaged.
+    """
+    path = folder_meant(folder) / SET
+    here = [read_description(path)[side]["modality"] for side in ("left", "right")] if path.is_file() else []
+    if here and modality not in here:
+        raise ConfigError(f"{folder} pairs {' with '.join(here)}, and has no {modality} items.")
+    return LatentSet(folder, {**dict.fromkeys(here, ()), modality: encoders})
+
+
+def one_side(folder: Path, modality: str, encoders: Sequence[str]) -> Side:
+    """The side of a set that has a modality; see `set_of_one_side`."""
+    return next(s for s in set_of_one_side(folder, modality, encoders).sides if s.modality == modality)
+
+
 def _named(side: Side) -> str:
     return ", ".join(f"{store.manifest.encoder} {store.dim}" for store in side.stores) or "no latents"

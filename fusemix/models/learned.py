@@ -22,12 +22,14 @@ from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.galleries import MOST_CHOSEN_AMONG, SideItems, gallery_of, sampled
 from fusemix.latents.loader import LatentData
 from fusemix.latents.overlap import shared_items
-from fusemix.latents.sets import LatentSet, Side
+from fusemix.latents.sets import LatentSet, Side, set_of_one_side
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
 
 Rows = tuple[Int64[np.ndarray, " left"], Int64[np.ndarray, " right"]]
 TRAINED, CHOSEN = "trained on", "chosen on"
+UNPAIRED = "unpaired"
+"""Key of an entry whose items were trained on without partners: their modality."""
 HASHES = ("left", "right", "links")
 """Of a set, by which it is known again."""
 FOR = {
@@ -44,6 +46,7 @@ def learned_from(config: TrainConfig, data: LatentData, place: Path) -> list[dic
         place: its folder; what stands there of `init_from`, whose run may be gone since, is kept.
     """
     own = [entry for training_set in data.training_sets for entry in _entries(config, training_set)]
+    own += [_without_partners(config, modality, items) for modality, items in data.unpaired.items()]
     if not config.init_from:
         return own
     noted = [entry for entry in noted_in(place) or [] if entry.get("inherited")]
@@ -64,11 +67,16 @@ def _entries(config: TrainConfig, training_set: TrainingSet) -> list[dict[str, A
     return found
 
 
+def _without_partners(config: TrainConfig, modality: str, items: SideItems) -> dict[str, Any]:
+    latent_set = set_of_one_side(items.side.folder, modality, config.encoders[modality])
+    return {"use": TRAINED, **_about(latent_set, config), "holdout": 0.0, "seed": config.seed, UNPAIRED: modality}
+
+
 def _about(latent_set: LatentSet, config: TrainConfig) -> dict[str, Any]:
     return {
         "set": latent_set.name,
         "folder": str(latent_set.folder.resolve()),
-        "encoders": {side.modality: list(config.encoders[side.modality]) for side in latent_set.sides},
+        "encoders": {side.modality: [store.folder.name for store in side.stores] for side in latent_set.sides},
         **_hashes(latent_set),
         "latents": {side.modality: _of_shards(side) for side in latent_set.sides},
     }
@@ -155,7 +163,7 @@ def _shared(entry: Mapping[str, Any], learned: LatentSet, measured: LatentSet, r
     found = {}
     for side, some in zip(measured.sides, rows, strict=True):
         for place, other in enumerate(learned.sides):
-            if other.modality == side.modality:
+            if other.modality == side.modality and other.modality == entry.get(UNPAIRED, other.modality):
                 require_same_encoders(str(other.folder), side.modality, side.fingerprints, other, side.accepted)
                 shared = shared_items(other, of_links[place], SideItems(side, some))
                 found[side.modality] = [int(shared.sum()), len(some)]
@@ -164,6 +172,8 @@ def _shared(entry: Mapping[str, Any], learned: LatentSet, measured: LatentSet, r
 
 def _rows_used(entry: Mapping[str, Any], learned: LatentSet) -> Rows:
     """Rows of the two sides that were trained on, or chosen on."""
+    if UNPAIRED in entry:  # it may have no links
+        return np.flatnonzero(learned.left.valid), np.flatnonzero(learned.right.valid)
     links, seed = learned.links, int(entry["seed"])
     train, held_out = links, None
     if share := float(entry["holdout"]):

@@ -76,7 +76,7 @@ def closed_form_of(
     """
     pairs = _pairs_of(model, training_set, config.seed)
     held_out = _validation_latents(model, training_set)
-    fit = partial(_fitted, config=config, dims=model.adapter_dim, held_out=held_out, scorer=scorer)
+    fit = partial(_fitted, config=config, dims=model.embedding_dim, held_out=held_out, scorer=scorer)
     alone = fit(pair_moments(pairs))
     told = [f"closed form with {_settings(alone)}"]
     if not unpaired:
@@ -95,9 +95,7 @@ def _settings(fit: _Fit) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in fit.setting._asdict().items())
 
 
-def _fitted(
-    moments: Moments, config: TrainConfig, dims: int, held_out: tuple[Tensor, Tensor], scorer: Scorer
-) -> _Fit:
+def _fitted(moments: Moments, config: TrainConfig, dims: int, held_out: tuple[Tensor, Tensor], scorer: Scorer) -> _Fit:
     dims = min(dims, len(moments.left_mean), len(moments.right_mean))
     seen: dict[ClosedForm, float] = {}
 

@@ -15,6 +15,7 @@ from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
 from fusemix.wiring.training.pace import Pace, batch_of, pace_of, require_divisible
+from fusemix.wiring.training.unpaired import unpaired_of
 
 
 def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[LatentData, Pace]:
@@ -43,6 +44,7 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
         for training_set in training_sets:
             training_set.deal(batch_size * parts)
     data = LatentData(training_sets, parts=parts, latents_on=config.latents_on, seed=config.seed)
+    data.unpaired = unpaired_of(config, training_sets[0])
     return data, pace_of(config.optim, batch_size, data.num_batches)
 
 

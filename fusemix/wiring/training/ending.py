@@ -31,8 +31,10 @@ from fusemix.wiring.training.moving import move
 from fusemix.wiring.training.turning import turn
 
 Step = Callable[[FusionModel, TrainConfig, LatentData], tuple[dict[str, Any], list[str]]]
-"""Looks at the model of the best epoch, in evaluation mode on the run's device, and may change it in place. Returns facts
-for the checkpoint, as plain data (see `checkpoints.as_ended`), and lines for people."""
+"""Looks at the model of the best epoch, in evaluation mode on the run's device, and may change it in place.
+
+Returns facts for the checkpoint, as plain data (see `checkpoints.as_ended`), and lines for people.
+"""
 STEPS: Sequence[Step] = (move, turn)
 """In this order; hubs come last, since their banks are embeddings of the model as it is then."""
 

@@ -3,7 +3,7 @@
 Place in the flow: model of the best epoch, LatentData -> hubs.safetensors in the run folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from fusemix.fusion.runs import HUBS
 from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.galleries import SideItems, sampled
 from fusemix.latents.loader import LatentData
+from fusemix.latents.sampling import sample
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.cached import embed
 from fusemix.models.hubs import Hubs, read_hubs, write_hubs
@@ -69,10 +70,20 @@ def _banks(model: FusionModel, data: LatentData, seed: int, device: torch.device
     for training_set in data.training_sets:
         for side, column in zip(training_set.train.sides, training_set.links.links.T, strict=True):
             if side.modality not in banks:
-                rows = distinct_rows(column)
-                drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:BANK])
-                banks[side.modality] = embed(model, SideItems(side, drawn), str(device)).half()
+                items = [SideItems(side, distinct_rows(column))]
+                if side.modality in data.unpaired:
+                    items.append(data.unpaired[side.modality])
+                banks[side.modality] = _bank(model, items, seed, str(device))
     return banks
+
+
+def _bank(model: FusionModel, items: Sequence[SideItems], seed: int, device: str) -> Tensor:
+    """Of all items together so many, each as likely as any other."""
+    owner = np.repeat(np.arange(len(items)), [len(some) for some in items])
+    place = np.concatenate([np.arange(len(some)) for some in items])
+    drawn = sample(np.arange(len(owner)), BANK, seed)
+    parts = [SideItems(some.side, some.rows[place[drawn][owner[drawn] == number]]) for number, some in enumerate(items)]
+    return torch.cat([embed(model, part, device) for part in parts if len(part)]).half()
 
 
 def _fitted(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,6 +33,7 @@ from fusemix.config.recipes import (
 from fusemix.errors import ConfigError
 from fusemix.fusion.closed_form import RIDGES, canonical_maps, mapped, pair_moments
 from fusemix.interfaces import LatentBatch
+from fusemix.latents.sampling import sample
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.scoring import retrieval_scorer
@@ -135,7 +136,7 @@ def _aligned(training_set: TrainingSet, config: TrainConfig) -> str:
     one, other = training_set.train.sides
     if one.dim != other.dim:
         return ""
-    pairs = _some(training_set.links.links, TRIED, config.seed)
+    pairs = sample(training_set.links.links, TRIED, config.seed)
     pairs = pairs[np.unique(pairs[:, 0], return_index=True)[1]]
     pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
     found = found_first(*(_units(side.take(rows)) for side, rows in zip((one, other), pairs.T, strict=True)))
@@ -165,7 +166,7 @@ def _on_validation(training_set: TrainingSet, config: TrainConfig) -> tuple[floa
     scorer = retrieval_scorer(training_set.gallery, training_set.modalities)
     assert scorer is not None and training_set.gallery is not None, "something is held out"
     held = [_units(items.latents()) for items in training_set.gallery.of(training_set.validation)]
-    links = _some(training_set.links.links, FITTED, config.seed)
+    links = sample(training_set.links.links, FITTED, config.seed)
     batch = LatentBatch(
         *(_units(side.take(rows)) for side, rows in zip(training_set.train.sides, links.T, strict=True))
     )
@@ -176,12 +177,6 @@ def _on_validation(training_set: TrainingSet, config: TrainConfig) -> tuple[floa
         return scorer(*(mapped(side, one) for side, one in zip(held, maps, strict=True)))["mean_recall"]
 
     return scorer(*held)["mean_recall"], max(map(recall, RIDGES))
-
-
-def _some(links: Int64[np.ndarray, "links 2"], most: int, seed: int) -> Int64[np.ndarray, "some 2"]:
-    if len(links) <= most:
-        return links
-    return links[np.sort(np.random.default_rng(seed).choice(len(links), most, replace=False))]
 
 
 def _units(latents: Float[np.ndarray, "rows dim"]) -> Float[Tensor, "rows dim"]:

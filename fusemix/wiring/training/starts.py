@@ -15,14 +15,14 @@ from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters.affine import StartsLinear
 from fusemix.fusion.checkpoints import about, checkpoint_of, read_checkpoint
-from fusemix.fusion.closed_form import CHOICES, ClosedForm, canonical_maps, climbed, mapped, pair_moments
 from fusemix.fusion.model import FusionModel
-from fusemix.interfaces import LatentBatch, PairLoss, Scorer
+from fusemix.interfaces import PairLoss, Scorer
 from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
+from fusemix.latents.sampling import sample
 from fusemix.latents.sets import Side
-from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
+from fusemix.wiring.training.closed_form import closed_form_of
 from fusemix.wiring.training.data import sides_by_modality
 
 MOST_ROWS = 500_000
@@ -37,13 +37,7 @@ def fit_preprocessing(model: FusionModel, data: LatentData, seed: int) -> None:
     for modality, side in sides_by_modality(data).items():
         first = next(one for one in data.training_sets if modality in one.modalities)
         rows = distinct_rows(first.links.links[:, first.modalities.index(modality)])
-        model.fit_preprocessing(modality, _latents_of(side, _sample(rows, seed)))
-
-
-def _sample(rows: np.ndarray, seed: int) -> np.ndarray:
-    if len(rows) <= MOST_ROWS:
-        return rows
-    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))]
+        model.fit_preprocessing(modality, _latents_of(side, sample(rows, MOST_ROWS, seed)))
 
 
 def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Tensor, "rows dim"]]]:
@@ -54,31 +48,21 @@ def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Ten
     return chunks
 
 
-def start_from_closed_form(
-    model: FusionModel, config: TrainConfig, training_set: TrainingSet, scorer: Scorer
-) -> ClosedForm:
-    """Put the closed form where the settings want it, into the adapters and beside them; returns what was chosen.
+def start_from_closed_form(model: FusionModel, config: TrainConfig, data: LatentData, scorer: Scorer) -> list[str]:
+    """Put the closed form where the settings want it, into the adapters and beside them; returns lines for people.
 
     Raises:
         ConfigError: it is to go into an adapter that has no linear part.
     """
+    training_set = data.training_sets[0]
     inside = config.method == "csa" or config.warm_start
     wanted = [*([model.adapters] if inside else []), *([model.beside] if config.closed_form.share else [])]
     places = [[_with_linear_part(modules, modality) for modality in training_set.modalities] for modules in wanted]
-    moments = pair_moments(_pairs_of(model, training_set, config.seed))
-    dims = min(model.embedding_dim, len(moments.left_mean), len(moments.right_mean))
-    prepared = _validation_latents(model, training_set)
-
-    def recall(setting: ClosedForm) -> float:
-        maps = canonical_maps(moments, dims=dims, **setting._asdict())
-        return scorer(*(mapped(side, found) for side, found in zip(prepared, maps, strict=True)))["mean_recall"]
-
-    chosen = climbed(recall, {name: getattr(config.closed_form, name) for name in CHOICES})
-    maps = canonical_maps(moments, dims=dims, **chosen._asdict())
+    found = closed_form_of(model, config, training_set, scorer, data.unpaired)
     for sides in places:
-        for place, found in zip(sides, maps, strict=True):
-            place.start_from(found.weight.float(), found.bias.float())
-    return chosen
+        for place, one in zip(sides, found.maps, strict=True):
+            place.start_from(one.weight.float(), one.bias.float())
+    return found.told
 
 
 def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
@@ -89,27 +73,6 @@ def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
         f"the {modality} adapter has no linear part that could start from the closed form. "
         "Use adapter.name=linear or low_rank_residual."
     )
-
-
-def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Callable[[], Iterable[LatentBatch]]:
-    links = training_set.links.links
-    links = links[_sample(np.arange(len(links)), seed)]
-
-    def chunks() -> Iterator[LatentBatch]:
-        for at in range(0, len(links), ROWS_AT_ONCE):
-            rows = links[at : at + ROWS_AT_ONCE].T
-            sides = zip(training_set.train.sides, rows, strict=True)
-            left, right = (model.prepare(side.modality, torch.from_numpy(side.take(r))) for side, r in sides)
-            yield LatentBatch(left, right)
-
-    return chunks
-
-
-def _validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
-    assert training_set.gallery is not None, "the first set always has something to choose on"
-    sides = training_set.gallery.of(training_set.validation)
-    left, right = (model.prepare(items.modality, torch.from_numpy(items.latents())) for items in sides)
-    return left, right
 
 
 def start_from_run(model: FusionModel, loss: PairLoss, config: TrainConfig, data: LatentData) -> list[str]:

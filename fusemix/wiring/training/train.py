@@ -37,6 +37,7 @@ from fusemix.wiring.training.loggers import loggers_of
 from fusemix.wiring.training.pace import Pace
 from fusemix.wiring.training.processes import available_here, devices_of
 from fusemix.wiring.training.step import TrainingStep
+from fusemix.wiring.training.unpaired import unpaired_record
 
 WHOLE = ("32-true", "32", "64-true", "64")
 """Precisions, as Lightning names them, in which float32 means float32."""
@@ -76,6 +77,7 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
             for training_set in more
         },
         "init_from": sha256_of_file(init_from) if init_from and init_from.is_file() else None,
+        **unpaired_record(data.unpaired),
     }
 
 
