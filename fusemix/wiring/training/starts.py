@@ -10,19 +10,21 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.adapters.affine import StartsLinear
 from fusemix.fusion.checkpoints import about, checkpoint_of, read_checkpoint
 from fusemix.fusion.closed_form import CHOICES, ClosedForm, canonical_maps, climbed, mapped, pair_moments
-from fusemix.fusion.model import FusionModel
+from fusemix.fusion.model import FusionModel, side_by_side
 from fusemix.interfaces import LatentBatch, PairLoss, Scorer
 from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.loader import LatentData
 from fusemix.latents.sets import Side
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
+from fusemix.wiring.training.aligned import is_aligned
 from fusemix.wiring.training.data import sides_by_modality
 
 MOST_ROWS = 500_000
@@ -59,19 +61,25 @@ def start_from_closed_form(
 ) -> ClosedForm:
     """Put the closed form where the settings want it, into the adapters and beside them; returns what was chosen.
 
+    Beside latents that share a space already it is chosen by what both give together.
+
     Raises:
         ConfigError: it is to go into an adapter that has no linear part.
     """
     inside = config.method == "csa" or config.warm_start
     wanted = [*([model.adapters] if inside else []), *([model.beside] if config.closed_form.share else [])]
     places = [[_with_linear_part(modules, modality) for modality in training_set.modalities] for modules in wanted]
-    moments = pair_moments(_pairs_of(model, training_set, config.seed))
+    moments = pair_moments(pairs_of(model, training_set, config.seed))
     dims = min(model.embedding_dim, len(moments.left_mean), len(moments.right_mean))
-    prepared = _validation_latents(model, training_set)
+    prepared = validation_latents(model, training_set)
 
     def recall(setting: ClosedForm) -> float:
         maps = canonical_maps(moments, dims=dims, **setting._asdict())
-        return scorer(*(mapped(side, found) for side, found in zip(prepared, maps, strict=True)))["mean_recall"]
+        found = [mapped(side, one) for side, one in zip(prepared, maps, strict=True)]
+        if is_aligned(config):
+            alone = [normalize(side, dim=1) for side in prepared]
+            found = [side_by_side(*both, config.closed_form.share) for both in zip(alone, found, strict=True)]
+        return scorer(*found)["mean_recall"]
 
     chosen = climbed(recall, {name: getattr(config.closed_form, name) for name in CHOICES})
     maps = canonical_maps(moments, dims=dims, **chosen._asdict())
@@ -91,7 +99,8 @@ def _with_linear_part(modules: nn.ModuleDict, modality: str) -> StartsLinear:
     )
 
 
-def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+def pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+    """Pairs that are trained on, prepared, some at a time; of many a sample."""
     links = training_set.links.links
     links = links[_sample(np.arange(len(links)), seed)]
 
@@ -105,7 +114,8 @@ def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Calla
     return chunks
 
 
-def _validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
+def validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
+    """Items that are chosen on, prepared: left, then right."""
     assert training_set.gallery is not None, "the first set always has something to choose on"
     sides = training_set.gallery.of(training_set.validation)
     left, right = (model.prepare(items.modality, torch.from_numpy(items.latents())) for items in sides)
