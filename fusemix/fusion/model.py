@@ -31,13 +31,13 @@ class FusionModel(nn.Module):
         adapters: modality -> name and options of its adapter; a name may be `module:factory`.
         preprocess: steps before the adapters; see `preprocessing.STEPS`.
         temperature: where it starts, in [0.001, 0.5].
-        closed_form: share of each cosine that a fixed linear map beside each adapter gives, in [0, 1).
+        closed_form: share of each cosine that a fixed linear map beside each adapter gives, in [0, 1].
 
     Attributes:
         dims: of latents, as given.
         embedding_dim: of what the adapters make, as given.
         width: of embeddings: `embedding_dim`, and that of the closed form where it has a share.
-        share: of each cosine that the closed form gives, in [0, 1).
+        share: of each cosine that the closed form gives, in [0, 1].
         rotation: by which embeddings are turned, which leaves cosines as they are; None where they are not.
         recompute: whether adapters compute a second time, for the gradient, what they would have to hold until then;
             embeddings and gradients are the same, bit by bit.

@@ -32,7 +32,7 @@ class Move(NamedTuple):
     Attributes:
         residual: of what was trained, in [0, 1].
         linear: times the linear map that is added to the identity; see `aligned_residual`.
-        share: of each cosine that the closed form beside the adapters gives, in [0, 1).
+        share: of each cosine that the closed form beside the adapters gives, in [0, 1].
     """
 
     residual: float = 0.0
@@ -44,7 +44,7 @@ NOWHERE = Move()
 TRIED: dict[str, tuple[float, ...]] = {
     "residual": (0.0, 0.125, 0.25, 0.5, 0.75, 1.0),
     "linear": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0, 10.0),
-    "share": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    "share": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
 }
 
 
