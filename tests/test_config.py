@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"cache": CacheConfig, "train": TrainConfig, "eval": EvalConfig}
 ZERO_SHOT = "_zero_shot"
 """How the files end that are of another schema than their folder's."""
-RECIPES = ("recommended", "few_pairs")
+RECIPES = ("recommended", "few_pairs", "aligned")
 """Settings without data."""
 SHIPPED = sorted(CONFIGS.glob("*/*.yaml"))
 TRAIN = ["train=a", "validation=b", "encoders.image=[x]", "encoders.text=[y]", "out=o"]
@@ -85,7 +85,7 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         (TrainConfig, [*TRAIN, "optim.batch_size=1"], "optim.batch_size is 1, but must lie between 2 and 1000000000"),
         (TrainConfig, [*TRAIN, "optim.max_epochs=0"], "optim.max_epochs is 0, but must lie between 1 and 1000000000"),
         (TrainConfig, [*TRAIN, "embedding_dim=0"], "embedding_dim is 0"),
-        (TrainConfig, [*TRAIN, "temperature=2"], "temperature is 2.0, but must lie between 0.001 and 0.5"),
+        (TrainConfig, [*TRAIN, "temperature=2"], "temperature is 2, but must lie between 0.001 and 0.5"),
         (TrainConfig, [*TRAIN, "structure.weight=-1"], "structure.weight is -1.0"),
         (
             TrainConfig,

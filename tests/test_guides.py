@@ -18,7 +18,8 @@ import pytest
 import yaml
 from programs import Programs
 from shape_samples import COLOURS, SHAPES, draw
-from tiny_run import COUNTS, save_models
+from tiny_run import COUNTS, SIZES, save_models
+from transformers import BertTokenizer, SiglipConfig, SiglipImageProcessor, SiglipModel
 
 from fusemix import config
 from fusemix.cli import run as cli
@@ -52,11 +53,14 @@ python train.py configs/train/glyphs.yaml train=latents/glyphs/validation valida
 fusemix index --model runs/glyphs --latents latents/glyphs --out indexes/glyphs
 """
 """What `make demo` does, with fewer characters and a tiny text encoder."""
+HUB = {"facebook/dinov2-base": "vit", "BAAI/bge-base-en-v1.5": "bert", "google/siglip-base-patch16-224": "siglip"}
+"""Tiny models in place of those that the guides name."""
 FEW_STEPS = {"epochs": 2, "steps": 4}
 """How long a recipe trains. Batch and validations are its own: they must fit what the guide has."""
 PROMISED = {
     "search_my_photos": ["indexes/glyphs/index.json", "indexes/photos/index.json", "reports/captioned/report.html"],
     "align_two_encoders": ["reports/own/report.html", "reports/comparison/compare.md", "table.tex"],
+    "specialise_a_clip": ["reports/mine/report.html", "runs/frozen/checkpoints/best.ckpt"],
     "add_an_encoder": ["latents/photos/train/image/colours/manifest.json", "indexes/colours/index.json"],
     "add_a_data_set": ["runs/shop/checkpoints/best.ckpt", "indexes/shop/index.json"],
 }
@@ -168,13 +172,23 @@ def here(tmp_path, monkeypatch):
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     save_models(folder)
+    save_two_towers(folder / "siglip", folder / "bert")
     return folder
+
+
+def save_two_towers(folder: Path, with_tokenizer: Path) -> None:
+    """A tiny SigLIP, whose towers share a width."""
+    text = {**SIZES, "vocab_size": 64, "max_position_embeddings": 48, "projection_size": 32}
+    vision = {**SIZES, "image_size": 32, "patch_size": 8}
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+    SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    BertTokenizer.from_pretrained(with_tokenizer).save_pretrained(folder)
 
 
 def furnish(folder: Path, models: Path) -> None:
     """Small material under the names that the guides use: captioned pictures, tiny models. Recipes take few steps."""
     (folder / "models").symlink_to(models)
-    for hub_name, model in {"facebook/dinov2-base": "vit", "BAAI/bge-base-en-v1.5": "bert"}.items():
+    for hub_name, model in HUB.items():
         (folder / hub_name).parent.mkdir()
         (folder / hub_name).symlink_to(models / model)  # a folder works in place of a hub name
     (folder / "configs").unlink()
@@ -253,7 +267,7 @@ def test_every_piece_of_python_in_a_document_is_python(path):
 
 
 def test_every_guide_says_what_it_needs_and_where_it_leads():
-    assert len(GUIDES) == 6
+    assert len(GUIDES) == 7
     for path in GUIDES:
         text = path.read_text()
         for heading in ("## What you need", "## When it goes wrong", "## Where to go next"):

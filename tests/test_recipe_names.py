@@ -35,7 +35,7 @@ def test_every_file_of_configs_is_a_recipe_of_one_command():
         for path in recipes_of(schema).values()
     ]
     assert sorted(named) == sorted((ROOT / "configs").rglob("*.yaml"))
-    assert set(recipes_of(TrainConfig)) >= {"recommended", "few_pairs"}
+    assert set(recipes_of(TrainConfig)) >= {"recommended", "few_pairs", "aligned"}
     assert "paper/encoders" in recipes_of(CacheConfig)
     assert list(recipes_of(ZeroShotConfig)) == ["esc50_zero_shot"]
     assert recipes_of(IndexConfig) == {}

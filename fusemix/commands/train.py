@@ -52,8 +52,9 @@ from fusemix.models.recipes import ENCODERS_FILE
 from fusemix.models.scoring import retrieval_scorer
 from fusemix.progress import console, time_text
 from fusemix.wiring.training import ending, starts
-from fusemix.wiring.training.aligned import start_temperature, widened
+from fusemix.wiring.training.aligned import leaning, start_temperature, widened
 from fusemix.wiring.training.data import latent_data, shared_with_training
+from fusemix.wiring.training.near_identity import start_near_identity
 from fusemix.wiring.training.pace import fitted, paced
 from fusemix.wiring.training.processes import processes_of
 from fusemix.wiring.training.recipe import ByRecipe, settled
@@ -218,16 +219,19 @@ def _start(module: FusionModule, config: TrainConfig, data: LatentData) -> list[
     """Give the model what it starts from; returns what there is to tell of it."""
     told = shared_with_training(data)
     starts.fit_preprocessing(module.model, data, config.seed)
-    if config.temperature == "auto" and config.method == "contrastive":
-        found = start_temperature(module.model, data.training_sets[0], config.seed)
-        told.append(f"temperature {found:.4f}, by a batch of training pairs")
     if config.init_from:
         shared = starts.start_from_run(module.model, module.loss, config, data)
         return [*told, f"weights of {', '.join(shared)} are those of {config.init_from}"]
+    first = data.training_sets[0]
+    scorer = retrieval_scorer(first.gallery, first.modalities)
+    assert scorer is not None, "the first set always has something to choose on"
+    if leaning(module.model):
+        told.append(start_near_identity(module.model, config, first, scorer))
+    if config.temperature == "auto" and config.method == "contrastive":
+        found = start_temperature(module.model, first, config.seed)
+        told.append(f"temperature {found:.4f}, by a batch of training pairs")
     if config.method == "csa" or config.warm_start or config.closed_form.share:
-        scorer = retrieval_scorer(data.training_sets[0].gallery, data.training_sets[0].modalities)
-        assert scorer is not None, "the first set always has something to choose on"
-        return [*told, *starts.start_from_closed_form(module.model, config, data, scorer)]
+        told += starts.start_from_closed_form(module.model, config, data, scorer)
     return told
 
 

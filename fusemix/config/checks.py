@@ -32,7 +32,7 @@ def require_one_folder(key: str, name: str) -> None:
         raise ConfigError(f"{key}: {name!r} becomes a folder, so it must be a word without '/'.")
 
 
-def or_auto(key: str, value: float | str, least: float, most: float) -> None:
+def or_auto(key: str, value: int | float | str, least: int | float, most: int | float) -> None:
     """Refuse what is neither a number in its range nor `auto`."""
     if not isinstance(value, str):
         within(key, value, least, most)
@@ -40,7 +40,7 @@ def or_auto(key: str, value: float | str, least: float, most: float) -> None:
         raise ConfigError(f"{key} is {value!r}, but must be {_number(least)} or auto.")
 
 
-def _number(like: float) -> str:
+def _number(like: int | float) -> str:
     return "a whole number" if isinstance(like, int) else "a number"
 
 

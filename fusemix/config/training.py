@@ -142,7 +142,7 @@ class TrainConfig(WritingConfig):
     """Modality -> another adapter for it."""
     loss: PartConfig = field(default_factory=lambda: PartConfig(name="info_nce"))
     """Contrastive loss."""
-    temperature: float | str = 0.07
+    temperature: int | float | str = 0.07
     """Where the learned temperature starts; it stays within [0.001, 0.5]. auto: where the loss of training pairs is
     least before anything is trained, for latents that are aligned already."""
     mixup: PartConfig = field(default_factory=lambda: PartConfig(name="per_batch"))

@@ -31,13 +31,13 @@ class FusionModel(nn.Module):
         adapters: modality -> name and options of its adapter; a name may be `module:factory`.
         preprocess: steps before the adapters; see `preprocessing.STEPS`.
         temperature: where it starts, in [0.001, 0.5].
-        closed_form: share of each cosine that a fixed linear map beside each adapter gives, in [0, 1).
+        closed_form: share of each cosine that a fixed linear map beside each adapter gives, in [0, 1].
 
     Attributes:
         dims: of latents, as given.
         embedding_dim: of what the adapters make, as given.
         width: of embeddings: `embedding_dim`, and that of the closed form where it has a share.
-        share: of each cosine that the closed form gives, in [0, 1).
+        share: of each cosine that the closed form gives, in [0, 1].
         rotation: by which embeddings are turned, which leaves cosines as they are; None where they are not.
         recompute: whether adapters compute a second time, for the gradient, what they would have to hold until then;
             embeddings and gradients are the same, bit by bit.
@@ -127,9 +127,7 @@ class FusionModel(nn.Module):
         found = self.adapt(modality, prepared)
         with torch.autocast(prepared.device.type, enabled=False):
             if self.beside:
-                # Side by side, scaled by the roots of the shares: cosines are then the weighted mean of both.
-                fixed = self.fixed(modality, prepared.to(found.dtype))
-                found = torch.cat([(1 - self.share) ** 0.5 * found, self.share**0.5 * fixed], dim=-1)
+                found = side_by_side(found, self.fixed(modality, prepared.to(found.dtype)), self.share)
             return found if self.rotation is None else found @ self.rotation.to(found.dtype)
 
     def fixed(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch narrowest"]:
@@ -154,6 +152,18 @@ class FusionModel(nn.Module):
     def num_parameters(self) -> dict[str, int]:
         """Trainable parameters of each adapter."""
         return {name: sum(p.numel() for p in module.parameters()) for name, module in self.adapters.items()}
+
+
+def side_by_side(
+    own: Float[Tensor, "rows dim"], fixed: Float[Tensor, "rows other"], share: float
+) -> Float[Tensor, "rows both"]:
+    """Embeddings of unit length next to other ones, scaled by the roots of shares: cosines are the mean of both.
+
+    Args:
+        own, fixed: of the same items.
+        share: of each cosine that is the fixed ones', in [0, 1].
+    """
+    return torch.cat([(1 - share) ** 0.5 * own, share**0.5 * fixed], dim=-1)
 
 
 def _adapter(name: str, options: Mapping[str, Any], input_dim: int, output_dim: int) -> nn.Module:

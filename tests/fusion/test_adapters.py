@@ -4,24 +4,22 @@ import pytest
 import torch
 
 from fusemix.errors import ConfigError
-from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.adapters import ADAPTERS, KEEP_WIDTH
 from fusemix.fusion.adapters.affine import StartsLinear
+from fusemix.fusion.adapters.aligned_residual import AlignedResidual
 from fusemix.fusion.adapters.dropout import Dropout
 from fusemix.fusion.adapters.gated import Gated
 from fusemix.fusion.adapters.low_rank_residual import LowRankResidual
 from fusemix.fusion.adapters.residual_mlp import residual_mlp
 
 
-@pytest.fixture(params=ADAPTERS.names())
-def adapter(request) -> torch.nn.Module:
-    return ADAPTERS.build(request.param, {}, input_dim=8, output_dim=3)
-
-
-def test_an_adapter_maps_rows_on_their_own_to_the_shared_width(adapter):
-    adapter.eval()
+@pytest.mark.parametrize("name", ADAPTERS.names())
+def test_an_adapter_maps_rows_on_their_own_to_the_shared_width(name):
+    width = 8 if name in KEEP_WIDTH else 3
+    adapter = ADAPTERS.build(name, {}, input_dim=8, output_dim=width).eval()
     rows = torch.randn(5, 8)
     out = adapter(rows)
-    assert out.shape == (5, 3)
+    assert out.shape == (5, width)
     torch.testing.assert_close(adapter(rows[2:3]), out[2:3])
 
 
@@ -84,6 +82,47 @@ def test_the_low_rank_residual_starts_linear_and_orthogonal_and_can_bend():
     adapter.gate.data.fill_(0.5)
     expected = rows @ adapter.linear.weight.T + math.tanh(0.5) * adapter.residual(rows)
     torch.testing.assert_close(adapter(rows), expected)
+
+
+def test_the_identity_has_nothing_to_train_and_leaves_rows_as_they_are():
+    adapter, rows = ADAPTERS.build("identity", {}, input_dim=8, output_dim=8), torch.randn(5, 8)
+    assert torch.equal(adapter(rows), rows)
+    assert list(adapter.parameters()) == []
+
+
+def test_the_aligned_residual_starts_as_the_identity_and_can_be_drawn_back_to_it():
+    adapter, rows = AlignedResidual(input_dim=8, output_dim=8, hidden_dim=3), torch.randn(5, 8)
+    assert torch.equal(adapter(rows), rows)
+    adapter(rows).square().sum().backward()
+    assert adapter.gate.grad.abs() > 0
+    adapter.eval().gate.data.fill_(0.5)
+    _, norm, up, _, _, down = adapter.residual
+    hidden = norm(rows) @ up.weight.T + up.bias
+    bent = (hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2) @ down.weight.T + down.bias
+    torch.testing.assert_close(adapter(rows), rows + 0.5 * bent)
+    adapter.move(residual=0.5, linear=0.0)
+    torch.testing.assert_close(adapter(rows), rows + 0.25 * bent)
+    adapter.move(residual=0.0, linear=0.0)
+    assert torch.equal(adapter(rows), rows)
+
+
+def test_the_aligned_residual_adds_as_much_of_a_linear_map_as_it_is_told():
+    adapter, rows = AlignedResidual(input_dim=8, output_dim=8, linear=True), torch.randn(5, 8)
+    weight, bias = torch.randn(8, 8), torch.randn(8)
+    adapter.take_linear(weight, bias)
+    assert torch.equal(adapter(rows), rows)
+    adapter.move(residual=1.0, linear=0.5)
+    torch.testing.assert_close(adapter(rows), rows + 0.5 * (rows @ weight.T + bias))
+
+
+@pytest.mark.parametrize("name", KEEP_WIDTH)
+def test_an_adapter_that_keeps_the_width_refuses_another_one(name):
+    with pytest.raises(ConfigError) as error:
+        ADAPTERS.build(name, {}, input_dim=8, output_dim=3)
+    assert str(error.value) == (
+        f"adapter '{name}' keeps the width of latents, which are 8 wide, and the shared space is 3 wide. Both sides "
+        "have to share a width: set embedding_dim=8, or give another adapter."
+    )
 
 
 @pytest.mark.parametrize("name", ["linear", "low_rank_residual"])

@@ -9,7 +9,7 @@ from training import arguments, weights
 
 from fusemix.cli.called import run_command
 from fusemix.fusion import stretches
-from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.adapters import ADAPTERS, KEEP_WIDTH
 from fusemix.fusion.losses import tiles
 from fusemix.fusion.losses.info_nce import InfoNCE
 from fusemix.fusion.mixup import MIXUPS
@@ -77,13 +77,16 @@ DROPS = {
     "gated": {"dropout": 0.5},
     "linear": {"input_dropout": 0.5},
     "low_rank_residual": {"rank": 2, "dropout": 0.5, "input_dropout": 0.2},
+    "identity": {},
+    "aligned_residual": {"hidden_dim": 4, "dropout": 0.5, "input_dropout": 0.2},
 }
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 @pytest.mark.parametrize("name", ADAPTERS.names())
 def test_what_is_computed_a_second_time_gives_the_same_gradient_bit_by_bit(name, dtype):
-    model, batch = model_of(name, **DROPS[name]), batch_of(2 * 40)
+    widths, shared = ({"image": 12, "text": 12}, 12) if name in KEEP_WIDTH else (WIDTHS, 4)
+    model, batch = model_of(name, widths, shared, **DROPS[name]), batch_of(2 * 40, widths=widths)
     for gate in (weight for key, weight in model.named_parameters() if key.endswith("gate")):
         gate.data.fill_(0.5)  # shut, nothing behind it has a gradient
     how = {"structure": 1.0, "mixup": "per_pair", "dtype": dtype}

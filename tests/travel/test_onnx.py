@@ -10,7 +10,7 @@ import torch
 
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.adapters import ADAPTERS, KEEP_WIDTH
 from fusemix.fusion.model import FusionModel
 from fusemix.models.trained import open_trained
 from fusemix.wiring.exporting.onnx import check_onnx, require_packages, run_onnx, write_onnx
@@ -23,7 +23,7 @@ def model_of(names: dict[str, str], preprocess: list[str], closed_form: float) -
     torch.manual_seed(0)
     model = FusionModel(
         dims={modality: [7, 5] for modality in names},
-        embedding_dim=6,
+        embedding_dim=12 if set(names.values()) <= set(KEEP_WIDTH) else 6,
         adapters={modality: (name, SMALL.get(name, {})) for modality, name in names.items()},
         preprocess=preprocess,
         closed_form=closed_form,
@@ -47,7 +47,7 @@ def test_an_adapter_with_all_preprocessing_and_a_closed_form_runs_at_any_batch_s
         found = run_onnx(path, latents)
         np.testing.assert_allclose(found, model.embed("image", torch.from_numpy(latents)).detach().numpy(), atol=1e-5)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-        assert found.shape == (rows, 12)
+        assert found.shape == (rows, 24 if name in KEEP_WIDTH else 12)
 
 
 def test_an_export_holds_a_file_a_modality_that_runs_alone(tiny, whole):

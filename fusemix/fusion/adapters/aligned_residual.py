@@ -10,11 +10,11 @@ from fusemix.parts.ranges import share, within
 
 
 class AlignedResidual(nn.Module):
-    """x + gate · W2 · dropout(GELU(W1 · LN(dropout(x)))), with a gate that starts at zero.
+    """x + gate · W2 · dropout(GELU(W1 · LN(dropout(x)))) [+ lean · (W x + b)], with a gate that starts at zero.
 
     At the start it is the identity, so that two sides which share a space go on from there. The residual looks at
-    latents with dropout; what it is added to has none. What the gate has come to can be scaled down after training,
-    to nothing if need be: see wiring/training/moving.py.
+    latents with dropout; what it is added to has none. Gate and lean can be set to less after training, to nothing if
+    need be: see wiring/training/moving.py.
 
     Args:
         input_dim: width of the latents.
@@ -22,6 +22,8 @@ class AlignedResidual(nn.Module):
         hidden_dim: width of the residual.
         dropout: share of the residual's hidden units dropped, in [0, 1).
         input_dropout: share of the numbers dropped that the residual sees, in [0, 1).
+        linear: whether a fixed linear map is added, too, which the closed form gives; for one side, where the other
+            one stays as it is.
 
     Raises:
         ConfigError: the widths differ, or an option is out of its range.
@@ -35,6 +37,7 @@ class AlignedResidual(nn.Module):
         hidden_dim: int = 512,
         dropout: float = 0.3,
         input_dropout: float = 0.0,
+        linear: bool = False,
     ) -> None:
         super().__init__()
         require_one_width("aligned_residual", input_dim, output_dim)
@@ -50,12 +53,35 @@ class AlignedResidual(nn.Module):
             nn.Linear(hidden_dim, output_dim),
         )
         self.gate = nn.Parameter(torch.zeros(()))
+        self.has_linear = linear
+        self.weight: Tensor
+        self.bias: Tensor
+        self.lean: Tensor
+        if linear:
+            for name, shape in (("weight", (output_dim, input_dim)), ("bias", (output_dim,)), ("lean", ())):
+                self.register_buffer(name, torch.zeros(shape))
 
-    def scale(self, factor: float) -> None:
-        """Go this share of the way from the identity to what was trained."""
+    def take_linear(self, weight: Float[Tensor, "dim dim"], bias: Float[Tensor, " dim"]) -> None:
+        """Give the linear map that is added, as much as `move` says."""
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    def move(self, residual: float, linear: float) -> None:
+        """Go a share of the way to what was trained, and add as many times the linear map."""
         with torch.no_grad():
-            self.gate *= factor
+            self.gate *= residual
+            if self.has_linear:
+                self.lean.fill_(linear)
+
+    def bent(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """What was trained, and is added."""
+        return self.gate * self.residual(latents)
+
+    def linear(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """What the linear map makes of latents."""
+        return nn.functional.linear(latents, self.weight, self.bias)
 
     def forward(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Add what was learned."""
-        return latents + self.gate * self.residual(latents)
+        found = latents + self.bent(latents)
+        return found + self.lean * self.linear(latents) if self.has_linear else found

@@ -13,6 +13,7 @@ import torch
 from fusemix.config import TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.adapters import IDENTITY, KEEP_WIDTH
+from fusemix.fusion.adapters.aligned_residual import AlignedResidual
 from fusemix.fusion.model import FusionModel
 from fusemix.fusion.temperature import best_temperature
 from fusemix.latents.loader import LatentData
@@ -68,6 +69,21 @@ def _unequal(kept: Mapping[str, int], names: Mapping[str, str]) -> ConfigError:
         f"adapter {which} keeps the width of latents, and widths differ: {sides} numbers. Such sides share no space: "
         "give one of them another adapter, or latents of two encoders that were trained together."
     )
+
+
+def leaning(model: FusionModel) -> list[AlignedResidual]:
+    """Adapters that add a linear map to the identity: one at the most.
+
+    Raises:
+        ConfigError: there are more.
+    """
+    found = [one for one in model.adapters.values() if isinstance(one, AlignedResidual) and one.has_linear]
+    if len(found) > 1:
+        raise ConfigError(
+            "the option linear of aligned_residual moves one side, and the other one stays as it is: give it to one "
+            "side, as in adapters={image: {name: aligned_residual, options: {linear: true}}}, or use closed_form.share."
+        )
+    return found
 
 
 def start_temperature(model: FusionModel, training_set: TrainingSet, seed: int) -> float:

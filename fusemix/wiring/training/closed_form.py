@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from fusemix.config import TrainConfig
 from fusemix.fusion.closed_form import (
@@ -22,13 +23,14 @@ from fusemix.fusion.closed_form import (
     mapped,
     pair_moments,
 )
-from fusemix.fusion.model import FusionModel
+from fusemix.fusion.model import FusionModel, side_by_side
 from fusemix.fusion.pseudo_pairs import potentials, soft_partners
 from fusemix.interfaces import LatentBatch, Scorer
 from fusemix.latents.galleries import SideItems
 from fusemix.latents.sampling import sample
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.tables import percent
+from fusemix.wiring.training.aligned import is_aligned
 
 MOST_PAIRS = 500_000
 """More tell nothing new about means and covariances."""
@@ -67,6 +69,8 @@ def closed_form_of(
 ) -> Found:
     """Fit it, and again with unpaired items, which count only if validation is better with them.
 
+    Beside latents that share a space already it is chosen by what both give together.
+
     Args:
         model: whose preprocessing is fitted.
         config: settings.
@@ -74,8 +78,8 @@ def closed_form_of(
         scorer: of validation embeddings.
         unpaired: modality -> items without partners; may be empty.
     """
-    pairs = _pairs_of(model, training_set, config.seed)
-    held_out = _validation_latents(model, training_set)
+    pairs = pairs_of(model, training_set, config.seed)
+    held_out = validation_latents(model, training_set)
     fit = partial(_fitted, config=config, dims=model.embedding_dim, held_out=held_out, scorer=scorer)
     alone = fit(pair_moments(pairs))
     told = [f"closed form with {_settings(alone)}"]
@@ -104,8 +108,11 @@ def _fitted(moments: Moments, config: TrainConfig, dims: int, held_out: tuple[Te
 
     def recall(setting: ClosedForm) -> float:
         if setting not in seen:
-            sides = (mapped(side, found) for side, found in zip(held_out, maps_of(setting), strict=True))
-            seen[setting] = scorer(*sides)["mean_recall"]
+            found = [mapped(side, one) for side, one in zip(held_out, maps_of(setting), strict=True)]
+            if is_aligned(config):
+                alone = [normalize(side, dim=1) for side in held_out]
+                found = [side_by_side(*both, config.closed_form.share) for both in zip(alone, found, strict=True)]
+            seen[setting] = scorer(*found)["mean_recall"]
         return seen[setting]
 
     chosen = climbed(recall, {name: getattr(config.closed_form, name) for name in CHOICES})
@@ -147,7 +154,8 @@ def _chunks(left: Tensor, right: Tensor) -> Iterator[LatentBatch]:
         yield LatentBatch(one, other)
 
 
-def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+def pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Callable[[], Iterable[LatentBatch]]:
+    """Pairs that are trained on, prepared, some at a time; of many a sample."""
     links = sample(training_set.links.links, MOST_PAIRS, seed)
 
     def chunks() -> Iterator[LatentBatch]:
@@ -160,7 +168,8 @@ def _pairs_of(model: FusionModel, training_set: TrainingSet, seed: int) -> Calla
     return chunks
 
 
-def _validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
+def validation_latents(model: FusionModel, training_set: TrainingSet) -> tuple[Tensor, Tensor]:
+    """Items that are chosen on, prepared: left, then right."""
     assert training_set.gallery is not None, "the first set always has something to choose on"
     left, right = (_prepared(model, items) for items in training_set.gallery.of(training_set.validation))
     return left, right

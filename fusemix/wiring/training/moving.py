@@ -4,8 +4,7 @@ Place in the flow: model of the best epoch, LatentData -> the model whose recall
 between what the latents give alone (zero-shot) and what was trained, with shares of the closed form beside.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -15,17 +14,16 @@ from torch.nn import functional as F
 
 from fusemix.config import TrainConfig
 from fusemix.fusion.adapters.aligned_residual import AlignedResidual
-from fusemix.fusion.model import FusionModel
+from fusemix.fusion.model import FusionModel, side_by_side
 from fusemix.fusion.stretches import without_gradient
 from fusemix.latents.galleries import SideItems
 from fusemix.latents.loader import LatentData
+from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.scoring import retrieval_scorer
-from fusemix.wiring.training.aligned import is_aligned
+from fusemix.wiring.training.aligned import is_aligned, leaning
 
-RESIDUALS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ROUNDS = 2
-"""In which one of both is chosen after the other."""
+"""In which one of a move's numbers is chosen after the other."""
 
 
 class Move(NamedTuple):
@@ -33,28 +31,39 @@ class Move(NamedTuple):
 
     Attributes:
         residual: of what was trained, in [0, 1].
-        share: of each cosine that is the closed form's, in [0, 1).
+        linear: times the linear map that is added to the identity; see `aligned_residual`.
+        share: of each cosine that the closed form beside the adapters gives, in [0, 1].
     """
 
-    residual: float
-    share: float
+    residual: float = 0.0
+    linear: float = 0.0
+    share: float = 0.0
 
 
-NOWHERE = Move(0.0, 0.0)
+NOWHERE = Move()
+TRIED: dict[str, tuple[float, ...]] = {
+    "residual": (0.0, 0.125, 0.25, 0.5, 0.75, 1.0),
+    "linear": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0, 10.0),
+    "share": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+}
 
 
 class _Side(NamedTuple):
-    """Items of one side: where they start, what training adds to them, and what the closed form makes of them."""
+    """Items of one side: where they start, and what each of a move's numbers adds to that."""
 
     start: Float[Tensor, "items dim"]
-    added: Float[Tensor, "items dim"]
-    fixed: Float[Tensor, "items width"] | None
+    trained: Float[Tensor, "items dim"]
+    linear: Float[Tensor, "items dim"] | None
+    beside: Float[Tensor, "items width"] | None
 
     def moved(self, move: Move) -> Float[Tensor, "items either"]:
-        own = F.normalize(self.start + move.residual * self.added, dim=1)
-        if self.fixed is None or not move.share:
+        own = self.start + move.residual * self.trained
+        if self.linear is not None:
+            own = own + move.linear * self.linear
+        own = F.normalize(own, dim=1)
+        if self.beside is None or not move.share:
             return own
-        return torch.cat([(1 - move.share) ** 0.5 * own, move.share**0.5 * self.fixed], dim=1)
+        return side_by_side(own, self.beside, move.share)
 
 
 def move(model: FusionModel, config: TrainConfig, data: LatentData) -> tuple[dict[str, Any], list[str]]:
@@ -66,60 +75,74 @@ def move(model: FusionModel, config: TrainConfig, data: LatentData) -> tuple[dic
     if not is_aligned(config):
         return {}, []
     with torch.inference_mode():
-        recall = _recall(model, data)
-        shares = SHARES if model.beside else (0.0,)
-        chosen, found = chosen_move(recall, Move(1.0, model.share), shares)
+        recall = recall_after(model, data.training_sets)
+        lean = next((float(adapter.lean) for adapter in leaning(model)), 0.0)
+        chosen, found = chosen_move(recall, Move(1.0, lean, model.share), free_in(model))
         zero_shot = recall(NOWHERE)
+    apply(model, chosen)
+    facts = {"share": chosen.share, "moved": chosen._asdict(), "mean_recall": found, "zero_shot": zero_shot}
+    return facts, [_told(chosen, found, zero_shot)]
+
+
+def apply(model: FusionModel, chosen: Move) -> None:
+    """Move a model that was trained."""
     for adapter in model.adapters.values():
         if isinstance(adapter, AlignedResidual):
-            adapter.scale(chosen.residual)
+            adapter.move(chosen.residual, chosen.linear)
     model.set_share(chosen.share)
-    facts = {"share": chosen.share, "residual": chosen.residual, "mean_recall": found, "zero_shot": zero_shot}
-    return facts, [_told(chosen, found, zero_shot)]
+
+
+def free_in(model: FusionModel) -> list[str]:
+    """Which numbers of a move change a model."""
+    found = {
+        "residual": any(isinstance(adapter, AlignedResidual) for adapter in model.adapters.values()),
+        "linear": bool(leaning(model)),
+        "share": bool(model.beside),
+    }
+    return [name for name, is_free in found.items() if is_free]
 
 
 def _told(chosen: Move, found: float, zero_shot: float) -> str:
     if chosen == NOWHERE:
         return f"validation says to stay where the latents are: nothing beats their mean recall of {zero_shot:.1%}"
-    return (
-        f"validation says to move by {chosen.residual:.0%} of what was trained, and to take {chosen.share:.0%} of each "
-        f"cosine from the closed form: mean recall {found:.1%}, zero-shot {zero_shot:.1%}"
-    )
+    parts = {
+        f"{chosen.residual:.0%} of what was trained": chosen.residual,
+        f"{chosen.linear:g} times the linear map": chosen.linear,
+        f"{chosen.share:.0%} of each cosine from the closed form": chosen.share,
+    }
+    taken = ", ".join(words for words, value in parts.items() if value)
+    return f"validation says to move by {taken}: mean recall {found:.1%}, zero-shot {zero_shot:.1%}"
 
 
-def chosen_move(recall: Callable[[Move], float], trained: Move, shares: Sequence[float] = SHARES) -> tuple[Move, float]:
+def chosen_move(recall: Callable[[Move], float], trained: Move, free: list[str]) -> tuple[Move, float]:
     """The best move of those that are tried, and its recall; of equal ones the shortest.
 
     Args:
         recall: of a move.
         trained: what a model has come to.
-        shares: of the closed form, that are tried.
+        free: numbers of a move that are chosen.
     """
     seen = {one: recall(one) for one in (NOWHERE, trained)}
 
     def best() -> Move:
-        return max(seen, key=lambda one: (seen[one], -one.share - one.residual))
+        return max(seen, key=lambda one: (seen[one], -sum(one)))
 
-    for _ in range(ROUNDS):
-        for line in (_residuals, partial(_shares, shares)):
-            for one in line(best()):
-                if one not in seen:
-                    seen[one] = recall(one)
+    for name in free * ROUNDS:
+        for one in _line(best(), name):
+            if one not in seen:
+                seen[one] = recall(one)
     return best(), seen[best()]
 
 
-def _residuals(at: Move) -> list[Move]:
-    return [at._replace(residual=residual) for residual in RESIDUALS]
+def _line(at: Move, name: str) -> Iterator[Move]:
+    for value in TRIED[name]:
+        yield at._replace(**{name: value})
 
 
-def _shares(shares: Sequence[float], at: Move) -> list[Move]:
-    return [at._replace(share=share) for share in shares]
-
-
-def _recall(model: FusionModel, data: LatentData) -> Callable[[Move], float]:
+def recall_after(model: FusionModel, training_sets: list[TrainingSet]) -> Callable[[Move], float]:
     """Mean recall on validation after a move, over all sets that are validated."""
     sets = []
-    for one in data.training_sets:
+    for one in training_sets:
         scorer = retrieval_scorer(one.gallery, one.modalities)
         if one.gallery is not None and scorer is not None:
             sets.append((scorer, [_side(model, items) for items in one.gallery.of(one.validation)]))
@@ -132,8 +155,10 @@ def _recall(model: FusionModel, data: LatentData) -> Callable[[Move], float]:
 
 
 def _side(model: FusionModel, items: SideItems) -> _Side:
-    adapter = model.adapters[items.modality]
-    scale = model.log_logit_scale  # of the model's device and dtype
-    start = model.prepare(items.modality, torch.from_numpy(items.latents()).to(scale.device)).to(scale.dtype)
-    added = without_gradient(adapter, start) - start
-    return _Side(start, added, model.fixed(items.modality, start) if model.beside else None)
+    adapter, like = model.adapters[items.modality], model.log_logit_scale
+    start = model.prepare(items.modality, torch.from_numpy(items.latents()).to(like.device)).to(like.dtype)
+    beside = model.fixed(items.modality, start) if model.beside else None
+    if not isinstance(adapter, AlignedResidual):
+        return _Side(start, torch.zeros_like(start), None, beside)
+    linear = adapter.linear(start) if adapter.has_linear else None
+    return _Side(start, without_gradient(adapter.bent, start), linear, beside)

@@ -1,0 +1,1 @@
+"""Tables of benchmarks/quality.py, one a file."""
