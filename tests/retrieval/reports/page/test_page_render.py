@@ -99,7 +99,7 @@ def test_the_page_speaks_to_people_who_hear_or_tabulate_it(outline):
     assert all(attributes.get("alt") for attributes in outline.all("img"))
     assert all(attributes.get("aria-label") for attributes in outline.all("audio"))
     assert all(attributes.get("scope") in ("row", "col") for attributes in outline.all("th"))
-    assert len(outline.all("caption")) == len(outline.all("table")) == 4
+    assert len(outline.all("caption")) == len(outline.all("table")) == 5
     assert all(a.get("aria-label") or a.get("aria-hidden") for a in outline.all("svg"))
 
 

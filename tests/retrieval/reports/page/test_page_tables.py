@@ -32,7 +32,7 @@ def test_widths_stand_with_both_directions_in_a_row():
     assert grid.heads == ["bytes an item", *heads, "recall sum"]
     (row,) = grid.rows
     assert row.name == "64 in int8"
-    assert [cell.text for cell in row.cells] == ["1,064", "51.2", "75.0", "51.2", "75.0", "1.500"]
+    assert [cell.text for cell in row.cells] == ["1,064", "51.2", "75.0", "51.2", "75.0", "150.0"]
     assert tables.widths({"metrics": report("image")["metrics"]}, NAMES).rows == [], "reports of before have none"
 
 
