@@ -126,6 +126,7 @@ def fit(
     >>> images = np.random.default_rng(0).normal(size=(64, 12))
     >>> tiny = {"embedding_dim": 8, "mixup": "none", "optim": {"batch_size": 16, "max_epochs": 1, "warmup_steps": 1}}
     >>> model = fit(images=images, texts=images[:, :6] + 1, recipe=tiny)
+    no validation is given, so 10 % of the pairs are held out to choose on: holdout=0.1
     58 pairs of arrays/train; choosing among 6 and 6 held-out items
     ...
     >>> model.encode(images=images[:3]).shape

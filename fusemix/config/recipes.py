@@ -14,7 +14,7 @@ AUTO = "auto"
 """What stands for the recipe that fits the data; see wiring/training/recipe.py."""
 FEWEST, FEW, MANY, ALIGNED = "closed_form", "few_pairs", "recommended", "aligned"
 """Recipes that it chooses from."""
-FEW_PAIRS, MANY_PAIRS = 500, 10_000
+FEW_PAIRS, MANY_PAIRS = 600, 10_000
 """From so many on, the recipe is the one for few, and the one for many; docs/recipes.md says why."""
 HOLDOUT_OF_FEW, HOLDOUT_OF_MANY = 0.1, 0.05
 """Share of the links that the best epoch is chosen on, where nothing else is given."""

@@ -101,7 +101,7 @@ def test_a_recipe_that_does_not_exist_is_answered_with_the_nearest_and_the_list(
 
 
 def test_the_number_of_pairs_says_which_recipe_and_how_much_is_held_out():
-    found = [recipe_for(count) for count in (1, 499, 500, 9_999, 10_000)]
+    found = [recipe_for(count) for count in (1, 599, 600, 9_999, 10_000)]
     assert found == ["closed_form", "closed_form", "few_pairs", "few_pairs", "recommended"]
     assert [holdout_for(count) for count in (9_999, 10_000)] == [0.1, 0.05]
 
@@ -125,13 +125,13 @@ def test_a_few_hundred_pairs_are_solved_for_and_what_does_not_go_with_that_is_na
     run_command("train", [*words, f"out={tmp_path / 'run'}"])
     told = said(capsys)
     assert (
-        "recipe=auto takes closed_form: 256 pairs are fewer than 500" in told and "closed form with left_ridge" in told
+        "recipe=auto takes closed_form: 256 pairs are fewer than 600" in told and "closed form with left_ridge" in told
     )
     assert max(recalls(tmp_path / "run")) > 0.8
     with pytest.raises(ConfigError) as error:
         run_command("train", [*words, f"out={tmp_path / 'other'}", "adapter.options.hidden_dim=8"])
     message = str(error.value)
-    assert "takes closed_form: 256 pairs are fewer than 500, and it does not go with these settings: adapter" in message
+    assert "takes closed_form: 256 pairs are fewer than 600, and it does not go with these settings: adapter" in message
     assert "no option 'hidden_dim'" in message and "name another recipe" in message
 
 
