@@ -26,7 +26,7 @@ class SearchIndex:
 
     Args:
         folder: of the index.
-        **how: `model`, `device`, `trust_code`, as for `fusemix search`.
+        **how: `model`, `device`, `trust_code`, `hub_correction`, as for `fusemix search`.
 
     Attributes:
         folder: as given.
@@ -46,7 +46,14 @@ class SearchIndex:
         return f"fusemix.SearchIndex({str(self.folder)!r}: {len(self):,} items)"
 
     def search(
-        self, text: Any = None, *, image: Any = None, audio: Any = None, like: Any = None, k: int = 10
+        self,
+        text: Any = None,
+        *,
+        image: Any = None,
+        audio: Any = None,
+        like: Any = None,
+        k: int = 10,
+        modality: str | None = None,
     ) -> "Hits":
         """The items that are nearest, best first; several queries are added up.
 
@@ -56,9 +63,10 @@ class SearchIndex:
             audio: a sound or a list of them: paths, bytes, or `fusemix.Waveform`s.
             like: id of an item of the index, or a list of them.
             k: at most so many.
+            modality: what to find, such as `image`, in an index that holds several; None: any.
 
         Raises:
-            QueryError: nothing was asked, a query cannot be read, or an id is not there.
+            QueryError: nothing was asked, a query cannot be read, or an id or a modality is not there.
             RunError: the model cannot encode a modality.
 
         In the examples, `index` is one of pictures.
@@ -73,7 +81,8 @@ class SearchIndex:
             raise QueryError('nothing to search for. Give a text, as in search("a dog"), or image=, audio=, like=.')
         if k < 1:
             raise QueryError(f"k is {k}, but must be at least 1.")
-        (hits,) = self._searcher.search(summed(self._searcher.embed(queries))[None], k)
+        vector = summed(self._searcher.embed(queries), self._searcher.weights(queries))
+        (hits,) = self._searcher.search(vector[None], k, modality)
         title = " + ".join(f"{one.kind}: {one.content if isinstance(one.content, str) else '…'}" for one in queries)
         return Hits(hits, self._searcher, title)
 
@@ -83,7 +92,7 @@ def _listed(given: Any) -> Sequence[Any]:
 
 
 class Hits(list[Hit]):
-    """What was found, best first: `id`, `score` (a cosine), `modality`, `path`, `captions` of each.
+    """What was found, best first: `id`, `score`, `modality`, `path`, `captions` of each.
 
     Args:
         hits: best first.

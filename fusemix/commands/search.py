@@ -33,13 +33,15 @@ def main(config: SearchConfig) -> list[Hit]:
     """Embed the queries, search, and print; returns what was found."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     device = one_device(config.compute.accelerator, config.compute.devices)
-    searcher = Searcher(config.index, config.model, device, trust_code=config.trust_code)
+    how = {"trust_code": config.trust_code, "hub_correction": config.hub_correction}
+    searcher = Searcher(config.index, config.model, device, **how)
+    searcher.require_held(config.modality)
     queries = queries_of(config)
-    searcher.load([kind for kind, _ in queries if kind != LIKE])
+    searcher.load([query.kind for query in queries if query.kind != LIKE])
     started = time.perf_counter()
-    vector = summed(searcher.embed(queries))
+    vector = summed(searcher.embed(queries), searcher.weights(queries))
     embedded = time.perf_counter()
-    (hits,) = searcher.search(vector[None], config.k)
+    (hits,) = searcher.search(vector[None], config.k, config.modality)
     searched = time.perf_counter()
     places = searcher.places([hit.position for hit in hits])
     if config.json:
@@ -47,7 +49,7 @@ def main(config: SearchConfig) -> list[Hit]:
         said = json.dumps(answer(hits, places, took), ensure_ascii=False, indent=2)
         sys.stdout.write(visible_json(said) + "\n")
         return hits
-    console.print(table(hits, places, " + ".join(f"{kind}: {shown(content)}" for kind, content in queries)))
+    console.print(table(hits, places, " + ".join(f"{query.kind}: {shown(query.content)}" for query in queries)))
     console.print(
         f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"

@@ -39,7 +39,8 @@ def _serve(config: ServeConfig, listening: socket.socket) -> None:
     from fusemix.wiring.searching.searcher import Query, Searcher
 
     device = one_device(config.compute.accelerator, config.compute.devices)
-    searcher = Searcher(config.index, config.model, device, trust_code=config.trust_code)
+    how = {"trust_code": config.trust_code, "hub_correction": config.hub_correction}
+    searcher = Searcher(config.index, config.model, device, **how)
     for why in searcher.unseen:
         console.print(why, style="yellow")
     searcher.load()

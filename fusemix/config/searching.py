@@ -48,6 +48,8 @@ class IndexConfig(WritingConfig):
     """How many numbers of each embedding are kept, from the first; null: as in the index, and in a new one all."""
     precision: str | None = None
     """Of these numbers: float32, float16 or int8; null: as in the index, and in a new one float32."""
+    hub_correction: bool = True
+    """In a new index, keep what corrects hubs where validation wanted it, and what brings modalities to one height."""
     batch_size: int = 64
     """Items in one pass of an encoder; halved where memory does not suffice."""
     num_workers: int | str = "auto"
@@ -88,6 +90,10 @@ class SearchConfig:
     """Files of sounds to search by."""
     like: list[str] = field(default_factory=list)
     """Ids of items in the index to search by."""
+    modality: str | None = None
+    """What to find, such as image, in an index that holds several; all by default."""
+    hub_correction: bool = True
+    """Take from scores what the index keeps of hubs; false ranks by cosines."""
     k: int = 10
     """How many items to list."""
     json: bool = False
@@ -117,6 +123,8 @@ class ServeConfig:
     """Address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 the whole network."""
     allowed_hosts: list[str] = field(default_factory=list)
     """Further names that browsers may call the server by, such as photos.example.org; its own it knows."""
+    hub_correction: bool = True
+    """Take from scores what the index keeps of hubs; false ranks by cosines."""
     port: int = 7860
     """Port to listen at; 0 takes a free one."""
     show_paths: bool = False

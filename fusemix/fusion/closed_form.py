@@ -73,7 +73,7 @@ def pair_moments(chunks: PairChunks, *more: Weighted) -> Moments:
     groups = [Weighted(chunks, 1.0), *more]
     sums = [_sums(group.chunks) for group in groups]
     total = sum(group.weight for group in groups)
-    shares = [group.weight / total / one.count for group, one in zip(groups, sums, strict=True)]  # of a pair
+    shares = [group.weight / total / one.num_pairs for group, one in zip(groups, sums, strict=True)]  # of a pair
     left_mean, right_mean = (
         torch.stack([share * one.totals[side] for share, one in zip(shares, sums, strict=True)]).sum(dim=0)
         for side in (0, 1)
@@ -93,7 +93,7 @@ class _Sums(NamedTuple):
     """Sums of the latents of both sides, and how many pairs they are of."""
 
     totals: tuple[Tensor, Tensor]
-    count: int
+    num_pairs: int
 
 
 def _sums(chunks: PairChunks) -> _Sums:

@@ -7,9 +7,9 @@ The file is written last, and names the model that its embeddings are of.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ from fusemix.errors import RunError
 from fusemix.retrieval.hub_correction import Strength, constants
 
 FORMAT, VERSION = "fusemix.hubs", 1
-MOST_BETA = 50.0
-"""See `masses.Masses`."""
+MOST_BETA, MOST_LEVEL = 50.0, 4.0
+"""Of masses, see `masses.Masses`; and of differences between scores."""
 
 
 class Hubs(NamedTuple):
@@ -33,10 +33,13 @@ class Hubs(NamedTuple):
     Attributes:
         banks: modality -> embeddings of training items, in half precision.
         strengths: direction, such as `text_to_image` -> its strength; alpha 0 where the correction does not help.
+        levels: direction, those within a modality among them -> what is taken from scores besides, so that the best
+            items of every modality are found alike by the queries of the bank.
     """
 
     banks: dict[str, Float[Tensor, "items width"]]
     strengths: dict[str, Strength]
+    levels: dict[str, float]
 
     def of(self, query: str, gallery: str) -> Strength | None:
         """The strength of a direction; None where nothing is corrected."""
@@ -58,6 +61,22 @@ class Hubs(NamedTuple):
             return np.zeros(len(embeddings), dtype=np.float32)
         return constants(self.banks[query].to(embeddings), embeddings, strength)
 
+    def columns(
+        self, gallery: str, embeddings: Float32[Tensor, "items width"], queries: Sequence[str]
+    ) -> Float32[np.ndarray, "items queries"]:
+        """What an index takes from the scores of its items, for queries of each modality: constants and levels.
+
+        Args:
+            gallery: modality of the items.
+            embeddings: of the items, full width.
+            queries: modalities.
+        """
+        made = [
+            self.constants(query, gallery, embeddings) + np.float32(self.levels.get(f"{query}_to_{gallery}", 0.0))
+            for query in queries
+        ]
+        return np.stack(made, axis=1)
+
 
 def write_hubs(path: Path, hubs: Hubs, model_sha256: str) -> None:
     """Write them whole.
@@ -69,7 +88,7 @@ def write_hubs(path: Path, hubs: Hubs, model_sha256: str) -> None:
     """
     about = {"format": FORMAT, "version": VERSION, "model": model_sha256}
     strengths = {direction: strength._asdict() for direction, strength in hubs.strengths.items()}
-    metadata = {"fusemix": json.dumps({**about, "strengths": strengths})}
+    metadata = {"fusemix": json.dumps({**about, "strengths": strengths, "levels": hubs.levels})}
     with write_atomic(path) as file:
         file.write(save({name: bank.half().cpu().contiguous() for name, bank in hubs.banks.items()}, metadata))
 
@@ -98,9 +117,10 @@ def read_hubs(path: Path, model_sha256: str, width: int) -> Hubs | None:
     if about.get("model") != model_sha256:
         raise _unusable(path, "is a bank of another model than the one beside it")
     strengths = _strengths(about.get("strengths"), banks)
-    if strengths is None or not all(_is_bank(bank, width) for bank in banks.values()):
+    levels = about.get("levels")
+    if strengths is None or not _are_levels(levels) or not all(_is_bank(bank, width) for bank in banks.values()):
         raise _unusable(path, "is damaged")
-    return Hubs(banks, strengths)
+    return Hubs(banks, strengths, levels)
 
 
 def _strengths(found: Any, banks: Mapping[str, Tensor]) -> dict[str, Strength] | None:
@@ -114,6 +134,10 @@ def _strengths(found: Any, banks: Mapping[str, Tensor]) -> dict[str, Strength] |
         for name, one in strengths.items()
     )
     return strengths if is_sound else None
+
+
+def _are_levels(found: Any) -> TypeGuard[dict[str, float]]:
+    return isinstance(found, dict) and all(isinstance(one, float) and abs(one) <= MOST_LEVEL for one in found.values())
 
 
 def _is_bank(bank: Tensor, width: int) -> bool:

@@ -25,6 +25,7 @@ from fusemix.retrieval.metrics import directions_of
 from fusemix.retrieval.ranks import shifted_ranks
 from fusemix.retrieval.tiles import ALONE, walk
 
+QUERIES_AT_ONCE = 512
 ALPHAS, BETAS = (0.3, 0.5, 0.7, 0.85, 1.0), (5.0, 10.0, 20.0, 40.0)
 """What is tried on validation; `masses.Masses` holds no beta above 50."""
 Sides = tuple[Float32[Tensor, "left dim"], Float32[Tensor, "right dim"]]
@@ -111,6 +112,31 @@ def _shifts(gallery: Tensor, bank: Tensor, tried: Sequence[Strength]) -> list[Sh
     """What each strength adds to the scores of a gallery; one pass over the bank a beta."""
     whole = {beta: constants(bank, gallery, Strength(1.0, beta)) for beta in BETAS}
     return [Shift(np.float32(-strength.alpha) * whole[strength.beta]) for strength in tried]
+
+
+def best_scores(
+    queries: Float32[Tensor, "queries dim"],
+    gallery: Float32[Tensor, "items dim"],
+    taken: Float32[np.ndarray, " items"],
+    *,
+    are_same: bool = False,
+) -> float:
+    """Mean over queries of the highest score among gallery items.
+
+    Args:
+        queries, gallery: unit length, on one device.
+        taken: from the score of each gallery item.
+        are_same: row i of the queries is row i of the gallery, and does not count.
+    """
+    less = torch.from_numpy(taken).to(gallery)
+    best = []
+    for at in range(0, len(queries), QUERIES_AT_ONCE):
+        some = queries[at : at + QUERIES_AT_ONCE]
+        scores = some @ gallery.T - less
+        if are_same:
+            scores[torch.arange(len(some)), at + torch.arange(len(some))] = -torch.inf
+        best.append(scores.amax(dim=1))
+    return float(torch.cat(best).mean())
 
 
 def beside(vectors: Float32[Tensor, "items dim"], column: Float32[np.ndarray, " items"]) -> Float32[Tensor, "items _"]:

@@ -91,6 +91,8 @@ class Description:
         model: what embeds queries: `path`, `revision`, `checkpoint` and `sha256` of the adapters.
         dim: width of the vectors: the first so many numbers of embeddings.
         precision: of the vectors.
+        hub_queries: modalities for which every vector holds one more number, in this order: what is added to the
+            item's score when such a query asks. See models/hubs.py.
         sources: where items come from, as plain data; items name them by number.
         segments: in order of position.
     """
@@ -98,6 +100,7 @@ class Description:
     model: dict[str, Any]
     dim: int
     precision: Precision = "float32"
+    hub_queries: list[str] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
@@ -105,6 +108,11 @@ class Description:
     def num_items(self) -> int:
         """In all segments."""
         return sum(segment.num_items for segment in self.segments)
+
+    @property
+    def width(self) -> int:
+        """Numbers that are kept of an item: its vector, and what is added to its scores."""
+        return self.dim + len(self.hub_queries)
 
     @property
     def counts(self) -> dict[str, int]:

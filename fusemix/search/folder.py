@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
@@ -70,15 +71,17 @@ class Index:
 
     def _open(self) -> None:
         """Open what index.json has named; a writer may have replaced it since."""
+        self._of_modality: dict[tuple[int, str], Int64[np.ndarray, " items"]] = {}
         self._vectors: list[Vectors] = []
         self._items: list[ItemTable] = []
         for segment in self.description.segments:
             for path, problem in segment.problems(self.folder, whole=False).items():
                 raise damaged(path, problem)
             path = segment.file(self.folder, ".faiss")
-            vectors = Vectors(path, segment.num_items, segment.probes, segment.candidates)
-            if vectors.dim != self.description.dim:
-                raise damaged(path, f"holds vectors of width {vectors.dim}, not {self.description.dim}")
+            added = len(self.description.hub_queries)
+            vectors = Vectors(path, segment.num_items, segment.probes, segment.candidates, added)
+            if vectors.dim != self.description.width:
+                raise damaged(path, f"holds vectors of width {vectors.dim}, not {self.description.width}")
             self._vectors.append(vectors)
             self._items.append(ItemTable(segment.file(self.folder, ".parquet"), segment.num_items))
 
@@ -97,20 +100,36 @@ class Index:
         """Width of the vectors."""
         return self.description.dim
 
-    def search(self, queries: Float32[np.ndarray, "queries dim"], k: int) -> Found:
-        """The best items of each query, by cosine; equal scores in order of position.
+    def search(self, queries: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None) -> Found:
+        """The best items of each query, by inner product; equal scores in order of position.
 
         Args:
-            queries: unit length.
+            queries: unit vectors, each with the weights of the numbers that are added to scores: see
+                `Description.hub_queries`.
             k: at least 1; no more are found than there are.
+            modality: of what is found; None: any.
         """
         queries = np.ascontiguousarray(queries)
-        scores, positions = [], []
-        for start, vectors in zip(self._starts, self._vectors, strict=False):
-            some_scores, some = vectors.search(queries, k)
+        scores, positions = [np.empty((len(queries), 0), np.float32)], [np.empty((len(queries), 0), np.int64)]
+        for number, (start, vectors) in enumerate(zip(self._starts, self._vectors, strict=False)):
+            wanted = self._wanted(number, modality)
+            if wanted is not None and not len(wanted):
+                continue
+            some_scores, some = vectors.search(queries, k, wanted)
             scores.append(np.where(some < 0, -np.inf, some_scores).astype(np.float32))
             positions.append(np.where(some < 0, -1, some + start))
         return Found(np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)).best(k)
+
+    def _wanted(self, number: int, modality: str | None) -> Int64[np.ndarray, " items"] | None:
+        """Places of the items of a modality in a segment; None where all are."""
+        counts = self.description.segments[number].counts
+        if modality is None or list(counts) == [modality]:
+            return None
+        if (number, modality) not in self._of_modality:
+            column = self._items[number].column("modality")
+            is_wanted = pc.call_function("equal", [column, pa.scalar(modality)]).to_numpy()
+            self._of_modality[number, modality] = np.flatnonzero(is_wanted)
+        return self._of_modality[number, modality]
 
     def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """What is known of some items, in the order asked for; columns of `items.SCHEMA`.
@@ -134,7 +153,7 @@ class Index:
             IndexError: there is no such position.
         """
         found = [self._vectors[segment].take(place, 1) for segment, place in map(self._place, positions)]
-        rows = np.concatenate(found)
+        rows = np.concatenate(found)[:, : self.dim]
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def find(self, item: str) -> int | None:
@@ -150,8 +169,8 @@ class Index:
         for items in self._items:
             yield items.column(name)
 
-    def segment_content(self, number: int) -> tuple[Float32[np.ndarray, "items dim"], pa.Table]:
-        """All vectors and items of the segment at a place in the order."""
+    def segment_content(self, number: int) -> tuple[Float32[np.ndarray, "items width"], pa.Table]:
+        """All that is kept of the vectors, and the items, of the segment at a place in the order."""
         return self._vectors[number].take(0, len(self._vectors[number])), self._items[number].table()
 
     @cached_property

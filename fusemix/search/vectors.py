@@ -38,6 +38,8 @@ ENOUGH_FOUND = 0.98
 FIRST = 10
 METRIC = 0
 """FAISS's number of the inner product."""
+MOST_ADDED = 2.0
+"""What may be added to a score; see `Description.hub_queries`. More is damage."""
 MOST_COSINE = 1.01
 """What rounding to half precision may give; more, beyond what int8 adds to it, is damage."""
 
@@ -122,10 +124,19 @@ def _chosen(index: Any, vectors: np.ndarray, sample: np.ndarray) -> tuple[int, i
     return best
 
 
-def _lists(probes: int) -> Any:
+def _lists(probes: int, selector: Any = None) -> Any:
     import faiss
 
-    return faiss.IVFSearchParameters(nprobe=probes)  # pyright: ignore[reportCallIssue]
+    return faiss.IVFSearchParameters(nprobe=probes, sel=selector)  # pyright: ignore[reportCallIssue]
+
+
+def _selector(wanted: Int64[np.ndarray, " some"], num_items: int) -> Any:
+    """What lets FAISS look at some items alone."""
+    import faiss
+
+    is_wanted = np.zeros(num_items, dtype=bool)
+    is_wanted[wanted] = True
+    return faiss.IDSelectorBitmap(np.packbits(is_wanted, bitorder="little"))  # pyright: ignore[reportCallIssue]
 
 
 def bulk_of_vectors(path: Path) -> tuple[int, int]:
@@ -158,12 +169,13 @@ class Vectors:
         path: of the file that `build` wrote.
         num_items: that it must hold.
         probes, candidates: see `Built`.
+        added: how many numbers of a vector are added to scores; see `Description.hub_queries`.
 
     Raises:
         IndexFolderError: a file is missing or damaged.
     """
 
-    def __init__(self, path: Path, num_items: int, probes: int, candidates: int) -> None:
+    def __init__(self, path: Path, num_items: int, probes: int, candidates: int, added: int = 0) -> None:
         self._path = path
         with telling_damage(self._path):
             self._index: Any = _opened(path)
@@ -174,7 +186,8 @@ class Vectors:
         self._probes, self._candidates = probes, candidates
         self.dim: int = self._index.d
         ranges = _ranges_of(self._index) if self._rows is None else self._rows.ranges
-        self._longest = MOST_COSINE + (0.0 if ranges is None else float(np.linalg.norm(ranges)) / STEPS)
+        exact = (MOST_COSINE**2 + added * MOST_ADDED**2) ** 0.5
+        self._longest = exact + (0.0 if ranges is None else float(np.linalg.norm(ranges)) / STEPS)
 
     def _is_sound(self, num_items: int, probes: int) -> bool:
         """Whether all parts agree on how many vectors there are and how wide they are."""
@@ -197,24 +210,33 @@ class Vectors:
         return self._rows.take(slice(start, start + count))
 
     def search(
-        self, queries: Float32[np.ndarray, "queries dim"], k: int
+        self, queries: Float32[np.ndarray, "queries dim"], k: int, wanted: Int64[np.ndarray, " some"] | None = None
     ) -> tuple[Float32[np.ndarray, "queries found"], Int64[np.ndarray, "queries found"]]:
-        """Cosines and positions of the best items, in no order; position -1 where fewer were found.
+        """Inner products and positions of the best items, in no order; position -1 where fewer were found.
 
         Args:
-            queries: unit length.
+            queries: unit length, perhaps with weights of what is added to scores.
             k: at least 1; at least so many are given, where there are so many.
+            wanted: places of items that may be found, at least one; None: all.
         """
         with telling_damage(self._path):
-            found = self._search(queries, k)
+            found = self._search(queries, k, wanted)
         self._require_cosines(queries, *found)
         return found
 
-    def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _search(
+        self, queries: np.ndarray, k: int, wanted: Int64[np.ndarray, " some"] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        import faiss
+
+        selector = None if wanted is None else _selector(wanted, len(self))
         if self._rows is None:
-            return self._index.search(queries, min(k, len(self)))
+            only = None if selector is None else faiss.SearchParameters(sel=selector)  # pyright: ignore
+            return self._index.search(queries, min(k, len(self)), params=only)
         candidates = min(max(self._candidates, CANDIDATES_PER_RESULT * k), len(self))
-        scores, positions = self._index.search(queries, candidates, params=_lists(self._probes))
+        rarer = 1 if wanted is None else -(-len(self) // len(wanted))
+        probes = min(self._probes * rarer, self._index.nlist)  # as many of the wanted as of all otherwise
+        scores, positions = self._index.search(queries, candidates, params=_lists(probes, selector))
         for query, row, out in zip(queries, positions, scores, strict=True):
             there = np.flatnonzero(row >= 0)
             order = there[np.argsort(row[there])]  # along the file

@@ -83,7 +83,7 @@ class IndexWriter:
         """Add items; whole segments are written as they become full.
 
         Args:
-            vectors: unit length.
+            vectors: unit length, each with what is added to its scores.
             table: one row an item, in `items.SCHEMA`.
             sample: queries of the kind that will be asked, if there are any, to choose a segment's search by.
         """
@@ -115,7 +115,7 @@ class IndexWriter:
         vectors, table = np.concatenate(self._vectors), pa.concat_tables(self._tables)
         self._vectors, self._tables = [vectors[num_items:]], [table.slice(num_items)]
         vectors, table = vectors[:num_items], table.slice(0, num_items)
-        sample = np.concatenate(self._sample)[:SAMPLE] if self._sample else _spread(vectors)
+        sample = np.concatenate(self._sample)[:SAMPLE] if self._sample else _spread(vectors, self.description.dim)
         segment = Segment(new_name(), dict(Counter(table["modality"].to_pylist())), "", 0, 0, 1.0)
         built = build(segment.file(self.folder, ".faiss"), vectors, sample, self.description.precision)
         write_items(segment.file(self.folder, ".parquet"), table)
@@ -167,6 +167,8 @@ def _segments_in(folder: Path) -> list[str] | None:
     return [segment.name for segment in description.segments] if description else []
 
 
-def _spread(vectors: Float32[np.ndarray, "items dim"]) -> Float32[np.ndarray, "sample dim"]:
-    """Vectors at even distances."""
-    return vectors[np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(np.int64)]
+def _spread(vectors: Float32[np.ndarray, "items width"], dim: int) -> Float32[np.ndarray, "sample width"]:
+    """Vectors at even distances, as queries for which nothing is added to scores."""
+    some = vectors[np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(np.int64)]
+    some[:, dim:] = 0
+    return some

@@ -9,7 +9,7 @@ fast as without. Results do not depend on who asks meanwhile, but for the last b
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import NamedTuple
@@ -30,10 +30,11 @@ SENT = ("image", "audio")
 
 
 class Asked(NamedTuple):
-    """One request: queries that are added up, and how many items to list."""
+    """One request: queries that are added up, how many items to list, and of which modality."""
 
     queries: tuple[Query, ...]
     k: int
+    modality: str | None = None
 
 
 class Answered(NamedTuple):
@@ -130,21 +131,31 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
     """Answer requests together; one that cannot be answered leaves the others alone."""
     started = time.perf_counter()
     vectors, errors = _encoded(searcher, batch)
-    sums: dict[int, Float32[np.ndarray, " dim"]] = {}
+    sums: dict[int, Float32[np.ndarray, " width"]] = {}
     for place, each in vectors.items():
         try:
-            sums[place] = summed(each)
+            searcher.require_held(batch[place].modality)
+            sums[place] = summed(each, searcher.weights(batch[place].queries))
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()
-    lists: list[list[Hit]] = []
-    if sums:
-        lists = searcher.search(np.stack(list(sums.values())), max(batch[place].k for place in sums))
+    lists = _searched(searcher, batch, sums)
     times = (1000 * (encoded - started), 1000 * (time.perf_counter() - encoded))
-    done = {
-        place: Answered(hits[: batch[place].k], vectors[place], *times) for place, hits in zip(sums, lists, strict=True)
-    }
+    done = {place: Answered(hits[: batch[place].k], vectors[place], *times) for place, hits in lists.items()}
     return [done[place] if place in done else errors[place] for place in range(len(batch))]
+
+
+def _searched(
+    searcher: Searcher, batch: Sequence[Asked], sums: Mapping[int, Float32[np.ndarray, " width"]]
+) -> dict[int, list[Hit]]:
+    """What each request finds, by its place; those that look for one modality are searched together."""
+    found: dict[int, list[Hit]] = {}
+    for modality in dict.fromkeys(batch[place].modality for place in sums):
+        places = [place for place in sums if batch[place].modality == modality]
+        most = max(batch[place].k for place in places)
+        lists = searcher.search(np.stack([sums[place] for place in places]), most, modality)
+        found.update(zip(places, lists, strict=True))
+    return found
 
 
 def _encoded(

@@ -41,6 +41,7 @@ class Part(BaseModel):
     embedding: str | list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
         None, description="a vector in the space of the index: numbers, or little-endian float16 as base64url"
     )
+    embedding_of: str | None = Field(None, description="modality of what the embedding is of, where that is known")
 
     def given(self) -> list[str]:
         """Names of the fields that are there."""
@@ -52,6 +53,7 @@ class SearchRequest(Part):
 
     queries: list[Part] | None = Field(None, min_length=1, max_length=MOST_QUERIES, description="several, added up")
     k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many items to list")
+    modality: str | None = Field(None, description="what to find, in an index that holds several")
 
     def parts(self) -> list[Part]:
         """The queries, each with one field.
@@ -78,6 +80,8 @@ RULES = {
     "like": "must be the id of an item, as a string",
     "embedding": "must be a list of finite numbers, or float16 values as a base64 string",
     "queries": f"must be a list of 1 to {MOST_QUERIES} objects, each with one of {', '.join(KINDS)}",
+    "embedding_of": "must be a modality of the model, as a string",
+    "modality": "must be a modality of the index, as a string",
     "k": f"must be a whole number from 1 to {MOST_RESULTS:,}",
 }
 """What each field must be, for people."""
@@ -146,7 +150,9 @@ def query_of(part: Part, terms: Terms) -> Query:
             raise Refusal(404, f"no item of the index has the id {item[:200]!r}")
         return Query(kind, item)
     if kind == EMBEDDING:
-        return Query(kind, _embedding(content, terms.widths))
+        if part.embedding_of not in (None, *terms.modalities):
+            raise Refusal(422, f"embedding_of must be one of {', '.join(terms.modalities)}")
+        return Query(kind, _embedding(content, terms.widths), part.embedding_of)
     if kind not in terms.modalities:
         others = ", ".join([kind for kind in KINDS if kind in terms.modalities] + [LIKE, EMBEDDING])
         raise Refusal(422, f"the model of this index knows no {kind}; ask by {others}")

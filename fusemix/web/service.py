@@ -70,7 +70,7 @@ class Service:
         with ExitStack() as held:
             queries = await self._queries(asked.parts(), held)
             try:
-                found = await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), asked.k)))
+                found = await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), asked.k, asked.modality)))
             except QueryError as error:
                 raise Refusal(422, str(error)) from error
         total = 1000 * (time.perf_counter() - started)
@@ -126,7 +126,8 @@ class Service:
         if query.kind in SENT:
             return {"kind": query.kind, EMBEDDING: encoded(vector)}
         if query.kind == EMBEDDING:
-            return {"kind": EMBEDDING, EMBEDDING: encoded(query.content / np.linalg.norm(query.content))}
+            known = {"embedding_of": query.of} if query.of else {}
+            return {"kind": EMBEDDING, EMBEDDING: encoded(query.content / np.linalg.norm(query.content)), **known}
         if query.kind == LIKE:
             return {"kind": LIKE, LIKE: query.content, **self._item(self._position(query.content))}
         return {"kind": query.kind, query.kind: query.content}

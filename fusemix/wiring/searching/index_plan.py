@@ -44,7 +44,7 @@ from fusemix.wiring.searching.index_model import (
     noted_encoders,
     require_same_model,
 )
-from fusemix.wiring.searching.spaces import require_same_shape, shaped
+from fusemix.wiring.searching.spaces import require_hubs, require_same_shape, shaped
 
 PARTS = "parts"
 OWNED = Owned(
@@ -128,6 +128,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
         description = shaped(Description(model, embedder.dim), config, embedder.trained)
     require_same_model(description.model, model, out)
     require_same_shape(description, config, out)
+    require_hubs(description, embedder.trained, out)
     description = replace(description, model={**description.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
     what = (config.data, config.latents, config.modality)
     collections = collections_of(*what, embedder.trained, follow_links=config.follow_links)

@@ -31,7 +31,7 @@ from fusemix.search.vectors import FLAT_BELOW
 from fusemix.search.writer import SAMPLE, IndexWriter
 from fusemix.wiring.searching.done_so_far import DoneSoFar, forget_all, states_behind, states_of
 from fusemix.wiring.searching.index_plan import PARTS, Indexing, Task
-from fusemix.wiring.searching.spaces import index_queries, index_vectors
+from fusemix.wiring.searching.spaces import index_queries, index_vectors, weights_of
 
 PART_ROWS, PART_SEC = 2048, 30.0
 """A part is kept when so many items are embedded, or so many seconds have gone by."""
@@ -64,7 +64,8 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
             good = ~np.isnan(embedded.embeddings).any(axis=1)
             prefix = task.collection.origin["prefix"]
             rejected += [item._replace(id=prefix + item.id) for item in embedded.rejected]
-            vectors = index_vectors(embedded.embeddings[good], indexing.description)
+            modality, trained = task.collection.items.modality, indexing.embedder.trained
+            vectors = index_vectors(embedded.embeddings[good], modality, indexing.description, trained)
             writer.add(vectors, task.collection.table(task.number, places[good]), sample)
             num_added += int(good.sum())
     if num_added or indexing.replaces is None:
@@ -113,7 +114,10 @@ def _captions_asked(indexing: Indexing, task: Task) -> Float32[np.ndarray, "quer
     spread = task.new[np.linspace(0, len(task.new) - 1, min(len(task.new), SAMPLE)).astype(np.int64)]
     captions = task.collection.captions.take(pa.array(spread)).to_pylist()
     words = list(chain.from_iterable(some[:1] for some in captions))
-    return index_queries(indexing.embedder.embed("text", words), indexing.description) if words else None
+    if not words:
+        return None
+    found = index_queries(indexing.embedder.embed("text", words), indexing.description)
+    return np.concatenate([found, weights_of(["text"] * len(words), indexing.description)], axis=1)
 
 
 Part = tuple[Int64[np.ndarray, " some"], Embedded]

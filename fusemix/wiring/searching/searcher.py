@@ -15,10 +15,11 @@ from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
+from fusemix.parts.registry import nearest
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
-from fusemix.wiring.searching.spaces import index_queries
+from fusemix.wiring.searching.spaces import index_queries, weights_of
 
 LIKE, EMBEDDING = "like", "embedding"
 SHORTEST_SUM = 1e-3
@@ -31,10 +32,12 @@ class Query(NamedTuple):
     Attributes:
         kind: a modality of the model; `like` for an item of the index; `embedding` for a vector.
         content: of a modality, what `Model.encode` takes for one item; the item's id; or the vector.
+        of: modality that a vector is an embedding of, where that is known.
     """
 
     kind: str
     content: Any
+    of: str | None = None
 
 
 class Hit(NamedTuple):
@@ -42,7 +45,7 @@ class Hit(NamedTuple):
 
     Attributes:
         position: in the index; items that are added later do not change it.
-        score: cosine with the query, or with the sum of several.
+        score: cosine with the query, or with the sum of several; less what is taken from it where hubs are corrected.
         id: of the item.
         modality: of the item.
         path: as its origin names it, for people; `Searcher.places` says where that is.
@@ -65,6 +68,7 @@ class Searcher:
         model: where the model is now; None looks where it was.
         device: to embed queries on; `auto` takes a GPU where there is one.
         trust_code: run code that the model, or what was indexed, names where it is not fusemix's own.
+        hub_correction: take from scores what the index keeps of hubs; false ranks by cosines.
 
     Attributes:
         index: opened.
@@ -84,8 +88,9 @@ class Searcher:
         device: str = "auto",
         *,
         trust_code: bool = False,
+        hub_correction: bool = True,
     ) -> None:
-        self.index = Index(folder)
+        self.index, self._corrects = Index(folder), hub_correction
         self.embedder = model_of_index(self.index, model, device, trust_code)
         origins = self.index.description.sources
         self._readers = [reader_of(origin, self.index.folder, trust_code) for origin in origins]
@@ -128,6 +133,20 @@ class Searcher:
             vectors[places] = self._embedded(kind, [queries[place].content for place in places])
         return vectors
 
+    def weights(self, queries: Sequence[Query]) -> Float32[np.ndarray, "queries added"]:
+        """How much counts for each query of what the index adds to scores, by the modality that asks.
+
+        Raises:
+            QueryError: an item is not in the index.
+        """
+        modalities = [self._modality(query) if self._corrects else None for query in queries]
+        return weights_of(modalities, self.index.description)
+
+    def _modality(self, query: Query) -> str | None:
+        if query.kind == LIKE:
+            return self.index.items([self._position(query.content)])[0]["modality"]
+        return query.of if query.kind == EMBEDDING else query.kind
+
     def _embedded(self, kind: str, contents: list[Any]) -> Float32[np.ndarray, "contents dim"]:
         if kind == LIKE:
             return self.index.vectors([self._position(item) for item in contents])
@@ -159,14 +178,21 @@ class Searcher:
             raise QueryError(f"an embedding must be {many} finite numbers that are not all zero.")
         return index_queries(found[None] / np.float32(length), self.index.description)
 
-    def search(self, vectors: Float32[np.ndarray, "queries dim"], k: int) -> list[list[Hit]]:
+    def search(
+        self, vectors: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None
+    ) -> list[list[Hit]]:
         """The best items for each vector, best first.
 
         Args:
-            vectors: unit length.
+            vectors: as `summed` gives them.
             k: at least 1; no more are found than there are.
+            modality: of what is found; None: any.
+
+        Raises:
+            QueryError: the index holds no such items.
         """
-        scores, positions = self.index.search(vectors, k)
+        self.require_held(modality)
+        scores, positions = self.index.search(vectors, k, modality)
         items = iter(self.index.items(positions[positions >= 0].tolist()))
         found = []
         for row, of_row in zip(positions, scores, strict=True):
@@ -174,6 +200,16 @@ class Searcher:
             pairs = zip(row[good].tolist(), of_row[good].tolist(), strict=True)
             found.append([_hit(position, score, next(items)) for position, score in pairs])
         return found
+
+    def require_held(self, modality: str | None) -> None:
+        """Refuse to look for what the index does not hold.
+
+        Raises:
+            QueryError: it holds no items of that modality.
+        """
+        if modality is not None and modality not in self.index.counts:
+            held = " and ".join(self.index.counts)
+            raise QueryError(f"the index holds no {modality} items, but {held}.{nearest(modality, self.index.counts)}")
 
     def places(self, positions: Sequence[int]) -> list[Place]:
         """Where some items lie, on this machine.
@@ -202,8 +238,16 @@ def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
     return Hit(position, score, item["id"], item["modality"], item["path"], item["captions"] or [])
 
 
-def summed(vectors: Float32[np.ndarray, "queries dim"]) -> Float[np.ndarray, " dim"]:
-    """The unit vector that has the highest mean cosine with some unit vectors: that of their sum.
+def summed(
+    vectors: Float32[np.ndarray, "queries dim"], weights: Float32[np.ndarray, "queries added"]
+) -> Float[np.ndarray, " width"]:
+    """The unit vector that has the highest mean cosine with some unit vectors, that of their sum; and their weights.
+
+    Its score with an item is then that of the mean of all scores, but for a factor.
+
+    Args:
+        vectors: of the queries.
+        weights: of what is added to their scores; see `Searcher.weights`.
 
     Raises:
         QueryError: they cancel out.
@@ -212,4 +256,4 @@ def summed(vectors: Float32[np.ndarray, "queries dim"]) -> Float[np.ndarray, " d
     length = float(np.linalg.norm(total))
     if length < SHORTEST_SUM:
         raise QueryError("the queries cancel out: nothing is near to all of them.")
-    return total / np.float32(length)
+    return np.concatenate([total, weights.sum(axis=0)]) / np.float32(length)

@@ -5,15 +5,18 @@ Place in the flow: embeddings at the full width of the model -> index_vectors ->
 """
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 
 from fusemix.config import IndexConfig
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, RunError
+from fusemix.fusion.runs import HUBS
 from fusemix.models.trained import Trained
 from fusemix.models.width import cut, require_width
 from fusemix.search.description import Description
@@ -21,15 +24,34 @@ from fusemix.search.precision import Precision
 
 
 def index_vectors(
-    embeddings: Float32[np.ndarray, "items width"], about: Description
-) -> Float32[np.ndarray, "items dim"]:
-    """Vectors of items as an index takes them.
+    embeddings: Float32[np.ndarray, "items width"], modality: str, about: Description, trained: Trained
+) -> Float32[np.ndarray, "items kept"]:
+    """Vectors of items as an index takes them, each with what is added to its scores.
 
     Args:
         embeddings: of the items, unit length.
+        modality: of the items.
+        about: the index.
+        trained: the model.
+    """
+    vectors = cut(embeddings, about.dim)
+    if not about.hub_queries or trained.hubs is None:
+        return vectors
+    device = trained.model.log_logit_scale.device
+    with torch.inference_mode():
+        taken = trained.hubs.columns(modality, torch.from_numpy(embeddings).to(device), about.hub_queries)
+    return np.concatenate([vectors, -taken], axis=1)
+
+
+def weights_of(modalities: Sequence[str | None], about: Description) -> Float32[np.ndarray, "queries added"]:
+    """How much of what is added to scores counts for queries: all that is meant for their modality.
+
+    Args:
+        modalities: of the queries; None where it is not known, or hubs are not corrected.
         about: the index.
     """
-    return cut(embeddings, about.dim)
+    rows = [[float(modality == one) for one in about.hub_queries] for modality in modalities]
+    return np.array(rows, dtype=np.float32).reshape(len(modalities), len(about.hub_queries))
 
 
 def index_queries(
@@ -45,7 +67,7 @@ def index_queries(
 
 
 def shaped(empty: Description, config: IndexConfig, trained: Trained) -> Description:
-    """A new index with the width and the precision that are asked for.
+    """A new index with the width and the precision that are asked for, and with hubs corrected where they are known.
 
     Raises:
         ConfigError: the model has no such width.
@@ -53,7 +75,24 @@ def shaped(empty: Description, config: IndexConfig, trained: Trained) -> Descrip
     if config.dim is not None:
         require_width(config.dim, trained.model, trained.file)
     precision = cast("Precision", config.precision or empty.precision)
-    return replace(empty, dim=empty.dim if config.dim is None else config.dim, precision=precision)
+    dim = empty.dim if config.dim is None else config.dim
+    asking = list(trained.hubs.banks) if config.hub_correction and trained.hubs is not None else []
+    return replace(empty, dim=dim, precision=precision, hub_queries=asking)
+
+
+def require_hubs(there: Description, trained: Trained, folder: Path) -> None:
+    """Refuse to add to an index whose items carry what the model does not know any more.
+
+    Raises:
+        RunError: it does not.
+    """
+    lacking = [name for name in there.hub_queries if trained.hubs is None or name not in trained.hubs.banks]
+    if lacking:
+        raise RunError(
+            f"{folder} has hubs corrected for {lacking[0]} queries, and {trained.folder} knows nothing of them: its "
+            f"{HUBS} is gone. For a run, the same `fusemix train …` makes it again; or make the index again with "
+            "overwrite=true."
+        )
 
 
 def require_same_shape(there: Description, config: IndexConfig, folder: Path) -> None:

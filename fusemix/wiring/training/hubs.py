@@ -4,10 +4,12 @@ Place in the flow: model of the best epoch, LatentData -> hubs.safetensors in th
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from fusemix.encoders.loading import weights_sha256
@@ -21,13 +23,15 @@ from fusemix.latents.sampling import sample
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.cached import embed
 from fusemix.models.hubs import Hubs, read_hubs, write_hubs
-from fusemix.retrieval.hub_correction import Fitted, fitted_strengths
+from fusemix.retrieval.hub_correction import Fitted, best_scores, fitted_strengths
 from fusemix.tables import percent
 
 BANK = 10_000
 """Items of a modality in its bank, at most."""
 FITTED_ON = 5_000
 """Held-out items of a side that strengths are chosen on, at most."""
+LEVELLED_BY = 1_000
+"""Items of a bank that ask the other banks where scores of modalities lie, at most."""
 KS = (1, 5, 10)
 
 
@@ -52,8 +56,8 @@ def keep_hubs(place: Path, model: FusionModel, data: LatentData, seed: int) -> l
     for training_set in data.training_sets:
         if training_set.gallery is not None:
             fitted |= _fitted(model, training_set, banks, seed, device)
-    strengths = {direction: found.strength for direction, found in fitted.items()}
-    write_hubs(place / HUBS, Hubs(banks, strengths), sha256)
+    hubs = Hubs(banks, {direction: found.strength for direction, found in fitted.items()}, {})
+    write_hubs(place / HUBS, hubs._replace(levels=_levels(hubs, device)), sha256)
     return [_told(fitted)]
 
 
@@ -78,26 +82,80 @@ def _banks(model: FusionModel, data: LatentData, seed: int, device: torch.device
 
 
 def _bank(model: FusionModel, items: Sequence[SideItems], seed: int, device: str) -> Tensor:
-    """Of all items together so many, each as likely as any other."""
+    """Of all items together so many, each as likely as any other, and in any order."""
     owner = np.repeat(np.arange(len(items)), [len(some) for some in items])
     place = np.concatenate([np.arange(len(some)) for some in items])
     drawn = sample(np.arange(len(owner)), BANK, seed)
     parts = [SideItems(some.side, some.rows[place[drawn][owner[drawn] == number]]) for number, some in enumerate(items)]
-    return torch.cat([embed(model, part, device) for part in parts if len(part)]).half()
+    found = torch.cat([embed(model, part, device) for part in parts if len(part)]).half()
+    return found[np.random.default_rng(seed).permutation(len(found))]
 
 
 def _fitted(
     model: FusionModel, training_set: TrainingSet, banks: Mapping[str, Tensor], seed: int, device: torch.device
 ) -> dict[str, Fitted]:
-    """What validation says of both directions of a set."""
+    """What validation says of both directions of a set, and of those within a modality."""
     assert training_set.gallery is not None, "asked before"
     gallery = sampled(training_set.gallery, FITTED_ON, seed)
     left, right = (embed(model, items, str(device)).to(device) for items in gallery.of(training_set.validation))
     one, other = training_set.modalities
     bank, other_bank = (banks[modality].to(left) for modality in (one, other))
-    ks = [k for k in KS if k <= min(len(left), len(right))]
-    found = fitted_strengths((left, right), gallery.links, (bank, other_bank), ks)
-    return dict(zip((f"{one}_to_{other}", f"{other}_to_{one}"), found, strict=True))
+    found = fitted_strengths((left, right), gallery.links, (bank, other_bank), _depths(left, right))
+    fitted = dict(zip((f"{one}_to_{other}", f"{other}_to_{one}"), found, strict=True))
+    for modality, side, own_bank, links in (
+        (one, left, bank, gallery.links[:, ::-1]),
+        (other, right, other_bank, gallery.links),
+    ):
+        asking, given, pairs = siblings(links)
+        if len(asking) >= min(KS[-1], len(given)) > 0:
+            sides = side[asking], side[given]
+            within = fitted_strengths(sides, pairs, (own_bank, own_bank), _depths(*sides))
+            fitted[f"{modality}_to_{modality}"] = within[0]
+    return fitted
+
+
+def _depths(left: Tensor, right: Tensor) -> list[int]:
+    return [k for k in KS if k <= min(len(left), len(right))]
+
+
+def siblings(
+    links: Int64[np.ndarray, "links 2"],
+) -> tuple[Int64[np.ndarray, " asking"], Int64[np.ndarray, " given"], Int64[np.ndarray, "pairs 2"]]:
+    """Items that share a partner, such as captions of one picture: one of them asks for the others.
+
+    Args:
+        links: (partner, item).
+
+    Returns:
+        Items that ask, items that are to be found, and pairs of positions in both.
+    """
+    links = links[np.lexsort((links[:, 1], links[:, 0]))]
+    links = links[np.sort(np.unique(links[:, 1], return_index=True)[1])]  # of one partner each
+    links = links[np.lexsort((links[:, 1], links[:, 0]))]
+    partners, first, counts = np.unique(links[:, 0], return_index=True, return_counts=True)
+    is_first = np.zeros(len(links), dtype=bool)
+    is_first[first[counts > 1]] = True
+    is_other = np.isin(links[:, 0], partners[counts > 1]) & ~is_first
+    asking, given = links[is_first, 1], links[is_other, 1]
+    pairs = np.column_stack([np.searchsorted(partners[counts > 1], links[is_other, 0]), np.arange(len(given))])
+    return asking, given, pairs
+
+
+def _levels(hubs: Hubs, device: torch.device) -> dict[str, float]:
+    """What brings the best items of every modality to the height at which those of another modality are found."""
+    banks = {modality: bank.float().to(device) for modality, bank in hubs.banks.items()}
+    heights = {way: _height(hubs, banks, *way) for way in product(banks, banks)}
+    levels = {}
+    for query in banks:
+        reference = next((modality for modality in banks if modality != query), query)
+        plain = _height(hubs._replace(strengths={}), banks, query, reference)
+        levels |= {f"{query}_to_{gallery}": heights[query, gallery] - plain for gallery in banks}
+    return levels
+
+
+def _height(hubs: Hubs, banks: Mapping[str, Tensor], query: str, gallery: str) -> float:
+    taken = hubs.constants(query, gallery, banks[gallery])
+    return best_scores(banks[query][:LEVELLED_BY], banks[gallery], taken, are_same=query == gallery)
 
 
 def _told(fitted: Mapping[str, Fitted]) -> str:
