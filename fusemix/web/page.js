@@ -29,8 +29,9 @@ function begin() {
 }
 
 async function render({ focus = false } = {}) {
-  const { parts, k } = fromAddress(location.search);
+  const { parts, k, wanted } = fromAddress(location.search);
   begin();
+  showWanted(wanted);
   const texts = parts.filter((part) => part.kind === "text");
   words.value = texts.at(-1)?.text ?? "";
   showChips(parts.filter((part) => part !== texts.at(-1)));
@@ -39,7 +40,7 @@ async function render({ focus = false } = {}) {
   document.title = parts.length ? `${parts.map(label).join(" + ")} · ${title}` : title;
   if (!parts.length) return showStart();
   try {
-    const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], k, running.signal)));
+    const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], { k, wanted }, running.signal)));
     keep(location.search, answer);
     showAnswer(answer, parts, k, focus);
   } catch (error) {
@@ -63,10 +64,10 @@ function showStart() {
 function showAnswer(answer, parts, k, focus) {
   for (const hit of [...answer.results, ...answer.query.parts]) if (hit.media) known.set(hit.id ?? hit.like, hit);
   showChips(chips());
-  const same = shownParts === toAddress(parts);
+  const same = shownParts === addressOf(parts);
   const before = byId("results").children.length;
   results.show(answer.results, { keep: same && before < answer.results.length });
-  shownParts = toAddress(parts);
+  shownParts = addressOf(parts);
   const most = Math.min(settings.num_items, settings.limits.k);
   byId("more").hidden = answer.results.length < k || answer.results.length >= most;
   byId("status").replaceChildren(...told(answer));
@@ -145,10 +146,22 @@ function chip(part) {
 // What the form says now.
 const asked = () => [...chips(), ...(words.value.trim() ? [{ kind: "text", text: words.value.trim() }] : [])];
 
+// --- the modality that is looked for, in an index that holds several
+
+const choices = [...(byId("wanted")?.elements.of ?? [])];
+const wantedNow = () => choices.find((choice) => choice.checked)?.value ?? "";
+const addressOf = (parts, k) => toAddress(parts, k, wantedNow());
+
+function showWanted(wanted) {
+  for (const choice of choices) choice.checked = choice.value === wanted;
+}
+
+byId("wanted")?.addEventListener("change", () => go(asked()));
+
 // --- from a person to the address
 
 function go(parts, { focus = false } = {}) {
-  const address = toAddress(parts);
+  const address = addressOf(parts);
   if (address !== location.pathname + location.search) history.pushState(null, "", address);
   scrollTo(0, 0);
   render({ focus });
@@ -190,7 +203,7 @@ byId("start").addEventListener("click", (event) => {
 });
 byId("more").addEventListener("click", () => {
   const { parts, k } = fromAddress(location.search);
-  history.replaceState(null, "", toAddress(parts, more(k, settings.limits.k)));
+  history.replaceState(null, "", addressOf(parts, more(k, settings.limits.k)));
   render({ focus: true });
 });
 addEventListener("popstate", () => render());
@@ -211,13 +224,13 @@ async function send(files, { add }) {
   begin();
   problem("");
   try {
-    const answer = await patiently(ask(parts, files, fromAddress("").k, running.signal));
+    const answer = await patiently(ask(parts, files, { ...fromAddress(""), wanted: wantedNow() }, running.signal));
     answer.query.parts.slice(parts.length).forEach(({ embedding }, place) => {
       const file = files[place];
       dropped.set(embedding, { name: file.name, url: kindOf(file) === "image" ? URL.createObjectURL(file) : null });
     });
     const sent = [...parts, ...fromAddress(answer.query.link.slice(1)).parts.slice(parts.length)]; // these keep their kinds
-    const address = toAddress(sent);
+    const address = addressOf(sent);
     keep(address.slice(1), answer);
     go(sent);
   } catch (error) {

@@ -47,6 +47,7 @@ class Page:
             about=about,
             title=" · ".join(dict.fromkeys([about["name"], about["model"], "fusemix"])),
             counts=counted(about["counts"]),
+            kinds=[(modality, _several(modality).capitalize()) for modality in about["counts"]],
             examples=examples(samples) if "text" in about["modalities"] else [],
             settings={"limits": about["limits"], "modalities": about["modalities"], "num_items": about["num_items"]},
             samples=samples,
@@ -61,6 +62,10 @@ def _read(name: str) -> bytes:
 
 
 NAMES = {"image": ("picture", "pictures"), "audio": ("sound", "sounds"), "text": ("text", "texts")}
+
+
+def _several(modality: str) -> str:
+    return NAMES.get(modality, ("", f"{modality} items"))[1]
 
 
 def counted(counts: dict[str, int]) -> str:

@@ -1,5 +1,6 @@
 // A query as parts that are added up, its address, and what the server is asked.
 // A part has `kind` and a value: {kind: "text", text}, {kind: "like", like}, {kind: "image", embedding}.
+// `wanted` is the modality that is looked for; empty: any.
 "use strict";
 
 export const FIRST = 40; // results at first
@@ -17,15 +18,16 @@ export function fromAddress(search) {
     }
   }
   const k = Number(given.get("k"));
-  return { parts, k: Number.isInteger(k) && k >= 1 ? k : FIRST };
+  return { parts, k: Number.isInteger(k) && k >= 1 ? k : FIRST, wanted: given.get("of") ?? "" };
 }
 
-export function toAddress(parts, k = FIRST) {
+export function toAddress(parts, k = FIRST, wanted = "") {
   const pairs = new URLSearchParams();
   for (const part of parts) {
     if (part.embedding !== undefined) pairs.append("e", `${part.kind}.${part.embedding}`);
     else pairs.append(part.kind === "like" ? "like" : "q", part[part.kind]);
   }
+  if (wanted) pairs.append("of", wanted);
   if (k !== FIRST) pairs.append("k", k);
   return pairs.size ? `/?${pairs}` : "/";
 }
@@ -36,16 +38,17 @@ export const more = (k, most) => Math.min(k * STEP, most);
 const failure = (message, again) => Object.assign(new Error(message), { again });
 
 // Throws an Error whose message is for people.
-export async function ask(parts, files, k, signal) {
+export async function ask(parts, files, { k, wanted }, signal) {
+  const of = (kind) => (kind === "embedding" ? {} : { embedding_of: kind });
   const queries = parts.map(({ kind, ...part }) =>
-    part.embedding !== undefined ? { embedding: part.embedding } : { [kind]: part[kind] });
+    part.embedding !== undefined ? { embedding: part.embedding, ...of(kind) } : { [kind]: part[kind] });
   for (const file of files) queries.push({ [kindOf(file)]: await base64(file) });
   let response;
   try {
     response = await fetch("/api/search", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ queries, k }),
+      body: JSON.stringify({ queries, k, ...(wanted && { modality: wanted }) }),
       signal,
     });
   } catch (error) {

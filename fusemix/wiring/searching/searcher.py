@@ -209,7 +209,9 @@ class Searcher:
         """
         if modality is not None and modality not in self.index.counts:
             held = " and ".join(self.index.counts)
-            raise QueryError(f"the index holds no {modality} items, but {held}.{nearest(modality, self.index.counts)}")
+            raise QueryError(
+                f"the index holds no {modality} items, but {held}.{nearest(modality, list(self.index.counts))}"
+            )
 
     def places(self, positions: Sequence[int]) -> list[Place]:
         """Where some items lie, on this machine.
