@@ -1,11 +1,10 @@
 """Some of many rows, drawn by a seed."""
 
-from typing import Any
-
 import numpy as np
+from jaxtyping import Int64
 
 
-def sample(rows: np.ndarray[Any, Any], most: int, seed: int) -> np.ndarray[Any, Any]:
+def sample(rows: Int64[np.ndarray, "rows *columns"], most: int, seed: int) -> Int64[np.ndarray, "some *columns"]:
     """All rows, or of more than `most` so many, in their order."""
     if len(rows) <= most:
         return rows
