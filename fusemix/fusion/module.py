@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from fusemix.fusion.callbacks import ZERO_SHOT
+from fusemix.fusion.checkpoints import OF_MODEL
 from fusemix.fusion.gathering import own_part, own_rank, rows_of_parts, stop_together
 from fusemix.fusion.losses.structure import Form, structure_divergence
 from fusemix.fusion.mixup.variants import Augmentation
@@ -97,6 +98,10 @@ class FusionModule(L.LightningModule):
         self._astray: Tensor | None = None
         # Plain containers only: anything else makes the checkpoint unreadable under weights_only=True.
         self.save_hyperparameters({"fusemix": checkpoint}, logger=False)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from a best epoch as it was trained, before its embeddings were turned."""
+        checkpoint["state_dict"].pop(f"{OF_MODEL}rotation", None)
 
     def on_train_epoch_start(self) -> None:
         """Start every epoch from randomness of its own: mixing is the same in all processes, dropout is not."""

@@ -167,6 +167,8 @@ SOURCES = {
     **PUBLISHED_SOURCES,
 }
 """A data set, and what it is loaded from where there are several ways -> writer of split -> options."""
+ONE_SIDED = {"images", "sounds", "texts"}
+"""Data sets without partners; see test_unpaired_data.py."""
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -186,7 +188,7 @@ def sides(splits):
 
 
 def test_every_data_set_of_the_table_is_tested_here():
-    assert {name.partition(",")[0] for name in SOURCES} == set(DATASETS.names())
+    assert {name.partition(",")[0] for name in SOURCES} | ONE_SIDED == set(DATASETS.names())
 
 
 @pytest.mark.parametrize("name", DATASETS.names())

@@ -217,7 +217,8 @@ def test_a_run_of_before_goes_on(world, out):
     about(checkpoint)["config"] |= {"latents_on": "auto", "accelerator": "cpu", "devices": "1", "num_nodes": 1}
     torch.save(checkpoint, last)
     run_command("train", world.settings(out, **SETTINGS))
-    require_same(world.whole, out)
+    require_same(out, world.whole)
+    assert weights(world.whole, "best").keys() - weights(out, "best").keys() == {"model.rotation"}, "not turned, either"
 
 
 def test_metrics_are_whole_however_the_run_was_broken_off(world, out):

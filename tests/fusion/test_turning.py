@@ -49,6 +49,17 @@ def test_it_is_noted_and_the_weights_are_others(both):
     assert weights_sha256(last) != weights_sha256(best)
 
 
+def test_a_run_that_has_only_its_best_epoch_left_goes_on_from_it_as_it_was_trained(make_set, tmp_path):
+    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 2}
+    best = run_command("train", arguments(make_set, tmp_path / "run", **still))
+    best.with_name("last.ckpt").unlink()
+    run_command("train", arguments(make_set, tmp_path / "run", **still))
+    assert trained_model(read_checkpoint(best.with_name("last.ckpt"))).rotation is None
+    found = read_checkpoint(best)
+    assert about(found)["ended"]["is_rotated"]
+    assert trained_model(found).rotation is not None
+
+
 def test_of_large_sets_a_sample_gives_nearly_the_same_axes(both, make_set, tmp_path, monkeypatch):
     monkeypatch.setattr(turning, "MOST_ROWS", 50)
     how = {"closed_form__share": 0.3, "optim__max_epochs": 1}
