@@ -1,6 +1,7 @@
 """Hubs of a run: kept when it ends, beside plain figures in evaluation, in exports, in `similarity`, in an index."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -195,7 +196,9 @@ def test_without_correction_and_for_vectors_of_no_modality_scores_are_cosines(ti
     (same,) = searcher.search(summed(searcher.embed([known]), searcher.weights([known]))[None], 5)
     (asked,) = searcher.search(summed(vector, searcher.weights([query]))[None], 5)
     assert [hit.id for hit in found] == [hit.id for hit in wanted] and [h.id for h in same] == [h.id for h in asked]
-    assert wanted[0].score == pytest.approx(float(vector[0] @ searcher.index.vectors([wanted[0].position])[0]), abs=1e-6)
+    assert wanted[0].score == pytest.approx(
+        float(vector[0] @ searcher.index.vectors([wanted[0].position])[0]), abs=1e-6
+    )
 
 
 def test_more_like_this_asks_as_what_the_item_is(mixed):
@@ -221,11 +224,29 @@ def test_a_modality_that_is_not_there_is_refused_with_what_is(mixed):
         run_command("search", ["a red bar", "--index", str(mixed / "index"), "--modality", "imag"])
 
 
+def test_a_mixed_index_says_which_modality_comes_first_without_and_with_levels(tiny, mixed, tmp_path, capsys):
+    model = tiny._replace(run=mixed / "run")
+    for modality in ("image", "text"):
+        make(model, tmp_path / "index", tiny.latents / "pictures" / "all", "modality=" + modality)
+    said = capsys.readouterr().out.replace("\n", " ")
+    searcher = Searcher(tmp_path / "index", device="cpu")
+    bank = open_trained(mixed / "run").hubs.banks["text"][:200].float().numpy()
+    for weights, place in ((np.zeros, 1), (np.ones, 2)):
+        asking = weights((len(bank), 1), np.float32) * searcher.weights([Query("text", "")])
+        positions = searcher.index.search(np.concatenate([bank, asking], axis=1), 20).positions
+        share = np.mean([item["modality"] == "image" for item in searcher.index.items(positions.ravel().tolist())])
+        found = re.search(r"for text queries, by cosines → as searched: image (\d+)% → (\d+)%", said)
+        assert float(found[place]) == pytest.approx(100 * share, abs=0.51)
+
+
 def test_an_index_of_cosines_stays_one(tiny, tmp_path):
     out = make(tiny, tmp_path / "index", tiny.latents / "pictures" / "all", "hub_correction=false", "modality=image")
     assert read_description(out).hub_queries == []
     make(tiny, out, tiny.latents / "pictures" / "all", "modality=text")
-    assert read_description(out).hub_queries == [] and Searcher(out, device="cpu").index.counts.keys() == {"image", "text"}
+    assert read_description(out).hub_queries == [] and Searcher(out, device="cpu").index.counts.keys() == {
+        "image",
+        "text",
+    }
 
 
 def test_an_index_with_hubs_is_not_added_to_by_a_model_that_lost_them(tiny, mixed, tmp_path):

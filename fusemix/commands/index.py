@@ -22,6 +22,7 @@ from fusemix.visible import shown
 from fusemix.wiring.searching.index_plan import Indexing, indexing_of
 from fusemix.wiring.searching.indexing import run_indexing, settle
 from fusemix.wiring.searching.rehearsal import seconds_of_indexing
+from fusemix.wiring.searching.shares import shares_of_modalities
 
 
 def main(config: IndexConfig) -> Path:
@@ -57,6 +58,8 @@ def _index(config: IndexConfig, out: Path) -> Path:
         description, rejected = run_indexing(indexing, advance)
     _say_what_is_aside(out, rejected)
     _say_what_is_there(description)
+    for line in shares_of_modalities(out, indexing.embedder.trained):
+        console.print(line)
     console.print(
         f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {shlex.quote(str(out))}'
     )

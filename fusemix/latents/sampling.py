@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int64
 
 
-def sample(rows: Int64[np.ndarray, "rows *columns"], most: int, seed: int) -> Int64[np.ndarray, "some *columns"]:
+def sample(rows: Int64[np.ndarray, "..."], most: int, seed: int) -> Int64[np.ndarray, "..."]:
     """All rows, or of more than `most` so many, in their order."""
     if len(rows) <= most:
         return rows

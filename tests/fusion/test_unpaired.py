@@ -1,4 +1,4 @@
-"""Items without partners in training: used where validation is better for them, and refused where they make no sense."""
+"""Items without partners in training: used where validation is better for them; refused where they make no sense."""
 
 import json
 import re
@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 from latent_samples import pair_set, write_store
-from training import arguments
 
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, LatentStoreError, RunError
