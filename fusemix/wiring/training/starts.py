@@ -61,7 +61,7 @@ def start_from_closed_form(
 ) -> ClosedForm:
     """Put the closed form where the settings want it, into the adapters and beside them; returns what was chosen.
 
-    Beside latents that share a space already it is chosen by what both give together.
+    Beside latents that share a space already it is chosen by what both give together, or by itself where that is more.
 
     Raises:
         ConfigError: it is to go into an adapter that has no linear part.
@@ -76,10 +76,12 @@ def start_from_closed_form(
     def recall(setting: ClosedForm) -> float:
         maps = canonical_maps(moments, dims=dims, **setting._asdict())
         found = [mapped(side, one) for side, one in zip(prepared, maps, strict=True)]
-        if is_aligned(config):
-            alone = [normalize(side, dim=1) for side in prepared]
-            found = [side_by_side(*both, config.closed_form.share) for both in zip(alone, found, strict=True)]
-        return scorer(*found)["mean_recall"]
+        alone = scorer(*found)["mean_recall"]
+        if not is_aligned(config):
+            return alone
+        latents = [normalize(side, dim=1) for side in prepared]
+        both = [side_by_side(*two, config.closed_form.share) for two in zip(latents, found, strict=True)]
+        return max(alone, scorer(*both)["mean_recall"])
 
     chosen = climbed(recall, {name: getattr(config.closed_form, name) for name in CHOICES})
     maps = canonical_maps(moments, dims=dims, **chosen._asdict())
