@@ -27,8 +27,8 @@ TRAINING = {"tiny", "evaluation_world"}
 ROOMS = {"api", "benchmarks", "caching", "encoders", "integrations", "tools", "travel", "web"}
 """Folders whose tests load libraries of models, train, install, or serve."""
 LONG = {
-    *("test_chosen_on.py", "test_chosen_recipe.py", "test_closed_form.py", "test_going_on.py"),
-    *("test_loggers.py", "test_longer.py"),
+    *("test_aligned.py", "test_chosen_on.py", "test_chosen_recipe.py", "test_closed_form.py", "test_going_on.py"),
+    *("test_hubs.py", "test_loggers.py", "test_longer.py", "test_unpaired.py"),
     *("test_pace.py", "test_ranges.py", "test_recipes.py", "test_rehearsal.py", "test_runs.py", "test_starts.py"),
     *("test_stretches.py", "test_compare.py", "test_comparison.py", "test_counting.py", "test_earlier_formats.py"),
     *("test_end_to_end.py", "test_evaluation_mistakes.py", "test_exchange.py", "test_intervals.py", "test_learned.py"),

@@ -25,6 +25,7 @@ SEVERAL_KINDS = {
     "encoders": "what builds them where encoders run, and names of their latents where these are read",
     "dataset": "what is loaded in caching; import notes a name, since nothing is loaded",
     "out": "exports may go to a URL; latents, runs, indexes and reports stay on this machine",
+    "temperature": "auto for the learned one, a number alone for similarities that are compared",
     "model": "loaded from a URL where it embeds; evaluation reads a run, which stays on this machine",
 }
 """Settings that are not of one kind everywhere, and why."""

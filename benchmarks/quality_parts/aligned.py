@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import fusemix
+from fusemix.api.fit import fit
+from fusemix.api.stages import eval_retrieval, train
 from fusemix.latents.sets import LatentSet
 from fusemix.models.given_latents import GivenLatents
 from fusemix.wiring.caching.arrays import STORE, write_arrays
@@ -82,12 +83,12 @@ class Kind(NamedTuple):
 def read(folder: Path, encoders: dict[str, list[str]]) -> Pairs:
     """A latent set, in memory."""
     latent_set = LatentSet(folder, encoders)
-    sides = [side.take(np.arange(len(side.valid))) for side in latent_set.sides]
-    return Pairs(*sides, np.asarray(latent_set.links))
+    pictures, texts = (side.take(np.arange(len(side.valid))) for side in latent_set.sides)
+    return Pairs(pictures, texts, np.asarray(latent_set.links))
 
 
 def rows(
-    train: Path,
+    first: Path,
     test: Path,
     other: Sequence[Path],
     *,
@@ -100,7 +101,7 @@ def rows(
     """Rows of the table, as they are measured.
 
     Args:
-        train, test: latent sets of the first kind; the pair is made of the first pictures of `train`.
+        first, test: latent sets of the first kind, to train on and to measure; the pair is made of the first pictures.
         other: latent sets of the other kind: train, validation and test.
         encoders: modality -> names of latents in all sets.
         place: folder for the runs.
@@ -108,7 +109,7 @@ def rows(
         recipes: of RECIPES, beside zero-shot.
         seeds: of the runs.
     """
-    whole = read(train, encoders)
+    whole = read(first, encoders)
     embed = _embedder(whole.some(slice(0, PAIR)), place / "pair")
     held = len(whole.pictures) - CHOSEN_ON
     new = whole.some(slice(PAIR, held))
@@ -123,7 +124,7 @@ def rows(
 
 
 def _embedder(pairs: Pairs, out: Path) -> Any:
-    model = fusemix.fit(
+    model = fit(
         images=pairs.pictures, texts=pairs.texts, links=pairs.links, recipe="recommended", out=out, links_per_item=1
     )
 
@@ -142,7 +143,7 @@ def _of_size(
     for recipe in ("zero-shot", *recipes):
         for seed in seeds:
             out = place / f"{recipe.split()[0]}{seed}"
-            run = fusemix.train(*RECIPES[recipe], **sets, encoders=ENCODERS, out=out, seed=seed)
+            run = train(*RECIPES[recipe], **sets, encoders=ENCODERS, out=out, seed=seed)
             found = _measured(run.folder, sets["validation"], test, out.with_suffix(".reports"))
             yield {"kind": kind.name, "pairs": len(pairs.links), "recipe": recipe, "seed": seed, **found}
 
@@ -151,7 +152,7 @@ def _measured(run: Path, validation: Path, test: Path, place: Path) -> dict[str,
     """Sums of the six recalls, in percent."""
     found = {}
     for name, latents in (("validation", validation), ("test", test)):
-        report = fusemix.eval_retrieval(
+        report = eval_retrieval(
             model=run, latents=latents, out=place / f"report-{name}", ks=list(KS), num_examples=0, overwrite=True
         )
         ways = ("image_to_text", "text_to_image")

@@ -16,6 +16,7 @@ from fusemix.fusion.closed_form import LinearMap
 from fusemix.fusion.near_identity import of_one_length, of_one_side
 from fusemix.fusion.temperature import best_temperature
 from fusemix.models.given_latents import GivenLatents
+from fusemix.models.trained import open_trained
 from fusemix.wiring.caching.arrays import write_arrays
 from fusemix.wiring.training.moving import NOWHERE, Move, chosen_move
 
@@ -115,6 +116,9 @@ def test_a_closed_form_that_does_not_help_is_left_out_and_so_are_its_numbers(pai
     measured = json.loads(out.read_text())["metrics"]
     found = [measured[f"{way}/recall_at_{k}"] for way in ("image_to_text", "text_to_image") for k in (1, 5, 10)]
     assert np.mean(found) == pytest.approx(ended["mean_recall"])
+    run_command("export", [f"model={pairs / 'run'}", f"out={pairs / 'export'}"])
+    exported, latents = open_trained(pairs / "export").model, torch.randn(5, 12)
+    torch.testing.assert_close(exported.embed("image", latents), model.embed("image", latents))
 
 
 def test_a_run_of_the_identity_trains_nothing_but_the_temperature(pairs, capsys):

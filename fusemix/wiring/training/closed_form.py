@@ -69,7 +69,7 @@ def closed_form_of(
 ) -> Found:
     """Fit it, and again with unpaired items, which count only if validation is better with them.
 
-    Beside latents that share a space already it is chosen by what both give together.
+    Beside latents that share a space already it is chosen by what both give together, or by itself where that is more.
 
     Args:
         model: whose preprocessing is fitted.
@@ -109,10 +109,11 @@ def _fitted(moments: Moments, config: TrainConfig, dims: int, held_out: tuple[Te
     def recall(setting: ClosedForm) -> float:
         if setting not in seen:
             found = [mapped(side, one) for side, one in zip(held_out, maps_of(setting), strict=True)]
+            seen[setting] = scorer(*found)["mean_recall"]
             if is_aligned(config):
                 alone = [normalize(side, dim=1) for side in held_out]
-                found = [side_by_side(*both, config.closed_form.share) for both in zip(alone, found, strict=True)]
-            seen[setting] = scorer(*found)["mean_recall"]
+                both = [side_by_side(*two, config.closed_form.share) for two in zip(alone, found, strict=True)]
+                seen[setting] = max(seen[setting], scorer(*both)["mean_recall"])
         return seen[setting]
 
     chosen = climbed(recall, {name: getattr(config.closed_form, name) for name in CHOICES})

@@ -51,7 +51,7 @@ def _latents_of(side: Side, rows: np.ndarray) -> Callable[[], Iterable[Float[Ten
 def start_from_closed_form(model: FusionModel, config: TrainConfig, data: LatentData, scorer: Scorer) -> list[str]:
     """Put the closed form where the settings want it, into the adapters and beside them; returns lines for people.
 
-    Beside latents that share a space already it is chosen by what both give together.
+    Beside latents that share a space already it is chosen by what both give together, or by itself where that is more.
 
     Raises:
         ConfigError: it is to go into an adapter that has no linear part.
