@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from quality_parts.aligned import CHOSEN_ON, ENCODERS, KS, Pairs, read
 
-import fusemix
+from fusemix.api.stages import eval_retrieval, train
 
 HELD_OUT = 0.05
 """Share of all pairs that is chosen on."""
@@ -43,41 +43,51 @@ def recipes_for(num_pairs: int) -> dict[str, list[Any]]:
     }
 
 
-def rows(train: Pairs, test: Pairs, sizes: Sequence[int | None], seeds: Sequence[int], place: Path) -> Iterator[Any]:
+def rows(
+    known: Pairs, test: Pairs, sizes: Sequence[int | None], seeds: Sequence[int], only: Sequence[str], place: Path
+) -> Iterator[dict[str, Any]]:
     """Figures of each recipe, size and seed, as they are measured.
 
     Args:
-        train, test: latents.
+        known: latents to train and to choose on.
+        test: latents to measure on.
         sizes: numbers of pairs; None takes all.
         seeds: of the runs.
+        only: names of recipes that are run; empty: all.
         place: folder for sets and runs.
     """
     measured = test.write(place / "measured")
-    last = len(train.pictures) - CHOSEN_ON
     for size in sizes:
-        pairs = train if size is None else train.some(slice(0, last), most=size)
-        sets: dict[str, Any] = {"train": pairs.write(place / f"{size}" / "train"), "holdout": HELD_OUT}
-        if size is not None:
-            held = train.some(slice(last, None)).write(place / f"{size}" / "validation")
-            sets |= {"holdout": 0.0, "validation": held}
+        here = place / f"{size}"
+        pairs, sets = _sets(known, size, here)
         for name, settings in recipes_for(len(pairs.links)).items():
+            if only and name not in only:
+                continue
             for seed in seeds if name != "closed_form" else seeds[:1]:
-                yield _row(name, settings, sets, pairs, seed, measured, place / f"{size}" / f"{name}{seed}")
-                others = place / f"{size}" / "others"
-                if size is None or name == "paper" or size >= last:
-                    continue
-                if not others.exists():
-                    train.some(slice(size, last)).write(others)
-                more = [*settings, {"unpaired": {"image": others, "text": others}}]
-                out = place / f"{size}" / f"{name}_unpaired{seed}"
-                yield _row(name + UNPAIRED, more, sets, pairs, seed, measured, out)
+                yield _row(name, settings, sets, pairs, seed, measured, here / f"{name}{seed}")
+                if (here / "others").exists() and name != "paper":
+                    more = [*settings, {"unpaired": dict.fromkeys(ENCODERS, here / "others")}]
+                    yield _row(name + UNPAIRED, more, sets, pairs, seed, measured, here / f"{name}_unpaired{seed}")
+
+
+def _sets(known: Pairs, size: int | None, place: Path) -> tuple[Pairs, dict[str, Any]]:
+    """The pairs that are trained on, and the sets of a run; what lies between them and validation goes to `others`."""
+    if size is None:
+        return known, {"train": known.write(place / "train"), "holdout": HELD_OUT}
+    last = len(known.pictures) - CHOSEN_ON
+    pairs = known.some(slice(0, last), most=size)
+    used = len(pairs.pictures)
+    if used < last:
+        known.some(slice(used, last)).write(place / "others")
+    held = known.some(slice(last, None)).write(place / "validation")
+    return pairs, {"train": pairs.write(place / "train"), "validation": held}
 
 
 def _row(
     name: str, settings: list[Any], sets: dict[str, Any], pairs: Pairs, seed: int, measured: Path, out: Path
 ) -> dict[str, Any]:
-    run = fusemix.train(*settings, **sets, encoders=ENCODERS, out=out, seed=seed, logger=[])
-    report = fusemix.eval_retrieval(
+    run = train(*settings, **sets, encoders=ENCODERS, out=out, seed=seed, logger=[])
+    report = eval_retrieval(
         model=run.folder, latents=measured, out=out.with_suffix(".report"), num_examples=0, widths=[], ks=list(KS)
     )
     corrected = next((one["metrics"] for one in report.data["others"] if one["name"] == CORRECTED), report.metrics)
@@ -117,14 +127,15 @@ def main() -> None:
     parser.add_argument("--encoders", nargs=2, required=True, metavar="MODALITY=NAME", help="the left side first")
     parser.add_argument("--pairs", nargs="+", default=["1000", "5000", "all"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--recipes", nargs="+", default=[], help="of the table; all by default")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     encoders = {name: [latents] for name, _, latents in (one.partition("=") for one in given.encoders)}
     sizes = [None if size == "all" else int(size) for size in given.pairs]
     found = []
     with tempfile.TemporaryDirectory() as place:
-        train, test = (read(folder, encoders) for folder in (given.train, given.test))
-        for row in rows(train, test, sizes, range(given.seeds), Path(place)):
+        known, test = (read(folder, encoders) for folder in (given.train, given.test))
+        for row in rows(known, test, sizes, range(given.seeds), given.recipes, Path(place)):
             found.append(row)
             print(json.dumps(row), flush=True)
             if given.json:
