@@ -95,7 +95,7 @@ def test_every_set_of_a_folder_is_verified_and_what_is_none_is_said(sets, capsys
 
 def test_checkpoints_are_read_and_an_export_is_compared_with_its_hash(tiny, tmp_path, capsys):
     run = shutil.copytree(tiny.run, tmp_path / "run")
-    assert "2 checkpoints can be read; a run keeps no hashes" in verified(capsys, run)
+    assert "2 checkpoints and hubs.safetensors can be read; a run keeps no hashes" in verified(capsys, run)
     (run / "checkpoints" / "best.ckpt").write_bytes(b"cut off")
     with pytest.raises(FusemixError, match=r"1 damaged:\n.*best\.ckpt cannot be used"):
         run_command("verify", [str(run)])

@@ -3,13 +3,14 @@
 fusemix verify FOLDER …      of latent sets, folders of them, latent stores, indexes, exported models or runs
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from fusemix.config import VerifyConfig
 from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError, UntrustedCodeError
 from fusemix.fusion.checkpoints import CHECKPOINTS, read_checkpoint
-from fusemix.fusion.runs import is_run
+from fusemix.fusion.runs import HUBS, is_run
 from fusemix.latents.description import SET
 from fusemix.latents.inspection import others_below, require_folder, sets_below
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
@@ -62,20 +63,29 @@ def main(config: VerifyConfig) -> None:
 
 def _verify_model(folder: Path) -> list[Damage]:
     """An exported model by the hash of its weights; a run, which keeps no hashes, by whether it can be read."""
-    files = [folder / CONFIG] if is_export(folder) else sorted((folder / CHECKPOINTS).glob("*.ckpt"))
-    found = []
-    for path in files:
-        try:
-            open_trained(folder) if is_export(folder) else read_checkpoint(path)
-        except UntrustedCodeError as error:
-            console.print(f"{path}: not looked at: {error}", style="yellow")
-        except FusemixError as error:
-            found.append(Damage(path, f"cannot be used: {error}"))
-    state = f"{len(found)} of {len(files)} damaged" if found else "weights are as they were written"
-    if not found and not is_export(folder):
-        state = f"{len(files)} checkpoints can be read; a run keeps no hashes, so more cannot be said"
+    if is_export(folder):
+        found = _unusable(folder / CONFIG, lambda: open_trained(folder))
+        state = "1 of 1 damaged" if found else "weights are as they were written"
+    else:
+        files = sorted((folder / CHECKPOINTS).glob("*.ckpt"))
+        found = [damage for path in files for damage in _unusable(path, partial(read_checkpoint, path))]
+        also = ""
+        if (folder / HUBS).is_file() and not found:
+            found, also = _unusable(folder / HUBS, lambda: open_trained(folder)), f" and {HUBS}"
+        state = f"{len(files)} checkpoints{also} can be read; a run keeps no hashes, so more cannot be said"
+        state = f"{len(found)} of {len(files) + bool(also)} damaged" if found else state
     console.print(f"{folder}: {state}")
     return found
+
+
+def _unusable(path: Path, read: Callable[[], object]) -> list[Damage]:
+    try:
+        read()
+    except UntrustedCodeError as error:
+        console.print(f"{path}: not looked at: {error}", style="yellow")
+    except FusemixError as error:
+        return [Damage(path, f"cannot be used: {error}")]
+    return []
 
 
 def _told(found: Sequence[Damage], fixed_by: str) -> list[str]:
