@@ -27,6 +27,8 @@ STRENGTHS = {
     "image_to_image": Strength(0.0, 5.0),
     "text_to_text": Strength(0.5, 10.0),
 }
+KEPT = ("hub_correction=true",)
+"""Of a new index."""
 LEVELS = {"image_to_text": 0.1, "text_to_image": 0.2, "image_to_image": 0.3, "text_to_text": 0.4}
 
 
@@ -154,7 +156,7 @@ def mixed(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed")
     model = tiny._replace(run=_tiny_with_hubs(tiny.run, folder / "run"))
     for modality in ("image", "text"):
-        make(model, folder / "index", tiny.latents / "pictures" / "all", "modality=" + modality)
+        make(model, folder / "index", tiny.latents / "pictures" / "all", *KEPT, "modality=" + modality)
     return folder
 
 
@@ -227,7 +229,7 @@ def test_a_modality_that_is_not_there_is_refused_with_what_is(mixed):
 def test_a_mixed_index_says_which_modality_comes_first_without_and_with_levels(tiny, mixed, tmp_path, capsys):
     model = tiny._replace(run=mixed / "run")
     for modality in ("image", "text"):
-        make(model, tmp_path / "index", tiny.latents / "pictures" / "all", "modality=" + modality)
+        make(model, tmp_path / "index", tiny.latents / "pictures" / "all", *KEPT, "modality=" + modality)
     said = capsys.readouterr().out.replace("\n", " ")
     searcher = Searcher(tmp_path / "index", device="cpu")
     bank = open_trained(mixed / "run").hubs.banks["text"][:200].float().numpy()
@@ -253,7 +255,7 @@ def test_an_index_with_hubs_is_not_added_to_by_a_model_that_lost_them(tiny, mixe
     shutil.copytree(mixed / "index", tmp_path / "index")
     shutil.copytree(mixed / "run", tmp_path / "run", ignore=shutil.ignore_patterns(HUBS))
     with pytest.raises(RunError, match=r"has hubs corrected for \w+ queries, .* knows nothing of them"):
-        make(tiny._replace(run=tmp_path / "run"), tmp_path / "index", tiny.latents / "sounds" / "all", "modality=audio")
+        make(tiny._replace(run=tmp_path / "run"), tmp_path / "index", tiny.latents / "sounds" / "all", *KEPT, "modality=audio")
 
 
 def test_siblings_are_items_of_one_partner():

@@ -241,7 +241,7 @@ def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
 
 
 def summed(
-    vectors: Float32[np.ndarray, "queries dim"], weights: Float32[np.ndarray, "queries added"]
+    vectors: Float32[np.ndarray, "queries dim"], weights: Float32[np.ndarray, "queries added"] | None = None
 ) -> Float[np.ndarray, " width"]:
     """The unit vector that has the highest mean cosine with some unit vectors, that of their sum; and their weights.
 
@@ -249,7 +249,7 @@ def summed(
 
     Args:
         vectors: of the queries.
-        weights: of what is added to their scores; see `Searcher.weights`.
+        weights: of what is added to their scores; see `Searcher.weights`. None where nothing is.
 
     Raises:
         QueryError: they cancel out.
@@ -258,4 +258,5 @@ def summed(
     length = float(np.linalg.norm(total))
     if length < SHORTEST_SUM:
         raise QueryError("the queries cancel out: nothing is near to all of them.")
-    return np.concatenate([total, weights.sum(axis=0)]) / np.float32(length)
+    added = total[:0] if weights is None else weights.sum(axis=0)
+    return np.concatenate([total, added]) / np.float32(length)
