@@ -200,9 +200,10 @@ def test_corrections_stand_beside_and_change_nothing_above(world, report, tmp_pa
     assert [(each["name"], each["kind"]) for each in report["others"]][2:] == [
         ("inverted softmax", "correction"),
         ("query bank", "correction"),
+        ("hub constants", "correction"),
     ]
     plain = evaluated(world, tmp_path / "report")
-    assert [each["name"] for each in plain["others"]] == ["inverted softmax"]
+    assert [each["name"] for each in plain["others"]] == ["inverted softmax", "hub constants"]
     for part in ("metrics", "intervals", "counts", "hubness"):
         assert plain[part] == report[part]
     for each in report["others"]:

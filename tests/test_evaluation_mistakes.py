@@ -43,7 +43,7 @@ def test_a_linear_map_is_not_fitted_on_what_is_measured(world, tmp_path):
 
 
 def test_mistakes_beside_the_run_are_said_before_anything_is_computed(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(eval_retrieval, "_measure", None)
+    monkeypatch.setattr(eval_retrieval, "measure", None)
     for mistake in ("bank=nowhere", "baselines.CCA.train=nowhere"):
         with pytest.raises(LatentStoreError, match="nowhere has no set.json"):
             evaluated(world, tmp_path, mistake)

@@ -74,7 +74,7 @@ def test_another_run_checkpoint_set_or_protocol_is_refused_before_the_work(world
     checkpoint = torch.load(other / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["state_dict"]["model.log_logit_scale"] += 1
     torch.save(checkpoint, other / "checkpoints" / "best.ckpt")
-    monkeypatch.setattr(eval_retrieval, "_measure", None)
+    monkeypatch.setattr(eval_retrieval, "measure", None)
     for change, line in {
         (world.run, "checkpoint=last"): r"model\.checkpoint: on disk 'best', now 'last'",
         (world.run, f"latents={world.sets / 'validation'}"): r"data\.name: on disk 'made_up/test', now 'made_up/val",

@@ -52,6 +52,7 @@ NO_PATHS |= {
     "dtype",
     "format",
     "part",
+    "recipe",  # a name, or a file that is looked for from home on
 }
 
 

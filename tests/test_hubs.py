@@ -13,7 +13,7 @@ from index_samples import make
 import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, QueryError, RunError
-from fusemix.fusion.runs import HUBS
+from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.hubs import Hubs, read_hubs, write_hubs
 from fusemix.models.trained import open_trained
 from fusemix.retrieval.hub_correction import Strength
@@ -255,7 +255,13 @@ def test_an_index_with_hubs_is_not_added_to_by_a_model_that_lost_them(tiny, mixe
     shutil.copytree(mixed / "index", tmp_path / "index")
     shutil.copytree(mixed / "run", tmp_path / "run", ignore=shutil.ignore_patterns(HUBS))
     with pytest.raises(RunError, match=r"has hubs corrected for \w+ queries, .* knows nothing of them"):
-        make(tiny._replace(run=tmp_path / "run"), tmp_path / "index", tiny.latents / "sounds" / "all", *KEPT, "modality=audio")
+        make(
+            tiny._replace(run=tmp_path / "run"),
+            tmp_path / "index",
+            tiny.latents / "sounds" / "all",
+            *KEPT,
+            "modality=audio",
+        )
 
 
 def test_siblings_are_items_of_one_partner():

@@ -122,7 +122,7 @@ def foreign_folder(folder, kind):
     if kind == "site":
         (folder / "index.json").write_text('{"pages": []}')
     elif kind == "other version":
-        (folder / "index.json").write_text('{"format": "fusemix.index", "version": 3}')
+        (folder / "index.json").write_text('{"format": "fusemix.index", "version": 99}')
     elif kind == "broken":
         (folder / "index.json").write_text("{")
     return folder

@@ -24,13 +24,12 @@ from fusemix.disk.files import write_json, write_text
 from fusemix.disk.out_folder import require_writable
 from fusemix.errors import ConfigError, FusemixError
 from fusemix.fusion.callbacks import MONITOR, best_score
-from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, read_checkpoint
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, HUBS, LAST, read_checkpoint
 from fusemix.fusion.loggers.elsewhere import begin_logging
 from fusemix.fusion.module import FusionModule
 from fusemix.fusion.runs import (
     DATA,
     FORMAT,
-    HUBS,
     RUN,
     SEAL,
     SETTINGS,

@@ -23,6 +23,8 @@ from fusemix.parts.trust import named_by_data, require_trust
 
 CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"
+HUBS = "hubs.safetensors"
+"""Beside them: what the run knows of the hubs of its best epoch; see models/hubs.py."""
 ENDED = "ended"
 """Of what a checkpoint says about itself: what was done with its model when the run ended; see `as_ended`."""
 FROM_DATA = 0.07

@@ -12,7 +12,7 @@ from fusemix.disk.discarding import Owned, beside, clear_discarded, require_free
 from fusemix.disk.files import differences, write_atomic
 from fusemix.errors import RunError
 from fusemix.fusion.callbacks import knows_a_best, stopped_early
-from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, LAST, about, is_checkpoint, read_checkpoint
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, HUBS, LAST, about, is_checkpoint, read_checkpoint
 
 MAY_CHANGE = (
     "out",
@@ -43,8 +43,6 @@ PROBE = "can_be_written"
 SETTINGS = "config.yaml"
 DATA = "data.json"
 """What the run has learned from; see models/learned.py."""
-HUBS = "hubs.safetensors"
-"""What the run knows of its hubs; see models/hubs.py."""
 SEAL, FORMAT, VERSION = "environment.json", "fusemix.run", 1
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fusemix.disk.temporary import remove_leftovers, temporary
 from fusemix.errors import RunError
-from fusemix.fusion.runs import HUBS
+from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.folder import CONFIG, FORMAT, INSIDE, WEIGHTS, is_export
 from fusemix.parts.own_code import user_cache
 from fusemix.remote.fetched import fetch_files

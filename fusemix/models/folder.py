@@ -16,10 +16,9 @@ from fusemix.disk.files import lies_within, read_json, sha256_of_file, write_ato
 from fusemix.disk.out_folder import is_empty
 from fusemix.errors import RunError, first_line
 from fusemix.fusion.adapters import ADAPTERS
+from fusemix.fusion.checkpoints import HUBS, foreign_adapters, model_of
 from fusemix.fusion.checkpoints import VERSION as RECORD_VERSION
-from fusemix.fusion.checkpoints import foreign_adapters, model_of
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import HUBS
 from fusemix.models.recipes import NamedRecipe
 from fusemix.parts.trust import require_trust
 

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from fusemix.errors import RunError, first_line
-from fusemix.fusion.runs import HUBS
+from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.folder import CONFIG, INSIDE, WEIGHTS, is_export
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")

@@ -12,9 +12,8 @@ import torch
 from fusemix.disk.files import read_json
 from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import RunError
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint, trained_model
+from fusemix.fusion.checkpoints import CHECKPOINTS, HUBS, about, read_checkpoint, trained_model
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import HUBS
 from fusemix.models.folder import CONFIG, is_export, read_export
 from fusemix.models.hubs import Hubs, read_hubs
 from fusemix.models.recipes import ENCODERS_FILE, EncoderRecipe, NamedRecipe

@@ -87,6 +87,7 @@ def test_the_command_says_what_it_made_and_how_to_load_it(tiny, tmp_path, capsys
         "README.md",
         "config.json",
         "encoders",
+        "hubs.safetensors",
         "model.safetensors",
     ]
 

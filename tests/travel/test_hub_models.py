@@ -54,7 +54,8 @@ def test_a_model_that_was_pushed_is_loaded_by_its_name(tiny, items, wanted, hub,
     for settings in ({}, {"revision": "main"}, {"revision": COMMIT}):
         found = embeddings(NAME, items, **settings)
         assert all((found[modality] == wanted[modality]).all() for modality in items)
-    assert {path.name for path in cache.glob("*/snapshots/*/*")} == {"config.json", "model.safetensors", "encoders"}
+    needed = {"config.json", "model.safetensors", "hubs.safetensors", "encoders"}
+    assert {path.name for path in cache.glob("*/snapshots/*/*")} == needed
 
 
 def test_a_public_model_is_public(tiny, hub, tmp_path):

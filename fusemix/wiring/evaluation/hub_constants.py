@@ -9,8 +9,8 @@ import torch
 
 from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import ConfigError
+from fusemix.fusion.checkpoints import HUBS
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import HUBS
 from fusemix.models.hubs import Hubs, read_hubs
 from fusemix.retrieval.evaluation import Embeddings
 from fusemix.retrieval.ways import Constants

@@ -15,8 +15,7 @@ from fusemix.config import ExportConfig, to_plain
 from fusemix.disk.files import sha256_of_file, write_text
 from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import RunError
-from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
-from fusemix.fusion.runs import HUBS
+from fusemix.fusion.checkpoints import CHECKPOINTS, HUBS, about, read_checkpoint
 from fusemix.models.embedder import Embedder
 from fusemix.models.folder import (
     WEIGHTS,

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from fusemix.config import IndexConfig
 from fusemix.errors import ConfigError, RunError
-from fusemix.fusion.runs import HUBS
+from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.trained import Trained
 from fusemix.models.width import cut, require_width
 from fusemix.search.description import Description

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fusemix.encoders.loading import weights_sha256
 from fusemix.errors import RunError
+from fusemix.fusion.checkpoints import HUBS
 from fusemix.fusion.model import FusionModel
-from fusemix.fusion.runs import HUBS
 from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.galleries import SideItems, sampled
 from fusemix.latents.loader import LatentData
