@@ -13,6 +13,9 @@ from fusemix.parts.kinds import is_location
 
 NO_PATHS = {
     "also",
+    "unpaired",
+    "embedding_dim",
+    "temperature",
     "adapters",
     "baselines",
     "text",
