@@ -19,7 +19,7 @@ from fusemix.models.trained import open_trained
 from fusemix.retrieval.hub_correction import Strength
 from fusemix.search.description import read_description
 from fusemix.wiring.searching.searcher import LIKE, Query, Searcher, summed
-from fusemix.wiring.training.hubs import siblings
+from fusemix.wiring.training.hubs import levels_of, siblings
 
 STRENGTHS = {
     "image_to_text": Strength(1.0, 10.0),
@@ -262,6 +262,12 @@ def test_an_index_with_hubs_is_not_added_to_by_a_model_that_lost_them(tiny, mixe
             *KEPT,
             "modality=audio",
         )
+
+
+def test_a_modality_of_one_item_has_no_height_of_its_own():
+    banks = {"image": torch.nn.functional.normalize(torch.ones(3, 4), dim=1), "text": torch.ones(1, 4) / 2}
+    levels = levels_of(Hubs(banks, {}, {}), torch.device("cpu"))
+    assert all(np.isfinite(level) for level in levels.values()) and set(levels) == set(LEVELS)
 
 
 def test_siblings_are_items_of_one_partner():

@@ -26,11 +26,13 @@ from fusemix.fusion.closed_form import (
 from fusemix.fusion.model import FusionModel, side_by_side
 from fusemix.fusion.pseudo_pairs import potentials, soft_partners
 from fusemix.interfaces import LatentBatch, Scorer
+from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.galleries import SideItems
 from fusemix.latents.sampling import sample
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.tables import percent
 from fusemix.wiring.training.aligned import is_aligned
+from fusemix.wiring.training.unpaired import MOST
 
 MOST_PAIRS = 500_000
 """More tell nothing new about means and covariances."""
@@ -85,7 +87,7 @@ def closed_form_of(
     told = [f"closed form with {_settings(alone)}"]
     if not unpaired:
         return Found(alone.maps, told)
-    soft = _soft_pairs(model, training_set.modalities, alone.maps, unpaired, pairs)
+    soft = _soft_pairs(model, training_set, alone.maps, unpaired, config.seed)
     both = fit(pair_moments(pairs, *soft))
     counts = " and ".join(f"{len(items):,} {modality}" for modality, items in unpaired.items())
     figures = f"{percent(alone.recall)} → {percent(both.recall)} on validation"
@@ -122,16 +124,17 @@ def _fitted(moments: Moments, config: TrainConfig, dims: int, held_out: tuple[Te
 
 def _soft_pairs(
     model: FusionModel,
-    modalities: tuple[str, str],
+    training_set: TrainingSet,
     maps: Maps,
     unpaired: Mapping[str, SideItems],
-    pairs: Callable[[], Iterable[LatentBatch]],
+    seed: int,
 ) -> list[Weighted]:
     """Each unpaired item with its soft partner; where one side has no unpaired items, those of its pairs stand in."""
-    paired = [torch.cat(side) for side in zip(*pairs(), strict=True)] if len(unpaired) < 2 else [None, None]
+    modalities = training_set.modalities
+    sides = zip(training_set.train.sides, training_set.links.links.T, strict=True)
     latents = [
-        _prepared(model, unpaired[modality]) if modality in unpaired else _distinct(known)
-        for modality, known in zip(modalities, paired, strict=True)
+        _prepared(model, unpaired.get(side.modality) or SideItems(side, sample(distinct_rows(rows), MOST, seed)))
+        for side, rows in sides
     ]
     left, right = (mapped(side, found) for side, found in zip(latents, maps, strict=True))
     even = potentials(left, right)
@@ -143,11 +146,6 @@ def _soft_pairs(
         partners = soft_partners(right, left, even.turned(), latents[0])
         made.append(Weighted(partial(_chunks, partners, latents[1]), WEIGHT))
     return made
-
-
-def _distinct(latents: Tensor | None) -> Tensor:
-    assert latents is not None, "asked for where one side has no unpaired items"
-    return torch.unique(latents, dim=0)
 
 
 def _chunks(left: Tensor, right: Tensor) -> Iterator[LatentBatch]:

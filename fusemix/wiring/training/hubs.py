@@ -57,7 +57,7 @@ def keep_hubs(place: Path, model: FusionModel, data: LatentData, seed: int) -> l
         if training_set.gallery is not None:
             fitted |= _fitted(model, training_set, banks, seed, device)
     hubs = Hubs(banks, {direction: found.strength for direction, found in fitted.items()}, {})
-    write_hubs(place / HUBS, hubs._replace(levels=_levels(hubs, device)), sha256)
+    write_hubs(place / HUBS, hubs._replace(levels=levels_of(hubs, device)), sha256)
     return [_told(fitted)]
 
 
@@ -141,8 +141,13 @@ def siblings(
     return asking, given, pairs
 
 
-def _levels(hubs: Hubs, device: torch.device) -> dict[str, float]:
-    """What brings the best items of every modality to the height at which those of another modality are found."""
+def levels_of(hubs: Hubs, device: torch.device) -> dict[str, float]:
+    """What brings the best items of every modality to the height at which those of another modality are found.
+
+    Args:
+        hubs: with banks and strengths.
+        device: to compute on.
+    """
     banks = {modality: bank.float().to(device) for modality, bank in hubs.banks.items()}
     heights = {way: _height(hubs, banks, *way) for way in product(banks, banks)}
     levels = {}
@@ -154,6 +159,8 @@ def _levels(hubs: Hubs, device: torch.device) -> dict[str, float]:
 
 
 def _height(hubs: Hubs, banks: Mapping[str, Tensor], query: str, gallery: str) -> float:
+    if query == gallery and len(banks[query]) < 2:
+        return 0.0  # it has nothing to find but itself
     taken = hubs.constants(query, gallery, banks[gallery])
     return best_scores(banks[query][:LEVELLED_BY], banks[gallery], taken, are_same=query == gallery)
 
