@@ -247,3 +247,14 @@ def test_figures_on_items_that_were_trained_on_are_told_first(tmp_path, capsys):
     assert (tmp_path / "out" / "compare.md").read_text().splitlines()[2] == f"> **b: {note}**"
     run_command("report", [str(a), str(b)])
     assert note in capsys.readouterr().out
+
+
+def test_figures_with_hubs_corrected_are_told_from_plain_ones(tmp_path, capsys):
+    a, b = sample_report(tmp_path / "a"), sample_report(tmp_path / "b", seed=1, is_corrected=True)
+    run_compare(a, b, f"out={tmp_path / 'out'}")
+    note = "b: figures are those with hubs corrected"
+    assert " ".join(capsys.readouterr().out.split()).startswith(note)
+    assert note in (tmp_path / "out" / "compare.md").read_text()
+    assert note in (tmp_path / "out" / "compare.html").read_text()
+    run_command("report", [str(a), str(b)])
+    assert note in capsys.readouterr().out

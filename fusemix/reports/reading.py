@@ -28,6 +28,7 @@ REPORT = Owned(
 )
 RECALL = "recall_at_"
 AGAIN = "Measure again: python eval_retrieval.py … out=FOLDER"
+CORRECTED = "figures are those with hubs corrected, not of cosines alone."
 ROUNDING = 1e-6
 """How far a recall counted from queries.jsonl may lie from the one in report.json."""
 
@@ -202,6 +203,15 @@ def seen_notes(report: Mapping[str, Any]) -> list[str]:
 def corrected_text(report: Mapping[str, Any]) -> str:
     """What a title says of figures that are not those of plain cosines; empty where they are."""
     return ", hubs corrected" if report.get("is_corrected") is True else ""
+
+
+def told_first(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
+    """What has to be said of figures side by side: whose are of items that were learned from, or not plain."""
+    return [
+        f"{name}: {note}"
+        for name, report in zip(names, reports, strict=True)
+        for note in (*seen_notes(report.data), *([CORRECTED] if corrected_text(report.data) else []))
+    ]
 
 
 def common_ks(reports: Sequence[Report]) -> list[int]:

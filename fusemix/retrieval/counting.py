@@ -3,14 +3,13 @@
 Place in the flow: tiles of scores, links, thresholds -> counts -> ranks.py.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
-from fusemix.retrieval.tiles import WORDS, Block, Room, Share, Taker, Tile
+from fusemix.retrieval.tiles import WORDS, Block, Each, Room, Share, Taker, Tile
 
 
 class Thresholds(NamedTuple):
@@ -131,7 +130,7 @@ class Counting(Taker):
             found.append(counts)
         return Counts(*found)
 
-    def finish(self, tile: Tile, pool: ThreadPoolExecutor) -> None:
+    def finish(self, tile: Tile, each: Each) -> None:
         """Take the linked items out of the counts again, by the very scores that they were counted with."""
         links = self._links[slice(*np.searchsorted(self._links[:, 0], [tile.rows.start, tile.rows.stop]))]
         links = links[(links[:, 1] >= tile.columns.start) & (links[:, 1] < tile.columns.stop)]

@@ -74,10 +74,16 @@ def constants(
     """
     if strength.alpha == 0 or len(gallery) == 0:
         return np.zeros(len(gallery), dtype=np.float32)
-    masses = Masses((len(bank), len(gallery)), strength.beta)
-    walk(bank, gallery, [masses])
-    logarithms = masses.logarithms(ALONE)[1] - np.float32(np.log(len(bank)))
-    return (logarithms * np.float32(strength.alpha / strength.beta)).astype(np.float32)
+    (mean,) = _soft_means(bank, gallery, [strength.beta])
+    return np.float32(strength.alpha) * mean
+
+
+def _soft_means(bank: Tensor, gallery: Tensor, betas: Sequence[float]) -> list[Float32[np.ndarray, " items"]]:
+    """Of the scores of each gallery item with the bank, for each beta; in one pass over the scores."""
+    masses = [Masses((len(bank), len(gallery)), beta) for beta in betas]
+    walk(bank, gallery, masses)
+    logarithms = (mass.logarithms(ALONE)[1] - np.float32(np.log(len(bank))) for mass in masses)
+    return [(found / np.float32(beta)).astype(np.float32) for found, beta in zip(logarithms, betas, strict=True)]
 
 
 def fitted_strengths(
@@ -109,8 +115,8 @@ def fitted_strengths(
 
 
 def _shifts(gallery: Tensor, bank: Tensor, tried: Sequence[Strength]) -> list[Shift]:
-    """What each strength adds to the scores of a gallery; one pass over the bank a beta."""
-    whole = {beta: constants(bank, gallery, Strength(1.0, beta)) for beta in BETAS}
+    """What each strength adds to the scores of a gallery."""
+    whole = dict(zip(BETAS, _soft_means(bank, gallery, BETAS), strict=True))
     return [Shift(np.float32(-strength.alpha) * whole[strength.beta]) for strength in tried]
 
 

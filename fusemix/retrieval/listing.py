@@ -7,7 +7,6 @@ entries reach it, and only these are put into order with the best so far. From t
 the last of these.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from fusemix.retrieval.tiles import ALONE, Block, Room, Share, Taker, Tile
+from fusemix.retrieval.tiles import ALONE, Block, Each, Room, Share, Taker, Tile
 
 PARTS = 3
 """Parts for each item listed. With as many, a fifth more entries than are listed reach the score."""
@@ -82,10 +81,10 @@ class Listing(Taker):
         for way, entries in zip(self._ways, found, strict=True):
             way.new.append(entries)
 
-    def finish(self, tile: Tile, pool: ThreadPoolExecutor) -> None:
+    def finish(self, tile: Tile, each: Each) -> None:
         """Put them into order with the best so far."""
         for way in self._ways:
-            way.finish(tile, pool)
+            way.finish(tile, each)
 
     def best(self, share: Share = ALONE) -> list[Top]:
         """The lists of all processes together, rows first."""
@@ -141,7 +140,7 @@ class _Way:
         may = (scores > self._reach[own]) | (other < self._ties_before[own])
         return _Entries(own[may], other[may], scores[may])
 
-    def finish(self, tile: Tile, pool: ThreadPoolExecutor) -> None:
+    def finish(self, tile: Tile, each: Each) -> None:
         """Put what the tile gave into order with the best so far."""
         entries = _Entries(*(np.concatenate(each) for each in zip(*self.new, strict=True)))
         self.new = []
@@ -156,7 +155,7 @@ class _Way:
             for field, merged in zip(best, _merged(Top(*(f[changed] for f in best)), some, other.start), strict=True):
                 field[changed] = merged
 
-        list(pool.map(merge, range(0, len(best.scores), LISTS_AT_ONCE)))
+        list(each(merge, range(0, len(best.scores), LISTS_AT_ONCE)))
 
 
 def _surely_reached(

@@ -26,6 +26,10 @@ DEVICE_TILE = (8192, 8192)
 rows several times as fast as short ones; no side above 65,536."""
 
 
+Each = Callable[..., Iterator[Any]]
+"""Does something with each of some things, and gives what comes of it in order: `map`, or that of a pool of threads."""
+
+
 class Share(NamedTuple):
     """Which part of the work is this process's, and how the numbers of all processes are added up."""
 
@@ -100,8 +104,8 @@ class Taker:
         """Take in what was found; called by one thread."""
         raise NotImplementedError
 
-    def finish(self, tile: Tile, pool: ThreadPoolExecutor) -> None:
-        """Look at the whole tile again, after its blocks; `pool` has threads to spare."""
+    def finish(self, tile: Tile, each: Each) -> None:
+        """Look at the whole tile again, after its blocks; `each` has threads to spare."""
 
 
 def walk(
@@ -125,7 +129,7 @@ def walk(
     height = min(height, max(1, -(-len(left) // share.num_processes)))  # so that there is work for each
     room = Room(min(width, len(right)))
     buffer = torch.empty(min(height, len(left)) * min(width, len(right)), device=left.device)
-    with full_float32(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with full_float32(), _in_threads(torch.get_num_threads()) as each:
         for top in range(share.rank * height, len(left), share.num_processes * height):
             rows = slice(top, min(top + height, len(left)))
             for start in range(0, len(right), width):
@@ -133,11 +137,21 @@ def walk(
                 shape = (rows.stop - rows.start, columns.stop - columns.start)
                 scores = buffer[: shape[0] * shape[1]].view(shape)
                 torch.mm(left[rows], right[columns].T, out=scores)
-                _show(Tile(scores, rows, columns), takers, room, pool)
+                _show(Tile(scores, rows, columns), takers, room, each)
             advance(rows.stop - rows.start)
 
 
-def _show(tile: Tile, takers: Sequence[Taker], room: Room, pool: ThreadPoolExecutor) -> None:
+@contextmanager
+def _in_threads(number: int) -> Iterator[Each]:
+    """With one, in the caller's own: small sets would take longer to hand over than to look at."""
+    if number == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(number) as pool:
+        yield pool.map
+
+
+def _show(tile: Tile, takers: Sequence[Taker], room: Room, each: Each) -> None:
     def found_in(block: Block) -> list[Any]:
         return [taker.from_block(block, room) for taker in takers]
 
@@ -145,14 +159,14 @@ def _show(tile: Tile, takers: Sequence[Taker], room: Room, pool: ThreadPoolExecu
         taker.prepare(tile)
     if tile.scores.device.type == "cpu":
         blocks = list(_blocks(tile))
-        for block, found in zip(blocks, pool.map(found_in, blocks), strict=True):
-            for taker, each in zip(takers, found, strict=True):
-                taker.keep(block, each)
+        for block, found in zip(blocks, each(found_in, blocks), strict=True):
+            for taker, taken in zip(takers, found, strict=True):
+                taker.keep(block, taken)
     else:
         for taker in takers:
             taker.keep(tile, taker.from_device(tile))
     for taker in takers:
-        taker.finish(tile, pool)
+        taker.finish(tile, each)
 
 
 def _blocks(tile: Tile) -> Iterator[Block]:

@@ -96,7 +96,7 @@ def test_a_gpu_lists_what_a_cpu_lists():
                 )
                 found.prepare(part)
                 found.keep(part, found.from_device(part))
-                found.finish(part, pool)
+                found.finish(part, pool.map)
     one, other = found.best()
     np.testing.assert_array_equal(one.positions, sorted_top(left, right, 6).positions)
     np.testing.assert_array_equal(other.positions, sorted_top(right, left, 5).positions)

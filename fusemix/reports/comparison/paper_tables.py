@@ -7,7 +7,7 @@ Not here: the report of one evaluation (retrieval/report.py), and how a table is
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fusemix.reports.reading import RECALL, Report, common_ks, seen_notes
+from fusemix.reports.reading import RECALL, Report, common_ks, told_first
 from fusemix.tables import DAGGER, Best, latex_table, markdown_table, markdown_text, metric_label, percent, spoken
 
 
@@ -64,9 +64,7 @@ def paper_table(reports: Sequence[Report], names: Sequence[str], reasons: Sequen
         for name, why in zip(names, reasons, strict=True)
         if why
     ]
-    caption += [
-        f"{name}: {note}" for name, report in zip(names, reports, strict=True) for note in seen_notes(report.data)
-    ]
+    caption += told_first(reports, names)
     return PaperTable(first.directions, ks, [*baselines, *runs], caption)
 
 

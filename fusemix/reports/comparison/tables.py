@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fusemix.reports.comparison.paper_tables import best_of, markdown, measured, paper_table, with_best
 from fusemix.reports.comparison.side_by_side import DEFINITIONS, MRR, Comparison
-from fusemix.reports.reading import RECALL, Report, common_ks, seen_notes
+from fusemix.reports.reading import RECALL, Report, common_ks, told_first
 from fusemix.tables import (
     DAGGER,
     markdown_table,
@@ -37,7 +37,7 @@ def comparison_parts(
         reports, names: of the runs, the first first.
         comparisons: of every further run with the first.
     """
-    yield from (Text(note, style="yellow") for note in seen_by(reports, names))
+    yield from (Text(note, style="yellow") for note in told_first(reports, names))
     yield _figures(reports, names, [True, *(not made.reasons for made in comparisons)])
     yield Text(" ".join(measured(reports[0])), style="dim")
     if any(made.differences for made in comparisons):
@@ -48,11 +48,6 @@ def comparison_parts(
             why = "; ".join(made.reasons)
             text = f"{DAGGER} {made.run} cannot be compared with {names[0]}, and gets no p-value: {why}."
             yield Text(text, style="yellow")
-
-
-def seen_by(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
-    """What has to be said first: whose figures are of items that were learned from."""
-    return [f"{name}: {note}" for name, report in zip(names, reports, strict=True) for note in seen_notes(report.data)]
 
 
 def _figures(reports: Sequence[Report], names: Sequence[str], comparable: Sequence[bool]) -> Table:
@@ -152,7 +147,7 @@ def comparison_markdown(
     """
     table = paper_table(reports, names, [[], *(made.reasons for made in comparisons)])
     lines = [f"# Comparison with {markdown_text(names[0])}", ""]
-    lines += [line for note in seen_by(reports, names) for line in (f"> **{markdown_text(note)}**", "")]
+    lines += [line for note in told_first(reports, names) for line in (f"> **{markdown_text(note)}**", "")]
     lines += [markdown(table)]
     if any(made.differences for made in comparisons):
         heads = [*difference_heads(comparisons), "left items that differ"]

@@ -15,13 +15,12 @@ from fusemix.reports.comparison.tables import (
     about_p,
     difference_cells,
     difference_heads,
-    seen_by,
 )
 from fusemix.reports.page.shelf import Shelf
 from fusemix.reports.page.shell import rendered
 from fusemix.reports.page.svg import inline_svg, svg_settings
 from fusemix.reports.page.tables import Cell, Grid, Row, direction_label
-from fusemix.reports.reading import RECALL, Report, common_ks
+from fusemix.reports.reading import RECALL, Report, common_ks, told_first
 from fusemix.tables import DAGGER, metric_label, number, percent
 
 ON_PAGE = {"#000000": "currentColor", "#ffffff": "var(--sheet)", "#e6e6e6": "var(--line)", "#dddddd": "var(--line)"}
@@ -44,7 +43,7 @@ def render_comparison(reports: Sequence[Report], names: Sequence[str], compariso
         names=names,
         name=reports[0].data["data"]["name"],
         about=measured(reports[0]),
-        seen=seen_by(reports, names),
+        seen=told_first(reports, names),
         excluded=[made for made in comparisons if made.reasons],
         figures=_figures(reports, names, comparable),
         differences=_differences(comparisons),
