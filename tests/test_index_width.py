@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from index_samples import content, make, photos
+from index_samples import asked, content, make, photos
 
 import fusemix
 from fusemix.cli.called import run_command
@@ -62,7 +62,7 @@ def test_queries_of_every_kind_are_cut_as_items_are_and_find_what_prefixes_find(
     np.testing.assert_allclose(vectors[4:], vectors[[0, 0]], atol=1e-6)
     items = prefixes(model.encode(images=tiny.files["image"])).astype(np.float32)
     exact = vectors @ as_stored(items, "int8").T
-    for hits, row in zip(searcher.search(vectors, 3), exact, strict=True):
+    for hits, row in zip(searcher.search(asked(searcher, queries), 3), exact, strict=True):
         np.testing.assert_allclose([hit.score for hit in hits], np.sort(row)[::-1][:3], atol=5e-3)
 
 
