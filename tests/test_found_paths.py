@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from index_samples import make, photos
+from index_samples import asked, make, photos
 
 from fusemix.cli.called import run_command
 from fusemix.disk.files import read_json, write_json

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hub_samples import LEVELS, STRENGTHS, naive, with_hubs
+from hub_samples import LEVELS, by_definition, with_hubs
 from index_samples import make
 
 from fusemix.cli.called import run_command
@@ -43,22 +43,6 @@ def found(searcher, queries, modality=None):
     """Every hit."""
     vector = summed(searcher.embed(queries), searcher.weights(queries))
     return searcher.search(vector[None], searcher.index.num_items, modality)[0]
-
-
-def by_definition(searcher, queries, hubs, levels):
-    """Id of each item -> its score: all cosines, less what is taken for each query, over the length of the sum."""
-    vectors = searcher.embed(queries)
-    everywhere = list(range(searcher.index.num_items))
-    wanted = {}
-    for item, vector in zip(searcher.index.items(everywhere), searcher.index.vectors(everywhere), strict=True):
-        score = float((vectors @ vector).sum())
-        for query in queries:
-            way = f"{query.kind}_to_{item['modality']}"
-            score -= levels.get(way, 0.0)
-            if way in STRENGTHS:
-                score -= naive(hubs.banks[query.kind], vector[None], STRENGTHS[way])[0]
-        wanted[item["id"]] = score / float(np.linalg.norm(vectors.sum(axis=0)))
-    return wanted
 
 
 def test_an_index_scores_each_item_less_its_constant_and_level(tiny, mixed):
@@ -258,7 +242,9 @@ def test_an_index_that_notes_no_levels_is_searched_as_it_ranks_and_added_to(tiny
     assert read_description(out).hub_levels == {}
     as_given = {hit.id: hit.score for hit in found(Searcher(alone["image"], device="cpu"), [CIRCLE])}
     as_ranked = {item: score - LEVELS["text_to_image"] for item, score in as_given.items()}
-    assert {hit.id: hit.score for hit in found(Searcher(out, device="cpu"), [CIRCLE])} == pytest.approx(as_ranked, abs=1e-6)
+    assert {hit.id: hit.score for hit in found(Searcher(out, device="cpu"), [CIRCLE])} == pytest.approx(
+        as_ranked, abs=1e-6
+    )
     make(tiny._replace(run=mixed / "run"), out, tiny.latents / "pictures" / "all", "modality=text")
     wanted = {hit.id: hit.score for hit in found(Searcher(mixed / "index", device="cpu"), [CIRCLE])}
     scores = {hit.id: hit.score for hit in found(Searcher(out, device="cpu"), [CIRCLE])}

@@ -56,7 +56,7 @@ def test_a_picture_is_searched_by_what_its_link_holds(tiny, searcher):
     exact = searcher.embed([Query("image", tiny.files["image"][7].read_bytes())])
     np.testing.assert_allclose(found.vectors, exact, atol=1e-3)
     linked = found.vectors[0].astype(np.float16)
-    (again,) = answered(searcher, [Asked((Query("embedding", linked),), 84)])
+    (again,) = answered(searcher, [Asked((Query("embedding", linked, "image"),), 84)])
     assert again.hits == found.hits
 
 
