@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from fusemix.cli.called import run_command
 from fusemix.latents.description import SET
 from fusemix.search.folder import Index
@@ -21,6 +23,11 @@ def content(folder):
     return {
         item["id"]: vector for item, vector in zip(opened.items(everywhere), opened.vectors(everywhere), strict=True)
     }
+
+
+def asked(searcher, queries):
+    """What a searcher is asked by each query alone."""
+    return np.concatenate([searcher.embed(queries), searcher.weights(queries)], axis=1)
 
 
 def photos(folder, files):

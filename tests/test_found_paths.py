@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from index_samples import make, photos
+from index_samples import asked, make, photos
 
 from fusemix.cli.called import run_command
 from fusemix.disk.files import read_json, write_json
@@ -149,6 +149,6 @@ def test_the_table_shows_where_a_file_lies_from_where_one_stands(tiny, tmp_path,
 def test_places_are_those_of_the_very_items(tiny, tmp_path):
     folder = photos(tmp_path / "photos", tiny.files["image"][:5])
     searcher = Searcher(make(tiny, tmp_path / "index", folder), device="cpu")
-    for hit in searcher.search(searcher.embed([Query("like", "photos/3.png")]), 1)[0]:
+    for hit in searcher.search(asked(searcher, [Query("like", "photos/3.png")]), 1)[0]:
         (place,) = searcher.places([hit.position])
         assert Path(place.path).read_bytes() == tiny.files["image"][3].read_bytes()

@@ -1,56 +1,21 @@
-"""Hubs of a run: kept when it ends, beside plain figures in evaluation, in exports, in `similarity`, in an index."""
+"""Hubs of a run: kept when it ends, beside plain figures in evaluation, in exports, in `similarity`."""
 
-import json
-import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from evaluation_world import evaluated, settings
-from index_samples import make
+from hub_samples import LEVELS, STRENGTHS, naive, with_hubs
 
 import fusemix
 from fusemix.cli.called import run_command
-from fusemix.errors import ConfigError, QueryError, RunError
+from fusemix.errors import ConfigError, RunError
 from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.hubs import Hubs, read_hubs, write_hubs
 from fusemix.models.trained import open_trained
 from fusemix.retrieval.hub_correction import Strength
-from fusemix.search.description import read_description
-from fusemix.wiring.searching.searcher import LIKE, Query, Searcher, summed
 from fusemix.wiring.training.hubs import levels_of, siblings
-
-STRENGTHS = {
-    "image_to_text": Strength(1.0, 10.0),
-    "text_to_image": Strength(0.7, 20.0),
-    "image_to_image": Strength(0.0, 5.0),
-    "text_to_text": Strength(0.5, 10.0),
-}
-KEPT = ("hub_correction=true",)
-"""Of a new index."""
-LEVELS = {"image_to_text": 0.1, "text_to_image": 0.2, "image_to_image": 0.3, "text_to_text": 0.4}
-
-
-def with_hubs(run, out, levels=LEVELS):
-    """A copy of a run with the same banks, and strengths and levels of our own."""
-    shutil.copytree(run, out)
-    hubs = open_trained(run).hubs
-    sha256 = json.loads(_metadata(run / HUBS))["model"]
-    write_hubs(out / HUBS, Hubs(hubs.banks, STRENGTHS, levels), sha256)
-    return out
-
-
-def _metadata(path):
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return file.metadata()["fusemix"]
-
-
-def naive(bank, items, strength):
-    scores = bank.double().numpy() @ items.astype(np.float64).T
-    return strength.alpha / strength.beta * np.log(np.exp(strength.beta * scores).mean(axis=0))
 
 
 def test_a_run_keeps_a_bank_of_each_modality_and_strengths_of_every_direction(evaluation_world):
@@ -148,120 +113,6 @@ def test_similarity_takes_constants_where_modalities_are_named(evaluation_world,
     np.testing.assert_array_equal(off, plain)
     with pytest.raises(ConfigError, match="name both modalities"):
         model.similarity(texts, pictures, gallery="image")
-
-
-@pytest.fixture(scope="module")
-def mixed(tiny, tmp_path_factory):
-    """An index of pictures and of their captions, by a run whose hubs are our own."""
-    folder = tmp_path_factory.mktemp("mixed")
-    model = tiny._replace(run=_tiny_with_hubs(tiny.run, folder / "run"))
-    for modality in ("image", "text"):
-        make(model, folder / "index", tiny.latents / "pictures" / "all", *KEPT, "modality=" + modality)
-    return folder
-
-
-def _tiny_with_hubs(run, out):
-    shutil.copytree(run, out)
-    hubs = open_trained(run).hubs
-    wanted = {one: strength for one, strength in STRENGTHS.items() if one.partition("_to_")[0] in hubs.banks}
-    write_hubs(out / HUBS, Hubs(hubs.banks, wanted, LEVELS), json.loads(_metadata(run / HUBS))["model"])
-    return out
-
-
-def test_an_index_scores_each_item_less_its_constant_and_level(tiny, mixed):
-    searcher = Searcher(mixed / "index", device="cpu")
-    hubs = open_trained(mixed / "run").hubs
-    assert read_description(mixed / "index").hub_queries == list(hubs.banks)
-    query = [Query("text", "one blue circle")]
-    vectors = searcher.embed(query)
-    everywhere = list(range(searcher.index.num_items))
-    items, kept = searcher.index.items(everywhere), searcher.index.vectors(everywhere)
-    wanted = {}
-    for item, vector in zip(items, kept, strict=True):
-        way = f"text_to_{item['modality']}"
-        taken = naive(hubs.banks["text"], vector[None], STRENGTHS[way])[0] + LEVELS[way]
-        wanted[item["id"]] = float(vectors[0] @ vector) - taken
-    (hits,) = searcher.search(summed(vectors, searcher.weights(query))[None], len(items))
-    assert {hit.id: hit.score for hit in hits} == pytest.approx(wanted, abs=1e-4)
-    assert [hit.id for hit in hits] == sorted(wanted, key=lambda one: -wanted[one])
-
-
-def test_without_correction_and_for_vectors_of_no_modality_scores_are_cosines(tiny, mixed):
-    plain = Searcher(mixed / "index", device="cpu", hub_correction=False)
-    searcher = Searcher(mixed / "index", device="cpu")
-    query = Query("text", "one blue circle")
-    vector = plain.embed([query])
-    (wanted,) = plain.search(summed(vector, plain.weights([query]))[None], 5)
-    unknown = Query("embedding", vector[0])
-    (found,) = searcher.search(summed(searcher.embed([unknown]), searcher.weights([unknown]))[None], 5)
-    known = unknown._replace(of="text")
-    (same,) = searcher.search(summed(searcher.embed([known]), searcher.weights([known]))[None], 5)
-    (asked,) = searcher.search(summed(vector, searcher.weights([query]))[None], 5)
-    assert [hit.id for hit in found] == [hit.id for hit in wanted] and [h.id for h in same] == [h.id for h in asked]
-    assert wanted[0].score == pytest.approx(
-        float(vector[0] @ searcher.index.vectors([wanted[0].position])[0]), abs=1e-6
-    )
-
-
-def test_more_like_this_asks_as_what_the_item_is(mixed):
-    searcher = Searcher(mixed / "index", device="cpu")
-    items = searcher.index.items(list(range(searcher.index.num_items)))
-    asking = read_description(mixed / "index").hub_queries
-    for modality in ("image", "text"):
-        item = next(one["id"] for one in items if one["modality"] == modality)
-        assert searcher.weights([Query(LIKE, item)]).tolist() == [[float(one == modality) for one in asking]]
-
-
-@pytest.mark.parametrize("modality", ["image", "text"])
-def test_a_search_names_the_modality_that_it_wants(mixed, modality, capsys):
-    found = run_command("search", ["a red bar", "--index", str(mixed / "index"), "--modality", modality, "-k", "50"])
-    counts = Searcher(mixed / "index", device="cpu").index.counts
-    assert {hit.modality for hit in found} == {modality} and len(found) == min(50, counts[modality])
-    everything = run_command("search", ["a red bar", "--index", str(mixed / "index"), "-k", "1000"])
-    assert [hit.id for hit in everything if hit.modality == modality][: len(found)] == [hit.id for hit in found]
-
-
-def test_a_modality_that_is_not_there_is_refused_with_what_is(mixed):
-    with pytest.raises(QueryError, match=r"the index holds no imag items, but image and text\. Did you mean 'image'"):
-        run_command("search", ["a red bar", "--index", str(mixed / "index"), "--modality", "imag"])
-
-
-def test_a_mixed_index_says_which_modality_comes_first_without_and_with_levels(tiny, mixed, tmp_path, capsys):
-    model = tiny._replace(run=mixed / "run")
-    for modality in ("image", "text"):
-        make(model, tmp_path / "index", tiny.latents / "pictures" / "all", *KEPT, "modality=" + modality)
-    said = capsys.readouterr().out.replace("\n", " ")
-    searcher = Searcher(tmp_path / "index", device="cpu")
-    bank = open_trained(mixed / "run").hubs.banks["text"][:200].float().numpy()
-    for weights, place in ((np.zeros, 1), (np.ones, 2)):
-        asking = weights((len(bank), 1), np.float32) * searcher.weights([Query("text", "")])
-        positions = searcher.index.search(np.concatenate([bank, asking], axis=1), 20).positions
-        share = np.mean([item["modality"] == "image" for item in searcher.index.items(positions.ravel().tolist())])
-        found = re.search(r"for text queries, by cosines → as searched: image (\d+)% → (\d+)%", said)
-        assert float(found[place]) == pytest.approx(100 * share, abs=0.51)
-
-
-def test_an_index_of_cosines_stays_one(tiny, tmp_path):
-    out = make(tiny, tmp_path / "index", tiny.latents / "pictures" / "all", "hub_correction=false", "modality=image")
-    assert read_description(out).hub_queries == []
-    make(tiny, out, tiny.latents / "pictures" / "all", "modality=text")
-    assert read_description(out).hub_queries == [] and Searcher(out, device="cpu").index.counts.keys() == {
-        "image",
-        "text",
-    }
-
-
-def test_an_index_with_hubs_is_not_added_to_by_a_model_that_lost_them(tiny, mixed, tmp_path):
-    shutil.copytree(mixed / "index", tmp_path / "index")
-    shutil.copytree(mixed / "run", tmp_path / "run", ignore=shutil.ignore_patterns(HUBS))
-    with pytest.raises(RunError, match=r"has hubs corrected for \w+ queries, .* knows nothing of them"):
-        make(
-            tiny._replace(run=tmp_path / "run"),
-            tmp_path / "index",
-            tiny.latents / "sounds" / "all",
-            *KEPT,
-            "modality=audio",
-        )
 
 
 def test_a_modality_of_one_item_has_no_height_of_its_own():

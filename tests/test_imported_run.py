@@ -74,7 +74,8 @@ def test_words_find_pictures_once_the_text_encoder_is_named_with_the_index(impor
     model = fusemix.load(imported / "run", encoders={"given": bert}, device="cpu")
     latents = LatentSet(imported / "set", GIVEN).left
     pictures = model.embedder.adapted("image", latents.take(np.arange(len(latents))).astype(np.float32))
-    best = np.argsort(-(pictures @ model.encode(texts="a red bar")))[:3]
+    (scores,) = model.similarity(model.encode(texts="a red bar"), pictures, queries="text", gallery="image")
+    best = np.argsort(-scores)[:3]
     wanted = [f"image_captions/all/image/{latents.table['id'][int(row)].as_py()}" for row in best]
     assert found_by(out, "a red bar") == wanted
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from index_samples import content, make
+from index_samples import asked, content, make
 
 import fusemix
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
@@ -99,8 +99,7 @@ def test_pictures_and_sounds_share_an_index(tiny, model, tmp_path):
     make(tiny, out, tiny.files["audio"][0].parent)
     both = Searcher(out, device="cpu")
     assert both.index.counts == {"image": 36, "audio": 24}
-    vectors = both.embed([Query("audio", tiny.files["audio"][3])])
-    (hits,) = both.search(vectors, 60)
+    (hits,) = both.search(asked(both, [Query("audio", tiny.files["audio"][3])]), 60)
     assert hits[0].id == "sounds/03.wav"
     assert {hit.modality for hit in hits} == {"image", "audio"}
     assert both.content(hits[0].position).sample_rate == 22050

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from index_samples import content, make, photos
+from index_samples import asked, content, make, photos
 
 import fusemix
 from fusemix.cli.called import run_command
@@ -39,7 +39,7 @@ def test_an_index_holds_the_first_numbers_and_says_so(tiny, model, narrow, capsy
     assert (about.dim, about.precision) == (DIM, "int8")
     wanted = prefixes(model.encode(images=tiny.files["image"]))
     np.testing.assert_allclose(np.stack(list(content(narrow).values())), wanted, atol=0.02)
-    assert (narrow / "segments" / f"{about.segments[0].name}.faiss").stat().st_size < 36 * DIM + 300
+    assert (narrow / "segments" / f"{about.segments[0].name}.faiss").stat().st_size < 36 * about.width + 300
     run_command("info", [str(narrow)])
     assert f"{DIM}, in int8" in capsys.readouterr().out
 
@@ -56,13 +56,13 @@ def test_queries_of_every_kind_are_cut_as_items_are_and_find_what_prefixes_find(
         Query("embedding", embedding[:DIM]),
     ]
     vectors = searcher.embed(queries)
-    asked = [embedding, *(model.encode(images=tiny.files["image"][4:5])), model.encode(audio=tiny.files["audio"][3])]
-    np.testing.assert_allclose(vectors[:3], prefixes(asked), atol=1e-3)
+    given = [embedding, *(model.encode(images=tiny.files["image"][4:5])), model.encode(audio=tiny.files["audio"][3])]
+    np.testing.assert_allclose(vectors[:3], prefixes(given), atol=1e-3)
     np.testing.assert_allclose(vectors[3], vectors[1], atol=0.02)
     np.testing.assert_allclose(vectors[4:], vectors[[0, 0]], atol=1e-6)
     items = prefixes(model.encode(images=tiny.files["image"])).astype(np.float32)
     exact = vectors @ as_stored(items, "int8").T
-    for hits, row in zip(searcher.search(vectors, 3), exact, strict=True):
+    for hits, row in zip(searcher.search(asked(searcher, queries), 3), exact, strict=True):
         np.testing.assert_allclose([hit.score for hit in hits], np.sort(row)[::-1][:3], atol=5e-3)
 
 

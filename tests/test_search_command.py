@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from index_samples import make
+from index_samples import asked, make
 from PIL import Image
 
 import fusemix
@@ -28,7 +28,7 @@ def searcher(picture_index) -> Searcher:
 
 
 def test_hits_are_in_order_of_their_cosine_with_the_query(tiny, model, searcher):
-    (hits,) = searcher.search(searcher.embed([Query("text", "one blue circle")]), 36)
+    (hits,) = searcher.search(asked(searcher, [Query("text", "one blue circle")]), 36)
     wanted = model.similarity(model.encode(texts="one blue circle"), model.encode(images=tiny.files["image"]))[0]
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(wanted)[::-1], atol=1e-3)
     assert sorted(hit.position for hit in hits) == list(range(36))
@@ -38,7 +38,7 @@ def test_hits_are_in_order_of_their_cosine_with_the_query(tiny, model, searcher)
 def test_a_picture_finds_itself_and_more_like_an_item_finds_the_item(tiny, searcher):
     path = tiny.files["image"][11]
     queries = [Query("image", path), Query("image", path.read_bytes()), Query("like", "pictures/11.png")]
-    for hits in searcher.search(searcher.embed(queries), 3):
+    for hits in searcher.search(asked(searcher, queries), 3):
         assert hits[0].id == "pictures/11.png"
         assert hits[0].score == pytest.approx(1, abs=1e-3)
 
@@ -67,7 +67,7 @@ def test_an_item_whose_file_is_gone_is_still_found(tiny, tmp_path):
     shutil.copytree(tiny.files["image"][0].parent, folder)
     moved = Searcher(make(tiny, tmp_path / "out", folder), device="cpu")
     shutil.rmtree(folder)
-    (hits,) = moved.search(moved.embed([Query("text", "a red bar")]), 2)
+    (hits,) = moved.search(asked(moved, [Query("text", "a red bar")]), 2)
     assert [moved.content(hit.position) for hit in hits] == [None, None]
 
 
@@ -131,4 +131,4 @@ def test_an_index_made_with_a_run_is_searched_with_its_export(tiny, picture_inde
     run_command("export", ["--model", str(tiny.run), "--out", str(tmp_path / "exported")])
     exported = Searcher(picture_index, model=tmp_path / "exported", device="cpu")
     query = [Query("text", "one blue circle")]
-    assert exported.search(exported.embed(query), 5) == searcher.search(searcher.embed(query), 5)
+    assert exported.search(asked(exported, query), 5) == searcher.search(asked(searcher, query), 5)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from index_samples import asked
 from PIL import Image
 
 import fusemix
@@ -23,7 +24,7 @@ from fusemix.models.trained import open_trained
 from fusemix.parts.trust import named_by_data
 from fusemix.wiring.evaluation.showing import content_readers
 from fusemix.wiring.searching.origins import reader_of, why_unseen
-from fusemix.wiring.searching.searcher import Searcher
+from fusemix.wiring.searching.searcher import Query, Searcher
 
 EVIL = """
 import os
@@ -197,7 +198,7 @@ def test_the_data_set_of_an_index_is_asked_for_and_searching_goes_on(
     change = {"kind": "latent_set", "split": "all", "data": data}
     edited(theirs / "index.json", lambda about: about["sources"][0].update(change))
     searcher = Searcher(theirs, tiny.run, "cpu")
-    assert len(searcher.search(searcher.index.vectors([0]), 3)[0]) == 3
+    assert len(searcher.search(asked(searcher, [Query("like", "pictures/00.png")]), 3)[0]) == 3
     assert f"the index reads them by {name}, which runs code" in searcher.unseen[0]
     assert searcher.content(0) is None
     said = " ".join(capsys.readouterr().out.split())

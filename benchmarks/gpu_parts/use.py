@@ -47,7 +47,7 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
         return {"evaluated_and_searched": "no faiss"}
     from fusemix.api.stages import eval_retrieval
     from fusemix.cli.called import run_command
-    from fusemix.wiring.searching.searcher import Query, Searcher
+    from fusemix.wiring.searching.searcher import Query, Searcher, summed
 
     out = context.folder / "index"
     report = eval_retrieval(
@@ -59,7 +59,7 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
     searcher = Searcher(str(out), None, str(context.device))
     searcher.load()
     query = Query("image", next(iter(sorted((context.folder / "pictures").iterdir()))).read_bytes())
-    (hits,) = searcher.search(np.atleast_2d(searcher.embed([query])[0]), 5)
+    (hits,) = searcher.search(summed(searcher.embed([query]), searcher.weights([query]))[None], 5)
     claims["a picture is found by itself"] = hits[0].score > 0.99
     recall = report.metrics["mean_recall"]
     return {"mean_recall": recall, "hits": len(hits), "threads": torch.get_num_threads()}

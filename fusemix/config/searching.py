@@ -48,9 +48,9 @@ class IndexConfig(WritingConfig):
     """How many numbers of each embedding are kept, from the first; null: as in the index, and in a new one all."""
     precision: str | None = None
     """Of these numbers: float32, float16 or int8; null: as in the index, and in a new one float32."""
-    hub_correction: bool = False
-    """In a new index, keep what corrects hubs where validation wanted it, and what brings modalities to one height; its
-    searches then rank by that."""
+    hub_correction: bool = True
+    """In a new index, keep what corrects hubs where the model knows its hubs and validation wanted it, and what brings
+    modalities to one height: its searches rank by that. false keeps cosines alone."""
     batch_size: int = 64
     """Items in one pass of an encoder; halved where memory does not suffice."""
     num_workers: int | str = "auto"

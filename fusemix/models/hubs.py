@@ -21,10 +21,11 @@ from torch import Tensor
 from fusemix.disk.files import write_atomic
 from fusemix.errors import RunError
 from fusemix.retrieval.hub_correction import Strength, constants
+from fusemix.search.description import MOST_LEVEL
 
 FORMAT, VERSION = "fusemix.hubs", 1
-MOST_BETA, MOST_LEVEL = 50.0, 4.0
-"""Of masses, see `masses.Masses`; and of differences between scores."""
+MOST_BETA = 50.0
+"""Of masses, see `masses.Masses`."""
 
 
 class Hubs(NamedTuple):

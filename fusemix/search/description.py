@@ -39,6 +39,9 @@ WITHOUT_PRECISION = 2
 WITHOUT_SEALS = 1
 """The same, and its segments have numbers for names, and no hashes."""
 SUFFIXES = (".faiss", ".npy", ".parquet")
+MOST_LEVEL = 4.0
+"""Of a modality, see `Description.hub_levels`: a difference between scores, from which a constant was taken. More is
+damage."""
 NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors of the system that a sound file gives, too."""
 
@@ -93,6 +96,8 @@ class Description:
         precision: of the vectors.
         hub_queries: modalities for which every vector holds one more number, in this order: what is added to the
             item's score when such a query asks. See models/hubs.py.
+        hub_levels: direction, such as `text_to_image` -> what these numbers take from scores of all items of the
+            modality alike, so that a search over several ranks them together; none where an earlier version wrote it.
         sources: where items come from, as plain data; items name them by number.
         segments: in order of position.
     """
@@ -101,6 +106,7 @@ class Description:
     dim: int
     precision: Precision = "float32"
     hub_queries: list[str] = field(default_factory=list)
+    hub_levels: dict[str, float] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
@@ -113,6 +119,10 @@ class Description:
     def width(self) -> int:
         """Numbers that are kept of an item: its vector, and what is added to its scores."""
         return self.dim + len(self.hub_queries)
+
+    def levels(self, gallery: str) -> list[float]:
+        """What is taken from the scores of all items of a modality alike, for each of `hub_queries`."""
+        return [self.hub_levels.get(f"{query}_to_{gallery}", 0.0) for query in self.hub_queries]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -149,9 +159,17 @@ def read_description(folder: Path) -> Description | None:
         raise IndexFolderError(f"{path} is of another version, or no index of fusemix. Choose another folder.")
     try:
         segments = [_segment(segment, what[1]) for segment in data["segments"]]
-        return record_of(Description, {**data, "segments": segments})
+        description = record_of(Description, {**data, "segments": segments})
+        _require_levels(description.hub_levels)
+        return description
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, "is damaged") from error
+
+
+def _require_levels(levels: dict[str, float]) -> None:
+    for direction, level in levels.items():
+        if not abs(level) <= MOST_LEVEL:  # NaN is not, either
+            raise ValueError(f"no level of {direction} is {level!r}")
 
 
 def _segment(row: dict[str, Any], version: int) -> Segment:

@@ -27,7 +27,7 @@ function draw() {
   part("stage").dataset.modality = hit.modality;
   part("words").textContent = hit.modality === "text" ? "" : nameOf(hit);
   part("captions").replaceChildren(...hit.captions.slice(1).map((words) => make("li", { dir: "auto" }, words)));
-  const facts = { place: `${place + 1} of ${hits.length}`, cosine: hit.score?.toFixed(4), id: hit.id, path: hit.path, within: hit.within };
+  const facts = { place: `${place + 1} of ${hits.length}`, score: hit.score?.toFixed(4), id: hit.id, path: hit.path, within: hit.within };
   const lines = Object.entries(facts).filter(([, value]) => value);
   part("facts").replaceChildren(...lines.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
   part("copy").textContent = hit.path ?? hit.within ? "Copy path" : "Copy id";

@@ -12,6 +12,7 @@ from fusemix.models.given_latents import GivenLatents
 from fusemix.models.trained import open_trained
 from fusemix.search.folder import Index
 from fusemix.wiring.caching.arrays import write_arrays
+from fusemix.wiring.searching.spaces import weights_of
 
 
 def test_what_is_trained_onto_an_identity_is_compared_with_vectors_of_before(tiny, picture_index, tmp_path):
@@ -34,7 +35,8 @@ def test_what_is_trained_onto_an_identity_is_compared_with_vectors_of_before(tin
     with torch.inference_mode():
         queries = model.embed("text", torch.from_numpy(texts[:5]))
         wanted = (queries @ model.embed("image", torch.from_numpy(vectors)).T).numpy()
-    found = index.search(queries.numpy(), index.num_items)
+    of_no_modality = weights_of([None] * len(queries), index.description)
+    found = index.search(np.concatenate([queries.numpy(), of_no_modality], axis=1), index.num_items)
     names = [item["id"] for item in index.items(range(index.num_items))]
     rows = {Path(name).name: row for row, name in enumerate(known.left.table["id"].to_pylist())}
     order = np.array([rows[Path(name).name] for name in names])

@@ -2,9 +2,10 @@ import base64
 import io
 import json
 
-import numpy as np
 import pytest
 import soundfile
+from hub_samples import by_definition
+from index_samples import asked
 from nasty_bodies import NASTY
 from PIL import Image
 from serving import UPLOAD_MB, running
@@ -61,7 +62,7 @@ def b64(raw):
 def test_a_text_finds_what_the_searcher_finds(server, searcher):
     answer = server.search({"text": "a red square", "k": 5})
     assert answer.status == 200
-    (expected,) = searcher.search(searcher.embed([Query("text", "a red square")]), 5)
+    (expected,) = searcher.search(asked(searcher, [Query("text", "a red square")]), 5)
     for found, hit in zip(answer.data["results"], expected, strict=True):
         assert list(found) == RESULT
         assert found["score"] == pytest.approx(hit.score, abs=1e-5)
@@ -84,15 +85,18 @@ def test_twenty_items_are_listed_where_nothing_else_is_said_and_all_where_more_a
 
 
 @pytest.mark.parametrize(("kind", "place", "position"), [("image", 7, 7), ("audio", 3, 39)])
-def test_a_file_of_the_index_finds_itself_and_its_embedding_finds_the_same(server, tiny, kind, place, position):
+def test_a_file_of_the_index_finds_itself_and_its_embedding_finds_the_same(
+    server, searcher, tiny, kind, place, position
+):
     raw = tiny.files[kind][place].read_bytes()
     answer = server.search({kind: b64(raw), "k": 84}).data
     assert answer["results"][0]["position"] == position
-    assert answer["results"][0]["score"] == pytest.approx(1, abs=2e-3)
+    level = searcher.embedder.trained.hubs.levels[f"{kind}_to_{kind}"]
+    assert answer["results"][0]["score"] == pytest.approx(1 - level, abs=2e-3)
     (part,) = answer["query"]["parts"]
     assert part["kind"] == kind
     assert answer["query"]["link"] == f"/?e={kind}.{part['embedding']}"
-    again = server.search({"embedding": part["embedding"], "k": 84}).data
+    again = server.search({"embedding": part["embedding"], "embedding_of": kind, "k": 84}).data
     assert again["results"] == answer["results"], "to the last digit"
     wrapped = base64.encodebytes(raw).decode().rstrip("=\n")
     assert server.search({kind: wrapped, "k": 84}).data["results"] == answer["results"], "line breaks do not matter"
@@ -110,20 +114,28 @@ def test_an_item_finds_itself_first_and_says_what_it_is(server, searcher):
 def test_several_queries_are_added_up(server, searcher):
     item = searcher.index.items([40])[0]["id"]
     answer = server.search({"queries": [{"text": "a & b = c"}, {"like": item}], "k": 84}).data
-    vectors = searcher.embed([Query("text", "a & b = c"), Query("like", item)])
-    total = vectors.sum(axis=0)
-    cosines = searcher.index.vectors(range(84)) @ (total / np.linalg.norm(total))
-    for found in answer["results"]:
-        assert found["score"] == pytest.approx(cosines[found["position"]], abs=1e-5)
+    hubs = searcher.embedder.trained.hubs
+    wanted = by_definition(searcher, [Query("text", "a & b = c"), Query("like", item)], hubs, hubs.levels)
+    assert {found["id"]: found["score"] for found in answer["results"]} == pytest.approx(wanted, abs=1e-5)
     assert answer["query"]["link"] == "/?q=a+%26+b+%3D+c&like=audio_captions%2Fall%2Faudio%2F04.wav"
 
 
 def test_an_embedding_may_be_numbers_of_any_length(server, searcher):
     vector = searcher.embed([Query("text", "bar")])[0]
-    one = server.search({"embedding": (3 * vector).tolist()}).data
+    one = server.search({"embedding": (3 * vector).tolist(), "embedding_of": "text"}).data
     other = server.search({"text": "bar"}).data
     assert [found["id"] for found in one["results"]] == [found["id"] for found in other["results"]]
-    assert one["query"]["parts"] == [{"kind": "embedding", "embedding": encoded(vector)}]
+    assert one["query"]["parts"] == [{"kind": "embedding", "embedding": encoded(vector), "embedding_of": "text"}]
+
+
+def test_where_one_modality_is_wanted_its_level_is_given_back(server, searcher):
+    hubs, query = searcher.embedder.trained.hubs, {"like": searcher.index.items([3])[0]["id"], "k": 84}
+    wanted = by_definition(searcher, [Query("like", query["like"])], hubs, {})
+    results = server.search({**query, "modality": "image"}).data["results"]
+    assert {found["id"]: found["score"] for found in results} == pytest.approx(
+        {found["id"]: wanted[found["id"]] for found in results}, abs=1e-5
+    )
+    assert (len(results), results[0]["id"], results[0]["score"]) == (36, query["like"], pytest.approx(1, abs=1e-5))
 
 
 @pytest.mark.parametrize(
@@ -262,6 +274,8 @@ def test_where_files_lie_on_this_machine_is_told_only_where_it_was_asked_for(sea
     shows = {"max_upload_mb": UPLOAD_MB, "hosts": LOCAL, "show_paths": True}
     with Batcher(searcher) as batcher, running(create_app(batcher, **shows)) as open_one:
         (shown,) = open_one.search(picture).data["results"]
-        (text,) = open_one.search({**picture, "like": "audio_captions/all/text/00.wav#0"}).data["results"]
+        (text,) = open_one.search({**picture, "like": "audio_captions/all/text/00.wav#0", "modality": "text"}).data[
+            "results"
+        ]
     assert (shown["path"], shown["within"]) == (str(tiny.files["image"][5]), None)
     assert text["path"] is None

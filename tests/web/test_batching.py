@@ -44,9 +44,9 @@ def test_requests_answered_together_get_what_each_gets_alone(tiny, searcher):
 
 
 def test_what_a_searcher_gives_is_what_a_request_gets(searcher):
-    vectors = searcher.embed([Query("text", TEXTS[0]), Query("text", TEXTS[1])])
-    (expected,) = searcher.search(summed(vectors)[None], 8)
-    (found,) = answered(searcher, [Asked((Query("text", TEXTS[0]), Query("text", TEXTS[1])), 8)])
+    queries = (Query("text", TEXTS[0]), Query("text", TEXTS[1]))
+    (expected,) = searcher.search(summed(searcher.embed(queries), searcher.weights(queries))[None], 8)
+    (found,) = answered(searcher, [Asked(queries, 8)])
     assert [hit.id for hit in found.hits] == [hit.id for hit in expected]
     np.testing.assert_allclose([hit.score for hit in found.hits], [hit.score for hit in expected], atol=1e-5)
 
@@ -56,7 +56,7 @@ def test_a_picture_is_searched_by_what_its_link_holds(tiny, searcher):
     exact = searcher.embed([Query("image", tiny.files["image"][7].read_bytes())])
     np.testing.assert_allclose(found.vectors, exact, atol=1e-3)
     linked = found.vectors[0].astype(np.float16)
-    (again,) = answered(searcher, [Asked((Query("embedding", linked),), 84)])
+    (again,) = answered(searcher, [Asked((Query("embedding", linked, "image"),), 84)])
     assert again.hits == found.hits
 
 

@@ -75,7 +75,8 @@ def test_queries_add_up_and_are_taken_away_one_by_one(visit, server, tiny):
     until(tab, "document.querySelectorAll('#chips li').length === 1")
     both = searched(tab, tab.evaluate("location.pathname + location.search"))
     embedding = tab.evaluate("new URLSearchParams(location.search).get('e')").removeprefix("image.")
-    assert both == found(server, queries=[{"text": "one blue circle"}, {"embedding": embedding}])
+    picture = {"embedding": embedding, "embedding_of": "image"}
+    assert both == found(server, queries=[{"text": "one blue circle"}, picture])
     tab.locator(".hit .also").nth(3).click(force=True)
     until(tab, "document.querySelectorAll('#chips li').length === 2")
     settled(tab)

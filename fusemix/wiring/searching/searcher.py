@@ -45,7 +45,8 @@ class Hit(NamedTuple):
 
     Attributes:
         position: in the index; items that are added later do not change it.
-        score: cosine with the query, or with the sum of several; less what is taken from it where hubs are corrected.
+        score: cosine with the query, or with the sum of several; less the item's constant where hubs are corrected, and
+            less the level of its modality where several modalities are ranked together.
         id: of the item.
         modality: of the item.
         path: as its origin names it, for people; `Searcher.places` says where that is.
@@ -193,6 +194,7 @@ class Searcher:
         """
         self.require_held(modality)
         scores, positions = self.index.search(vectors, k, modality)
+        scores = scores + self._levels(vectors, modality)[:, None]
         items = iter(self.index.items(positions[positions >= 0].tolist()))
         found = []
         for row, of_row in zip(positions, scores, strict=True):
@@ -200,6 +202,16 @@ class Searcher:
             pairs = zip(row[good].tolist(), of_row[good].tolist(), strict=True)
             found.append([_hit(position, score, next(items)) for position, score in pairs])
         return found
+
+    def _levels(
+        self, vectors: Float32[np.ndarray, "queries width"], modality: str | None
+    ) -> Float32[np.ndarray, " queries"]:
+        """What is taken from all scores alike where one modality alone is ranked; nothing where several are."""
+        about = self.index.description
+        ranked = list(about.counts) if modality is None else [modality]
+        if len(ranked) > 1:
+            return np.zeros(len(vectors), dtype=np.float32)
+        return vectors[:, about.dim :] @ np.array(about.levels(ranked[0]), dtype=np.float32)
 
     def require_held(self, modality: str | None) -> None:
         """Refuse to look for what the index does not hold.

@@ -7,6 +7,7 @@ Place in the flow: embeddings at the full width of the model -> index_vectors ->
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +29,8 @@ def index_vectors(
 ) -> Float32[np.ndarray, "items kept"]:
     """Vectors of items as an index takes them, each with what is added to its scores.
 
+    Levels are those that the index notes, so that its items stay at one height though the model's hubs were made anew.
+
     Args:
         embeddings: of the items, unit length.
         modality: of the items.
@@ -37,9 +40,10 @@ def index_vectors(
     vectors = cut(embeddings, about.dim)
     if not about.hub_queries or trained.hubs is None:
         return vectors
+    hubs = trained.hubs._replace(levels=about.hub_levels) if about.hub_levels else trained.hubs
     device = trained.model.log_logit_scale.device
     with torch.inference_mode():
-        taken = trained.hubs.columns(modality, torch.from_numpy(embeddings).to(device), about.hub_queries)
+        taken = hubs.columns(modality, torch.from_numpy(embeddings).to(device), about.hub_queries)
     return np.concatenate([vectors, -taken], axis=1)
 
 
@@ -76,8 +80,12 @@ def shaped(empty: Description, config: IndexConfig, trained: Trained) -> Descrip
         require_width(config.dim, trained.model, trained.file)
     precision = cast("Precision", config.precision or empty.precision)
     dim = empty.dim if config.dim is None else config.dim
-    asking = list(trained.hubs.banks) if config.hub_correction and trained.hubs is not None else []
-    return replace(empty, dim=dim, precision=precision, hub_queries=asking)
+    shape = replace(empty, dim=dim, precision=precision)
+    if not config.hub_correction or trained.hubs is None:
+        return shape
+    asking, known = list(trained.hubs.banks), trained.hubs.levels
+    ways = [f"{query}_to_{gallery}" for query, gallery in product(asking, trained.modalities)]
+    return replace(shape, hub_queries=asking, hub_levels={way: known.get(way, 0.0) for way in ways})
 
 
 def require_hubs(there: Description, trained: Trained, folder: Path) -> None:
