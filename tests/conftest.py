@@ -1,7 +1,9 @@
 """For all tests: no network, one thread, and what many of them use, made once for all workers."""
 
 import atexit
+import functools
 import gc
+import importlib.metadata
 import os
 import sys
 import tempfile
@@ -27,6 +29,9 @@ from latent_samples import learnable_set
 from programs import Programs
 
 torch.set_num_threads(1)
+
+# Lightning looks through all packages that are installed for each of its trainers, and thousands of them are made here.
+importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)
 
 OWN_CACHE = os.environ["XDG_CACHE_HOME"]
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from fusemix.disk.files import write_atomic, write_npy
-from fusemix.search.description import damaged, telling_damage
+from fusemix.search.description import MOST_LEVEL, damaged, telling_damage
 from fusemix.search.precision import STEPS, Precision, bytes_of, exponents_of, ranges_of, vectors_of
 
 FLAT_BELOW = 100_000
@@ -38,8 +38,8 @@ ENOUGH_FOUND = 0.98
 FIRST = 10
 METRIC = 0
 """FAISS's number of the inner product."""
-MOST_ADDED = 2.0
-"""What may be added to a score; see `Description.hub_queries`. More is damage."""
+MOST_ADDED = 1.0 + MOST_LEVEL
+"""What may be added to a score, a constant and a level; see `Description.hub_queries`. More is damage."""
 MOST_COSINE = 1.01
 """What rounding to half precision may give; more, beyond what int8 adds to it, is damage."""
 
