@@ -37,6 +37,7 @@ PACKAGES = (
 )
 
 
+@cache
 def installed(package: str) -> str | None:
     """Version of a package, or None where it is not installed."""
     try:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -49,6 +50,7 @@ def _text(name: str) -> str:
     return resources.files("fusemix.reports.page").joinpath(name).read_text(encoding="utf-8")
 
 
+@cache
 def _environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

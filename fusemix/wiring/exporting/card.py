@@ -6,6 +6,7 @@ Not here: words and layout (card.md.j2), and where the facts are from (facts.py,
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from itertools import chain
 from typing import Any
@@ -107,6 +108,7 @@ def render(card: Card) -> str:
     )
 
 
+@cache
 def _template(name: str) -> Any:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
