@@ -42,6 +42,11 @@ class Hubs(NamedTuple):
     strengths: dict[str, Strength]
     levels: dict[str, float]
 
+    @property
+    def corrected(self) -> list[str]:
+        """Directions in which the correction helps."""
+        return [direction for direction, strength in self.strengths.items() if strength.alpha > 0]
+
     def of(self, query: str, gallery: str) -> Strength | None:
         """The strength of a direction; None where nothing is corrected."""
         found = self.strengths.get(f"{query}_to_{gallery}")

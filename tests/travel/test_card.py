@@ -9,6 +9,7 @@ import pytest
 from exports import train_on_made_up_latents
 from huggingface_hub import ModelCard
 
+import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
@@ -82,6 +83,16 @@ def test_tables_of_encoders_data_and_adapters_say_what_the_run_knows(card):
     assert "those that are not available elsewhere lie in `encoders/`." in card.text
     assert "- preprocessing of latents: standardise\n" in card.text
     assert "- mean recall on validation: " in card.text
+
+
+def test_how_to_use_it_says_what_embeddings_can_do_beyond_cosines(card, whole):
+    model = fusemix.load(whole)
+    strengths = model.embedder.trained.hubs.strengths
+    told = " ".join(card.text.split())
+    assert f"`model.encode(..., dim={model.embedder.dim // 4})` keeps so many" in told
+    for direction, strength in strengths.items():
+        how_much = told.partition("how much to take from their scores")[2].partition(")")[0]
+        assert (direction.replace("_", " ") in how_much) == (strength.alpha > 0)
 
 
 def test_the_card_of_a_run_without_reports_says_so(make_set, tmp_path):

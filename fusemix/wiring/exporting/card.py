@@ -48,6 +48,8 @@ class Card:
         training: settings in short.
         license: of the adapters; None where nobody said it.
         extras: what else was written: `onnx`, `sentence_transformers`.
+        is_turned: whether the first numbers of embeddings are worth most, so that they can be cut.
+        corrected: directions whose hubs the model corrects, such as `text_to_image`.
         version: of fusemix.
     """
 
@@ -61,6 +63,8 @@ class Card:
     training: Mapping[str, str]
     license: str | None
     extras: Sequence[str]
+    is_turned: bool
+    corrected: Sequence[str]
     version: str
 
     @property
@@ -113,7 +117,13 @@ def _template(name: str) -> Any:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"cell": cell, "escaped": markdown_text, "thousands": THOUSANDS, "listed": listed}
+    environment.filters |= {
+        "cell": cell,
+        "escaped": markdown_text,
+        "thousands": THOUSANDS,
+        "listed": listed,
+        "spoken": spoken,
+    }
     text = resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
     return environment.from_string(text)
 

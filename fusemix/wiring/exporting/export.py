@@ -220,6 +220,8 @@ def write_card(export: Export, folder: Path) -> None:
         training=training_facts(record, config.checkpoint, export.checkpoint),
         license=config.license,
         extras=extras,
+        is_turned=export.trained.model.rotation is not None,
+        corrected=export.trained.hubs.corrected if export.trained.hubs else [],
         version=__version__,
     )
     write_text(folder / "README.md", render(card))
