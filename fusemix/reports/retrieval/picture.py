@@ -17,9 +17,11 @@ from rich.cells import chop_cells
 from fusemix.disk.files import write_atomic
 from fusemix.interfaces import Content, Waveform
 from fusemix.reports.fonts import Drawable, drawable
+from fusemix.reports.layout import lay_out
 from fusemix.reports.page.data import Card
 
 RIGHT, WRONG, ASKED = "#1a8f3c", "#c8c8c8", "#3465a4"
+DPI = 110
 LINE_WIDTH, MOST_LINES = 22, 8
 """Of texts: columns, where a Chinese character takes two, and lines."""
 
@@ -37,13 +39,14 @@ def draw_examples(path: Path, cards: Sequence[Card], title: str) -> str:
     """
     columns = 1 + len(cards[0].found) + any(card.linked for card in cards)
     with drawable([title, *_texts(cards)]) as fonts:
-        figure = Figure(figsize=(2.1 * columns, 2.0 * len(cards) + 0.6), layout="constrained")
+        figure = Figure(figsize=(2.1 * columns, 2.0 * len(cards) + 0.6), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         for row, card in zip(figure.subplots(len(cards), columns, squeeze=False).tolist(), cards, strict=True):
             _draw_row(row, card, fonts)
         figure.suptitle(fonts.text(title), parse_math=False)
+        lay_out(figure)
         with write_atomic(path) as file:
-            figure.savefig(file, format="png", dpi=110)
+            figure.savefig(file, format="png")
     return fonts.told(path.name)
 
 
