@@ -7,6 +7,7 @@ and nothing be loaded.
 """
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,9 @@ def _text(name: str) -> str:
     return resources.files("fusemix.reports.page").joinpath(name).read_text(encoding="utf-8")
 
 
+@functools.cache
 def _environment() -> Environment:
+    """Templates, each compiled once."""
     made = Environment(
         loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
