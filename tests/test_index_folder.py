@@ -180,33 +180,28 @@ def test_what_lies_beside_our_files_is_left_whatever_is_done(tiny, tmp_path, mon
 # An index that makes room for another
 
 
-@pytest.mark.parametrize(
-    ("what", "error"),
-    [
-        ("no model", RunError),
-        ("no data", DatasetError),
-        ("no sounds", ConfigError),
-        ("nothing good", EncoderError),
-        ("killed", KeyboardInterrupt),
-    ],
-)
-def test_until_the_new_index_is_whole_the_old_one_stays(tiny, tmp_path, what, error, monkeypatch):
+def test_until_the_new_index_is_whole_the_old_one_stays(tiny, tmp_path, monkeypatch):
     folder = photos(tmp_path / "photos", tiny.files["image"][:4])
     out = make(tiny, tmp_path / "out", folder)
-    before = content(out)
-    sealed = (out / "index.json").read_bytes()
+    before, sealed = content(out), (out / "index.json").read_bytes()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
-    data = {"no data": tmp_path / "nowhere", "nothing good": tmp_path / "bad"}.get(what, folder)
-    options = ["--overwrite", *(["--modality", "audio"] if what == "no sounds" else [])]
-    run = tiny._replace(run=tmp_path / "nowhere") if what == "no model" else tiny
-    if what == "killed":
-        kill(tiny, out, data, monkeypatch, *options)
-    else:
+
+    def require_as_before() -> None:
+        assert (out / "index.json").read_bytes() == sealed
+        np.testing.assert_array_equal(np.stack(list(content(out).values())), np.stack(list(before.values())))
+
+    for error, run, data, options in [
+        (RunError, tiny._replace(run=tmp_path / "nowhere"), folder, []),
+        (DatasetError, tiny, tmp_path / "nowhere", []),
+        (ConfigError, tiny, folder, ["--modality", "audio"]),
+        (EncoderError, tiny, tmp_path / "bad", []),
+    ]:
         with pytest.raises(error):
-            make(run, out, data, *options)
-    assert (out / "index.json").read_bytes() == sealed
-    np.testing.assert_array_equal(np.stack(list(content(out).values())), np.stack(list(before.values())))
+            make(run, out, data, "--overwrite", *options)
+        require_as_before()
+    kill(tiny, out, folder, monkeypatch, "--overwrite")
+    require_as_before()
     make(tiny, out, folder, "--overwrite")
     assert list(content(out)) == list(before)
 

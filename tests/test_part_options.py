@@ -35,11 +35,27 @@ PLACES = {
 }
 LISTED = ((TrainConfig, "logger"),)
 """Settings that hold lists of parts."""
-TEXTS = ["query: ", "a: b", " passage ", "{x}", "no", "007", "1e5", "- a", "#", "it's"]
+TEXT = "query: b "
+TEXTS = {"a": "query: ", "b": "a: b", "c": " passage ", "d": "{x}", "e": "no"}
+TEXTS |= {"f": "007", "g": "1e5", "h": "- a", "i": "#", "j": "it's"}
 
 
-def made_up(*, prefix: str = "", size: int = 1, **given):
-    """A part of a user's own."""
+def made_up(
+    *,
+    a: str = "",
+    b: str = "",
+    c: str = "",
+    d: str = "",
+    e: str = "",
+    f: str = "",
+    g: str = "",
+    h: str = "",
+    i: str = "",
+    j: str = "",
+    size: int = 1,
+    **given,
+):
+    """A part of a user's own, with an option for each of TEXTS."""
 
 
 def parameters_of(registry, name):
@@ -59,7 +75,7 @@ def cases():
             found = parameters_of(PARTS[key], name)
             if texts := [option for option, parameter in found.items() if is_one_text(parameter)]:
                 yield schema, key, where, name, texts
-        yield schema, key, where, f"{__name__}:made_up", ["prefix"]
+        yield schema, key, where, f"{__name__}:made_up", [*TEXTS]
 
 
 def needed(registry, name, options):
@@ -94,17 +110,16 @@ def test_an_option_that_is_a_text_is_what_was_typed(schema, key, where, name, op
     more = needed(PARTS[key], name, options)
     begun = f"{where}={yaml.safe_dump({'name': name, 'options': more}, default_flow_style=True, width=999)}"
     file = tmp_path / "settings.yaml"
-    for text in TEXTS if ":" in name else TEXTS[:2]:
-        given = dict.fromkeys(options, text)
-        part = {"name": name, "options": more | given}
-        file.write_text(yaml.safe_dump(nested(where, [part] if (schema, key) in LISTED else part), default_style='"'))
-        ways = [
-            [str(file)],
-            [begun, *(f"{where}.options.{option}={text}" for option in options)],
-            [begun, *(word for option in options for word in (f"--{where}.options.{option}", text))],
-        ]
-        for arguments in ways:
-            assert read(schema, where, arguments) == more | given, arguments
+    given = {option: TEXTS[option] if ":" in name else TEXT for option in options}
+    part = {"name": name, "options": more | given}
+    file.write_text(yaml.safe_dump(nested(where, [part] if (schema, key) in LISTED else part), default_style='"'))
+    ways = [
+        [str(file)],
+        [begun, *(f"{where}.options.{option}={text}" for option, text in given.items())],
+        [begun, *(word for option, text in given.items() for word in (f"--{where}.options.{option}", text))],
+    ]
+    for arguments in ways:
+        assert read(schema, where, arguments) == more | given, arguments
 
 
 def wrong():

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 
 DRAWS = 1000
 LEVEL = 0.95
+NUMBERS_AT_ONCE = 1 << 15
+"""Drawn numbers held in memory at a time (256 KiB in int64, which caches hold)."""
 
 
 class Sampled(NamedTuple):
@@ -54,30 +56,44 @@ def bootstrap_intervals(
         `<direction>/<metric>` for each metric and the median rank, `recall_sum` and `mean_recall` -> low and high.
     """
     prepared = [_prepared(direction) for direction in directions]
-    found = []
+    blocks = []
     for weights in _draws(directions, seed, draws):
-        found.append(_figures(prepared, weights))
-        advance(1)
+        blocks.append(_figures(prepared, weights))
+        advance(len(blocks[-1]))
     bounds = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
-    low, high = np.percentile([list(figures.values()) for figures in found], bounds, axis=0)
-    return {name: (float(a), float(b)) for name, a, b in zip(found[0], low, high, strict=True)}
+    low, high = np.percentile(np.concatenate(blocks), bounds, axis=0)
+    names = [*(name for direction in prepared for name in direction.names), "recall_sum", "mean_recall"]
+    return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
 
 
-def _draws(directions: Sequence[Sampled], seed: int, draws: int) -> Iterator[list[Int64[np.ndarray, " _queries"]]]:
-    """How often each query of each direction is in a sample."""
+def _draws(directions: Sequence[Sampled], seed: int, draws: int) -> Iterator[list[Int64[np.ndarray, "draws _queries"]]]:
+    """How often each query of each direction is in each sample, block by block."""
     items = np.unique(np.concatenate([direction.owners for direction in directions]))
     places = [np.searchsorted(items, direction.owners) for direction in directions]
-    generator = np.random.default_rng(seed)
-    for _ in range(draws):
-        times = drawn_times(len(items), generator)
-        weights = [times[place] for place in places]
-        if all(weight.any() for weight in weights):
-            yield weights
+    at_once = max(1, NUMBERS_AT_ONCE // sum(map(len, (items, *places))))
+    for times in drawn_times(len(items), draws, np.random.default_rng(seed), at_once):
+        weights = [times.take(place, axis=1) for place in places]
+        counted = np.logical_and.reduce([weight.any(axis=1) for weight in weights])
+        yield weights if counted.all() else [weight[counted] for weight in weights]
 
 
-def drawn_times(num_items: int, generator: np.random.Generator) -> Int64[np.ndarray, " items"]:
-    """How often each item occurs in a sample of as many items, drawn with replacement."""
-    return np.bincount(generator.integers(num_items, size=num_items), minlength=num_items)
+def drawn_times(
+    num_items: int, draws: int, generator: np.random.Generator, at_once: int | None = None
+) -> Iterator[Int64[np.ndarray, "draws items"]]:
+    """How often each item occurs in samples of as many items, drawn with replacement, a block of samples at a time.
+
+    Args:
+        num_items: to draw from, and in each sample.
+        draws: number of samples.
+        generator: source of the draws; how many are in a block changes none of them.
+        at_once: samples of a block; by default as many as NUMBERS_AT_ONCE holds.
+    """
+    step = at_once or max(1, NUMBERS_AT_ONCE // num_items)
+    for at in range(0, draws, step):
+        count = min(step, draws - at)
+        chosen = generator.integers(num_items, size=(count, num_items))
+        chosen += num_items * np.arange(count)[:, None]
+        yield np.bincount(chosen.ravel(), minlength=count * num_items).reshape(count, num_items)
 
 
 def _prepared(direction: Sampled) -> _Prepared:
@@ -87,24 +103,29 @@ def _prepared(direction: Sampled) -> _Prepared:
     return _Prepared(names, np.stack(list(direction.values.values())), order, ranks[order])
 
 
-def _figures(directions: Sequence[_Prepared], weights: Sequence[Int64[np.ndarray, " _queries"]]) -> dict[str, float]:
-    figures: dict[str, float] = {}
+def _figures(
+    directions: Sequence[_Prepared], weights: Sequence[Int64[np.ndarray, "draws _queries"]]
+) -> Float64[np.ndarray, "draws figures"]:
+    columns, recalls = [], []
     for direction, weight in zip(directions, weights, strict=True):
-        means = direction.values @ weight.astype(np.float64) / weight.sum()
-        median = _median_of_sorted(direction.ranks, weight[direction.order])
-        figures |= dict(zip(direction.names, [*means.tolist(), median], strict=True))
-    recalls = [value for name, value in figures.items() if "/recall_at_" in name]
-    return {**figures, "recall_sum": float(np.sum(recalls)), "mean_recall": float(np.mean(recalls))}
+        # One product a draw, as if each were drawn alone: how many are in a block changes no bit.
+        sums = (direction.values @ weight.astype(np.float64)[:, :, None])[:, :, 0]
+        means = sums / weight.sum(axis=1, keepdims=True)
+        columns += [means, _medians_of_sorted(direction.ranks, weight.take(direction.order, axis=1))[:, None]]
+        recalls.append(means[:, ["/recall_at_" in name for name in direction.names[:-1]]])
+    every = np.concatenate(recalls, axis=1)
+    return np.column_stack([*columns, every.sum(axis=1), every.mean(axis=1)])
 
 
 def weighted_median(values: Float[np.ndarray, " n"], times: Int64[np.ndarray, " n"]) -> float:
     """Median of values of which each occurs so many times."""
     order = np.argsort(values, kind="stable")
-    return _median_of_sorted(values[order], times[order])
+    return float(_medians_of_sorted(values[order], times[None, order])[0])
 
 
-def _median_of_sorted(values: Float[np.ndarray, " n"], times: Int64[np.ndarray, " n"]) -> float:
-    reached = np.cumsum(times)
-    half = reached[-1] / 2
-    low, high = np.searchsorted(reached, half, side="left"), np.searchsorted(reached, half, side="right")
-    return float(values[low] + values[high]) / 2
+def _medians_of_sorted(
+    values: Float[np.ndarray, " n"], times: Int64[np.ndarray, "draws n"]
+) -> Float[np.ndarray, " draws"]:
+    reached = np.cumsum(times, axis=1)
+    low, high = ([row.searchsorted(row[-1] / 2, side) for row in reached] for side in ("left", "right"))
+    return (values[low] + values[high]) / 2

@@ -252,8 +252,10 @@ def drawn_weights(num_items: int, num_draws: int, seed: int = 0) -> UInt8[np.nda
     """How often each item occurs in each of some draws of as many items with replacement."""
     generator = np.random.default_rng(seed)
     weights = np.empty((num_items, num_draws), dtype=np.uint8)
-    for draw in range(num_draws):
-        weights[:, draw] = drawn_times(num_items, generator)
+    done = 0
+    for times in drawn_times(num_items, num_draws, generator):
+        weights[:, done : done + len(times)] = times.T
+        done += len(times)
     return weights
 
 

@@ -73,10 +73,10 @@ def in_a_process(action, *inputs, seconds=60):
 
 
 def two_encoders(num_workers):
-    items = items_of("text", texts_of_all_lengths(6000))
+    items = items_of("text", texts_of_all_lengths(2400))
     encoders = {"one": Tokens(), "two": Tokens(3)}
-    spans = [range(0, 4500), range(4500, 6000)]
-    extracted = run_all(items, encoders, spans, batch_size=8, num_workers=num_workers)
+    spans = [range(0, 1800), range(1800, 2400)]
+    extracted = run_all(items, encoders, spans, batch_size=4, num_workers=num_workers)
     return np.concatenate([of[name].latents for of in extracted for name in encoders])
 
 
@@ -85,10 +85,9 @@ def under_a_limit(limit, path):
     np.save(path, two_encoders(2))
 
 
-@pytest.mark.parametrize("limit", [64, 1024])
-def test_a_small_limit_of_open_files_is_enough_for_many_small_batches(limit, tmp_path):
+def test_a_small_limit_of_open_files_is_enough_for_many_small_batches(tmp_path):
     open_now = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 200
-    limit = max(limit, open_now + 50)  # what 64 leave to a process of its own, whatever other tests hold open here
+    limit = max(64, open_now + 50)  # what 64 leave to a process of its own, whatever other tests hold open here
     assert in_a_process(under_a_limit, limit, tmp_path / "latents.npy") == 0
     assert np.array_equal(np.load(tmp_path / "latents.npy"), two_encoders(0))
 
@@ -134,7 +133,7 @@ def test_a_window_that_cannot_be_handed_over_is_an_error_and_no_hang(free, messa
 # Ways to start
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_give_the_same_however_they_are_started(method, monkeypatch):
     monkeypatch.setattr(reading, "START_METHOD", method)
     built, items = Networked(), items_of("text", texts_of_all_lengths(50))

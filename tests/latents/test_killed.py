@@ -1,6 +1,5 @@
 """Killed before each step on the disk: the next command never takes old for new, and loses nothing that was good."""
 
-import itertools
 import json
 import os
 import shutil
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from killing import killed_before
+from killing import states_when_killed
 from latent_samples import pair_set, write_store
 
 from fusemix.encoders.content import digest_of
@@ -72,10 +71,9 @@ def test_killed_anywhere_while_a_store_is_overwritten_no_latent_of_the_old_one_c
     def overwrite(world: Path) -> None:
         write(opened(world / "image" / "dino", "mean", overwrite=True), 2).seal()
 
-    for step in itertools.count():
-        world, again = tmp_path / f"{step}", tmp_path / f"{step} again"
-        shutil.copytree(tmp_path / "old", world)
-        was_killed = killed_before(step, lambda world=world: overwrite(world))
+    states = states_when_killed(overwrite, tmp_path / "old", tmp_path / "states")
+    for world in states:
+        again = world.parent / "again"
         shutil.copytree(world, again)
         overwrite(world)
         require_all(world / "image" / "dino", 2)
@@ -87,9 +85,7 @@ def test_killed_anywhere_while_a_store_is_overwritten_no_latent_of_the_old_one_c
             require_all(again / "image" / "dino", 1)
         else:
             require_all(again / "image" / "dino", 2)
-        if not was_killed:
-            break
-    assert step > 20
+    assert len(states) > 20
 
 
 @pytest.mark.parametrize("is_of_before", [False, True])
@@ -128,20 +124,21 @@ def test_killed_anywhere_while_a_set_is_overwritten_the_next_command_makes_the_w
             write_store(place, items, slug, np.full((len(items), 2), value, np.float32))
         replace_set(place)
 
-    make(tmp_path / "old", links, 1)
-    for step in itertools.count():
-        folder = tmp_path / f"{step}" / "train"
-        shutil.copytree(tmp_path / "old", folder)
-        was_killed = killed_before(step, lambda folder=folder: make(folder, links[:-1], 2))
+    make(tmp_path / "old" / "train", links, 1)
+
+    def overwrite(world: Path) -> None:
+        make(world / "train", links[:-1], 2)
+
+    states = states_when_killed(overwrite, tmp_path / "old", tmp_path / "states")
+    for world in states:
+        folder = world / "train"
         make(folder, links[:-1], 2)
         found = LatentSet(folder, {"image": ["eyes"], "text": ["words"]})
         assert (found.links == links[:-1]).all()
         assert all((side.take(np.arange(len(side))) == 2).all() for side in found.sides)
         assert not damaged_tables(folder)
-        assert [path.name for path in folder.parent.iterdir()] == ["train"]
-        if not was_killed:
-            break
-    assert step > 20
+        assert [path.name for path in world.iterdir()] == ["train"]
+    assert len(states) > 20
 
 
 def test_killed_anywhere_while_an_export_is_overwritten_no_file_of_the_old_one_is_left(tmp_path):
@@ -162,17 +159,13 @@ def test_killed_anywhere_while_an_export_is_overwritten_no_file_of_the_old_one_i
             writer.write(index, vectors, vectors, table.slice(span.start, len(span)))
         writer.seal()
 
-    make(tmp_path / "old", 1, 1)
-    make(tmp_path / "new", 2, -1)
-    for step in itertools.count():
-        folder = tmp_path / f"{step}"
-        shutil.copytree(tmp_path / "old", folder)
-        was_killed = killed_before(step, lambda folder=folder: make(folder, 2, -1))
-        make(folder, 2, -1)
-        assert contents(folder) == contents(tmp_path / "new")
-        if not was_killed:
-            break
-    assert step > 20
+    make(tmp_path / "old" / "out", 1, 1)
+    make(tmp_path / "new" / "out", 2, -1)
+    states = states_when_killed(lambda world: make(world / "out", 2, -1), tmp_path / "old", tmp_path / "states")
+    for world in states:
+        make(world / "out", 2, -1)
+        assert contents(world) == contents(tmp_path / "new")
+    assert len(states) > 20
 
 
 def test_killed_anywhere_while_set_aside_items_are_filled_in_the_result_is_that_of_an_undisturbed_run(tmp_path):
@@ -199,14 +192,13 @@ def test_killed_anywhere_while_set_aside_items_are_filled_in_the_result_is_that_
     retry(shutil.copytree(tmp_path / "old", tmp_path / "undisturbed"))
     wanted = {**contents(tmp_path / "undisturbed")}
     wanted["manifest.json"] = wanted["manifest.json"].replace(b'"undisturbed"', b'"killed"')
-    for step in itertools.count():
-        folder = shutil.copytree(tmp_path / "old", tmp_path / f"{step}" / "killed")
-        was_killed = killed_before(step, lambda folder=folder: retry(folder))
-        retry(folder)
-        assert contents(folder) == wanted
-        if not was_killed:
-            break
-    assert step > 15
+    (tmp_path / "before").mkdir()
+    shutil.copytree(tmp_path / "old", tmp_path / "before" / "killed")
+    states = states_when_killed(lambda world: retry(world / "killed"), tmp_path / "before", tmp_path / "states")
+    for world in states:
+        retry(world / "killed")
+        assert contents(world / "killed") == wanted
+    assert len(states) > 15
     found = LatentStore(tmp_path / "undisturbed").take(np.arange(ROWS))[:, 0].tolist()
     assert found[:6] == [0, 9, 2, 3, 4, 5]
     assert np.isnan(found[6])

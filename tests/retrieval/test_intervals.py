@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusemix.retrieval import intervals
-from fusemix.retrieval.intervals import Sampled, bootstrap_intervals, weighted_median
+from fusemix.retrieval.intervals import Sampled, bootstrap_intervals, drawn_times, weighted_median
 
 
 def sampled(ranks: np.ndarray, owners: np.ndarray, name: str = "text_to_image") -> Sampled:
@@ -40,6 +40,23 @@ def test_intervals_are_those_of_samples_written_out():
     for name, bounds in expected.items():
         assert found[name] == pytest.approx(bounds), name
         assert found[name][0] < found[name][1], name
+
+
+@pytest.mark.parametrize("at_once", [None, 1, 4, 100])
+def test_samples_drawn_in_blocks_are_those_drawn_one_after_the_other(at_once):
+    generator = np.random.default_rng(3)
+    one_by_one = [np.bincount(generator.integers(7, size=7), minlength=7).tolist() for _ in range(10)]
+    blocks = list(drawn_times(7, 10, np.random.default_rng(3), at_once))
+    assert np.concatenate(blocks).tolist() == one_by_one
+    assert max(map(len, blocks)) <= (at_once or 10)
+
+
+def test_how_many_samples_are_in_a_block_changes_no_bit(monkeypatch):
+    generator = np.random.default_rng(0)
+    directions = [sampled(generator.integers(1, 20, size=60), np.sort(generator.integers(0, 9, size=60)))]
+    whole = bootstrap_intervals(directions, seed=0, draws=50)
+    monkeypatch.setattr(intervals, "NUMBERS_AT_ONCE", 1)
+    assert bootstrap_intervals(directions, seed=0, draws=50) == whole
 
 
 def test_the_seed_decides_and_nothing_else():

@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 
 from fusemix.disk.files import write_atomic
 from fusemix.reports.fonts import drawable
+from fusemix.reports.layout import lay_out
 
 ENDS = 25
 """Classes shown at either end, where there are more than twice as many."""
 BAR, MEAN = "#3465a4", "#c0392b"
 LONGEST_NAME = 32
+DPI = 110
 
 
 def draw_classes(
@@ -46,7 +48,7 @@ def draw_classes(
     titles = ["all classes"] if len(parts) == 1 else [f"the {ENDS} best", f"the {ENDS} worst"]
     mean = float(accuracy[order].mean())
     with drawable([title, *words]) as fonts:
-        figure = Figure(figsize=(5.5 * len(parts), 0.22 * max(map(len, parts)) + 1.2), layout="constrained")
+        figure = Figure(figsize=(5.5 * len(parts), 0.22 * max(map(len, parts)) + 1.2), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         for axis, rows, name in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, titles, strict=True):
             labels = [f"{fonts.text(_short(words[int(row)]))} ({num_items[row]:,})" for row in rows]
@@ -55,8 +57,9 @@ def draw_classes(
             axis.set_title(name)
         figure.axes[-1].legend(loc="lower right", fontsize=8)
         figure.suptitle(fonts.text(title), parse_math=False)
+        lay_out(figure)
         with write_atomic(path) as file:
-            figure.savefig(file, format="png", dpi=110)
+            figure.savefig(file, format="png")
     return fonts.told(path.name)
 
 

@@ -52,6 +52,7 @@ def _text(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    """Templates, each compiled once."""
     made = Environment(
         loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from fusemix.reports.layout import lay_out
+
 HREF = "{http://www.w3.org/1999/xlink}href"
 NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 REFERENCE = re.compile(r"url\(#")
@@ -41,6 +43,7 @@ def inline_svg(figure: Figure, name: str, about: str) -> str:
         name: put before every id, so that several figures can stand on one page.
         about: what a person who cannot see it should know.
     """
+    lay_out(figure)
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
     root = ElementTree.fromstring(file.getvalue())
