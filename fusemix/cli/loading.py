@@ -5,6 +5,7 @@ here.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def config_of(schema: type[Config], told: Tree, parts: Mapping[str, Registry], w
     _require_kinds("", values, schema)
     read_options(told, values, schema, parts)
     try:
-        config = OmegaConf.merge(OmegaConf.structured(schema), values)
+        config = OmegaConf.merge(_defaults(schema), values)
         made = cast(Config, OmegaConf.to_object(config))
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, ConfigError):
@@ -119,6 +120,12 @@ def config_of(schema: type[Config], told: Tree, parts: Mapping[str, Registry], w
         raise ConfigError(_explain(where, error)) from error
     _require_texts(made)
     return made
+
+
+@functools.cache
+def _defaults(schema: type) -> Any:
+    """Of settings; whoever merges over them gets a copy."""
+    return OmegaConf.structured(schema)
 
 
 def files_among(schema: type, arguments: Iterable[Any], config: Any) -> set[Path]:

@@ -35,13 +35,7 @@ def no_account(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("logger", "files"),
-    [
-        ("csv", {"metrics.csv"}),
-        ("tensorboard", {"tensorboard"}),
-        ("[csv, tensorboard]", {"metrics.csv", "tensorboard"}),
-        ("[]", set()),
-    ],
+    ("logger", "files"), [("csv", {"metrics.csv"}), ("tensorboard", {"tensorboard"}), ("[]", set())]
 )
 def test_figures_go_where_the_list_says_and_nowhere_else(make_set, tmp_path, logger, files):
     out = tmp_path / "run"
@@ -85,8 +79,8 @@ def test_a_run_that_goes_on_is_one_run_of_wandb_with_its_settings_and_figures(ma
     no_account.setenv("WANDB_MODE", "offline")
     out = tmp_path / "run"
     settings = {"logger": "[csv, {name: wandb, options: {project: birds, tags: [first]}}]"}
+    run_command("train", arguments(make_set, out, optim__max_epochs=1, **settings))
     run_command("train", arguments(make_set, out, optim__max_epochs=2, **settings))
-    run_command("train", arguments(make_set, out, optim__max_epochs=3, **settings))
     (known,) = json.loads((out / "loggers.json").read_text()).values()
     files = sorted(
         (tmp_path / "home" / "wandb").glob(f"offline-run-*-{known}/run-{known}.wandb"), key=lambda p: p.stat().st_mtime
@@ -96,7 +90,7 @@ def test_a_run_that_goes_on_is_one_run_of_wandb_with_its_settings_and_figures(ma
     (begun,) = (record.run for record in first if record.WhichOneof("record_type") == "run")
     assert (begun.project, begun.display_name, [*begun.tags]) == ("birds", "run", ["first"])
     said = {u.key: json.loads(u.value_json) for r in first if r.HasField("config") for u in r.config.update}
-    assert said["optim"]["max_epochs"] == 2
+    assert said["optim"]["max_epochs"] == 1
     assert said["encoders"] == {"image": ["eyes"], "text": ["words"]}
     logged = [items(r.history) for r in (*first, *second) if r.HasField("history")]
     assert [one[RECALL] for one in logged if RECALL in one] == pytest.approx(recalls(out))
@@ -116,18 +110,18 @@ def test_a_run_that_goes_on_is_one_run_of_mlflow_with_its_settings_and_figures(m
     pytest.importorskip("mlflow")
     database, out = tmp_path / "mlflow.db", tmp_path / "run"
     settings = {"logger": f"{{name: mlflow, options: {{experiment: birds, tracking_uri: 'sqlite:///{database}'}}}}"}
-    run_command("train", arguments(make_set, out, optim__max_epochs=2, **settings))
-    run_command("train", arguments(make_set, out, optim__max_epochs=3, wait_sec=1, **settings))  # it may change
+    run_command("train", arguments(make_set, out, optim__max_epochs=1, **settings))
+    run_command("train", arguments(make_set, out, optim__max_epochs=2, wait_sec=1, **settings))  # it may change
     (known,) = json.loads((out / "loggers.json").read_text()).values()
     found = history(database)
-    assert [run for run, _, _ in found] == [known] * 3
-    assert len({step for _, step, _ in found}) == 3
+    assert [run for run, _, _ in found] == [known] * 2
+    assert len({step for _, step, _ in found}) == 2
     with sqlite3.connect(database) as connection:
         (run,) = connection.execute("SELECT run_uuid, name, status FROM runs").fetchall()
         said = dict(connection.execute("SELECT key, value FROM params").fetchall())
         assert ("birds",) in connection.execute("SELECT name FROM experiments").fetchall()
     assert run == (known, "run", "FINISHED")
-    assert (said["optim/max_epochs"], said["embedding_dim"]) == ("2", "8")
+    assert (said["optim/max_epochs"], said["embedding_dim"]) == ("1", "8")
 
 
 def test_of_processes_that_share_a_run_only_the_first_one_logs(make_set, tmp_path, no_account, programs):
