@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import struct
 import sys
@@ -99,6 +100,15 @@ def test_a_run_that_goes_on_is_one_run_of_wandb_with_its_settings_and_figures(ma
     )
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory) -> Path:
+    """Of mlflow, which takes seconds to make one; whoever writes there copies it first."""
+    mlflow = pytest.importorskip("mlflow")
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 def history(database: Path) -> list[tuple[str, int, float]]:
     with sqlite3.connect(database) as connection:
         return connection.execute(
@@ -106,9 +116,10 @@ def history(database: Path) -> list[tuple[str, int, float]]:
         ).fetchall()
 
 
-def test_a_run_that_goes_on_is_one_run_of_mlflow_with_its_settings_and_figures(make_set, tmp_path, no_account):
-    pytest.importorskip("mlflow")
-    database, out = tmp_path / "mlflow.db", tmp_path / "run"
+def test_a_run_that_goes_on_is_one_run_of_mlflow_with_its_settings_and_figures(
+    make_set, tmp_path, no_account, empty_database
+):
+    database, out = shutil.copy(empty_database, tmp_path / "mlflow.db"), tmp_path / "run"
     settings = {"logger": f"{{name: mlflow, options: {{experiment: birds, tracking_uri: 'sqlite:///{database}'}}}}"}
     run_command("train", arguments(make_set, out, optim__max_epochs=1, **settings))
     run_command("train", arguments(make_set, out, optim__max_epochs=2, wait_sec=1, **settings))  # it may change
@@ -124,8 +135,10 @@ def test_a_run_that_goes_on_is_one_run_of_mlflow_with_its_settings_and_figures(m
     assert (said["optim/max_epochs"], said["embedding_dim"]) == ("1", "8")
 
 
-def test_of_processes_that_share_a_run_only_the_first_one_logs(make_set, tmp_path, no_account, programs):
-    pytest.importorskip("mlflow")
+def test_of_processes_that_share_a_run_only_the_first_one_logs(
+    make_set, tmp_path, no_account, programs, empty_database
+):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     no_account.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     settings = {"optim__max_epochs": 1, "compute__devices": 2, "logger": "[csv, mlflow]"}
     both = programs.run_together(2, ROOT / "train.py", *arguments(make_set, tmp_path / "run", **settings))
