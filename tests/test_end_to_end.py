@@ -73,7 +73,7 @@ def training(latents: Path, out: Path, *changes: str) -> list[str]:
         "embedding_dim=16",
         "adapter.options={num_blocks: 1, dropout: 0.1}",
         # No batch without repeats is larger than the number of captions.
-        "optim={batch_size: 24, max_epochs: 10, warmup_steps: 10, lr: 0.01}",
+        "optim={batch_size: 24, max_epochs: 30, validate_every: 10, warmup_steps: 10, lr: 0.003}",
         "compute.accelerator=cpu",
         f"out={out}",
         *changes,
