@@ -73,7 +73,7 @@ def training(latents: Path, out: Path, *changes: str) -> list[str]:
         "embedding_dim=16",
         "adapter.options={num_blocks: 1, dropout: 0.1}",
         # No batch without repeats is larger than the number of captions.
-        "optim={batch_size: 24, max_epochs: 30, warmup_steps: 10, lr: 0.003}",
+        "optim={batch_size: 24, max_epochs: 30, validate_every: 10, warmup_steps: 10, lr: 0.003}",
         "compute.accelerator=cpu",
         f"out={out}",
         *changes,
@@ -145,7 +145,9 @@ def test_encoders_of_ones_own_that_share_a_space_stand_beside_the_model(world, l
     run_command("cache_features", cache(world, latents, "splits=[test]", *pair))
     beside = "baselines={by eye: {encoders: {image: [seen], text: [said]}}}"
     report = json.loads(
-        run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report", beside)).read_text()
+        run_command(
+            "eval_retrieval", evaluation(latents, run, tmp_path / "report", beside, "num_examples=0")
+        ).read_text()
     )
     baseline = report["others"][0]
     assert (baseline["name"], baseline["kind"]) == ("by eye", "baseline")
@@ -166,9 +168,10 @@ def test_what_could_not_be_used_is_listed_with_its_reason(latents):
 
 def test_caching_again_encodes_nothing_and_adding_an_encoder_leaves_the_others(world, latents):
     before = {path: path.stat().st_mtime_ns for path in latents.rglob("*") if path.is_file()}
-    run_command("cache_features", cache(world, latents, "encoders.fine={name: hog, options: {size: 48}}"))
+    fine = ["splits=[validation]", "encoders.fine={name: hog, options: {size: 48}}"]
+    run_command("cache_features", cache(world, latents, *fine))
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert (latents / "train/image/fine/manifest.json").is_file()
+    assert (latents / "validation/image/fine/manifest.json").is_file()
 
 
 def test_an_interrupted_caching_goes_on_and_leaves_the_same_bytes(world, latents, tmp_path, monkeypatch):
@@ -258,7 +261,8 @@ def test_a_device_that_is_not_there_is_named(latents, run, tmp_path):
 def test_pictures_that_are_gone_do_not_cost_the_report(world, latents, run, tmp_path, capsys):
     (world / "captions.csv").rename(world / "elsewhere.csv")
     try:
-        assert run_command("eval_retrieval", evaluation(latents, run, tmp_path / "report")).is_file()
+        few = evaluation(latents, run, tmp_path / "report", "num_examples=2")
+        assert run_command("eval_retrieval", few).is_file()
         page = (tmp_path / "report" / "report.html").read_text()
         assert "data:image/jpeg" not in page
         assert "0.png" in page, "items are shown by their ids"

@@ -22,7 +22,7 @@ from fusemix.cli import run as cli
 from fusemix.cli.loading import load_config
 from fusemix.cli.table import COMMANDS
 from fusemix.config import CacheConfig, TrainConfig
-from fusemix.datasets import DATASETS
+from fusemix.datasets import DATASETS, glyphs
 from fusemix.encoders import ENCODERS
 from fusemix.errors import FusemixError
 from fusemix.fusion.adapters import ADAPTERS
@@ -49,6 +49,8 @@ python train.py configs/train/glyphs.yaml train=latents/glyphs/validation valida
 fusemix index --model runs/glyphs --latents latents/glyphs --out indexes/glyphs
 """
 """What `make demo` does, with fewer characters and a tiny text encoder."""
+SMALLER = {"eval_retrieval": ["num_examples=1"]}
+"""Command -> settings that make it shorter."""
 PROMISED = {
     "search_my_photos": ["indexes/glyphs/index.json", "indexes/photos/index.json", "reports/captioned/report.html"],
     "align_two_encoders": ["reports/own/report.html", "reports/comparison/compare.md", "table.tex"],
@@ -174,11 +176,14 @@ def run(
     """Run a command in this process, except for tests of the reader's own."""
     words, into = without_redirection(words)
     if words == ["make", "demo"]:
+        characters = glyphs.named_code_points()[::12]
+        monkeypatch.setattr(glyphs, "named_code_points", lambda: characters)
+        monkeypatch.setattr(glyphs, "HELD_OUT", 60)
         for small in commands_of(SMALL_DEMO):
             run(small, capsys, monkeypatch, programs)
     elif called := fusemix_command(words):
         capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["fusemix", *called[1]])
+        monkeypatch.setattr(sys, "argv", ["fusemix", *called[1], *SMALLER.get(called[0], [])])
         cli.run(called[0])
         if into:
             Path(into).write_text(capsys.readouterr().out)

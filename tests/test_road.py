@@ -1,5 +1,6 @@
 """What a newcomer types first, from pictures with captions to a page that searches them, ends well."""
 
+import subprocess
 import sys
 
 import pytest
@@ -12,16 +13,34 @@ from fusemix.cli import run as cli
 FEW = ["optim.auto.epochs=2", "optim.auto.steps=4"]
 
 
+class Forked:
+    """A program whose errors stand among what it prints."""
+
+    def __init__(self, program):
+        self.stdout, self.send_signal, self._wait = program.stdout, program.send_signal, program.wait
+
+    def communicate(self, timeout):
+        left = self.stdout.read()
+        self._wait(timeout)
+        return left, left
+
+
 @pytest.fixture
-def road(tmp_path, monkeypatch, capfd):
+def road(tmp_path, monkeypatch, capfd, programs):
     """In this process, but for the server, which is ended from outside: starting each command would take a minute."""
     monkeypatch.chdir(tmp_path)
 
     class Here(Road):
+        def _started(self, words):
+            how = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            return Forked(programs.start("-m", *words, **how))
+
         def run(self, words):
             capfd.readouterr()
             name, rest = (words[1], words[2:]) if words[0] == "fusemix" else (words[1].removesuffix(".py"), words[2:])
             monkeypatch.setattr(sys, "argv", [name, *rest])
+            if name == "eval_retrieval":
+                sys.argv.append("num_examples=1")
             code = 0
             try:
                 cli.run(name)

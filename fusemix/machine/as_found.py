@@ -63,7 +63,8 @@ def _logging() -> Callable[[], None]:
 
     def put_back() -> None:
         for one, level, propagate, is_disabled, handlers, filters in states:
-            one.setLevel(level)
+            if one.level != level:  # to set it makes logging look through all loggers, of which there are thousands
+                one.setLevel(level)
             one.propagate, one.disabled = propagate, is_disabled
             one.handlers[:], one.filters[:] = handlers, filters
         logging.disable(disabled)

@@ -105,7 +105,7 @@ def test_what_helps_on_validation_is_kept_and_the_closed_form_has_its_share(tmp_
 
 
 def test_a_closed_form_that_does_not_help_is_left_out_and_so_are_its_numbers(pairs):
-    best = run_command("train", arguments(pairs, closed_form__share=0.5, optim__lr=0.03))
+    best = run_command("train", arguments(pairs, closed_form__share=0.5, optim__lr=0.03, optim__max_epochs=1))
     model = trained_model(read_checkpoint(best))
     assert (model.share, model.width, len(model.beside)) == (0, 12, 0)
     out = run_command(
@@ -122,11 +122,12 @@ def test_a_closed_form_that_does_not_help_is_left_out_and_so_are_its_numbers(pai
 
 
 def test_a_run_of_the_identity_trains_nothing_but_the_temperature(pairs, capsys):
-    best = run_command("train", arguments(pairs, adapter__name="identity"))
+    identity = {"adapter__name": "identity", "optim__max_epochs": 1}
+    best = run_command("train", arguments(pairs, **identity))
     assert "adapters of image 0.00 M, text 0.00 M parameters; embeddings of 12 numbers" in capsys.readouterr().out
     model = trained_model(read_checkpoint(best))
     assert model.num_parameters() == {"image": 0, "text": 0}
-    run_command("train", arguments(pairs, adapter__name="identity"))
+    run_command("train", arguments(pairs, **identity))
     assert "is trained already" in capsys.readouterr().out
 
 
@@ -159,7 +160,8 @@ def test_the_closed_form_beside_would_change_a_side_that_is_to_stay(pairs):
 
 @pytest.mark.parametrize(("width", "asked"), [(12, "identity"), (512, "linear")])
 def test_an_automatic_width_is_that_of_latents_that_stay_as_they_are_else_512(pairs, width, asked):
-    best = run_command("train", arguments(pairs, adapter__name="linear", adapters=f"{{text: {{name: {asked}}}}}"))
+    how = {"adapter__name": "linear", "adapters": f"{{text: {{name: {asked}}}}}", "optim__max_epochs": 1}
+    best = run_command("train", arguments(pairs, **how))
     record = about(read_checkpoint(best))
     assert record["config"]["embedding_dim"] == width
     assert trained_model(read_checkpoint(best)).width == width

@@ -1,13 +1,16 @@
 """`recipe=`: by name, and `auto`, which looks at the data; and what is held out where no validation is given."""
 
+import io
 import shutil
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from latent_samples import pair_set, write_store
+from latent_samples import learnable_set, pair_set, write_store
 from torch.nn import functional as F
 from training import arguments, recalls
 
@@ -19,6 +22,8 @@ from fusemix.config.recipes import holdout_for, recipe_for
 from fusemix.errors import ConfigError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.set_writer import write_set
+from fusemix.models.given_latents import GivenLatents
+from fusemix.wiring.caching.arrays import write_arrays
 from fusemix.wiring.training.recipe import chosen_recipe, found_first
 
 SMALL = ["adapter.options.hidden_dim=8", "optim.auto.epochs=1", "optim.auto.steps=1", "compute=cpu"]
@@ -34,6 +39,15 @@ def given(make_set, out: Path, *more: str) -> list[str]:
 
 def settings_of(run: Path) -> dict:
     return yaml.safe_load((run / "config.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def made_by_auto(tmp_path_factory) -> tuple[Path, str]:
+    """A run of `recipe=auto`, and what it said; whoever changes it copies it first."""
+    folder = tmp_path_factory.mktemp("auto")
+    with redirect_stdout(io.StringIO()) as printed:
+        run_command("train", given(partial(learnable_set, folder), folder / "run", "recipe=auto", "seed=4"))
+    return folder / "run", " ".join(printed.getvalue().split())
 
 
 def said(capsys) -> str:
@@ -106,16 +120,14 @@ def test_the_number_of_pairs_says_which_recipe_and_how_much_is_held_out():
     assert [holdout_for(count) for count in (9_999, 10_000)] == [0.1, 0.05]
 
 
-def test_auto_is_the_run_of_the_recipe_that_it_chooses_and_says_why(make_set, tmp_path, capsys):
-    run = tmp_path / "run"
-    run_command("train", given(make_set, run, "recipe=auto", "seed=4"))
-    told = said(capsys)
+def test_auto_is_the_run_of_the_recipe_that_it_chooses_and_says_why(make_set, made_by_auto, capsys):
+    run, told = made_by_auto
     assert "recipe=auto takes few_pairs: 600 pairs are fewer than 10,000" in told
     assert "no validation is given, so 10 % of the pairs are held out to choose on: holdout=0.1" in told
     assert (settings_of(run)["recipe"], settings_of(run)["holdout"]) == ("few_pairs", 0.1)
     assert settings_of(run)["structure"]["weight"] == load_config(TrainConfig, ["few_pairs", *DATA]).structure.weight
     assert "recipe" not in about(read_checkpoint(run / "checkpoints/last.ckpt"))["config"]
-    for same in (["recipe=auto"], ["recipe=few_pairs"], ["few_pairs"], ["few_pairs", "holdout=0.1"]):
+    for same in (["recipe=auto"], ["recipe=few_pairs"], ["few_pairs", "holdout=0.1"]):
         run_command("train", given(make_set, run, "seed=4", *same))
         assert "is trained already" in said(capsys), same
 
@@ -135,11 +147,9 @@ def test_a_few_hundred_pairs_are_solved_for_and_what_does_not_go_with_that_is_na
     assert "no option 'hidden_dim'" in message and "name another recipe" in message
 
 
-def test_a_run_of_auto_goes_on_where_it_was_left(make_set, tmp_path, capsys):
-    run = tmp_path / "run"
-    run_command("train", given(make_set, run, "recipe=auto", "optim.max_epochs=2"))
-    capsys.readouterr()
-    run_command("train", given(make_set, run, "recipe=auto", "optim.max_epochs=3"))
+def test_a_run_of_auto_goes_on_where_it_was_left(make_set, made_by_auto, tmp_path, capsys):
+    run = shutil.copytree(made_by_auto[0], tmp_path / "run")
+    run_command("train", given(make_set, run, "recipe=auto", "seed=4", "optim.max_epochs=2"))
     assert f"going on from {run / 'checkpoints/last.ckpt'}" in said(capsys)
 
 
@@ -171,12 +181,11 @@ def test_plain_settings_hold_out_a_part_too(make_set, tmp_path, capsys):
     assert "held out to choose on" not in said(capsys)
 
 
-def test_a_file_that_is_the_recipe_is_not_written_over(make_set, tmp_path):
-    run = tmp_path / "run"
-    words = given(make_set, run, "recipe=few_pairs")
-    run_command("train", words)
+def test_a_file_that_is_the_recipe_is_not_written_over(make_set, made_by_auto):
+    run, _ = made_by_auto
     with pytest.raises(ConfigError, match="overwrite=true would discard .*config.yaml, which these settings are read"):
-        run_command("train", [*words[:-1], f"recipe={run / 'config.yaml'}", "overwrite=true"])
+        run_command("train", given(make_set, run, f"recipe={run / 'config.yaml'}", "overwrite=true"))
+    assert (run / "checkpoints/last.ckpt").is_file()
 
 
 @pytest.mark.parametrize(
@@ -188,6 +197,15 @@ def test_a_pair_that_finds_each_other_as_it_is_is_kept_where_it_is(tmp_path, wit
     chosen = chosen_recipe(config)
     assert (chosen.name == "aligned") == is_taken
     assert ("find each other first, so both sides share a space" in chosen.told) == is_taken
+
+
+@pytest.mark.parametrize(("num", "name"), [(9_999, "few_pairs"), (10_000, "recommended")])
+def test_the_recipe_of_a_set_goes_by_its_number_of_pairs(tmp_path, num, name):
+    rows = np.random.default_rng(0).standard_normal((num, 4)).astype(np.float32)
+    sides = {"image": GivenLatents("images", rows), "audio": GivenLatents("audio", rows[:, :3])}
+    folder = write_arrays(tmp_path / "train", sides, np.column_stack([np.arange(num)] * 2))
+    words = [f"train={folder}", "encoders={image: given, audio: given}", "out=o"]
+    assert chosen_recipe(load_config(TrainConfig, words)).name == name
 
 
 def test_sides_of_two_widths_share_no_space(make_set, with_aligned):

@@ -23,7 +23,7 @@ from fusemix.fusion.module import FusionModule
 from fusemix.latents import residence
 from fusemix.wiring.training import train
 
-SETTINGS = {"optim__max_epochs": 5, "optim__lr": 0.01, "optim__min_lr": 1e-6}
+SETTINGS = {"optim__max_epochs": 3, "optim__lr": 0.01, "optim__min_lr": 1e-6}
 STILL = {**SETTINGS, "optim__lr": 1e-12, "optim__min_lr": 1e-13}
 """All epochs alike: the first one is the best, on any machine."""
 
@@ -34,7 +34,7 @@ class World(NamedTuple):
     Attributes:
         settings: of a run in some folder, as arguments.
         whole: a run that nothing disturbed.
-        part: the same, broken off in its last epoch, number 4.
+        part: the same, broken off in its last epoch, number 2.
         still: another, broken off there, whose best epoch is number 0.
     """
 
@@ -65,8 +65,8 @@ def world(tmp_path_factory) -> World:
     settings = partial(arguments, partial(learnable_set, root))
     whole, part, still = (root / name for name in ("whole", "part", "still"))
     run_command("train", settings(whole, **SETTINGS))
-    broken_off(settings(part, **SETTINGS), 4)
-    broken_off(settings(still, **STILL), 4)
+    broken_off(settings(part, **SETTINGS), 2)
+    broken_off(settings(still, **STILL), 2)
     return World(settings, whole, part, still)
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_goes_on_elsewhere_keeps_its_best_epoch(world, tmp_path, way,
         (tmp_path / "there").symlink_to(place)
     monkeypatch.chdir(tmp_path)
     run_command("train", world.settings(Path("there") if way == "relative" else tmp_path / "there", **STILL))
-    assert read_checkpoint(place / "checkpoints" / "last.ckpt")["epoch"] == 4
+    assert read_checkpoint(place / "checkpoints" / "last.ckpt")["epoch"] == 2
     assert read_checkpoint(place / "checkpoints" / "best.ckpt")["epoch"] == 0
 
 
@@ -188,7 +188,7 @@ def test_a_best_checkpoint_that_is_lost_is_told_and_replaced(world, tmp_path, ca
     run_command("train", world.settings(out, **STILL))
     said = " ".join(capsys.readouterr().out.split())
     assert "best.ckpt is missing or damaged" in said
-    assert read_checkpoint(best)["epoch"] == 4
+    assert read_checkpoint(best)["epoch"] == 2
     best.write_bytes(b"")
     with pytest.raises(RunError, match=r"(?s)run is trained, but .*best.ckpt is damaged.*use it with checkpoint=last"):
         run_command("train", world.settings(out, **STILL))
@@ -224,8 +224,8 @@ def test_a_run_of_before_goes_on(world, out):
 def test_metrics_are_whole_however_the_run_was_broken_off(world, out):
     path = out / "metrics.csv"
     names = path.read_text().splitlines()[0].split(",")
-    again = ",".join("4" if name == "epoch" else "9" for name in names)
-    path.write_text(f"{path.read_text()}{again}\n3,5")  # of an epoch that is done again, and half a line
+    again = ",".join("2" if name == "epoch" else "9" for name in names)
+    path.write_text(f"{path.read_text()}{again}\n1,5")  # of an epoch that is done again, and half a line
     run_command("train", world.settings(out, **SETTINGS))
     assert path.read_text() == (world.whole / "metrics.csv").read_text()
 
@@ -246,6 +246,6 @@ def test_earlier_epochs_stay_where_training_goes_astray(world, out, monkeypatch)
                 next(self.parameters()).fill_(torch.nan)
 
     monkeypatch.setattr(FusionModule, "on_train_batch_start", spoil)
-    with pytest.raises(RunError, match="the loss is NaN or infinite since step 4 of epoch 4"):
+    with pytest.raises(RunError, match="the loss is NaN or infinite since step 4 of epoch 2"):
         run_command("train", world.settings(out, **SETTINGS))
     assert contents(out) == before

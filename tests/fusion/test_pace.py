@@ -1,5 +1,6 @@
 """`auto` fits batch, epochs and validations to a set, and a number that was given stays."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -30,14 +31,18 @@ def recipe(name: str) -> OptimConfig:
 def captioned(tmp_path_factory):
     """Pictures with five captions each, as a training set."""
 
-    def make(pictures: int, captions: int = 5) -> TrainingSet:
+    @functools.cache
+    def folder_of(pictures: int, captions: int) -> Path:
         folder = tmp_path_factory.mktemp("set") / str(pictures)
         links = np.column_stack([np.repeat(np.arange(pictures), captions), np.arange(pictures * captions)])
         pairs = pair_set(links)
         write_set(folder, pairs, {})
         for items, slug in zip(pairs.sides, ("eyes", "words"), strict=True):
-            write_store(folder, items, slug, np.ones((len(items), 2), dtype=np.float32))
-        opened = LatentSet(folder, {"image": ["eyes"], "text": ["words"]})
+            write_store(folder, items, slug, shard_size=10_000, latents=np.ones((len(items), 2), dtype=np.float32))
+        return folder
+
+    def make(pictures: int, captions: int = 5) -> TrainingSet:
+        opened = LatentSet(folder_of(pictures, captions), {"image": ["eyes"], "text": ["words"]})
         return TrainingSet("", opened, validation=None, holdout=0.0, weight=1.0, links_per_item=None, seed=0)
 
     return make

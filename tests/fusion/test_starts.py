@@ -1,10 +1,13 @@
 """What a run starts from: a closed form, statistics of its training set, another run."""
 
 import json
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from latent_samples import learnable_set
 from training import arguments, recalls, weights
 
 from fusemix.cli.called import run_command
@@ -13,7 +16,20 @@ from fusemix.fusion.checkpoints import about, read_checkpoint, trained_model
 from fusemix.fusion.closed_form import climbed
 from fusemix.latents.sets import LatentSet
 
-LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epochs": 2}
+LINEAR = {"adapter__name": "linear", "adapter__options": "{}", "optim__max_epochs": 1}
+
+
+SCALED = {"preprocess": "[standardise]", "optim__max_epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Runs that others start from: `csa`, and `scaled`."""
+    folder = tmp_path_factory.mktemp("made")
+    of = partial(arguments, partial(learnable_set, folder))
+    run_command("train", of(folder / "csa", method="csa", **LINEAR))
+    run_command("train", of(folder / "scaled", **SCALED))
+    return folder
 
 
 def test_the_closed_form_needs_no_training_loop_and_is_evaluated_like_any_run(make_set, tmp_path, capsys):
@@ -35,8 +51,7 @@ def test_the_closed_form_needs_no_training_loop_and_is_evaluated_like_any_run(ma
     assert "is trained already" in capsys.readouterr().out
 
 
-def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
-    run_command("train", arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
+def test_a_warm_start_begins_where_the_closed_form_ends(made, make_set, tmp_path):
     still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "warm_start": "true"}
     run_command(
         "train",
@@ -49,7 +64,7 @@ def test_a_warm_start_begins_where_the_closed_form_ends(make_set, tmp_path):
             **still,
         ),
     )
-    closed, warm = weights(tmp_path / "csa"), weights(tmp_path / "warm")
+    closed, warm = weights(made / "csa"), weights(tmp_path / "warm")
     for side in ("image", "text"):
         key = f"model.adapters.{side}.linear.weight"
         torch.testing.assert_close(warm[key], closed[key], atol=1e-6, rtol=0)
@@ -71,15 +86,12 @@ def test_the_closed_form_can_be_started_from_and_stand_beside_at_once(make_set, 
         torch.testing.assert_close(inside, beside, atol=1e-6, rtol=0)
 
 
-def test_beside_an_adapter_the_closed_form_gives_its_share_of_each_cosine(make_set, tmp_path):
-    run_command("train", arguments(make_set, tmp_path / "csa", method="csa", **LINEAR))
+def test_beside_an_adapter_the_closed_form_gives_its_share_of_each_cosine(made, make_set, tmp_path):
     best = {}
     for name, share in (("alone", 0), ("both", 0.25)):
-        changes = {"closed_form__share": share, "optim__max_epochs": 2}
+        changes = {"closed_form__share": share, "optim__max_epochs": 1}
         best[name] = read_checkpoint(run_command("train", arguments(make_set, tmp_path / name, **changes)))
-    csa, alone, both = (
-        trained_model(c) for c in (read_checkpoint(tmp_path / "csa/checkpoints/best.ckpt"), *best.values())
-    )
+    csa, alone, both = (trained_model(c) for c in (read_checkpoint(made / "csa/checkpoints/best.ckpt"), *best.values()))
     left, right = torch.randn(9, 12), torch.randn(7, 8)
     cosines = [model.embed("image", left) @ model.embed("text", right).T for model in (csa, alone, both)]
     torch.testing.assert_close(both.embed("image", left).norm(dim=1), torch.ones(9))
@@ -120,10 +132,11 @@ def test_preprocessing_is_fitted_on_the_training_set_and_kept(make_set, tmp_path
     assert embedded.isfinite().all()
 
 
-def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
-    same = {"preprocess": "[standardise]", "loss__name": "sigmoid", "temperature": 0.05}
-    run_command("train", arguments(make_set, tmp_path / "first", optim__max_epochs=3, **same))
-    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, "optim__max_epochs": 1, **same}
+def test_a_run_starts_from_the_weights_of_another_and_what_that_has_beside_them(make_set, tmp_path, capsys):
+    both = {"closed_form__share": 0.3, "preprocess": "[standardise]", "optim__max_epochs": 1}
+    same = {"loss__name": "sigmoid", "temperature": 0.05, **both}
+    run_command("train", arguments(make_set, tmp_path / "first", **same))
+    still = {"optim__lr": 1e-12, "optim__min_lr": 1e-13, **same}
     run_command("train", arguments(make_set, tmp_path / "second", init_from=tmp_path / "first", **still))
     assert f"weights of image, text are those of {tmp_path / 'first'}" in capsys.readouterr().out
     before, after = weights(tmp_path / "first", "best"), weights(tmp_path / "second")
@@ -131,19 +144,10 @@ def test_a_run_starts_from_the_weights_of_another(make_set, tmp_path, capsys):
     assert before.keys() - after.keys() == {"model.rotation"}, "a run is turned when it ends, and not before"
     for key in before.keys() & after.keys():
         torch.testing.assert_close(after[key], before[key], atol=1e-6, rtol=0)
-    record = about(read_checkpoint(tmp_path / "second" / "checkpoints" / "last.ckpt"))
-    assert len(record["init_from"]) == 64
-
-
-def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path):
-    both = {"closed_form__share": 0.3, "preprocess": "[l2]"}
-    run_command("train", arguments(make_set, tmp_path / "first", optim__max_epochs=1, **both))
-    run_command(
-        "train", arguments(make_set, tmp_path / "second", optim__max_epochs=1, init_from=tmp_path / "first", **both)
-    )
-    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
     for side in ("image", "text"):
         assert torch.equal(before[f"model.beside.{side}.linear.weight"], after[f"model.beside.{side}.linear.weight"])
+    record = about(read_checkpoint(tmp_path / "second" / "checkpoints" / "last.ckpt"))
+    assert len(record["init_from"]) == 64
     sounds, held_out = make_set("sounds", left="audio"), make_set("held_out", seed=1, num_left=40, left="audio")
     other = arguments(
         make_set, tmp_path / "third", init_from=tmp_path / "first", train=sounds, validation=held_out, **both
@@ -152,24 +156,21 @@ def test_what_another_run_has_beside_its_adapters_comes_along(make_set, tmp_path
         run_command("train", [*other, "encoders={audio: [eyes], text: [words]}"])
 
 
-def test_a_modality_that_the_other_run_lacks_starts_anew_and_is_preprocessed(make_set, tmp_path):
-    scaled = {"preprocess": "[standardise]", "optim__max_epochs": 1}
-    run_command("train", arguments(make_set, tmp_path / "first", **scaled))
+def test_a_modality_that_the_other_run_lacks_starts_anew_and_is_preprocessed(made, make_set, tmp_path):
     sounds, held_out = make_set("sounds", left="audio"), make_set("held_out", seed=1, num_left=40, left="audio")
     other = arguments(
-        make_set, tmp_path / "second", init_from=tmp_path / "first", train=sounds, validation=held_out, **scaled
+        make_set, tmp_path / "run", init_from=made / "scaled", train=sounds, validation=held_out, **SCALED
     )
     run_command(
         "train", [a for a in other if not a.startswith("encoders")] + ["encoders={audio: [eyes], text: [words]}"]
     )
-    assert weights(tmp_path / "second")["model.preprocessing.audio.steps.0.mean"].abs().sum() > 0
+    assert weights(tmp_path / "run")["model.preprocessing.audio.steps.0.mean"].abs().sum() > 0
 
 
-def test_a_start_that_does_not_fit_is_refused(make_set, tmp_path):
-    run_command("train", arguments(make_set, tmp_path / "first", optim__max_epochs=1))
-    out = tmp_path / "second"
+def test_a_start_that_does_not_fit_is_refused(made, make_set, tmp_path):
+    out = tmp_path / "run"
     with pytest.raises(RunError, match="its adapters are built otherwise .* Give the same adapter"):
-        run_command("train", arguments(make_set, out, init_from=tmp_path / "first", embedding_dim=5))
+        run_command("train", arguments(make_set, out, init_from=made / "scaled", embedding_dim=5, **SCALED))
     with pytest.raises(RunError, match="there is no checkpoint"):
         run_command("train", arguments(make_set, out, init_from=tmp_path / "nothing"))
     assert not out.exists()
@@ -181,7 +182,7 @@ def test_three_modalities_share_one_space(make_set, tmp_path):
     held_out = make_set("held_out", seed=5, num_left=40, left="audio")
     also = f"{{sounds: {{train: {sounds}, validation: {held_out}}}}}"
     three = {"encoders": "{image: [eyes], text: [words], audio: [eyes]}", "also": also, "mixup__name": "none"}
-    pace = {"optim__max_epochs": 8, "optim__lr": 0.02, "optim__batch_size": 32}
+    pace = {"optim__max_epochs": 4, "optim__lr": 0.04, "optim__batch_size": 32}
     best = run_command("train", arguments(make_set, tmp_path / "run", **pace, **three))
     model = trained_model(read_checkpoint(best))
     assert sorted(model.dims) == ["audio", "image", "text"]
@@ -191,7 +192,7 @@ def test_three_modalities_share_one_space(make_set, tmp_path):
     )
     assert with_sounds[-1] > 0.5
     assert with_images[-1] > 0.3
-    assert len(mean) == 8
+    assert len(mean) == 4
     # A new run may take over the modalities that it shares with another.
     run_command("train", arguments(make_set, tmp_path / "two", init_from=best, optim__max_epochs=1))
 

@@ -76,13 +76,9 @@ def test_what_does_not_help_leaves_the_closed_form_as_it_was(sets, tmp_path, cap
     np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_one_side_alone_may_be_unpaired(sets, tmp_path, capsys):
-    train(sets, tmp_path / "run", image=sets["pictures"])
-    assert "unpaired: 300 image items" in capsys.readouterr().out
-
-
-def test_a_run_with_other_unpaired_items_is_another_run(sets, tmp_path):
+def test_one_side_alone_may_be_unpaired_and_with_other_unpaired_items_it_is_another_run(sets, tmp_path, capsys):
     run = train(sets, tmp_path / "run", image=sets["pictures"])
+    assert "unpaired: 300 image items" in capsys.readouterr().out
     assert about(read_checkpoint(run / "checkpoints" / "best.ckpt"))["unpaired"]["image"]["count"] == OTHERS
     with pytest.raises(RunError, match="differs from this one"):
         train(sets, run)

@@ -39,6 +39,12 @@ def wanted(tiny, items) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def plain(tiny, tmp_path_factory) -> Path:
+    """An export with nothing that must be asked for; whoever changes it copies it first."""
+    return run_command("export", [f"model={tiny.run}", f"out={tmp_path_factory.mktemp('plain') / 'mine'}"])
+
+
+@pytest.fixture(scope="session")
 def whole(tiny, report, tmp_path_factory) -> Path:
     """An export with all that can be asked for."""
     out = tmp_path_factory.mktemp("exports") / "tiny"

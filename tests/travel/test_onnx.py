@@ -37,17 +37,28 @@ def model_of(names: dict[str, str], preprocess: list[str], closed_form: float) -
     return model
 
 
-@pytest.mark.parametrize("name", ADAPTERS.names())
-def test_an_adapter_with_all_preprocessing_and_a_closed_form_runs_at_any_batch_size(name, tmp_path):
-    model = model_of({"image": name}, ["l2", "standardise", "whiten"], 0.3)
-    path = write_onnx(tmp_path, model, "image")
-    assert path == tmp_path / "onnx" / "image.onnx"
+class SideBySide(FusionModel):
+    """All adapters of a model see the same latents, and their embeddings stand beside one another in one file."""
+
+    def embed(self, modality, latents):
+        return torch.cat([super(SideBySide, self).embed(name, latents) for name in self.dims], dim=1)
+
+
+@pytest.mark.parametrize("keeps_width", [True, False])
+def test_every_adapter_with_all_preprocessing_and_a_closed_form_runs_at_any_batch_size(keeps_width, tmp_path):
+    names = [name for name in ADAPTERS.names() if (name in KEEP_WIDTH) == keeps_width]
+    model = model_of({name: name for name in names}, ["l2", "standardise", "whiten"], 0.3)
+    model.__class__ = SideBySide
+    path = write_onnx(tmp_path, model, names[0])
+    assert path == tmp_path / "onnx" / f"{names[0]}.onnx"
     for rows in (1, 2, 33):
         latents = np.random.default_rng(rows).standard_normal((rows, 12)).astype(np.float32)
-        found = run_onnx(path, latents)
-        np.testing.assert_allclose(found, model.embed("image", torch.from_numpy(latents)).detach().numpy(), atol=1e-5)
-        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-        assert found.shape == (rows, 24 if name in KEEP_WIDTH else 12)
+        found = np.split(run_onnx(path, latents), len(names), axis=1)
+        for name, part in zip(names, found, strict=True):
+            wanted = FusionModel.embed(model, name, torch.from_numpy(latents)).detach().numpy()
+            np.testing.assert_allclose(part, wanted, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, atol=1e-5, err_msg=name)
+            assert part.shape == (rows, 24 if keeps_width else 12)
 
 
 def test_an_export_holds_a_file_a_modality_that_runs_alone(tiny, whole):
