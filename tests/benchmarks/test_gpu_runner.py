@@ -124,4 +124,5 @@ def test_settings_are_the_same_without_omegaconf(benchmark_module, monkeypatch):
     ]
     wanted = [load_config(schema, argv) for schema, argv in asked]
     monkeypatch.setattr("fusemix.cli.loading.OmegaConf", missing.OmegaConf)
+    monkeypatch.setattr("fusemix.cli.loading._defaults", missing.OmegaConf.structured)  # and not those of before
     assert [load_config(schema, argv) for schema, argv in asked] == wanted

@@ -6,6 +6,7 @@ import io
 import os
 import urllib.error
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_an_error_of_an_item_sets_it_aside(error):
 def test_pauses_between_tries_grow_to_some_seconds(monkeypatch):
     monkeypatch.undo()
     pauses = []
-    monkeypatch.setattr(trouble.time, "sleep", pauses.append)
+    monkeypatch.setattr(trouble, "time", SimpleNamespace(sleep=pauses.append))
     with pytest.raises(MachineError, match=r"OSError: \[Errno 24\].*Allow more open files \(ulimit -n 65536\)"):
         run(failing(OSError(errno.EMFILE, "Too many open files"))[0], Letters())
     assert pauses == sorted(pauses)
