@@ -133,7 +133,7 @@ def test_a_window_that_cannot_be_handed_over_is_an_error_and_no_hang(free, messa
 # Ways to start
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_workers_give_the_same_however_they_are_started(method, monkeypatch):
     monkeypatch.setattr(reading, "START_METHOD", method)
     built, items = Networked(), items_of("text", texts_of_all_lengths(50))

@@ -64,7 +64,7 @@ def draw_examples(path: Path, cards: Sequence[Card], title: str) -> str:
     with drawable([title, *_texts(cards)]) as fonts:
         figure = Figure(figsize=size)
         FigureCanvasAgg(figure)
-        # One pair of axes for everything, in inches: dozens of them took 80 % of an evaluation of a small set.
+        # One pair of axes for everything, in inches: dozens of them took most of the time of a small evaluation.
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0), autoscale_on=False)
         axes.set_axis_off()
         axes.text(size[0] / 2, TOP / 2, fonts.text(title), ha="center", va="center", fontsize=12, parse_math=False)
