@@ -53,7 +53,7 @@ class Run:
 
     @property
     def best(self) -> dict[str, float]:
-        """The figures of the best epoch, by its mean recall on validation.
+        """The figures of the best epoch, by its mean recall on validation; the run may have kept its last one instead.
 
         Raises:
             RunError: as `metrics`.

@@ -27,6 +27,8 @@ HUBS = "hubs.safetensors"
 """Beside them: what the run knows of the hubs of its best epoch; see models/hubs.py."""
 ENDED = "ended"
 """Of what a checkpoint says about itself: what was done with its model when the run ended; see `as_ended`."""
+MEAN_RECALL = "mean_recall"
+"""Of that: on validation, where it is not the one that the epoch was chosen by."""
 FROM_DATA = 0.07
 """Temperature that stands in where the data are going to say it."""
 OF_MODEL = "model."

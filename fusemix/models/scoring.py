@@ -12,8 +12,11 @@ from fusemix.fusion.gathering import num_processes, own_rank
 from fusemix.interfaces import Scorer
 from fusemix.latents.galleries import Gallery
 from fusemix.machine.parallel import added_up
-from fusemix.retrieval.metrics import flat, measure, with_sums
+from fusemix.retrieval.metrics import Direction, flat, measure, with_sums
 from fusemix.retrieval.tiles import ALONE, Share
+
+KS = (1, 5, 10)
+"""Depths of recall, as far as both sides have so many items."""
 
 
 def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str], *, shared: bool = False) -> Scorer | None:
@@ -26,15 +29,31 @@ def retrieval_scorer(gallery: Gallery | None, modalities: tuple[str, str], *, sh
     """
     if gallery is None:
         return None
-    links, smallest = gallery.links, min(len(rows) for rows in gallery.rows)
-    ks = [k for k in (1, 5, 10) if k <= smallest]
 
     def score(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> dict[str, float]:
         share = _share_of_work(left.device) if shared else ALONE
-        directions = measure(left, right, links, modalities, ks, share=share)
-        return with_sums(flat(directions))
+        return with_sums(flat(measured(gallery, modalities, left, right, share)))
 
     return score
+
+
+def measured(
+    gallery: Gallery,
+    modalities: tuple[str, str],
+    left: Float[Tensor, "left dim"],
+    right: Float[Tensor, "right dim"],
+    share: Share = ALONE,
+) -> tuple[Direction, Direction]:
+    """Both directions, left to right first, at the depths that an epoch is chosen by.
+
+    Args:
+        gallery: that embeddings are of, in its order.
+        modalities: of its sides.
+        left, right: embeddings.
+        share: of the work that is this process's.
+    """
+    smallest = min(len(rows) for rows in gallery.rows)
+    return measure(left, right, gallery.links, modalities, [k for k in KS if k <= smallest], share=share)
 
 
 def _share_of_work(device: torch.device) -> Share:

@@ -12,7 +12,7 @@ from typing import Any
 from fusemix.disk.discarding import says
 from fusemix.disk.files import read_json
 from fusemix.errors import RunError
-from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, ENDED, LAST, about, read_checkpoint
+from fusemix.fusion.checkpoints import BEST, CHECKPOINTS, ENDED, LAST, MEAN_RECALL, about, read_checkpoint
 from fusemix.fusion.runs import is_run
 from fusemix.latents.quarantine import read_quarantine
 from fusemix.models.folder import CONFIG, folder_bytes, is_export
@@ -118,7 +118,7 @@ def _of_run(folder: Path) -> Facts:
         rows = rows or _of_record(about(checkpoint))
         rows.append((name, f"epoch {checkpoint['epoch'] + 1} of {config['optim']['max_epochs']}"))
         if "zero_shot" in (ended := about(checkpoint).get(ENDED, {})):
-            rows.append(("recall on validation", f"{ended['mean_recall']:.1%}, zero-shot {ended['zero_shot']:.1%}"))
+            rows.append(("recall on validation", f"{ended[MEAN_RECALL]:.1%}, zero-shot {ended['zero_shot']:.1%}"))
     return Facts("run", rows, notes)
 
 

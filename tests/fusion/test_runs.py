@@ -185,10 +185,11 @@ def test_a_run_that_stops_early_is_finished(make_set, tmp_path, capsys):
     assert "is trained already" in capsys.readouterr().out
 
 
-def test_validation_can_be_rarer_than_epochs(make_set, tmp_path):
+def test_validation_can_be_rarer_than_epochs(make_set, tmp_path, capsys):
     best = run_command("train", arguments(make_set, tmp_path / "run", optim__max_epochs=5, optim__validate_every=2))
     assert len(recalls(tmp_path / "run")) == 2
-    assert read_checkpoint(best)["epoch"] in (1, 3)
+    assert re.search(r"best validation/mean_recall 0\.\d+ after epoch [24] of 5", capsys.readouterr().out)
+    assert read_checkpoint(best)["epoch"] in (1, 3, 4), "the last one may be kept in place of the best"
 
 
 def test_training_without_mixup_loads_as_many_pairs_as_the_loss_sees(make_set, tmp_path, capsys):

@@ -13,7 +13,7 @@ import yaml
 from fusemix.disk.files import differences, read_json
 from fusemix.errors import RunError
 from fusemix.fusion.callbacks import MONITOR
-from fusemix.fusion.checkpoints import ENDED, weights_sha256
+from fusemix.fusion.checkpoints import ENDED, MEAN_RECALL, weights_sha256
 from fusemix.latents.description import SET
 from fusemix.reports.reading import Report, read_report
 
@@ -100,13 +100,15 @@ def training_facts(record: Mapping[str, Any], name: str, checkpoint: Mapping[str
         facts["epoch"] = f"{checkpoint['epoch']:,}, counted from 0, the {name} one"
     if share:
         facts["closed form beside the adapters"] = f"{share:g} of each cosine"
-    if name == "best" and (score := _best_score(checkpoint)) is not None:
+    if name == "best" and (score := _chosen_by(checkpoint, record)) is not None:
         facts["mean recall on validation"] = f"{100 * score:.1f} %, by which the epoch was chosen"
     return facts | {"seed": str(config["seed"])}
 
 
-def _best_score(checkpoint: Mapping[str, Any]) -> float | None:
-    """What the best checkpoint was chosen by; None where nothing was to choose."""
+def _chosen_by(checkpoint: Mapping[str, Any], record: Mapping[str, Any]) -> float | None:
+    """What the best checkpoint was chosen by, of the model as it ended; None where nothing was to choose."""
+    if MEAN_RECALL in record.get(ENDED, {}):
+        return float(record[ENDED][MEAN_RECALL])
     states = [state for state in checkpoint.get("callbacks", {}).values() if state.get("monitor") == MONITOR]
     scores = [state["best_model_score"] for state in states if state.get("best_model_score") is not None]
     return float(scores[0]) if scores else None

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from fusemix.config import TrainConfig
 from fusemix.fusion.adapters.aligned_residual import AlignedResidual
+from fusemix.fusion.checkpoints import MEAN_RECALL
 from fusemix.fusion.model import FusionModel, side_by_side
 from fusemix.fusion.stretches import without_gradient
 from fusemix.latents.galleries import SideItems
@@ -80,7 +81,7 @@ def move(model: FusionModel, config: TrainConfig, data: LatentData) -> tuple[dic
         chosen, found = chosen_move(recall, Move(1.0, lean, model.share), free_in(model))
         zero_shot = recall(NOWHERE)
     apply(model, chosen)
-    facts = {"share": chosen.share, "moved": chosen._asdict(), "mean_recall": found, "zero_shot": zero_shot}
+    facts = {"share": chosen.share, "moved": chosen._asdict(), MEAN_RECALL: found, "zero_shot": zero_shot}
     return facts, [_told(chosen, found, zero_shot)]
 
 
