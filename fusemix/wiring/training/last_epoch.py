@@ -50,7 +50,7 @@ def kept(
         return best, {}, []
     told = (
         f"the last epoch is kept: its mean recall on validation, {found.after:.1%}, is within two standard errors "
-        f"of {found.error:.1%} of the best one's, {found.before:.1%} after epoch {best['epoch'] + 1}"
+        f"of {found.error:.2%} of the best one's, {found.before:.1%} after epoch {best['epoch'] + 1}"
     )
     return last, {MEAN_RECALL: found.after}, [told]
 
