@@ -18,8 +18,8 @@ from fusemix.parts.ranges import within
 MOST_RESULTS = 1000
 MOST_WIDTH = 1 << 20
 """Of embeddings."""
-PRECISIONS = ("float32", "float16", "int8")
-"""Of the vectors of an index; see search/precision.py."""
+PRECISIONS = ("float32", "float16")
+"""Of the vectors of an index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class IndexConfig(WritingConfig):
     dim: int | None = None
     """How many numbers of each embedding are kept, from the first; null: as in the index, and in a new one all."""
     precision: str | None = None
-    """Of these numbers: float32, float16 or int8; null: as in the index, and in a new one float32."""
+    """Of these numbers: float32 or float16; null: as in the index, and in a new one float32."""
     hub_correction: bool = True
     """In a new index, keep what corrects hubs where the model knows its hubs and validation wanted it, and what brings
     modalities to one height: its searches rank by that. false keeps cosines alone."""

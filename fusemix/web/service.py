@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,8 +37,6 @@ MOST_IN_LINE = 64
 LARGE_BODY = 1 << 16
 """Bodies up to this size are parsed where they come in; larger ones would hold up other requests."""
 
-IDS_KEPT = 4096
-
 
 class Service:
     """Answers requests about one index.
@@ -53,9 +50,7 @@ class Service:
     def __init__(self, batcher: Batcher, most_bytes: int, *, show_paths: bool = False) -> None:
         self._batcher, self._searcher, self._most_bytes = batcher, batcher.searcher, most_bytes
         index = self._searcher.index
-        self._terms = Terms(
-            self._searcher.modalities, self._searcher.widths, most_bytes, lru_cache(IDS_KEPT)(index.find)
-        )
+        self._terms = Terms(self._searcher.modalities, self._searcher.widths, most_bytes, index.find)
         self._show_paths = show_paths
         self._decoders, self._sent = Decoders(), Budget()
         self._media = Media(self._searcher.content, self._decoders)
@@ -137,8 +132,8 @@ class Service:
         size = request.query_params.get("size", "small")
         if size not in SIZES:
             raise Refusal(422, f"size must be one of {', '.join(SIZES)}")
-        if not POSITION.fullmatch(position) or int(position) >= self._searcher.index.num_items:
-            raise Refusal(404, f"there are {self._searcher.index.num_items:,} items, numbered from 0")
+        if not POSITION.fullmatch(position) or not self._searcher.index.holds(int(position)):
+            raise Refusal(404, f"no item of the index has the number {position[:32]}")
         found = await self._aside("draw", self._media.get, int(position), size)
         if found is None:
             raise Refusal(404, "this item cannot be shown: its origin is out of reach, or it has no such size")
@@ -160,9 +155,7 @@ class Service:
 
     def samples(self, count: int) -> list[dict[str, Any]]:
         """Some items at even distances, as results are told, for people who have not asked yet."""
-        index = self._searcher.index
-        places = sorted({(2 * place + 1) * index.num_items // (2 * count) for place in range(count)})
-        return [self._item(place) for place in places]
+        return [self._item(position) for position in self._searcher.index.spread(count)]
 
     def _item(self, position: int) -> dict[str, Any]:
         """An item as results tell it, but for its score."""
