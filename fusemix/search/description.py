@@ -38,6 +38,8 @@ MOST_LEVEL = 4.0
 damage."""
 NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
 """Errors of the system that a sound file gives, too."""
+PANICS = ("PanicException", "RustPanic")
+"""What Rust code makes of what it did not expect."""
 SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -209,6 +211,6 @@ def telling_damage(path: Path) -> Iterator[None]:
             raise OSError(number, os.strerror(number), str(path)) from error
         raise damaged(path, "is missing or damaged") from error
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # which Rust code makes of what it did not expect
+        if type(error).__name__ not in PANICS:
             raise
         raise damaged(path, "is damaged") from None

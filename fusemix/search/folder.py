@@ -62,11 +62,13 @@ class Index:
                 f"fusemix index --model … --data … --out {self.folder}"
             )
         table = open_table(self.folder)
-        if table is None or not table.count_rows():
+        if table is None:
             raise IndexFolderError(
                 f"{self.folder} holds no items. Add some: fusemix index --model … --data … --out {self.folder}"
             )
-        if not is_of_items(table.schema, description.width):
+        with telling_damage(self.folder / TABLE):
+            is_sound = is_of_items(table.schema, description.width)
+        if not is_sound:
             raise damaged(self.folder / TABLE, f"is no table of items with vectors of width {description.width}")
         return _State(written, description, table)
 
@@ -229,13 +231,3 @@ def _nearest(
     positions = rows[ROW].to_numpy().astype(np.int64)
     order = np.lexsort((positions, -scores))
     return scores[order], positions[order]
-
-
-def holds_items(folder: Path) -> bool:
-    """Whether an index holds any, yet.
-
-    Raises:
-        IndexFolderError: its table is damaged.
-    """
-    table = open_table(folder)
-    return table is not None and table.count_rows() > 0

@@ -38,7 +38,7 @@ NUMBERS = {"float32": pa.float32(), "float16": pa.float16()}
 
 @cache
 def _lance() -> Any:
-    os.environ.setdefault("LANCE_LOG", "error")  # it warns of what is meant
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of what is meant
     import lancedb
 
     return lancedb
@@ -55,7 +55,7 @@ def _connected(folder: Path) -> Any:
 
 
 def open_table(folder: Path) -> Any | None:
-    """The table of an index, or None where it has none yet.
+    """The table of an index, or None where it has none yet, or an empty one.
 
     Raises:
         IndexFolderError: it is damaged.
@@ -63,11 +63,12 @@ def open_table(folder: Path) -> Any | None:
     if not (folder / TABLE).is_dir():
         return None
     with telling_damage(folder / TABLE):
-        return _connected(folder).open_table(ITEMS)
+        table = _connected(folder).open_table(ITEMS)
+        return table if table.count_rows() else None
 
 
-def create_table(folder: Path, width: int, precision: str) -> Any:
-    """An empty table.
+def empty_table(folder: Path, width: int, precision: str) -> Any:
+    """A table without items, in place of one that was begun, if any.
 
     Args:
         folder: of the index.
@@ -75,7 +76,7 @@ def create_table(folder: Path, width: int, precision: str) -> Any:
         precision: of these.
     """
     schema = ABOUT.append(pa.field(VECTOR, pa.list_(NUMBERS[precision], width)))
-    return _connected(folder).create_table(ITEMS, schema=schema, storage_options=FIXED_ROWS)
+    return _connected(folder).create_table(ITEMS, schema=schema, mode="overwrite", storage_options=FIXED_ROWS)
 
 
 def is_of_items(schema: pa.Schema, width: int) -> bool:

@@ -129,7 +129,7 @@ def exact(table: Any, queries: Float32[np.ndarray, "queries width"], k: int) -> 
     scores = np.full((len(queries), k), -np.inf, np.float32)
     positions = np.full((len(queries), k), -1, np.int64)
     for batch in table.search().select([VECTOR]).with_row_id(True).to_batches():
-        vectors, rows = vectors_in(batch), batch[ROW].to_numpy()
+        vectors, rows = vectors_in(batch), batch[ROW].to_numpy().astype(np.int64)
         some, places = faiss.knn(queries, vectors, min(k, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
         scores = np.concatenate([scores, some], axis=1)
         positions = np.concatenate([positions, rows[places]], axis=1)

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from fusemix.search.description import Description, system_error_in, write_description
+from fusemix.errors import IndexFolderError
+from fusemix.search.description import TABLE, Description, system_error_in, write_description
 from fusemix.search.seals import seal
-from fusemix.search.table import ABOUT, create_table, open_table, quoted, rows_of
+from fusemix.search.table import ABOUT, empty_table, open_table, quoted, rows_of
 from fusemix.search.tuning import Samples, tuned
 
 MOST_FRAGMENTS = 32
@@ -50,6 +51,7 @@ class IndexWriter:
     def __init__(self, folder: Path, description: Description) -> None:
         self.folder, self.description = folder, description
         folder.mkdir(parents=True, exist_ok=True)
+        _require_own_place(folder / TABLE)
         write_description(folder, description)
         self._table = open_table(folder)
 
@@ -62,7 +64,7 @@ class IndexWriter:
         """
         with telling_system_errors(self.folder):
             if self._table is None:
-                self._table = create_table(self.folder, self.description.width, self.description.precision)
+                self._table = empty_table(self.folder, self.description.width, self.description.precision)
             if len(vectors):
                 self._table.add(rows_of(vectors, about.cast(ABOUT), self.description.precision))
 
@@ -90,3 +92,11 @@ class IndexWriter:
             if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
                 self._table.optimize(cleanup_older_than=KEPT_FOR)
             self.description = tuned(self._table, self.description, samples)
+
+
+def _require_own_place(folder: Path) -> None:
+    if folder.is_symlink():
+        raise IndexFolderError(
+            f"{folder} is a symbolic link, and nothing is written or deleted through one. Put what it leads to in its "
+            "place, or choose another out."
+        )

@@ -34,8 +34,9 @@ from fusemix.search.description import (
     read_description,
 )
 from fusemix.search.earlier import SEGMENTS
-from fusemix.search.folder import Index, holds_items
+from fusemix.search.folder import Index
 from fusemix.search.seals import SEALS
+from fusemix.search.table import open_table
 from fusemix.wiring.searching.collections import Collection, collections_of, require_kind
 from fusemix.wiring.searching.imported import require_same_latents
 from fusemix.wiring.searching.index_model import (
@@ -127,7 +128,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
     require_kind(config.data, config.latents)
     embedder = _embedder_of(config, known_encoders)
     model = about_model(embedder, config.model, config.checkpoint, out, known_encoders)
-    if there is None or not holds_items(out):
+    if there is None or open_table(out) is None:
         there = shaped(Description(model, embedder.dim), config, embedder.trained)
     require_same_model(there.model, model, out)
     require_same_shape(there, config, out)
@@ -142,7 +143,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
     description = replace(there, sources=origins)
     if place != out:
         _forget_another(place, description)
-    index = Index(place) if holds_items(place) else None
+    index = Index(place) if open_table(place) is not None else None
     tasks = [Task(*both, _new_places(both[0], index)) for both in zip(collections, numbers, strict=True)]
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)

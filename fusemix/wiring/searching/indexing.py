@@ -18,7 +18,7 @@ from fusemix.interfaces import Rejected
 from fusemix.machine.limits import usable_cores
 from fusemix.models.embedder import Embedded
 from fusemix.search.description import QUARANTINE, Description, read_description, write_description
-from fusemix.search.folder import holds_items
+from fusemix.search.table import open_table
 from fusemix.search.writer import IndexWriter
 from fusemix.wiring.searching.index_plan import OWNED, Indexing, Task
 from fusemix.wiring.searching.spaces import bank_queries, index_vectors
@@ -51,7 +51,7 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
             writer.add(vectors, task.collection.table(task.number, places[good]))
             num_added += int(good.sum())
     _note_rejected(indexing, rejected)
-    if not num_added and not holds_items(place):
+    if not num_added and open_table(place) is None:
         raise _none(indexing, rejected)
     description = writer.finish(lambda: bank_queries(indexing.embedder.trained, indexing.description))
     if place != out:
