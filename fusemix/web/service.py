@@ -133,7 +133,7 @@ class Service:
         if size not in SIZES:
             raise Refusal(422, f"size must be one of {', '.join(SIZES)}")
         if not POSITION.fullmatch(position) or not self._searcher.index.holds(int(position)):
-            raise Refusal(404, f"no item of the index has the number {position[:32]}")
+            raise Refusal(404, "no item of the index has this number")
         found = await self._aside("draw", self._media.get, int(position), size)
         if found is None:
             raise Refusal(404, "this item cannot be shown: its origin is out of reach, or it has no such size")
