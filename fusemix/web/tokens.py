@@ -85,9 +85,9 @@ class Guesses:
         wrong, until = self._known.get(address, (0, now))
         if now - until > FORGOTTEN_SEC:
             del self._known[address]
-            return 0
+            return 0.0
         if not wrong:
-            return 0
+            return 0.0
         wait = max(0.0, until - now)
         if wait > PATIENCE_SEC:
             raise Refusal(
