@@ -55,7 +55,9 @@ class Health:
             self._asked = self._batcher.submit(Asked((self._tiny(),), 0))
             self._asked.add_done_callback(self._note)
         asked = self._asked
-        await asyncio.wait([asyncio.wrap_future(asked)], timeout=self._patience_sec)
+        coming = asyncio.wrap_future(asked)
+        coming.add_done_callback(lambda done: done.cancelled() or done.exception())  # _note has told of it
+        await asyncio.wait([coming], timeout=self._patience_sec)
         if not asked.done():
             raise Refusal(503, f"the model has not answered within {self._patience_sec:g} s: it hangs, or is too busy")
         if asked.exception() is not None or not np.isfinite(asked.result().vectors).all():
