@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from browsing import ids, searched, settled, type_and_search, until
 from serving import BASE, BEARER, NAME, TOKEN, finished
 
 from fusemix.commands.serve import address_end
@@ -184,6 +185,24 @@ def test_guesses_of_one_address_are_slow_and_hold_up_nobody_else():
         return [await each for each in wrong]
 
     assert finished(story()) == [401, 401, 401]
+
+
+def test_a_page_that_is_not_admitted_any_more_keeps_its_results_and_asks_again_on_a_click(visit, locked):
+    visit.expected += ["Failed to load resource: the server responded with a status of 401"]
+    tab = visit(f"{BASE}/?token={TOKEN}&q=bar", url=locked.url)
+    settled(tab)
+    tab.wait_for_load_state("networkidle")
+    before = ids(tab)
+    tab.context.clear_cookies()  # as after a restart of the server, which draws another
+    type_and_search(tab, "a red square")
+    problem = tab.locator("#problem")
+    until(tab, "!document.querySelector('#problem').hidden")
+    assert problem.inner_text().startswith("This server asks for its token: open the address that the server printed")
+    assert (ids(tab), tab.locator("#words").input_value()) == (before, "a red square")
+    tab.context.request.get(f"{locked.url}{BASE}/?token={TOKEN}")
+    problem.get_by_role("button", name="Try again").click()
+    searched(tab, f"{BASE}/?q=a+red+square")
+    assert not problem.is_visible()
 
 
 def test_the_page_opens_by_the_printed_address_and_forgets_the_token(visit, locked):
