@@ -64,16 +64,7 @@ def create_app(
         access_log: whether a line is written on each request.
     """
     most_bytes = max_upload_mb * MEGABYTE
-    # Its pages of documentation load scripts from elsewhere; /openapi.json says the same to programs.
-    app = FastAPI(
-        title="fusemix",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        telemetry=NO_TELEMETRY,
-        servers=[{"url": base_path}] if base_path else None,
-    )
+    app = _empty(base_path)
     service = Service(batcher, most_bytes, base_path, show_paths=show_paths)
     tokens = None if token is None else Tokens(token, base_path)
     metrics = Metrics(batcher.searcher.index.counts)
@@ -89,6 +80,19 @@ def create_app(
     limited = BodyLimit(app, (SEARCH, EMBEDDINGS, KNN), most_body, BODIES_TOGETHER * most_body, (KNN,), admit)
     known = HeadAnswers(ErrorPages(HostCheck(limited, hosts), f"{base_path}/"))
     return SafetyHeaders(BasePath(Watched(known, app.routes, metrics, writes_log=access_log), base_path))
+
+
+def _empty(base_path: str) -> FastAPI:
+    # Its pages of documentation load scripts from elsewhere; /openapi.json says the same to programs.
+    return FastAPI(
+        title="fusemix",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
+        servers=[{"url": base_path}] if base_path else None,
+    )
 
 
 def _add_interface(app: FastAPI, service: Service) -> None:

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from nasty_bodies import NASTY
 from serving import UPLOAD_MB, running
 
 import fusemix
@@ -152,3 +153,11 @@ def test_where_embeddings_have_no_order_they_are_not_cut(searcher):
     assert answer.data["error"]["message"] == (
         "dimensions must be 16: embeddings of this model have no order to be cut by"
     )
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/knn-service"])
+def test_nasty_bodies_get_a_sentence_here_too(server, path):
+    as_inputs = [b'{"input": ["\\ud800", "a"]}', b'{"input": "data:image/png;base64,\\ud800"}', b'{"text": "\\ud800"}']
+    for body in [*NASTY, *as_inputs]:
+        answer = server.ask(path, body, headers={"Content-Type": "application/json"})
+        assert answer.status in (200, 400, 413, 422), (body[:200], answer)
