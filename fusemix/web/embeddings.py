@@ -119,12 +119,17 @@ def part_of(given: str, where: str, modalities: Sequence[str]) -> Part:
     if kind not in modalities:
         raise Refusal(422, f"{where}: the model of this server knows no {kind}; it embeds {', '.join(modalities)}")
     if found is None:
-        if not given.strip() or len(given) > MOST_CHARACTERS:
-            raise Refusal(422, f"{where} must be a text of 1 to {MOST_CHARACTERS:,} characters")
+        if not given.strip() or len(given) > MOST_CHARACTERS or not _is_unicode(given):
+            raise Refusal(422, f"{where} must be a text of 1 to {MOST_CHARACTERS:,} characters of Unicode")
         return Part.model_validate({kind: given})
     if kind == "text" or not found[0].lower().endswith(BASE64):
         raise Refusal(422, f"{where}: a data URI must be a picture or a sound in base64, as in data:image/png;base64,…")
     return Part.model_validate({kind: given[found.end() :]})
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which JSON can write alone."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def listed(vectors: Float32[np.ndarray, "inputs dim"], *, is_base64: bool) -> list[dict[str, Any]]:
