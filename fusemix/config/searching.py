@@ -124,6 +124,11 @@ class ServeConfig:
     """Address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 the whole network."""
     allowed_hosts: list[str] = field(default_factory=list)
     """Further names that browsers may call the server by, such as photos.example.org; its own it knows."""
+    token: str | None = field(default=None, repr=False)
+    """What who asks must bring, 8 characters or more; else the variable FUSEMIX_TOKEN, which other users of this
+    machine do not see. Where neither is there, one is made, unless the server is for this machine alone."""
+    base_path: str = ""
+    """Path that a proxy has the server below, such as /photos."""
     hub_correction: bool = True
     """Take from scores what the index keeps of hubs; false ranks by cosines."""
     port: int = 7860
@@ -131,6 +136,8 @@ class ServeConfig:
     show_paths: bool = False
     """Tell where on this machine the files of items lie, so that "Copy path" copies what can be opened here. Everybody
     who reaches the server sees it."""
+    access_log: bool = False
+    """Write a line on each request to stderr: who, what kind, status and time, but not what was asked."""
     max_upload_mb: int = 20
     """Largest picture or sound that may be sent, in MB."""
     model: Place | None = None

@@ -171,6 +171,11 @@ class Searcher:
         """Of embeddings that may be asked by: the index's, and the model's where that is another."""
         return tuple(dict.fromkeys([self.index.dim, self.embedder.dim]))
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether the first numbers of an embedding are those that say most."""
+        return self.embedder.trained.model.rotation is not None
+
     def _unit(self, vector: Any) -> Float32[np.ndarray, "1 dim"]:
         found = np.asarray(vector, dtype=np.float32)
         length = float(np.linalg.norm(found)) if found.shape in [(width,) for width in self.widths] else 0.0
