@@ -116,19 +116,23 @@ def _share(table: Any, queries: np.ndarray, wanted: np.ndarray, probes: int, can
     return found / wanted.size
 
 
-def exact(table: Any, queries: Float32[np.ndarray, "queries width"], k: int) -> Int64[np.ndarray, "queries k"]:
+def exact(
+    table: Any, queries: Float32[np.ndarray, "queries width"], k: int, where: str | None = None
+) -> Int64[np.ndarray, "queries k"]:
     """Positions of the first `k` of all items, by comparing each.
 
     Args:
         table: of the index.
         queries: as it is asked by them.
         k: at most the number of items.
+        where: filter of the items that count; None: all.
     """
     import faiss
 
     scores = np.full((len(queries), k), -np.inf, np.float32)
     positions = np.full((len(queries), k), -1, np.int64)
-    for batch in table.search().select([VECTOR]).with_row_id(True).to_batches():
+    items = table.search().select([VECTOR]).with_row_id(True)
+    for batch in (items if where is None else items.where(where)).to_batches():
         vectors, rows = vectors_in(batch), batch[ROW].to_numpy().astype(np.int64)
         some, places = faiss.knn(queries, vectors, min(k, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
         scores = np.concatenate([scores, some], axis=1)
