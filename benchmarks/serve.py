@@ -113,7 +113,7 @@ def made_up(folder: Path) -> Path:
 
 def add_made_up(out: Path) -> None:
     from fusemix.search.description import read_description
-    from fusemix.search.items import SCHEMA
+    from fusemix.search.table import ABOUT
     from fusemix.search.writer import IndexWriter
 
     description = read_description(out)
@@ -129,8 +129,8 @@ def add_made_up(out: Path) -> None:
         "row": list(range(NUM_ITEMS)),
     }
     writer = IndexWriter(out, description)
-    writer.add(vectors, pa.table(columns, schema=SCHEMA))
-    writer.finish()
+    writer.add(vectors, pa.table(columns, schema=ABOUT))
+    writer.finish(dict)
 
 
 def serve(index: Path, together: str) -> None:

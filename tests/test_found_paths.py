@@ -93,13 +93,13 @@ def test_what_is_moved_with_its_index_is_found(tiny, captioned, tmp_path, capsys
 def test_a_folder_that_was_moved_alone_is_given_again_and_nothing_is_embedded(tiny, tmp_path, capsys):
     photos(tmp_path / "a" / "photos", tiny.files["image"][:4])
     out = make(tiny, tmp_path / "index", tmp_path / "a" / "photos")
-    before = sorted(path.name for path in (out / "segments").iterdir())
+    before = sorted(out.glob("items.lance/**/*"))
     (tmp_path / "a").rename(tmp_path / "b")
     gone = results(capsys, out)[0]["path"]
     assert gone.startswith(str(tmp_path / "a" / "photos"))
     make(tiny, out, tmp_path / "b" / "photos")
     assert "nothing new" in capsys.readouterr().out
-    assert sorted(path.name for path in (out / "segments").iterdir()) == before
+    assert sorted(out.glob("items.lance/**/*")) == before
     assert all(Path(result["path"]).is_file() for result in results(capsys, out))
     assert len(Index(out).description.sources) == 1
 

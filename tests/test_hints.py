@@ -12,7 +12,6 @@ from fusemix.cli.table import COMMANDS
 
 PRINTED_BY = {
     "wiring/searching/collections.py": ("index",),
-    "wiring/searching/done_so_far.py": ("index",),
     "models/embedder.py": ("index", "search", "serve"),
     "wiring/searching/imported.py": ("index",),
     "wiring/caching/import_latents.py": ("import",),
@@ -28,8 +27,10 @@ PRINTED_BY = {
     "latents/foreign.py": ("import",),
     "search/description.py": ("index", "search", "serve", "verify"),
     "search/folder.py": ("index", "search", "serve", "verify"),
-    "search/vectors.py": ("index", "search", "serve", "verify"),
+    "search/seals.py": ("verify",),
     "search/writer.py": ("index",),
+    "search/earlier.py": ("upgrade_index",),
+    "commands/upgrade_index.py": ("upgrade_index",),
     "parts/trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
     "commands/index.py": ("index",),
     "commands/search.py": ("search",),

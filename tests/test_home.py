@@ -43,6 +43,8 @@ NO_PATHS |= {
 }
 NO_PATHS |= {
     "allowed_hosts",
+    "token",
+    "base_path",
     "options",
     "batch_size",
     "shell",

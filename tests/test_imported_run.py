@@ -17,7 +17,7 @@ from fusemix.cli.called import run_command
 from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, RunError
 from fusemix.latents.sets import LatentSet
-from fusemix.search.description import read_description
+from fusemix.search.folder import Index
 
 GIVEN = {"image": ["given"], "text": ["given"]}
 
@@ -86,12 +86,12 @@ def test_the_command_that_a_search_names_is_the_one_that_makes_it_work(imported,
         found_by(out, "a red bar")
     command = re.search(r"fusemix index .*", str(refusal.value))[0]
     command = command.replace("transformers_…", bert["name"]).replace("model: …", f"model: {bert['options']['model']}")
-    before = {path.name: path.read_bytes() for path in (out / "segments").iterdir()}
+    before = {path: path.read_bytes() for path in out.glob("items.lance/*/*")}
     words = shlex.split(command)
     monkeypatch.setattr(sys, "argv", words)
     cli.run()
     assert "nothing new" in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in (out / "segments").iterdir()} == before
+    assert {path: path.read_bytes() for path in out.glob("items.lance/*/*")} == before
     assert len(found_by(out, "a red bar")) == 3
 
 
@@ -103,7 +103,7 @@ def test_a_folder_of_pictures_wants_the_encoder_named_as_a_setting_that_index_ha
     vit = json.dumps(tiny.recipes["vit"])
     setting = re.sub(r"\{name: transformers_….*?\}\}", lambda found: vit, setting)
     out = run_command("index", [*arguments, setting, "compute.accelerator=cpu", "num_workers=0"])
-    assert read_description(out).num_items == len(tiny.files["image"])
+    assert Index(out).num_items == len(tiny.files["image"])
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,6 @@ def test_what_cannot_be_read_is_set_aside_counted_and_listed(tiny, tmp_path, cap
     said = capsys.readouterr().out
     assert "7 image items, 7 new (passed over: 1 other files)" in said
     assert "set aside: 2, listed in" in said
-    assert not (out / "parts").exists()
 
 
 def test_given_again_only_what_is_new_is_embedded(tiny, tmp_path, capsys):
@@ -123,7 +122,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path, programs):
     )
     process = programs.start("-c", script)
     deadline = time.monotonic() + 120
-    while len(list(out.glob("parts/*/*.parquet"))) < 2:
+    while not (out / "items.lance").is_dir() or len(list(out.glob("items.lance/data/*.lance"))) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.kill()
@@ -143,7 +142,12 @@ def test_a_killed_command_goes_on_where_it_stopped(tiny, tmp_path, programs):
     one, other = content(out), content(whole)
     assert list(one) == list(other)
     np.testing.assert_allclose(np.stack(list(one.values())), np.stack(list(other.values())), atol=1e-3)
-    assert sorted(path.name for path in out.iterdir()) == ["index.json", "quarantine.jsonl", "segments"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "index.json",
+        "items.lance",
+        "quarantine.jsonl",
+        "seals.json",
+    ]
 
 
 # What is refused

@@ -7,14 +7,12 @@ import resource
 import shutil
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
 import pytest
 from index_samples import content, make, photos
 
 from fusemix.cli import run as cli
-from fusemix.errors import EncoderError, FusemixError
+from fusemix.errors import EncoderError
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.searcher import Searcher
 
@@ -117,14 +115,3 @@ def test_a_file_that_cannot_be_written_is_one_sentence_and_the_same_command_goes
     assert not list(tmp_path.rglob("*.part"))
     make(tiny, out, folder)
     assert Index(out).num_items == len(tiny.files["image"])
-
-
-def test_a_foreign_disk_error_keeps_its_name_through_faiss(tmp_path):
-    from fusemix.search.vectors import build
-
-    rows = np.eye(64, dtype=np.float32)
-    with files_of_at_most(1000), pytest.raises(OSError, match=r"File too large") as caught:
-        build(tmp_path / "a.faiss", rows, rows[:2])
-    assert caught.value.errno == errno.EFBIG
-    assert Path(str(caught.value.filename)) == tmp_path / "a.faiss"
-    assert not isinstance(caught.value, FusemixError)

@@ -45,7 +45,7 @@ def test_a_run_an_index_and_an_export_say_what_they_are(tiny, picture_index, tmp
     for part in ("image, text, audio", "hog", "embedding_dim 16", "best.ckpt epoch", "last.ckpt epoch 3 of 3"):
         assert part in said
     said = told(capsys, picture_index)
-    for part in ("index ", "items 36 image", "36 Flat", "width 16", "asked by image, text, audio", "set aside 0"):
+    for part in ("index ", "items 36 image", "width 16", "asked by image, text, audio", "set aside 0"):
         assert part in said
     out = run_command("export", [f"model={tiny.run}", f"out={tmp_path / 'export'}"])
     said = told(capsys, out)

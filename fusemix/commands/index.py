@@ -3,8 +3,8 @@
     fusemix index --model RUN --data FOLDER --out FOLDER
     fusemix index --model RUN --latents SET --out FOLDER
 
-Reads a trained model and the data; writes index.json, segments/ and quarantine.jsonl to <out>. Given again, it adds
-what is new.
+Reads a trained model and the data; writes index.json, items.lance/, seals.json and quarantine.jsonl to <out>. Given
+again, it adds what is new.
 """
 
 import shlex
@@ -17,7 +17,7 @@ from fusemix.disk.out_folder import require_writable
 from fusemix.interfaces import Rejected
 from fusemix.progress import console, counting, duration
 from fusemix.search.description import QUARANTINE, Description
-from fusemix.search.vectors import FLAT_BELOW
+from fusemix.search.folder import FLAT_BELOW, Index
 from fusemix.visible import shown
 from fusemix.wiring.searching.index_plan import Indexing, indexing_of
 from fusemix.wiring.searching.indexing import run_indexing, settle
@@ -50,19 +50,17 @@ def _rehearse(config: IndexConfig) -> Path:
 def _index(config: IndexConfig, out: Path) -> Path:
     indexing = indexing_of(config)
     _say_what_comes(indexing)
-    if not indexing.num_new and indexing.description.segments:
+    if not indexing.num_new and indexing.place == out:
         _say_what_is_aside(out, settle(indexing))
-        console.print(f"nothing new; {out} has {_counts(indexing.description)}")
+        console.print(f"nothing new; {out} has {_counts(out)}")
         return out
     with counting("items embedded", indexing.num_new) as advance:
         description, rejected = run_indexing(indexing, advance)
     _say_what_is_aside(out, rejected)
-    _say_what_is_there(description)
+    _say_how_it_is_searched(description)
     for line in shares_of_modalities(out, indexing.embedder.trained):
         console.print(line)
-    console.print(
-        f'index: {out}, {_counts(description)}; search it: fusemix search "…" --index {shlex.quote(str(out))}'
-    )
+    console.print(f'index: {out}, {_counts(out)}; search it: fusemix search "…" --index {shlex.quote(str(out))}')
     return out
 
 
@@ -82,23 +80,20 @@ def _say_what_is_aside(out: Path, rejected: Sequence[Rejected]) -> None:
         console.print(f"set aside: {len(rejected):,}, listed in {out / QUARANTINE}; the first: {first}")
 
 
-def _say_what_is_there(description: Description) -> None:
-    """Which kind of index was chosen for each segment, and why."""
-    precision = description.precision
-    rounded = "" if precision == "float32" else f", but for rounding to {precision}"
-    for segment in description.segments:
-        if segment.probes:
-            lists = segment.kind.partition(",")[0].removeprefix("IVF")
-            console.print(
-                f"  {segment.num_items:,} items: {segment.kind}, since {FLAT_BELOW:,} or more are slow to compare one "
-                f"by one. A query looks at {segment.probes} of {int(lists):,} lists, by binary codes, and then at the "
-                f"vectors of the nearest {segment.candidates:,}; that finds {segment.found:.1%} of the exact first ten."
-            )
-        else:
-            console.print(
-                f"  {segment.num_items:,} items: {segment.kind}; each is compared, so search is exact{rounded}."
-            )
+def _say_how_it_is_searched(description: Description) -> None:
+    """Which kind of index was chosen, and what it finds."""
+    if not description.depths:
+        rounded = "" if description.precision == "float32" else f", but for rounding to {description.precision}"
+        console.print(f"  each item is compared, so search is exact{rounded}")
+        return
+    console.print(
+        f"  {FLAT_BELOW:,} items or more are slow to compare one by one; what searches find of the exact first:"
+    )
+    for depth in description.depths:
+        found = ", ".join(f"{share:.1%} asked by {modality}" for modality, share in depth.found.items())
+        looks = f"a query looks at {depth.probes} lists, and then at {depth.candidates:,} vectors"
+        console.print(f"  {depth.k:>5,}: {found} ({looks})")
 
 
-def _counts(description: Description) -> str:
-    return " and ".join(f"{count:,} {modality} items" for modality, count in sorted(description.counts.items()))
+def _counts(folder: Path) -> str:
+    return " and ".join(f"{count:,} {modality} items" for modality, count in sorted(Index(folder).counts.items()))

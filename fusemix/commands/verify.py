@@ -18,8 +18,9 @@ from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damage
 from fusemix.models.folder import CONFIG, is_export
 from fusemix.models.trained import open_trained
 from fusemix.progress import console, counting
-from fusemix.search.description import INDEX, Description, problems_of, read_description
+from fusemix.search.description import INDEX, read_description
 from fusemix.search.folder import Index
+from fusemix.search.seals import problems_of
 from fusemix.split_names import folder_meant
 
 LATENTS = "Run cache_features.py with the config that made it and verify=true: it writes just these files again."
@@ -42,8 +43,8 @@ def main(config: VerifyConfig) -> None:
     for folder in map(folder_meant, folders):
         if (folder / SET).is_file() or (folder / MANIFEST).is_file():
             latents += _verify(folder)
-        elif (description := read_description(folder)) is not None:
-            indexes += _verify_index(folder, description)
+        elif read_description(folder) is not None:
+            indexes += _verify_index(folder)
         elif is_export(folder) or is_run(folder):
             models += _verify_model(folder)
         elif sets := sets_below(folder):
@@ -92,19 +93,17 @@ def _told(found: Sequence[Damage], fixed_by: str) -> list[str]:
     return [*(f"  {one}" for one in found), fixed_by] if found else []
 
 
-def _verify_index(folder: Path, description: Description) -> list[Damage]:
-    found = [Damage(path, problem) for path, problem in problems_of(folder, description).items()]
-    without = sum(not segment.files for segment in description.segments)
-    files = 1 + sum(len(segment.suffixes) for segment in description.segments)
-    state = f"{len(found)} of {files} files damaged" if found else f"{files} files are as they were sealed"
+def _verify_index(folder: Path) -> list[Damage]:
+    problems, sealed, without = problems_of(folder)
+    found = [Damage(path, problem) for path, problem in problems.items()]
+    state = f"{len(found)} of {sealed} files damaged" if found else f"{sealed} files are as they were sealed"
     console.print(f"{folder / INDEX} and what it names: {state}")
     if without and not found:
-        for number, segment in enumerate(description.segments):
-            if not segment.files:
-                Index(folder).segment_content(number)
+        for _ in Index(folder).column("vector"):
+            pass
         console.print(
-            f"{folder}: {without} of {len(description.segments)} segments were written by an earlier version, which "
-            "kept no hashes: their files can be read, and more cannot be said",
+            f"{folder}: {without} files were written by a command that did not end, and have no hashes: they can be "
+            "read, and more cannot be said. The next fusemix index on the folder seals them.",
             style="yellow",
         )
     return found

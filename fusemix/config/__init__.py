@@ -10,7 +10,7 @@ from fusemix.config.caching import CacheConfig, EmbeddingsExportConfig, ImportCo
 from fusemix.config.compute import ComputeConfig
 from fusemix.config.evaluation import BaselineConfig, CompareConfig, EvalConfig, ReportConfig, ZeroShotConfig
 from fusemix.config.exporting import ExportConfig
-from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, VerifyConfig
+from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, UpgradeConfig, VerifyConfig
 from fusemix.config.parts import PartConfig, to_plain
 from fusemix.config.searching import IndexConfig, SearchConfig, ServeConfig
 from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
@@ -39,6 +39,7 @@ __all__ = [
     "SetConfig",
     "StructureConfig",
     "TrainConfig",
+    "UpgradeConfig",
     "VerifyConfig",
     "WritingConfig",
     "ZeroShotConfig",

@@ -26,6 +26,19 @@ class VerifyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpgradeConfig:
+    """Take over indexes that an earlier fusemix has made, without embedding anything again."""
+
+    folders: list[Location] = field(default_factory=list, metadata=BARE)
+    """Of indexes. Each stays as it is until what takes its place is whole."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        if not self.folders:
+            raise ConfigError("upgrade_index needs at least one folder: fusemix upgrade-index indexes/photos")
+
+
+@dataclass(frozen=True, kw_only=True)
 class InfoConfig:
     """Say what a folder of fusemix's is, what made it, and what is in it."""
 

@@ -18,8 +18,8 @@ from fusemix.parts.ranges import within
 MOST_RESULTS = 1000
 MOST_WIDTH = 1 << 20
 """Of embeddings."""
-PRECISIONS = ("float32", "float16", "int8")
-"""Of the vectors of an index; see search/precision.py."""
+PRECISIONS = ("float32", "float16")
+"""Of the vectors of an index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class IndexConfig(WritingConfig):
     dim: int | None = None
     """How many numbers of each embedding are kept, from the first; null: as in the index, and in a new one all."""
     precision: str | None = None
-    """Of these numbers: float32, float16 or int8; null: as in the index, and in a new one float32."""
+    """Of these numbers: float32 or float16; null: as in the index, and in a new one float32."""
     hub_correction: bool = True
     """In a new index, keep what corrects hubs where the model knows its hubs and validation wanted it, and what brings
     modalities to one height: its searches rank by that. false keeps cosines alone."""
@@ -124,6 +124,11 @@ class ServeConfig:
     """Address to listen at; 127.0.0.1 is this machine alone, 0.0.0.0 the whole network."""
     allowed_hosts: list[str] = field(default_factory=list)
     """Further names that browsers may call the server by, such as photos.example.org; its own it knows."""
+    token: str | None = field(default=None, repr=False)
+    """What who asks must bring, 8 characters or more; else the variable FUSEMIX_TOKEN, which other users of this
+    machine do not see. Where neither is there, one is made, unless the server is for this machine alone."""
+    base_path: str = ""
+    """Path that a proxy has the server below, such as /photos."""
     hub_correction: bool = True
     """Take from scores what the index keeps of hubs; false ranks by cosines."""
     port: int = 7860
@@ -131,6 +136,8 @@ class ServeConfig:
     show_paths: bool = False
     """Tell where on this machine the files of items lie, so that "Copy path" copies what can be opened here. Everybody
     who reaches the server sees it."""
+    access_log: bool = False
+    """Write a line on each request to stderr: who, what kind, status and time, but not what was asked."""
     max_upload_mb: int = 20
     """Largest picture or sound that may be sent, in MB."""
     model: Place | None = None

@@ -1,23 +1,27 @@
 """An index on disk, opened: queries -> positions and scores -> items.
 
-Place in the flow: index folder -> Description -> Index.
+Place in the flow: index folder -> Description and table -> Index.
 Not here: what index.json says (description.py), adding to an index (writer.py).
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
-from fusemix.search.description import INDEX, Description, damaged, read_description
-from fusemix.search.items import ItemTable
-from fusemix.search.vectors import Vectors
+from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
+from fusemix.search.table import ABOUT, ROW, VECTOR, is_of_items, open_table, quoted, vectors_in
+
+FLAT_BELOW = 100_000
+"""Fewer items are compared one by one; see tuning.py."""
+MOST_SCORE = 12.0
+"""A cosine, and constants and levels besides; more is damage."""
+DISTANCE = "_distance"
+Answer = TypeVar("Answer")
 
 
 class Found(NamedTuple):
@@ -26,14 +30,17 @@ class Found(NamedTuple):
     scores: Float32[np.ndarray, "queries k"]
     positions: Int64[np.ndarray, "queries k"]
 
-    def best(self, k: int) -> "Found":
-        """The first k, best first; equal scores in order of position."""
-        order = np.lexsort((self.positions, -self.scores), axis=1)[:, :k]
-        return Found(*(np.take_along_axis(field, order, axis=1) for field in self))
+
+class _State(NamedTuple):
+    """What an index is at a time: its index.json, when that was written, and its table."""
+
+    written: tuple[int, int]
+    description: Description
+    table: Any
 
 
 class Index:
-    """An index, opened. Several threads may ask at once.
+    """An index, opened; what others add, change or remove meanwhile is seen. Several threads may ask at once.
 
     Args:
         folder: of the index.
@@ -44,61 +51,82 @@ class Index:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.description = self._required()
-        while True:
-            try:
-                self._open()
-                break
-            except IndexFolderError:
-                before, self.description = self.description, self._required()
-                if self.description == before:
-                    raise
-        sizes = [segment.num_items for segment in self.description.segments]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._state = self._opened()
 
-    def _required(self) -> Description:
+    def _opened(self) -> _State:
+        written = self._written()
         description = read_description(self.folder)
         if description is None:
             raise IndexFolderError(
                 f"{self.folder} has no {INDEX}, so it is no index. Make one: "
                 f"fusemix index --model … --data … --out {self.folder}"
             )
-        if not description.segments:
+        table = open_table(self.folder)
+        if table is None:
             raise IndexFolderError(
                 f"{self.folder} holds no items. Add some: fusemix index --model … --data … --out {self.folder}"
             )
-        return description
+        with telling_damage(self.folder / TABLE):
+            is_sound = is_of_items(table.schema, description.width)
+        if not is_sound:
+            raise damaged(self.folder / TABLE, f"is no table of items with vectors of width {description.width}")
+        return _State(written, description, table)
 
-    def _open(self) -> None:
-        """Open what index.json has named; a writer may have replaced it since."""
-        self._of_modality: dict[tuple[int, str], Int64[np.ndarray, " items"]] = {}
-        self._vectors: list[Vectors] = []
-        self._items: list[ItemTable] = []
-        for segment in self.description.segments:
-            for path, problem in segment.problems(self.folder, whole=False).items():
-                raise damaged(path, problem)
-            path = segment.file(self.folder, ".faiss")
-            added = len(self.description.hub_queries)
-            vectors = Vectors(path, segment.num_items, segment.probes, segment.candidates, added)
-            if vectors.dim != self.description.width:
-                raise damaged(path, f"holds vectors of width {vectors.dim}, not {self.description.width}")
-            self._vectors.append(vectors)
-            self._items.append(ItemTable(segment.file(self.folder, ".parquet"), segment.num_items))
+    def _written(self) -> tuple[int, int]:
+        try:
+            status = (self.folder / INDEX).stat()
+        except FileNotFoundError:
+            return 0, 0
+        return status.st_ino, status.st_mtime_ns
+
+    def _now(self) -> _State:
+        """The state, read again where index.json was written since."""
+        if self._written() != self._state.written:
+            self._state = self._opened()
+        return self._state
+
+    def _asked(self, question: Callable[[_State], Answer]) -> Answer:
+        """What the table answers; asked again where another index took its place meanwhile."""
+        state = self._now()
+        try:
+            with telling_damage(self.folder / TABLE):
+                return question(state)
+        except IndexFolderError:
+            if self._written() == state.written:
+                raise
+        with telling_damage(self.folder / TABLE):
+            return question(self._now())
+
+    @property
+    def description(self) -> Description:
+        """What index.json says."""
+        return self._now().description
 
     @property
     def num_items(self) -> int:
-        """In all segments."""
-        return int(self._starts[-1])
+        """That can be found."""
+        return self._asked(lambda state: state.table.count_rows())
 
     @property
     def counts(self) -> dict[str, int]:
         """Modality -> items."""
-        return self.description.counts
+        held = dict.fromkeys(str(source["modality"]) for source in self.description.sources)
+        counts = {one: self.count(f"modality = {quoted(one)}") for one in held}
+        return {modality: count for modality, count in counts.items() if count}
+
+    def count(self, where: str) -> int:
+        """Items that a filter lets through."""
+        return self._asked(lambda state: state.table.count_rows(where))
 
     @property
     def dim(self) -> int:
         """Width of the vectors."""
         return self.description.dim
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every item is compared."""
+        return not self.description.depths
 
     def search(self, queries: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None) -> Found:
         """The best items of each query, by inner product; equal scores in order of position.
@@ -109,42 +137,26 @@ class Index:
             k: at least 1; no more are found than there are.
             modality: of what is found; None: any.
         """
-        queries = np.ascontiguousarray(queries)
-        scores, positions = [np.empty((len(queries), 0), np.float32)], [np.empty((len(queries), 0), np.int64)]
-        for number, (start, vectors) in enumerate(zip(self._starts, self._vectors, strict=False)):
-            wanted = self._wanted(number, modality)
-            if wanted is not None and not len(wanted):
-                continue
-            some_scores, some = vectors.search(queries, k, wanted)
-            scores.append(np.where(some < 0, -np.inf, some_scores).astype(np.float32))
-            positions.append(np.where(some < 0, -1, some + start))
-        return Found(np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)).best(k)
-
-    def _wanted(self, number: int, modality: str | None) -> Int64[np.ndarray, " items"] | None:
-        """Places of the items of a modality in a segment; None where all are."""
-        counts = self.description.segments[number].counts
-        if modality is None or list(counts) == [modality]:
-            return None
-        if (number, modality) not in self._of_modality:
-            column = self._items[number].column("modality")
-            is_wanted = pc.call_function("equal", [column, pa.scalar(modality)]).to_numpy()
-            self._of_modality[number, modality] = np.flatnonzero(is_wanted)
-        return self._of_modality[number, modality]
+        where = None if modality is None else f"modality = {quoted(modality)}"
+        lists = [self._asked(lambda state, query=query: _nearest(state, query, k, where)) for query in queries]
+        most = max((len(positions) for _, positions in lists), default=0)
+        scores = np.full((len(queries), most), -np.inf, dtype=np.float32)
+        positions = np.full((len(queries), most), -1, dtype=np.int64)
+        for row, (some_scores, some) in enumerate(lists):
+            scores[row, : len(some)], positions[row, : len(some)] = some_scores, some
+        if not (np.abs(scores) <= MOST_SCORE * np.linalg.norm(queries, axis=1)[:, None])[positions >= 0].all():
+            raise damaged(self.folder / TABLE, "is damaged: a score is beyond what unit vectors have")  # NaN is, too
+        return Found(scores, positions)
 
     def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
-        """What is known of some items, in the order asked for; columns of `items.SCHEMA`.
+        """What is known of some items, in the order asked for; columns of `table.ABOUT`.
 
         Raises:
             IndexError: there is no such position.
         """
-        wanted = np.asarray(positions, dtype=np.int64)
-        self._require_there(wanted)
-        found: dict[int, dict[str, Any]] = {}
-        for number, (start, items) in enumerate(zip(self._starts, self._items, strict=False)):
-            here = np.flatnonzero((wanted >= start) & (wanted < self._starts[number + 1]))
-            if len(here):
-                found.update(zip(here.tolist(), items.rows((wanted[here] - start).tolist()), strict=True))
-        return [found[place] for place in range(len(wanted))]
+        rows, places = self._rows(positions, ABOUT.names)
+        found = rows.drop_columns([ROW]).to_pylist()
+        return [found[place] for place in places]
 
     def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
         """Vectors of some items, of unit length, as exactly as they are kept.
@@ -152,38 +164,70 @@ class Index:
         Raises:
             IndexError: there is no such position.
         """
-        found = [self._vectors[segment].take(place, 1) for segment, place in map(self._place, positions)]
-        rows = np.concatenate(found)[:, : self.dim]
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        rows, places = self._rows(positions, [VECTOR])
+        found = vectors_in(rows)[places, : self.dim]
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    def _rows(self, positions: Sequence[int], columns: Sequence[str]) -> tuple[pa.Table, list[int]]:
+        """Rows of some items, each once, and the place among them of each position."""
+        wanted = [int(position) for position in positions]
+
+        def taken(state: _State) -> pa.Table:
+            return state.table.take_row_ids(list(dict.fromkeys(wanted))).with_row_id().select(list(columns)).to_arrow()
+
+        if wanted and min(wanted) < 0:
+            raise IndexError(f"there is no item {min(wanted)}")
+        rows = self._asked(taken)
+        place_of = {number: place for place, number in enumerate(rows[ROW].to_pylist())}
+        gone = [position for position in wanted if position not in place_of]
+        if gone:
+            raise IndexError(f"there is no item {gone[0]}")
+        return rows, [place_of[position] for position in wanted]
+
+    def holds(self, position: int) -> bool:
+        """Whether an item has that position."""
+        try:
+            self._rows([position], ["id"])
+        except IndexError:
+            return False
+        return True
 
     def find(self, item: str) -> int | None:
         """Position of an id, or None where no item has it."""
-        for start, items in zip(self._starts, self._items, strict=False):
-            place = items.find(item)
-            if place is not None:
-                return int(start) + place
-        return None
 
-    def columns(self, name: str) -> Iterator[pa.ChunkedArray]:
-        """A column of all items, segment by segment."""
-        for items in self._items:
-            yield items.column(name)
+        def asked(state: _State) -> pa.Table:
+            where = f"id = {quoted(item)}"
+            return state.table.search().where(where).with_row_id(True).select(["id"]).limit(1).to_arrow()
 
-    def segment_content(self, number: int) -> tuple[Float32[np.ndarray, "items width"], pa.Table]:
-        """All that is kept of the vectors, and the items, of the segment at a place in the order."""
-        return self._vectors[number].take(0, len(self._vectors[number])), self._items[number].table()
+        rows = self._asked(asked)[ROW].to_pylist()
+        return rows[0] if rows else None
 
-    @cached_property
-    def is_exact(self) -> bool:
-        """Whether every item is compared."""
-        return all(segment.probes == 0 for segment in self.description.segments)
+    def spread(self, count: int) -> list[int]:
+        """Positions of some items at even distances, the first one of equal ones; fewer where there are fewer."""
+        size = self.num_items
+        offsets = sorted({(2 * place + 1) * size // (2 * count) for place in range(count)})
+        taken = self._asked(lambda state: state.table.take_offsets(offsets).with_row_id().select(["id"]).to_arrow())
+        return taken[ROW].to_pylist()
 
-    def _require_there(self, positions: Int64[np.ndarray, " some"]) -> None:
-        wrong = positions[(positions < 0) | (positions >= self.num_items)]
-        if len(wrong):
-            raise IndexError(f"there is no item {wrong[0]} among {self.num_items}")
+    def column(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Batches with a column of all items, and their positions."""
+        with telling_damage(self.folder / TABLE):
+            yield from self._now().table.search().select([name]).with_row_id(True).to_batches()
 
-    def _place(self, position: int) -> tuple[int, int]:
-        self._require_there(np.array([position]))
-        segment = int(np.searchsorted(self._starts, position, side="right")) - 1
-        return segment, position - int(self._starts[segment])
+
+def _nearest(
+    state: _State, query: Float32[np.ndarray, " width"], k: int, where: str | None
+) -> tuple[Float32[np.ndarray, " found"], Int64[np.ndarray, " found"]]:
+    """Scores and positions of the best items of one query, best first."""
+    asked = state.table.search(query, vector_column_name=VECTOR).distance_type("dot").limit(k)
+    asked = asked.select([DISTANCE]).with_row_id(True)
+    if where is not None:
+        asked = asked.where(where, prefilter=True)
+    if depth := state.description.depth(k):
+        factor = -(-max(depth.candidates, depth.candidates // depth.k * k) // k)
+        asked = asked.minimum_nprobes(depth.probes).maximum_nprobes(0).refine_factor(factor)
+    rows = asked.to_arrow()
+    scores = np.float32(1) - rows[DISTANCE].to_numpy().astype(np.float32)
+    positions = rows[ROW].to_numpy().astype(np.int64)
+    order = np.lexsort((positions, -scores))
+    return scores[order], positions[order]

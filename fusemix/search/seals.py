@@ -1,80 +1,80 @@
-"""What a file of an index was when it was written, and whether it still is.
+"""What the files of an index were when a command ended, and whether they still are.
 
-Place in the flow: a file that is written -> Seal in index.json -> a look at every opening, all of it for `verify`.
+Place in the flow: files of the table -> seals.json -> `fusemix verify`.
 
-Most bytes of a file are numbers: where one is wrong, a score is. The others say how many there are and where, and a
-wrong one there sends a library out of its memory. These, the frame, are few, and compared before anything is opened.
+A file of LanceDB's is written once and never changed, so that only new ones are read when an index grows.
 """
 
-import hashlib
-from dataclasses import dataclass
+import os
 from pathlib import Path
+from typing import Any
 
-from fusemix.disk.files import BLOCK_BYTES, sha256_of_file
+from fusemix.disk.files import read_json, sha256_of_file, sync_folder, write_json
+from fusemix.search.description import INDEX, TABLE, damaged, is_as_written
 
-
-@dataclass(frozen=True)
-class Seal:
-    """What a file was.
-
-    Attributes:
-        num_bytes: size.
-        sha256: of all bytes.
-        bulk: first byte of the numbers, and the first one behind them.
-        frame_sha256: of all bytes around these.
-    """
-
-    num_bytes: int
-    sha256: str
-    bulk: list[int]
-    frame_sha256: str
+SEALS = "seals.json"
+CHANGING = "latest_version_hint.json"
+"""What the table writes over with each change, and finds again by itself."""
 
 
-def seal_of(path: Path, bulk: tuple[int, int]) -> Seal:
-    """Seal a file that was just written.
+def seal(folder: Path) -> None:
+    """Note what the files of a table are; those that were noted before are not read again."""
+    try:
+        before = _read(folder)
+    except ValueError:
+        before = {}
+    write_json(folder / SEALS, {name: before.get(name) or _seal_of(folder / name) for name in _names(folder)})
 
-    Args:
-        path: of the file.
-        bulk: as in `Seal`.
-    """
-    return Seal(path.stat().st_size, sha256_of_file(path), list(bulk), _frame_sha256(path, bulk))
 
-
-def problem_of(path: Path, seal: Seal | None, *, whole: bool = False) -> str | None:
-    """What has become of a file, in words behind its path; None where it is what it was.
-
-    Args:
-        path: of the file.
-        seal: None where it was written before there were any; then it must only be there.
-        whole: compare every byte, and not only size and frame.
+def problems_of(folder: Path) -> tuple[dict[Path, str], int, int]:
+    """Files of an index that are not what they were -> what has become of them; how many are sealed, and how many not.
 
     Raises:
-        OSError: it cannot be read.
+        IndexFolderError: the seals themselves are damaged.
     """
     try:
-        with path.open("rb") as file:
-            num_bytes = file.seek(0, 2)
-    except FileNotFoundError:
-        return "is missing"
-    if seal is None:
-        return None
-    if num_bytes != seal.num_bytes:
-        return f"has {num_bytes:,} bytes, and had {seal.num_bytes:,} when it was sealed"
-    if whole:
-        is_same = sha256_of_file(path) == seal.sha256
-    else:
-        is_same = _frame_sha256(path, (seal.bulk[0], seal.bulk[1])) == seal.frame_sha256
-    return None if is_same else "does not have the content that it was sealed with"
+        sealed = _read(folder)
+    except ValueError as error:
+        raise damaged(folder / SEALS, "is damaged") from error
+    found = {} if is_as_written(folder) else {folder / INDEX: "does not have the content that it was sealed with"}
+    for name, (num_bytes, sha256) in sealed.items():
+        path = folder / name
+        if not path.is_file():
+            found[path] = "is missing"
+        elif path.stat().st_size != num_bytes:
+            found[path] = f"has {path.stat().st_size:,} bytes, and had {num_bytes:,} when it was sealed"
+        elif sha256_of_file(path) != sha256:
+            found[path] = "does not have the content that it was sealed with"
+    return found, len(sealed), len(set(_names(folder)) - set(sealed))
 
 
-def _frame_sha256(path: Path, bulk: tuple[int, int]) -> str:
-    digest = hashlib.sha256()
+def _names(folder: Path) -> list[str]:
+    files = (path for path in (folder / TABLE).rglob("*") if path.is_file() and path.name != CHANGING)
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def _seal_of(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
-        left = bulk[0]
-        while left > 0 and (block := file.read(min(left, BLOCK_BYTES))):
-            digest.update(block)
-            left -= len(block)
-        file.seek(bulk[1])
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        os.fsync(file.fileno())  # which LanceDB leaves to the system
+    sync_folder(path.parent)
+    return path.stat().st_size, sha256_of_file(path)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Name -> bytes and hash; empty where nothing was sealed.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    path = folder / SEALS
+    if not path.is_file():
+        return {}
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(_is_seal(name, one) for name, one in found.items()):
+        raise ValueError(f"{path} holds no seals")
+    return found
+
+
+def _is_seal(name: str, one: Any) -> bool:
+    is_below = name.startswith(f"{TABLE}/") and ".." not in name.split("/")
+    return is_below and isinstance(one, list) and [type(part) for part in one] == [int, str]

@@ -1,43 +1,43 @@
-"""Add items to an index, without touching those that are in it; or make another in its place.
+"""Add items to an index, or remove some.
 
-Place in the flow: vectors and items, some at a time -> segments -> index.json.
-Not here: keeping a second writer out (locks.py).
+Place in the flow: vectors and items, some at a time -> commits of the table -> seals, and what index.json says.
+Not here: keeping a second command out (locks.py), choosing how far searches look (tuning.py).
 
-A segment holds SEGMENT_ROWS items at most and never changes. The last one is taken up again while it is small enough to
-be flat, so that many small additions do not leave many small segments. Killed at any line, a writer leaves the index
-of before, or that with whole segments added. Only files that bear a name of ours are ever deleted.
+What `add` was given stays, at whatever line a writer is killed.
 """
 
-import hashlib
-from collections import Counter
-from contextlib import suppress
-from dataclasses import replace
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from fusemix.disk.proven_names import is_ours, new_name
 from fusemix.errors import IndexFolderError
-from fusemix.search.description import (
-    INDEX,
-    SEGMENTS,
-    SUFFIXES,
-    Description,
-    Segment,
-    damaged,
-    read_description,
-    write_description,
-)
-from fusemix.search.folder import Index
-from fusemix.search.items import SCHEMA, bulk_of_items, write_items
-from fusemix.search.seals import seal_of
-from fusemix.search.vectors import FLAT_BELOW, build, bulk_of_vectors
+from fusemix.search.description import TABLE, Description, system_error_in, write_description
+from fusemix.search.seals import seal
+from fusemix.search.table import ABOUT, empty_table, open_table, quoted, rows_of
+from fusemix.search.tuning import Samples, tuned
 
-SEGMENT_ROWS = 500_000
-SAMPLE = 256
-"""Queries that a segment's numbers of lists and of candidates are chosen by."""
+MOST_FRAGMENTS = 32
+"""Pieces of a table; more are put together when a command ends."""
+KEPT_FOR = timedelta(days=1)
+"""Earlier states of a table, for who still reads them."""
+REMOVED_AT_ONCE = 1_000
+
+
+@contextmanager
+def telling_system_errors(folder: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be written becomes its error again, about the index."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if number := system_error_in(error):
+            raise OSError(number, os.strerror(number), str(folder)) from error
+        raise
 
 
 class IndexWriter:
@@ -45,130 +45,58 @@ class IndexWriter:
 
     Args:
         folder: of the index; may be empty.
-        description: of the index as it is, or of a new one without segments: that takes the place of what is there,
-            in one step, when `finish` is called.
-        segment_rows: items in a segment at most.
-
-    Raises:
-        IndexFolderError: the segment that is to be taken up is damaged, or the folder of the segments is only linked.
+        description: of the index as it is going to be; written at once, since items name its sources.
     """
 
-    def __init__(self, folder: Path, description: Description, segment_rows: int = SEGMENT_ROWS) -> None:
-        self.folder, self.description, self._segment_rows = folder, description, segment_rows
-        self._read, before = _sealed_state(folder), _segments_in(folder)
-        self._before = set(before or ())
-        self._replaces = not description.segments and before != []
-        self._vectors: list[Float32[np.ndarray, "items dim"]] = []
-        self._tables: list[pa.Table] = []
-        self._sample: list[Float32[np.ndarray, "queries dim"]] = []
-        self._kept = list(description.segments)
-        require_own_place(folder / SEGMENTS)
-        (folder / SEGMENTS).mkdir(parents=True, exist_ok=True)
-        if self._kept and self._kept[-1].num_items < min(FLAT_BELOW, segment_rows):
-            self._take_up_the_last()
+    def __init__(self, folder: Path, description: Description) -> None:
+        self.folder, self.description = folder, description
+        folder.mkdir(parents=True, exist_ok=True)
+        _require_own_place(folder / TABLE)
+        write_description(folder, description)
+        self._table = open_table(folder)
 
-    def _take_up_the_last(self) -> None:
-        for path, problem in self._kept[-1].problems(self.folder, whole=True).items():
-            raise damaged(path, problem)  # it would be sealed again
-        vectors, table = Index(self.folder).segment_content(len(self._kept) - 1)
-        self._kept.pop()
-        self._vectors, self._tables = [vectors], [table]
-
-    def add(
-        self,
-        vectors: Float32[np.ndarray, "items dim"],
-        table: pa.Table,
-        sample: Float32[np.ndarray, "queries dim"] | None = None,
-    ) -> None:
-        """Add items; whole segments are written as they become full.
+    def add(self, vectors: Float32[np.ndarray, "items width"], about: pa.Table) -> None:
+        """Add items, in one commit.
 
         Args:
             vectors: unit length, each with what is added to its scores.
-            table: one row an item, in `items.SCHEMA`.
-            sample: queries of the kind that will be asked, if there are any, to choose a segment's search by.
+            about: one row an item, in `table.ABOUT`.
         """
-        assert len(vectors) == table.num_rows, "a row an item"
-        self._vectors.append(vectors)
-        self._tables.append(table.cast(SCHEMA))
-        if sample is not None and sum(map(len, self._sample)) < SAMPLE:
-            self._sample.append(sample)
-        while sum(map(len, self._vectors)) >= self._segment_rows:
-            self._write(self._segment_rows)
+        with telling_system_errors(self.folder):
+            if self._table is None:
+                self._table = empty_table(self.folder, self.description.width, self.description.precision)
+            if len(vectors):
+                self._table.add(rows_of(vectors, about.cast(ABOUT), self.description.precision))
 
-    def finish(self) -> Description:
-        """Write what is left, and delete files that no longer count; returns what index.json says."""
-        left = sum(map(len, self._vectors))
-        if left:
-            self._write(left)
-        if not left or self._replaces:
-            self._seal()
-        named = {segment.name for segment in self.description.segments}
-        for path in (self.folder / SEGMENTS).iterdir():
-            is_old = path.stem in self._before or is_ours(path.stem)
-            if path.suffix in SUFFIXES and is_old and path.stem not in named:
-                with suppress(OSError):  # the index does not need it any more; the next writer tries again
-                    path.unlink()
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove items; from then on nobody finds them."""
+        for at in range(0, len(ids), REMOVED_AT_ONCE):
+            some = ", ".join(quoted(one) for one in ids[at : at + REMOVED_AT_ONCE])
+            if self._table is not None:
+                self._table.delete(f"id IN ({some})")
+
+    def finish(self, samples: Samples) -> Description:
+        """Put the table in order, and say what is there now.
+
+        Args:
+            samples: what the index is going to be asked.
+        """
+        with telling_system_errors(self.folder):
+            self._put_in_order(samples)
+        write_description(self.folder, self.description)
+        seal(self.folder)
         return self.description
 
-    def _write(self, num_items: int) -> None:
-        """One segment of the first items that wait."""
-        vectors, table = np.concatenate(self._vectors), pa.concat_tables(self._tables)
-        self._vectors, self._tables = [vectors[num_items:]], [table.slice(num_items)]
-        vectors, table = vectors[:num_items], table.slice(0, num_items)
-        sample = np.concatenate(self._sample)[:SAMPLE] if self._sample else _spread(vectors, self.description.dim)
-        segment = Segment(new_name(), dict(Counter(table["modality"].to_pylist())), "", 0, 0, 1.0)
-        built = build(segment.file(self.folder, ".faiss"), vectors, sample, self.description.precision)
-        write_items(segment.file(self.folder, ".parquet"), table)
-        self._kept.append(_sealed(replace(segment, **built._asdict()), self.folder))
-        if not self._replaces:
-            self._seal()
-
-    def _seal(self) -> None:
-        if _sealed_state(self.folder) != self._read:
-            raise IndexFolderError(f"{self.folder} was changed by another process meanwhile. Give the command again.")
-        self.description = replace(self.description, segments=list(self._kept))
-        write_description(self.folder, self.description)
-        self._read = _sealed_state(self.folder)
+    def _put_in_order(self, samples: Samples) -> None:
+        if self._table is not None:
+            if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
+                self._table.optimize(cleanup_older_than=KEPT_FOR)
+            self.description = tuned(self._table, self.description, samples)
 
 
-def require_own_place(folder: Path) -> None:
-    """Refuse to write and delete in a folder that is only linked to.
-
-    Raises:
-        IndexFolderError: it is.
-    """
+def _require_own_place(folder: Path) -> None:
     if folder.is_symlink():
         raise IndexFolderError(
             f"{folder} is a symbolic link, and nothing is written or deleted through one. Put what it leads to in its "
             "place, or choose another out."
         )
-
-
-def _sealed(segment: Segment, folder: Path) -> Segment:
-    seals = {}
-    for suffix in segment.suffixes:
-        path = segment.file(folder, suffix)
-        seals[suffix] = seal_of(path, (bulk_of_items if suffix == ".parquet" else bulk_of_vectors)(path))
-    return replace(segment, files=seals)
-
-
-def _sealed_state(folder: Path) -> str | None:
-    """Changes whenever something is sealed."""
-    path = folder / INDEX
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def _segments_in(folder: Path) -> list[str] | None:
-    """Names of the segments of an index, none where there is no index; None where they cannot be known."""
-    try:
-        description = read_description(folder)
-    except IndexFolderError:
-        return None
-    return [segment.name for segment in description.segments] if description else []
-
-
-def _spread(vectors: Float32[np.ndarray, "items width"], dim: int) -> Float32[np.ndarray, "sample width"]:
-    """Vectors at even distances, as queries for which nothing is added to scores."""
-    some = vectors[np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(np.int64)]
-    some[:, dim:] = 0
-    return some

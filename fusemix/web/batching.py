@@ -9,7 +9,7 @@ fast as without. Results do not depend on who asks meanwhile, but for the last b
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import NamedTuple
@@ -30,7 +30,7 @@ SENT = ("image", "audio")
 
 
 class Asked(NamedTuple):
-    """One request: queries that are added up, how many items to list, and of which modality."""
+    """One request: queries that are added up, how many items to list, and of which modality; 0 wants vectors alone."""
 
     queries: tuple[Query, ...]
     k: int
@@ -42,7 +42,7 @@ class Answered(NamedTuple):
 
     Attributes:
         hits: best first.
-        vectors: of the queries, as they were searched by.
+        vectors: of the queries, as they were searched by; where nothing was, as the model gives them.
         encode_ms, search_ms: of the batch that it was in.
     """
 
@@ -68,6 +68,7 @@ class Batcher:
         self._waiting: deque[tuple[Asked, Future[Answered]]] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
+        self._tell: Callable[[Sequence[Query]], None] | None = None
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
 
     def __enter__(self) -> "Batcher":
@@ -81,6 +82,10 @@ class Batcher:
             self._is_closed = True
             self._changed.notify()
         self._thread.join()
+
+    def watched_by(self, tell: Callable[[Sequence[Query]], None]) -> None:
+        """Have the queries of each batch told to somebody, when it is answered."""
+        self._tell = tell
 
     def submit(self, asked: Asked) -> Future[Answered]:
         """Put a request in the queue.
@@ -109,6 +114,8 @@ class Batcher:
                 found = answered(self.searcher, [asked for asked, _ in batch])
             except Exception as error:  # told to each who waits; the thread must live on
                 found = [error] * len(batch)
+            if self._tell:
+                self._tell([query for asked, _ in batch for query in asked.queries])
             for (_, future), result in zip(batch, found, strict=True):
                 if isinstance(result, Exception):
                     future.set_exception(result)
@@ -133,6 +140,8 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
     vectors, errors = _encoded(searcher, batch)
     sums: dict[int, Float32[np.ndarray, " width"]] = {}
     for place, each in vectors.items():
+        if not batch[place].k:
+            continue
         try:
             searcher.require_held(batch[place].modality)
             sums[place] = summed(each, searcher.weights(batch[place].queries))
@@ -141,8 +150,10 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
     encoded = time.perf_counter()
     lists = _searched(searcher, batch, sums)
     times = (1000 * (encoded - started), 1000 * (time.perf_counter() - encoded))
-    done = {place: Answered(hits[: batch[place].k], vectors[place], *times) for place, hits in lists.items()}
-    return [done[place] if place in done else errors[place] for place in range(len(batch))]
+    return [
+        errors[place] if place in errors else Answered(lists.get(place, [])[: asked.k], vectors[place], *times)
+        for place, asked in enumerate(batch)
+    ]
 
 
 def _searched(
@@ -171,8 +182,9 @@ def _encoded(
         alone = [_encoded(searcher, [asked]) for asked in batch]
         found = {place: one[0][0] for place, one in enumerate(alone) if one[0]}
         return found, {place: one[1][0] for place, one in enumerate(alone) if one[1]}
+    is_searched = [bool(asked.k) for asked in batch for _ in asked.queries]
     for place, query in enumerate(queries):
-        if query.kind in SENT:
+        if query.kind in SENT and is_searched[place]:
             vectors[place] = halved(vectors[place])
     ends = np.cumsum([len(asked.queries) for asked in batch])[:-1]
     return dict(enumerate(np.split(vectors, ends))), {}

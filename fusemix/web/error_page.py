@@ -1,6 +1,7 @@
-"""What a person sees of a refusal: the sentence that programs get as JSON, as a page.
+"""How a refusal is told: the sentence that programs get as JSON, as a page for people, and in OpenAI's form.
 
-Place in the flow: an answer with an error -> ErrorPages -> HTML where the browser asked for a page, else as it was.
+Place in the flow: an answer with an error -> ErrorPages -> HTML where the browser asked for a page; below /v1/ what
+clients of OpenAI's read; else as it was.
 
 The page carries its style, since a server that refuses a page may refuse a style as well.
 """
@@ -8,7 +9,8 @@ The page carries its style, since a server that refuses a page may refuse a styl
 import base64
 import hashlib
 import json
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import partial
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -26,19 +28,22 @@ STYLE = (
 )
 STYLE_DIGEST = f"'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode('ascii')}'"
 """For the policy, which lets no other style in that a page carries."""
-MISDIRECTED = HTTPStatus.MISDIRECTED_REQUEST
+NO_WAY_BACK = (HTTPStatus.UNAUTHORIZED, HTTPStatus.MISDIRECTED_REQUEST)
+"""Where the search page would be refused, too."""
+OPENAI = "/v1/"
 
 
-def error_page(status: int, message: str) -> bytes:
+def error_page(status: int, message: str, home: str = "/") -> bytes:
     """A page that says what went wrong.
 
     Args:
         status: of HTTP.
         message: one sentence, for people.
+        home: address of the search page.
     """
     title = HTTPStatus(status).phrase
     sentence = f"{message[:1].upper()}{message[1:]}{'' if message.endswith('.') else '.'}"
-    way_back = "" if status == MISDIRECTED else '<p><a href="/">To the search page</a></p>'
+    way_back = "" if status in NO_WAY_BACK else f'<p><a href="{escape(home)}">To the search page</a></p>'
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)} · fusemix</title>'
@@ -47,30 +52,54 @@ def error_page(status: int, message: str) -> bytes:
     ).encode("utf-8", "replace")
 
 
-class ErrorPages:
-    """Sends errors as pages to who would rather have a page than JSON."""
+def openai_error(status: int, message: str) -> bytes:
+    """What clients of OpenAI's take apart.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    Args:
+        status: of HTTP.
+        message: one sentence, for people.
+    """
+    kind = "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+    code = "invalid_api_key" if status == HTTPStatus.UNAUTHORIZED else None
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
+
+
+class ErrorPages:
+    """Sends errors as pages to who would rather have a page than JSON, and in OpenAI's form to its clients.
+
+    Args:
+        app: what comes next.
+        home: address of the search page.
+    """
+
+    def __init__(self, app: ASGIApp, home: str = "/") -> None:
+        self.app, self.home = app, home
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, and turn an error into a page."""
-        if scope["type"] != "http" or not prefers_page(Headers(scope=scope).get("accept", "")):
+        """Pass on, and turn an error into what is wanted."""
+        form = self._form(scope) if scope["type"] == "http" else None
+        if form is None:
             await self.app(scope, receive, send)
             return
         start: MutableMapping[str, Any] = {}  # of an error, until its body is there
 
-        async def send_page(message: Message) -> None:
+        async def send_formed(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_error(message):
                 start.update(message)
             elif start:
-                for part in _page_of(start, message):
+                for part in _formed(start, message, *form):
                     await send(part)
                 start.clear()
             else:
                 await send(message)
 
-        await self.app(scope, receive, send_page)
+        await self.app(scope, receive, send_formed)
+
+    def _form(self, scope: Scope) -> tuple[str, Callable[[int, str], bytes]] | None:
+        """Media type of an error, and what makes its body; None where it is right as it is."""
+        if prefers_page(Headers(scope=scope).get("accept", "")):
+            return "text/html; charset=utf-8", partial(error_page, home=self.home)
+        return ("application/json", openai_error) if scope["path"].startswith(OPENAI) else None
 
 
 def prefers_page(accept: str) -> bool:
@@ -92,9 +121,11 @@ def _is_error(start: Message) -> bool:
     return start["status"] >= HTTPStatus.BAD_REQUEST and is_json
 
 
-def _page_of(start: MutableMapping[str, Any], message: Message) -> tuple[Message, Message]:
+def _formed(
+    start: MutableMapping[str, Any], message: Message, kind: str, make: Callable[[int, str], bytes]
+) -> tuple[Message, Message]:
     """The head and the body of an answer whose body is `{"error": …}`, whole."""
-    body = error_page(start["status"], json.loads(message["body"])["error"])
+    body = make(start["status"], json.loads(message["body"])["error"])
     headers = MutableHeaders(raw=list(start["headers"]))
-    headers.update({"content-type": "text/html; charset=utf-8", "content-length": str(len(body)), "vary": "accept"})
+    headers.update({"content-type": kind, "content-length": str(len(body)), "vary": "accept"})
     return {**start, "headers": headers.raw}, {**message, "body": body}

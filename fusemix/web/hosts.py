@@ -20,6 +20,13 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
 
 
+def is_local(host: str) -> bool:
+    """Whether a server that listens at a name or an address can be reached from this machine alone."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host in LOCAL
+
+
 def hosts_of(host: str, allowed: Collection[str] = ()) -> frozenset[str]:
     """Names that requests may call a server by; the address that a connection reached counts besides.
 

@@ -1,10 +1,12 @@
 """What is refused before anything looks at it, and the headers that every answer carries.
 
-Place in the flow: uvicorn -> SafetyHeaders -> HeadAnswers -> HostCheck (hosts.py) -> BodyLimit -> app.py. Plain ASGI.
+Place in the flow: uvicorn -> SafetyHeaders -> … -> HeadAnswers -> … -> BodyLimit -> routes; app.py has the whole line.
+Plain ASGI.
 Not here: what a body may say (requests.py) and what a picture or sound may be (uploads.py).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -69,18 +71,29 @@ class HeadAnswers:
 class BodyLimit:
     """Takes a whole body in before anything looks at it, up to a size, a time, and a size of all bodies together.
 
-    Bodies are for one address alone. One that nothing takes is thrown away behind the answer, with the same patience:
+    Bodies are for a few addresses. One that nothing takes is thrown away behind the answer, with the same patience:
     a client that is still sending hears no answer when the connection is closed.
 
     Args:
         app: what comes next.
-        takes: path that is sent JSON by POST.
+        takes: paths that are sent JSON by POST.
         most_bytes: in one body.
         most_together: bytes in all bodies above SMALL_BODY that are being received or answered.
+        unlabelled: of `takes`, those whose clients do not say that it is JSON.
+        admit: raises a Refusal where a request may not come in, before its body does.
     """
 
-    def __init__(self, app: ASGIApp, takes: str, most_bytes: int, most_together: int) -> None:
-        self.app, self.takes, self.most_bytes, self.most_together = app, takes, most_bytes, most_together
+    def __init__(
+        self,
+        app: ASGIApp,
+        takes: Collection[str],
+        most_bytes: int,
+        most_together: int,
+        unlabelled: Collection[str] = (),
+        admit: Callable[[Scope], Awaitable[None]] | None = None,
+    ) -> None:
+        self.app, self.most_bytes, self.most_together = app, most_bytes, most_together
+        self.takes, self.unlabelled, self.admit = frozenset(takes), frozenset(unlabelled), admit
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,9 +101,13 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        refusal = await self._not_admitted(scope)  # first, since it may take its time
         coming = _Coming(receive, 2 * self.most_bytes, is_over=not _has_body(scope))
         send = _throwing_the_rest_away(coming, send)
-        if (scope["method"], scope["path"]) != ("POST", self.takes):
+        if refusal is not None:
+            await refusal.response()(scope, receive, send)
+            return
+        if scope["method"] != "POST" or scope["path"] not in self.takes:
             await self.app(scope, _replayed(b"", receive), send)
             return
         body = bytearray()
@@ -104,10 +121,18 @@ class BodyLimit:
         finally:
             self._held -= _held_of(body)
 
+    async def _not_admitted(self, scope: Scope) -> Refusal | None:
+        try:
+            if self.admit is not None:
+                await self.admit(scope)
+        except Refusal as refusal:
+            return refusal
+        return None
+
     async def _take(self, scope: Scope, coming: "_Coming", body: bytearray) -> None:
         """Fill `body`."""
         headers = Headers(scope=scope)
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        if not _says_json(headers) and not (scope["path"] in self.unlabelled and _says_nothing(headers)):
             raise Refusal(415, "send JSON, and say so: Content-Type: application/json")
         stated = headers.get("content-length", "")
         if stated.isascii() and stated.isdigit() and (len(stated) > 18 or int(stated) > self.most_bytes):
@@ -124,6 +149,16 @@ class BodyLimit:
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the request is larger than the {self.most_bytes / 1e6:,.1f} MB that are taken here")
+
+
+def _says_json(headers: Headers) -> bool:
+    """What no page of another site can say without asking first, which it may not."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _says_nothing(headers: Headers) -> bool:
+    """Whether a body is of no stated type, and no page has sent it: browsers state the origin of what pages post."""
+    return "content-type" not in headers and "origin" not in headers
 
 
 def _held_of(body: bytearray, more: int = 0) -> int:

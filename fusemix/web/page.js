@@ -1,6 +1,6 @@
 // The page: its address says what is searched; everything else follows from it.
 "use strict";
-import { ask, fromAddress, kindOf, more, problemWith, toAddress } from "./query.js";
+import { ask, fromAddress, kindOf, more, problemWith, searchOf, toAddress } from "./query.js";
 import * as larger from "./larger.js";
 import * as results from "./results.js";
 
@@ -229,9 +229,9 @@ async function send(files, { add }) {
       const file = files[place];
       dropped.set(embedding, { name: file.name, url: kindOf(file) === "image" ? URL.createObjectURL(file) : null });
     });
-    const sent = [...parts, ...fromAddress(answer.query.link.slice(1)).parts.slice(parts.length)]; // these keep their kinds
+    const sent = [...parts, ...fromAddress(searchOf(answer.query.link)).parts.slice(parts.length)]; // these keep their kinds
     const address = addressOf(sent);
-    keep(address.slice(1), answer);
+    keep(searchOf(address), answer);
     go(sent);
   } catch (error) {
     if (error.name !== "AbortError") problem(error.message, error.again && (() => send(files, { add })));

@@ -34,13 +34,15 @@ class Page:
 
     Args:
         service: whose index is searched.
+        base_path: below which the server is reached.
+        asks_token: whether programs must send one.
 
     Attributes:
         html: the page.
         files: name -> style, script or picture of the page.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, base_path: str = "", *, asks_token: bool = False) -> None:
         about, samples = service.about(), service.samples(NUM_SAMPLES)
         template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         html = template.from_string(_read("page.html.j2").decode()).render(
@@ -49,8 +51,13 @@ class Page:
             counts=counted(about["counts"]),
             kinds=[(modality, _several(modality).capitalize()) for modality in about["counts"]],
             examples=examples(samples) if "text" in about["modalities"] else [],
-            settings={"limits": about["limits"], "modalities": about["modalities"], "num_items": about["num_items"]},
+            settings={
+                **{name: about[name] for name in ("limits", "modalities", "num_items")},
+                "base": base_path,
+            },
             samples=samples,
+            base=base_path,
+            asks_token=asks_token,
             k=DEFAULT_RESULTS,
         )
         self.html: Kept = kept(html.encode(), "text/html; charset=utf-8")

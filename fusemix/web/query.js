@@ -3,7 +3,9 @@
 // `wanted` is the modality that is looked for; empty: any.
 "use strict";
 
+const { base } = JSON.parse(document.getElementById("settings").textContent); // path that the server lies below
 export const FIRST = 40; // results at first
+const LOCKED = 401; // after a restart of the server; its address with the token, in another tab, opens this one, too
 const STEP = 3; // times as many with each "Show more"
 
 export function fromAddress(search) {
@@ -29,8 +31,11 @@ export function toAddress(parts, k = FIRST, wanted = "") {
   }
   if (wanted) pairs.append("of", wanted);
   if (k !== FIRST) pairs.append("k", k);
-  return pairs.size ? `/?${pairs}` : "/";
+  return pairs.size ? `${base}/?${pairs}` : `${base}/`;
 }
+
+// What `location.search` is at an address.
+export const searchOf = (address) => new URL(address, location.origin).search;
 
 export const more = (k, most) => Math.min(k * STEP, most);
 
@@ -45,7 +50,7 @@ export async function ask(parts, files, { k, wanted }, signal) {
   for (const file of files) queries.push({ [kindOf(file)]: await base64(file) });
   let response;
   try {
-    response = await fetch("/api/search", {
+    response = await fetch(`${base}/api/search`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ queries, k, ...(wanted && { modality: wanted }) }),
@@ -56,7 +61,7 @@ export async function ask(parts, files, { k, wanted }, signal) {
     throw failure("The server does not answer. Is it still running?", true);
   }
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}.` }));
-  if (!response.ok) throw failure(sentence(answer.error), response.status >= 500);
+  if (!response.ok) throw failure(sentence(answer.error), response.status >= 500 || response.status === LOCKED);
   return answer;
 }
 

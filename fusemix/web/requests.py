@@ -1,14 +1,14 @@
 """What may be asked, and how a request becomes queries.
 
-Place in the flow: body of POST /api/search -> SearchRequest -> queries for the Searcher; or one sentence that says what
-is wrong. A query never holds a file name: pictures and sounds are bytes, which decoders.py decodes.
+Place in the flow: body of POST /api/search -> SearchRequest, or a batch -> queries for the Searcher; or one sentence
+that says what is wrong. A query never holds a file name: pictures and sounds are bytes, which decoders.py decodes.
 """
 
 import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,6 +23,8 @@ from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Query
 
 MOST_CHARACTERS = 2_000
 MOST_QUERIES = 16
+MOST_BATCH = 16
+"""Searches in one request."""
 MOST_RESULTS = 1_000
 DEFAULT_RESULTS = 20
 MOST_VALUES = 1 << 18
@@ -54,6 +56,9 @@ class SearchRequest(Part):
     queries: list[Part] | None = Field(None, min_length=1, max_length=MOST_QUERIES, description="several, added up")
     k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many items to list")
     modality: str | None = Field(None, description="what to find, in an index that holds several")
+    batch: list[dict[str, Any]] | None = Field(
+        None, min_length=1, max_length=MOST_BATCH, description="instead of all else: several searches, each by itself"
+    )
 
     def parts(self) -> list[Part]:
         """The queries, each with one field.
@@ -61,6 +66,8 @@ class SearchRequest(Part):
         Raises:
             Refusal: 422, there is none, or one has several fields.
         """
+        if self.batch is not None:
+            raise Refusal(422, "a search of a batch has no 'batch' of its own")
         if self.queries is not None and self.given():
             raise Refusal(422, f"give either 'queries' or '{self.given()[0]}', not both")
         parts: list[Part] = [self] if self.queries is None else self.queries
@@ -83,15 +90,32 @@ RULES = {
     "embedding_of": "must be a modality of the model, as a string",
     "modality": "must be a modality of the index, as a string",
     "k": f"must be a whole number from 1 to {MOST_RESULTS:,}",
+    "batch": f"must be a list of 1 to {MOST_BATCH} objects, each a search of its own",
 }
 """What each field must be, for people."""
 
 
 def parse(body: bytes) -> SearchRequest:
-    """Read the body of a request.
+    """Read the body of a search.
 
     Raises:
         Refusal: 400, it is no JSON; 422, it says something else than may be asked.
+    """
+    asked = search_of(read_json(body, 'such as {"text": "a dog", "k": 10}'))
+    if asked.batch is not None and (others := asked.model_fields_set - {"batch"}):
+        raise Refusal(422, f"give either 'batch' or '{min(others)}', not both; each search of a batch has its own")
+    return asked
+
+
+def read_json(body: bytes, example: str) -> dict[str, Any]:
+    """The object that a body holds.
+
+    Args:
+        body: of a request.
+        example: of one, for people.
+
+    Raises:
+        Refusal: 400, it is no JSON; 422, it is no object, or holds too much.
     """
     if body.count(b",") > MOST_VALUES:
         raise Refusal(422, f"the request holds too many values; {MOST_VALUES:,} are the most")
@@ -101,7 +125,16 @@ def parse(body: bytes) -> SearchRequest:
         reason = f": {error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise Refusal(400, f"the body is not valid JSON{reason}") from error
     if not isinstance(data, dict):
-        raise Refusal(422, 'the body must be a JSON object such as {"text": "a dog", "k": 10}')
+        raise Refusal(422, f"the body must be a JSON object {example}")
+    return data
+
+
+def search_of(data: dict[str, Any]) -> SearchRequest:
+    """A search, out of plain data.
+
+    Raises:
+        Refusal: 422, it says something else than may be asked.
+    """
     try:
         return SearchRequest.model_validate(data)
     except ValidationError as error:
@@ -213,6 +246,7 @@ def limits(most_bytes: int) -> dict[str, int]:
     return {
         "characters": MOST_CHARACTERS,
         "queries": MOST_QUERIES,
+        "batch": MOST_BATCH,
         "k": MOST_RESULTS,
         "upload_mb": most_bytes // 1_000_000,
         "megapixels": MOST_MEGAPIXELS,

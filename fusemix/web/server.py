@@ -92,7 +92,7 @@ def server_for(app: ASGIApp, log_level: str = "error") -> uvicorn.Server:
         access_log=False,
         log_level=log_level,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=True,  # of proxies on this machine, and of those that FORWARDED_ALLOW_IPS names
         backlog=TAKEN_AT_ONCE,
         timeout_graceful_shutdown=LONGEST_GOODBYE_SEC,
     )

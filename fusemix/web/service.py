@@ -1,7 +1,8 @@
 """What the server does: search, show, and say what is searched.
 
 Place in the flow: routes of app.py -> Service -> requests.py, batching.py, media.py -> answers.
-Not here: routes and what is refused before (app.py, limits.py).
+Not here: routes and what is refused before (app.py, limits.py); what clients of other servers ask (embeddings.py,
+knn.py).
 """
 
 import asyncio
@@ -10,7 +11,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,7 +27,7 @@ from fusemix.web.budget import Budget
 from fusemix.web.decoder import File
 from fusemix.web.decoders import Decoders
 from fusemix.web.media import SIZES, Media
-from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of
+from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of, search_of
 from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Hit, Query
 
 POSITION = re.compile(r"[0-9]{1,12}")
@@ -37,8 +37,8 @@ MOST_IN_LINE = 64
 """Requests that may wait for their pictures and sounds to be decoded; more are told to come again."""
 LARGE_BODY = 1 << 16
 """Bodies up to this size are parsed where they come in; larger ones would hold up other requests."""
-
-IDS_KEPT = 4096
+TOGETHER = 32
+"""Queries of one request for embeddings that are encoded at once, so that others get their turn between."""
 
 
 class Service:
@@ -47,16 +47,15 @@ class Service:
     Args:
         batcher: with the Searcher.
         most_bytes: of one picture or sound that is sent.
+        base_path: with which links begin.
         show_paths: whether results say where on this machine items lie, and not only how their origin names them.
     """
 
-    def __init__(self, batcher: Batcher, most_bytes: int, *, show_paths: bool = False) -> None:
+    def __init__(self, batcher: Batcher, most_bytes: int, base_path: str = "", *, show_paths: bool = False) -> None:
         self._batcher, self._searcher, self._most_bytes = batcher, batcher.searcher, most_bytes
         index = self._searcher.index
-        self._terms = Terms(
-            self._searcher.modalities, self._searcher.widths, most_bytes, lru_cache(IDS_KEPT)(index.find)
-        )
-        self._show_paths = show_paths
+        self._terms = Terms(self._searcher.modalities, self._searcher.widths, most_bytes, index.find)
+        self._base_path, self._show_paths = base_path, show_paths
         self._decoders, self._sent = Decoders(), Budget()
         self._media = Media(self._searcher.content, self._decoders)
         self._limiters: dict[str, CapacityLimiter] = {}
@@ -65,16 +64,58 @@ class Service:
     async def search(self, request: Request) -> Response:
         """`POST /api/search`."""
         started = time.perf_counter()
+        asked = await self.read(request, parse)
+        if asked.batch is None:
+            return json_response(await self._answered(asked, started))
+        return json_response({"answers": await asyncio.gather(*(self._alone(one, started) for one in asked.batch))})
+
+    async def read(self, request: Request, parse: Callable[[bytes], Any]) -> Any:
+        """What the body of a request says.
+
+        Args:
+            request: whose body is there.
+            parse: makes it out, or refuses.
+        """
         body = await request.body()
-        asked = await self._aside("decode", parse, body) if len(body) > LARGE_BODY else parse(body)
+        return await self._aside("decode", parse, body) if len(body) > LARGE_BODY else parse(body)
+
+    async def _alone(self, data: dict[str, Any], started: float) -> dict[str, Any]:
+        """One search of a batch, or why it has no answer; the others have theirs."""
+        try:
+            return await self._answered(search_of(data), started)
+        except Refusal as refusal:
+            return {"error": refusal.message, "status": refusal.status}
+
+    async def _answered(self, asked: SearchRequest, started: float) -> dict[str, Any]:
+        queries, found = await self.found(asked.parts(), asked.k, asked.modality)
+        return self._answer(asked, queries, found, 1000 * (time.perf_counter() - started))
+
+    async def found(self, parts: Sequence[Part], k: int, modality: str | None) -> tuple[list[Query], Answered]:
+        """What parts of a query, added up, find; and the queries that they are.
+
+        Raises:
+            Refusal: they cannot be asked, or too much is going on.
+        """
         with ExitStack() as held:
-            queries = await self._queries(asked.parts(), held)
-            try:
-                found = await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), asked.k, asked.modality)))
-            except QueryError as error:
-                raise Refusal(422, str(error)) from error
-        total = 1000 * (time.perf_counter() - started)
-        return json_response(self._answer(asked, queries, found, total))
+            queries = await self._queries(parts, held)
+            return queries, await self._asked(queries, k, modality)
+
+    async def vectors(self, parts: Sequence[Part]) -> Float32[np.ndarray, "parts dim"]:
+        """Embeddings, each of one part.
+
+        Raises:
+            Refusal: one cannot be read, or too much is going on.
+        """
+        with ExitStack() as held:
+            queries = await self._queries(parts, held)
+            some = [queries[first : first + TOGETHER] for first in range(0, len(queries), TOGETHER)]
+            return np.concatenate([(await self._asked(each, 0)).vectors for each in some])
+
+    async def _asked(self, queries: Sequence[Query], k: int, modality: str | None = None) -> Answered:
+        try:
+            return await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), k, modality)))
+        except QueryError as error:
+            raise Refusal(422, str(error)) from error
 
     async def _queries(self, parts: Sequence[Part], held: ExitStack) -> list[Query]:
         if all(part.text is not None or part.embedding is not None for part in parts):
@@ -100,12 +141,13 @@ class Service:
         times = {"encode": found.encode_ms, "search": found.search_ms, "total": total}
         parts = [self._part(*each) for each in zip(queries, found.vectors, strict=True)]
         return {
-            "results": self._results(found.hits),
+            "results": self.results(found.hits),
             "took_ms": {step: round(took, 3) for step, took in times.items()},
-            "query": {"link": link(parts), "parts": parts},
+            "query": {"link": f"{self._base_path}{link(parts)}", "parts": parts},
         }
 
-    def _results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    def results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+        """Hits as they are told."""
         places = self._places([hit.position for hit in hits])
         return [
             {**hit._asdict(), "score": round(hit.score, 6), "media": self._address(hit.position), **place}
@@ -119,7 +161,7 @@ class Service:
         return [place._asdict() for place in self._searcher.places(positions)]
 
     def _address(self, position: int) -> str:
-        return f"/media/{position}?v={self._version}"
+        return f"{self._base_path}/media/{position}?v={self._version}"
 
     def _part(self, query: Query, vector: Float32[np.ndarray, " dim"]) -> dict[str, Any]:
         """A query as it can be asked again."""
@@ -137,8 +179,8 @@ class Service:
         size = request.query_params.get("size", "small")
         if size not in SIZES:
             raise Refusal(422, f"size must be one of {', '.join(SIZES)}")
-        if not POSITION.fullmatch(position) or int(position) >= self._searcher.index.num_items:
-            raise Refusal(404, f"there are {self._searcher.index.num_items:,} items, numbered from 0")
+        if not POSITION.fullmatch(position) or not self._searcher.index.holds(int(position)):
+            raise Refusal(404, "no item of the index has this number")
         found = await self._aside("draw", self._media.get, int(position), size)
         if found is None:
             raise Refusal(404, "this item cannot be shown: its origin is out of reach, or it has no such size")
@@ -160,9 +202,7 @@ class Service:
 
     def samples(self, count: int) -> list[dict[str, Any]]:
         """Some items at even distances, as results are told, for people who have not asked yet."""
-        index = self._searcher.index
-        places = sorted({(2 * place + 1) * index.num_items // (2 * count) for place in range(count)})
-        return [self._item(place) for place in places]
+        return [self._item(position) for position in self._searcher.index.spread(count)]
 
     def _item(self, position: int) -> dict[str, Any]:
         """An item as results tell it, but for its score."""
@@ -178,7 +218,9 @@ class Service:
 
 
 def link(parts: Sequence[dict[str, Any]]) -> str:
-    """The address of the page that asks the same: `q` for texts, `like` for items, `e` for all that became embeddings.
+    """The address of the page that asks the same, without the base.
+
+    `q` is for texts, `like` for items, `e` for all that became embeddings.
 
     Args:
         parts: of the query, each with its `kind`.

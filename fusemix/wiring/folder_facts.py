@@ -20,6 +20,8 @@ from fusemix.reports import reading
 from fusemix.reports.classes import report as zero_shot_report
 from fusemix.reports.comparison import side_by_side
 from fusemix.search.description import INDEX, QUARANTINE, read_description
+from fusemix.search.folder import Index
+from fusemix.search.table import open_table
 
 REPORT, COMPARISON = "report.json", "compare.json"
 OURS = "latent sets, latent stores, runs, indexes, exported models, reports and comparisons"
@@ -68,10 +70,10 @@ def _of_index(folder: Path) -> Facts:
     about_index = read_description(folder)
     assert about_index is not None, "it is there"
     model = about_index.model
+    counts = Index(folder).counts if open_table(folder) is not None else {}
     rows = [
-        ("items", " and ".join(f"{count:,} {one}" for one, count in sorted(about_index.counts.items())) or "none"),
+        ("items", " and ".join(f"{count:,} {one}" for one, count in sorted(counts.items())) or "none"),
         ("width", f"{about_index.dim}, in {about_index.precision}"),
-        ("segments", ", ".join(f"{one.num_items:,} {one.kind}" for one in about_index.segments)),
         ("model", str(model.get("name"))),
         ("checkpoint", str(model.get("checkpoint"))),
         ("adapters", str(model.get("sha256"))),

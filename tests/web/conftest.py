@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import UPLOAD_MB, Server, running
+from serving import BASE, NAME, TOKEN, UPLOAD_MB, Server, running
 from tiny_run import TinyRun
 from workers import made_once
 
@@ -39,6 +39,14 @@ def searcher(indexed: Path) -> Searcher:
 @pytest.fixture(scope="session")
 def server(searcher: Searcher) -> Iterator[Server]:
     with Batcher(searcher) as batcher, running(create_app(batcher, max_upload_mb=UPLOAD_MB, hosts=LOCAL)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def locked(searcher: Searcher) -> Iterator[Server]:
+    """A server as it stands behind a proxy: with a token, a name of its own, and below a path."""
+    how = {"max_upload_mb": UPLOAD_MB, "hosts": (*LOCAL, NAME), "token": TOKEN, "base_path": BASE}
+    with Batcher(searcher) as batcher, running(create_app(batcher, **how)) as found:
         yield found
 
 

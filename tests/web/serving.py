@@ -15,6 +15,10 @@ from starlette.types import ASGIApp
 from fusemix.web.server import bound, server_for
 
 UPLOAD_MB = 1
+TOKEN = "a-token-of-tests"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+NAME, BASE = "photos.example.org", "/photos"
+"""What a proxy has the server called, and below which path."""
 
 
 class Answer(NamedTuple):

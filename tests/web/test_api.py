@@ -17,6 +17,10 @@ from fusemix.web.requests import SearchRequest, encoded
 from fusemix.wiring.searching.searcher import Query
 
 RESULT = ["position", "score", "id", "modality", "path", "captions", "media"]
+PATHS = {
+    *("/api/search", "/api/index", "/media/{position}", "/v1/embeddings", "/knn-service", "/indices-list"),
+    *("/healthz", "/metrics"),
+}
 ATTACKS = [
     "/media/../../etc/passwd",
     "/media/..%2f..%2fetc%2fpasswd",
@@ -207,7 +211,7 @@ def test_no_path_reaches_a_file(server, path):
     answer = server.ask(path.replace("٣", "%D9%A3").replace(" ", "%20"))
     assert answer.status in (400, 404)
     if answer.status == 404:
-        assert answer.error in ("there is nothing at this address", "there are 84 items, numbered from 0")
+        assert answer.error in ("there is nothing at this address", "no item of the index has this number")
 
 
 @pytest.mark.parametrize(
@@ -227,19 +231,31 @@ def test_what_is_searched_and_what_is_allowed_is_told(server, searcher, tiny):
         "counts": {"audio": 24, "image": 36, "text": 24},
         "modalities": list(searcher.modalities),
         "dim": 16,
-        "limits": {"characters": 2000, "queries": 16, "k": 1000, "upload_mb": 1, "megapixels": 64, "minutes": 10},
+        "limits": {
+            "characters": 2000,
+            "queries": 16,
+            "batch": 16,
+            "k": 1000,
+            "upload_mb": 1,
+            "megapixels": 64,
+            "minutes": 10,
+        },
     }
     assert server.ask("/healthz").data == {"status": "ok"}
 
 
 def test_openapi_lists_every_field_of_a_search(server):
     document = server.ask("/openapi.json").data
-    assert set(document["paths"]) == {"/api/search", "/api/index", "/media/{position}", "/healthz"}
+    assert set(document["paths"]) == PATHS
+    assert "servers" not in document, "it lies at the root"
     schema = document["paths"]["/api/search"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == set(SearchRequest.model_fields)
     assert schema["additionalProperties"] is False
     part = schema["properties"]["queries"]["anyOf"][0]["items"]
-    assert set(part["properties"]) == set(SearchRequest.model_fields) - {"queries", "k", "modality"}
+    assert set(part["properties"]) == set(SearchRequest.model_fields) - {"queries", "k", "modality", "batch"}
+    alone = schema["properties"]["batch"]["anyOf"][0]["items"]
+    assert set(alone["properties"]) == set(SearchRequest.model_fields) - {"batch"}
+    assert alone["properties"]["queries"]["anyOf"][0]["items"] == part
     assert "$ref" not in json.dumps(schema)
 
 

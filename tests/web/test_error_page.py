@@ -35,7 +35,7 @@ def test_a_page_is_for_who_wants_it_more_than_json(accept, expected):
     [
         ("/nowhere", "GET", 404, "There is nothing at this address."),
         ("/static/nothing.css", "GET", 404, "There is nothing at this address."),
-        ("/media/999", "GET", 404, "There are 84 items, numbered from 0."),
+        ("/media/999", "GET", 404, "No item of the index has this number."),
         ("/api/search", "GET", 405, "This address takes no such method."),
         ("/media/1?size=huge", "GET", 422, "Size must be one of small, large, outline."),
         ("/api/search", "POST", 415, "Send JSON, and say so: Content-Type: application/json."),

@@ -73,4 +73,4 @@ def test_the_start_for_others_is_told_in_words_that_nobody_misses():
     told = warning("0.0.0.0")
     assert "WARNING" in told
     assert "EVERYBODY who reaches this machine" in told
-    assert "THERE IS NO PASSWORD" in told
+    assert "HAS THE TOKEN" in told

@@ -148,7 +148,7 @@ def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered(monke
 
     async def story():
         release = asyncio.Event()
-        app = BodyLimit(holding(release), "/search", most_bytes=100, most_together=150)
+        app = BodyLimit(holding(release), {"/search"}, most_bytes=100, most_together=150)
         first = asyncio.create_task(ask(app, [b"a" * 60, b"a" * 40]))
         await asyncio.sleep(0)
         await asyncio.sleep(0.01)
@@ -172,7 +172,7 @@ def test_bodies_together_may_only_be_so_large_and_are_let_go_when_answered(monke
 @pytest.mark.parametrize("name", ["BODY_SEC", "STEP_SEC"])
 def test_a_body_that_takes_too_long_or_comes_too_slowly_is_refused(monkeypatch, name):
     monkeypatch.setattr(limits, name, 0.05)
-    app = BodyLimit(holding(asyncio.Event()), "/search", most_bytes=100, most_together=100)
+    app = BodyLimit(holding(asyncio.Event()), {"/search"}, most_bytes=100, most_together=100)
     status, body = finished(ask(app, [b"a"] * 50, delay=0.01))
     assert (status, body[:40]) == (408, b'{"error":"the request comes too slowly; ')
 
@@ -182,7 +182,7 @@ def test_a_body_that_comes_fast_enough_in_every_step_is_taken(monkeypatch):
     monkeypatch.setattr(limits, "STEP_BYTES", 5)
     release = asyncio.Event()
     release.set()
-    app = BodyLimit(holding(release), "/search", most_bytes=100, most_together=100)
+    app = BodyLimit(holding(release), {"/search"}, most_bytes=100, most_together=100)
     assert finished(ask(app, [b"a"] * 40, delay=0.01)) == (200, b"40"), "0.4 s in all"
 
 

@@ -20,7 +20,7 @@ from fusemix.models.fitting import fitting_set
 from fusemix.models.places import root_of
 from fusemix.models.trained import Trained
 from fusemix.remote.paths import Remote, located
-from fusemix.search.items import SCHEMA
+from fusemix.search.table import ABOUT
 
 MOST_CAPTIONS = 5
 """Captions that are kept of an item."""
@@ -73,7 +73,7 @@ class Collection(NamedTuple):
             "source": [number] * len(ids),
             "row": self.rows[places],
         }
-        return pa.table(columns, schema=SCHEMA)
+        return pa.table(columns, schema=ABOUT)
 
 
 def require_kind(data: str | None, latents: str | None) -> None:

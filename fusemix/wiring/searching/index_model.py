@@ -13,16 +13,16 @@ from typing import Any
 import yaml
 
 from fusemix.encoders.loading import weights_sha256
-from fusemix.errors import RunError
+from fusemix.errors import FusemixError, RunError
 from fusemix.models.embedder import Embedder
 from fusemix.models.folder import PATHS
 from fusemix.models.matching import How
 from fusemix.models.recipes import EncoderRecipe
-from fusemix.models.trained import Trained
+from fusemix.models.trained import Trained, open_trained
 from fusemix.parts.kinds import misfit
 from fusemix.parts.trust import named_by_data
 from fusemix.remote.paths import located
-from fusemix.search.description import INDEX, damaged
+from fusemix.search.description import INDEX, Description, damaged
 from fusemix.search.folder import Index
 
 ENCODERS_NOTED = "encoders"
@@ -155,6 +155,20 @@ def model_of_index(index: Index, model: str | Path | None, device: str, trust_co
     embedder = Embedder(name, recorded["checkpoint"], device=device, trust_code=trust_code, noted=noted, how=how)
     require_same_model(recorded, about_model(embedder, name, recorded["checkpoint"], index.folder), index.folder)
     return embedder
+
+
+def trained_of(about: Description, folder: Path) -> Trained | None:
+    """The trained part of the model that an index was made with; None where it is out of reach, or another one.
+
+    Args:
+        about: the index.
+        folder: of it.
+    """
+    try:
+        found = open_trained(_place(about.model, folder), about.model["checkpoint"])
+    except FusemixError:
+        return None
+    return found if weights_sha256(found.model) == about.model["sha256"] else None
 
 
 def _place(recorded: dict[str, Any], folder: Path) -> str:

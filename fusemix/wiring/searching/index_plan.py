@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from fusemix.config import IndexConfig, to_plain
-from fusemix.disk.discarding import Owned, require_ours
-from fusemix.disk.files import sha256_of_file
+from fusemix.disk.discarding import Owned, beside, discard, require_ours
 from fusemix.disk.proven_names import ANY_NAME
 from fusemix.disk.system_names import is_system_name
 from fusemix.errors import ConfigError, IndexFolderError
@@ -28,13 +27,16 @@ from fusemix.models.recipes import EncoderRecipe
 from fusemix.search.description import (
     INDEX,
     QUARANTINE,
-    SEGMENTS,
-    SUFFIXES,
+    TABLE,
     Description,
+    content_of,
     is_index,
     read_description,
 )
+from fusemix.search.earlier import SEGMENTS
 from fusemix.search.folder import Index
+from fusemix.search.seals import SEALS
+from fusemix.search.table import open_table
 from fusemix.wiring.searching.collections import Collection, collections_of, require_kind
 from fusemix.wiring.searching.imported import require_same_latents
 from fusemix.wiring.searching.index_model import (
@@ -46,14 +48,15 @@ from fusemix.wiring.searching.index_model import (
 )
 from fusemix.wiring.searching.spaces import require_hubs, require_same_shape, shaped
 
-PARTS = "parts"
 OWNED = Owned(
     "an index",
     is_index,
     (
-        *(INDEX, QUARANTINE, f"{PARTS}/*/{ANY_NAME}.parquet"),
-        *(f"{SEGMENTS}/{name}{suffix}" for name in (ANY_NAME, "[0-9]*") for suffix in SUFFIXES),
-        *(f"{PARTS}/*{suffix}" for suffix in (".npy", ".jsonl")),  # of an earlier version
+        *(INDEX, QUARANTINE, SEALS),
+        *(f"{TABLE}/{below}/*" for below in ("data", "_versions", "_transactions", "_deletions", "_indices/*")),
+        *(f"{SEGMENTS}/{name}{suffix}" for name in (ANY_NAME, "[0-9]*") for suffix in (".faiss", ".npy", ".parquet")),
+        *(f"parts/*{suffix}" for suffix in (".npy", ".jsonl")),  # of earlier versions, as segments are
+        f"parts/*/{ANY_NAME}.parquet",
     ),
 )
 
@@ -80,18 +83,18 @@ class Indexing:
     Attributes:
         config: the settings.
         embedder: the model.
+        place: folder that is written in: that of the index, or one beside it that is going to take its place.
         description: of the index as it is, or of a new one, with the origins that come to it.
         tasks: what to add.
         num_there: items that were asked for and are in the index already.
-        replaces: hash of the index.json whose index is going to make room; None where none does.
     """
 
     config: IndexConfig
     embedder: Embedder
+    place: Path
     description: Description
     tasks: list[Task]
     num_there: int
-    replaces: str | None
 
     @property
     def out(self) -> Path:
@@ -119,33 +122,54 @@ def indexing_of(config: IndexConfig) -> Indexing:
     """
     out = Path(config.out)
     _require_room(out, config.overwrite)
-    description = None if config.overwrite else read_description(out)
-    known_encoders = noted_encoders(description.model, out) if description else {}
+    place = beside(out) if config.overwrite and is_index(out) else out
+    there = None if place != out else read_description(out)
+    known_encoders = noted_encoders(there.model, out) if there else {}
     require_kind(config.data, config.latents)
     embedder = _embedder_of(config, known_encoders)
     model = about_model(embedder, config.model, config.checkpoint, out, known_encoders)
-    if description is None or not description.segments:
-        description = shaped(Description(model, embedder.dim), config, embedder.trained)
-    require_same_model(description.model, model, out)
-    require_same_shape(description, config, out)
-    require_hubs(description, embedder.trained, out)
-    description = replace(description, model={**description.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
+    if there is None or open_table(out) is None:
+        there = shaped(Description(model, embedder.dim), config, embedder.trained)
+    require_same_model(there.model, model, out)
+    require_same_shape(there, config, out)
+    require_hubs(there, embedder.trained, out)
+    there = replace(there, model={**there.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
     what = (config.data, config.latents, config.modality)
     collections = collections_of(*what, embedder.trained, follow_links=config.follow_links)
     for modality, recipes in embedder.trained.recipes.items():
         if any(one.is_given for one in recipes):
             require_same_latents(embedder, modality, _sets_at_hand(collections, embedder))
-    there = Index(out) if description.segments else None
-    tasks, origins = [], list(description.sources)
-    for collection in collections:
-        _require_same_origin(collection.origin, origins)
-        number = next((n for n, known in enumerate(origins) if is_same(known, collection.origin)), len(origins))
-        origins[number : number + 1] = [noted(collection.origin, collection.root, out)]
-        tasks.append(Task(collection, number, _new_places(collection, there)))
+    origins, numbers = _with_origins(there.sources, collections, out)
+    description = replace(there, sources=origins)
+    if place != out:
+        _forget_another(place, description)
+    index = Index(place) if open_table(place) is not None else None
+    tasks = [Task(*both, _new_places(both[0], index)) for both in zip(collections, numbers, strict=True)]
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
-    replaces = sha256_of_file(out / INDEX) if config.overwrite and is_index(out) else None
-    return Indexing(config, embedder, replace(description, sources=origins), tasks, num_items - num_new, replaces)
+    return Indexing(config, embedder, place, description, tasks, num_items - num_new)
+
+
+def _forget_another(place: Path, description: Description) -> None:
+    """Discard what a killed command has begun beside an index, where that was to be another one."""
+    if content_of(place) is None:
+        return
+    begun = read_description(place)
+    if begun is None or replace(begun, depths=[], num_tuned=0) != description:
+        discard(place, OWNED)
+
+
+def _with_origins(
+    known: Sequence[dict[str, Any]], collections: Sequence[Collection], out: Path
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Origins of an index with those of what comes to it, and the numbers of the latter."""
+    origins, numbers = list(known), []
+    for collection in collections:
+        _require_same_origin(collection.origin, origins)
+        number = next((n for n, one in enumerate(origins) if is_same(one, collection.origin)), len(origins))
+        origins[number : number + 1] = [noted(collection.origin, collection.root, out)]
+        numbers.append(number)
+    return origins, numbers
 
 
 def _embedder_of(config: IndexConfig, known: Mapping[str, Sequence[EncoderRecipe]]) -> Embedder:
@@ -192,6 +216,6 @@ def _require_same_origin(origin: dict[str, Any], there: Sequence[dict[str, Any]]
 def _new_places(collection: Collection, there: Index | None) -> Int64[np.ndarray, " new"]:
     ids = pa.array(collection.ids, pa.string())
     known = np.zeros(len(ids), dtype=bool)
-    for column in there.columns("id") if there else ():
-        known |= pc.call_function("is_in", [ids], pc.SetLookupOptions(column)).to_numpy(zero_copy_only=False)
+    for batch in there.column("id") if there else ():
+        known |= pc.call_function("is_in", [ids], pc.SetLookupOptions(batch["id"])).to_numpy(zero_copy_only=False)
     return np.flatnonzero(~known)

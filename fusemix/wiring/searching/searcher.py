@@ -3,7 +3,7 @@
 Place in the flow: Index + the model that made it -> Searcher: queries -> vectors -> hits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -93,9 +93,9 @@ class Searcher:
     ) -> None:
         self.index, self._corrects = Index(folder), hub_correction
         self.embedder = model_of_index(self.index, model, device, trust_code)
-        origins = self.index.description.sources
-        self._readers = [reader_of(origin, self.index.folder, trust_code) for origin in origins]
-        self.unseen = [] if trust_code else [why for why in map(why_unseen, origins) if why]
+        self._trust_code = trust_code
+        self._readers: dict[int, Callable[[Mapping[str, Any], Decode], Content | None]] = {}
+        self.unseen = [] if trust_code else [why for why in map(why_unseen, self.index.description.sources) if why]
 
     @property
     def name(self) -> str:
@@ -171,6 +171,11 @@ class Searcher:
         """Of embeddings that may be asked by: the index's, and the model's where that is another."""
         return tuple(dict.fromkeys([self.index.dim, self.embedder.dim]))
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether the first numbers of an embedding are those that say most."""
+        return self.embedder.trained.model.rotation is not None
+
     def _unit(self, vector: Any) -> Float32[np.ndarray, "1 dim"]:
         found = np.asarray(vector, dtype=np.float32)
         length = float(np.linalg.norm(found)) if found.shape in [(width,) for width in self.widths] else 0.0
@@ -208,7 +213,7 @@ class Searcher:
     ) -> Float32[np.ndarray, " queries"]:
         """What is taken from all scores alike where one modality alone is ranked; nothing where several are."""
         about = self.index.description
-        ranked = list(about.counts) if modality is None else [modality]
+        ranked = list(self.index.counts) if modality is None else [modality]
         if len(ranked) > 1:
             return np.zeros(len(vectors), dtype=np.float32)
         return vectors[:, about.dim :] @ np.array(about.levels(ranked[0]), dtype=np.float32)
@@ -245,7 +250,13 @@ class Searcher:
             IndexError: there is no such position.
         """
         (item,) = self.index.items([position])
-        return self._readers[item["source"]](item, decode)
+        return self._reader(item["source"])(item, decode)
+
+    def _reader(self, number: int) -> Callable[[Mapping[str, Any], Decode], Content | None]:
+        if number not in self._readers:  # the index may have grown since it was opened
+            origin = self.index.description.sources[number]
+            self._readers[number] = reader_of(origin, self.index.folder, self._trust_code)
+        return self._readers[number]
 
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:

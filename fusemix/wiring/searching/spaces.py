@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.trained import Trained
 from fusemix.models.width import cut, require_width
 from fusemix.search.description import Description
-from fusemix.search.precision import Precision
+from fusemix.search.tuning import ASKED
 
 
 def index_vectors(
@@ -70,6 +69,21 @@ def index_queries(
     return cut(embeddings, about.dim)
 
 
+def bank_queries(trained: Trained | None, about: Description) -> dict[str, Float32[np.ndarray, "queries width"]]:
+    """Training items of each modality, as an index is asked by them; none where the model keeps none, or is not there.
+
+    Args:
+        trained: the model.
+        about: the index.
+    """
+    hubs = None if trained is None else trained.hubs
+    found = {}
+    for modality, bank in hubs.banks.items() if hubs else ():
+        vectors = index_queries(bank[:ASKED].float().cpu().numpy(), about)
+        found[modality] = np.concatenate([vectors, weights_of([modality] * len(vectors), about)], axis=1)
+    return found
+
+
 def shaped(empty: Description, config: IndexConfig, trained: Trained) -> Description:
     """A new index with the width and the precision that are asked for, and with hubs corrected where they are known.
 
@@ -78,9 +92,8 @@ def shaped(empty: Description, config: IndexConfig, trained: Trained) -> Descrip
     """
     if config.dim is not None:
         require_width(config.dim, trained.model, trained.file)
-    precision = cast("Precision", config.precision or empty.precision)
     dim = empty.dim if config.dim is None else config.dim
-    shape = replace(empty, dim=dim, precision=precision)
+    shape = replace(empty, dim=dim, precision=config.precision or empty.precision)
     if not config.hub_correction or trained.hubs is None:
         return shape
     asking, known = list(trained.hubs.banks), trained.hubs.levels

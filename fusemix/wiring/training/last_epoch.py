@@ -23,7 +23,6 @@ from fusemix.models.cached import embed
 from fusemix.models.scoring import measured
 from fusemix.retrieval.standard_error import Directions, Gain, gain
 
-
 ERRORS = 2.0
 
 

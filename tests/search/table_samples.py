@@ -1,0 +1,36 @@
+"""Made-up items in an index, without any model."""
+
+import numpy as np
+import pyarrow as pa
+
+from fusemix.search.description import Description, read_description
+from fusemix.search.folder import Index
+from fusemix.search.table import ABOUT
+from fusemix.search.writer import IndexWriter
+
+DIM = 16
+MODEL = {"name": "runs/x", "sha256": "0"}
+SOURCES = [{"modality": "image"}, {"modality": "audio"}]
+
+
+def made_up(count, seed=0, modality="image", dim=DIM):
+    rows = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    items = [
+        {"id": f"{seed}/{n}", "modality": modality, "path": None, "captions": [], "source": 0, "row": n}
+        for n in range(count)
+    ]
+    return rows, pa.Table.from_pylist(items, ABOUT)
+
+
+def add(folder, *some, asked=dict):
+    writer = IndexWriter(folder, read_description(folder) or Description(MODEL, DIM, sources=SOURCES))
+    for rows, table in some:
+        writer.add(rows, table)
+    return writer.finish(asked)
+
+
+def content(folder):
+    index = Index(folder)
+    everywhere = list(range(index.num_items))
+    return index.vectors(everywhere), [item["id"] for item in index.items(everywhere)]
