@@ -19,6 +19,7 @@ PRINTED_BY = {
     "wiring/searching/origins.py": ("search", "serve"),
     "wiring/searching/index_plan.py": ("index",),
     "wiring/searching/indexing.py": ("index",),
+    "wiring/searching/editing.py": ("index",),
     "wiring/searching/searcher.py": ("search", "serve"),
     "models/recipes.py": ("index", "search", "serve"),
     "models/trained.py": ("index", "search", "serve", "export", "eval_zero_shot"),

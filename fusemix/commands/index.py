@@ -8,17 +8,22 @@ again, it adds what is new.
 """
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from rich.prompt import Confirm
 
 from fusemix.config import IndexConfig
 from fusemix.disk.locks import one_writer
 from fusemix.disk.out_folder import require_writable
+from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 from fusemix.progress import console, counting, duration
 from fusemix.search.description import QUARANTINE, Description
 from fusemix.search.folder import FLAT_BELOW, Index
 from fusemix.visible import shown
+from fusemix.wiring.searching.editing import relocate, remove
 from fusemix.wiring.searching.index_plan import Indexing, indexing_of
 from fusemix.wiring.searching.indexing import run_indexing, settle
 from fusemix.wiring.searching.rehearsal import seconds_of_indexing
@@ -30,7 +35,19 @@ def main(config: IndexConfig) -> Path:
     if config.dry_run:
         return _rehearse(config)
     with one_writer(config.out, doing="index", wait_sec=config.wait_sec):
+        if config.remove or config.relocate:
+            return _edit(config, Path(config.out))
         return _index(config, Path(config.out))
+
+
+def _edit(config: IndexConfig, out: Path) -> Path:
+    """Items that leave, folders that lie elsewhere: neither model nor data are needed."""
+    if config.relocate:
+        console.print(f"{out} looks for its items in {', '.join(relocate(out, config.relocate))}")
+    if config.remove:
+        gone = remove(out, config.remove)
+        console.print(f"removed {len(gone):,} items; they do not come back when their folder is given again")
+    return out
 
 
 def _rehearse(config: IndexConfig) -> Path:
@@ -50,7 +67,8 @@ def _rehearse(config: IndexConfig) -> Path:
 def _index(config: IndexConfig, out: Path) -> Path:
     indexing = indexing_of(config)
     _say_what_comes(indexing)
-    if not indexing.num_new and indexing.place == out:
+    _require_agreed(indexing)
+    if not indexing.has_news and indexing.place == out:
         _say_what_is_aside(out, settle(indexing))
         console.print(f"nothing new; {out} has {_counts(out)}")
         return out
@@ -67,10 +85,30 @@ def _index(config: IndexConfig, out: Path) -> Path:
 def _say_what_comes(indexing: Indexing) -> None:
     for task in indexing.tasks:
         origin = task.collection.origin
-        notes = "; ".join(task.collection.notes)
+        notes, changes = "; ".join(task.collection.notes), task.changes
+        also = {"changed": len(changes.changed), "gone": len(changes.vanished)}
         console.print(
-            f"{origin['path']}: {len(task.collection.items):,} {origin['modality']} items, {len(task.new):,} new"
-            f"{f' ({notes})' if notes else ''}"
+            f"{origin['path']}: {len(task.collection.items):,} {origin['modality']} items, {len(changes.new):,} new"
+            f"{''.join(f', {count:,} {what}' for what, count in also.items() if count)}{f' ({notes})' if notes else ''}"
+        )
+
+
+def _require_agreed(indexing: Indexing) -> None:
+    """Ask before most of what a folder held leaves the index, since it may be unmounted, or half copied.
+
+    Raises:
+        DatasetError: nobody agrees.
+    """
+    for task in indexing.tasks:
+        gone, held, path = len(task.changes.vanished), task.changes.num_held, task.collection.origin["path"]
+        if indexing.config.remove_most or 2 * gone <= held:
+            continue
+        told = f"{gone:,} of {held:,} items of {path} are gone"
+        if sys.stdin.isatty() and Confirm.ask(f"{told}. Remove them from the index?", console=console, default=False):
+            continue
+        raise DatasetError(
+            f"{told}, more than half; is it mounted, and whole? Nothing was changed. To let them leave the index, give "
+            "the same command with --remove-most."
         )
 
 

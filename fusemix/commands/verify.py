@@ -99,7 +99,7 @@ def _verify_index(folder: Path) -> list[Damage]:
     state = f"{len(found)} of {sealed} files damaged" if found else f"{sealed} files are as they were sealed"
     console.print(f"{folder / INDEX} and what it names: {state}")
     if without and not found:
-        for _ in Index(folder).column("vector"):
+        for _ in Index(folder).columns(["vector"]):
             pass
         console.print(
             f"{folder}: {without} files were written by a command that did not end, and have no hashes: they can be "

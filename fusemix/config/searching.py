@@ -26,8 +26,8 @@ PRECISIONS = ("float32", "float16")
 class IndexConfig(WritingConfig):
     """Embed a folder or a latent set, and keep what was embedded so that it can be searched."""
 
-    model: Place
-    """Run folder, exported model, URL of one, or name on the hub."""
+    model: Place | None = None
+    """Run folder, exported model, URL of one, or name on the hub; null: that of the index."""
     checkpoint: Literal["best", "last"] = "best"
     """Of a run: best on validation, or the last epoch."""
     data: Place | None = None
@@ -44,6 +44,17 @@ class IndexConfig(WritingConfig):
     The index notes them, so that it can be searched."""
     out: Location
     """Index folder. What is there already is added to; items that it holds are passed over."""
+    prefix: str | None = None
+    """What ids of the folder's items begin with; null: its name. Two folders of one name need another for one."""
+    sync: bool = False
+    """Follow data, or all folders that the index has: files that are gone leave, others are embedded again where their
+    content is another, new ones join."""
+    remove_most: bool = False
+    """With sync, let items leave though more than half of a folder's files are gone; a folder may be unmounted."""
+    remove: list[str] = field(default_factory=list)
+    """Ids of items to remove, at once and for good; with * at the end, all that begin so."""
+    relocate: list[str] = field(default_factory=list)
+    """OLD=NEW: folders of the index that lay at or below OLD lie at NEW now; nothing is embedded again."""
     dim: int | None = None
     """How many numbers of each embedding are kept, from the first; null: as in the index, and in a new one all."""
     precision: str | None = None
@@ -73,8 +84,22 @@ class IndexConfig(WritingConfig):
         if self.precision not in (None, *PRECISIONS):
             raise ConfigError(f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}.")
         or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
-        if bool(self.data) == bool(self.latents):
+        self._require_one_deed()
+
+    def _require_one_deed(self) -> None:
+        edits = bool(self.remove or self.relocate)
+        if edits and (self.data or self.latents or self.sync or self.overwrite):
+            raise ConfigError("remove and relocate change an index without data; leave out data, latents and sync.")
+        if self.data and self.latents:
             raise ConfigError("give either data=FOLDER, of pictures or sounds, or latents=FOLDER, of a latent set.")
+        if not (self.data or self.latents or self.sync or edits):
+            raise ConfigError("give either data=FOLDER, of pictures or sounds, or latents=FOLDER, of a latent set.")
+        if self.sync and (self.latents or self.overwrite):
+            raise ConfigError("sync follows folders of files: give data=FOLDER or nothing, and no overwrite.")
+        if self.prefix is not None and not self.data:
+            raise ConfigError("prefix is for data=FOLDER.")
+        if any("=" not in one for one in self.relocate):
+            raise ConfigError("relocate must be OLD=NEW: relocate=[/home/me/Pictures=/mnt/pictures].")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,6 +73,7 @@ class Description:
         hub_levels: direction, such as `text_to_image` -> what these numbers take from scores of all items of the
             modality alike, so that a search over several ranks them together; none where an earlier version wrote it.
         sources: where items come from, as plain data; items name them by number.
+        removed: ids of items that were removed by hand, and do not come back with their folder.
         depths: of searches, ascending; none where every item is compared.
         num_tuned: items that there were when these were chosen.
     """
@@ -83,6 +84,7 @@ class Description:
     hub_queries: list[str] = field(default_factory=list)
     hub_levels: dict[str, float] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     depths: list[Depth] = field(default_factory=list)
     num_tuned: int = 0
 

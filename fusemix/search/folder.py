@@ -209,10 +209,11 @@ class Index:
         taken = self._asked(lambda state: state.table.take_offsets(offsets).with_row_id().select(["id"]).to_arrow())
         return taken[ROW].to_pylist()
 
-    def column(self, name: str) -> Iterator[pa.RecordBatch]:
-        """Batches with a column of all items, and their positions."""
+    def columns(self, names: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches with columns of all items, or of those that a filter lets through, and their positions."""
         with telling_damage(self.folder / TABLE):
-            yield from self._now().table.search().select([name]).with_row_id(True).to_batches()
+            asked = self._now().table.search().select(list(names)).with_row_id(True)
+            yield from (asked if where is None else asked.where(where)).to_batches()
 
 
 def _nearest(

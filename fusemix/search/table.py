@@ -30,6 +30,8 @@ ABOUT = pa.schema(
     ]
 )
 """What is known of an item, but for its vector."""
+STATE = pa.schema([("num_bytes", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string())])
+"""What its file was when it was embedded; null where it is none."""
 FIXED_ROWS = {"new_table_enable_stable_row_ids": "true"}
 CACHED_BYTES = 1 << 30
 """Codes of an index that are kept in memory, at most."""
@@ -75,7 +77,7 @@ def empty_table(folder: Path, width: int, precision: str) -> Any:
         width: numbers of a vector.
         precision: of these.
     """
-    schema = ABOUT.append(pa.field(VECTOR, pa.list_(NUMBERS[precision], width)))
+    schema = pa.schema([*ABOUT, *STATE]).append(pa.field(VECTOR, pa.list_(NUMBERS[precision], width)))
     return _connected(folder).create_table(ITEMS, schema=schema, mode="overwrite", storage_options=FIXED_ROWS)
 
 
@@ -92,10 +94,14 @@ def rows_of(vectors: Float32[np.ndarray, "items width"], about: pa.Table, precis
 
     Args:
         vectors: unit length, each with what is added to its scores.
-        about: one row an item, in ABOUT.
+        about: one row an item, in ABOUT, and perhaps in STATE.
         precision: of the table.
     """
     assert len(vectors) == about.num_rows, "a row an item"
+    for field in STATE:
+        if field.name not in about.column_names:
+            about = about.append_column(field, pa.nulls(len(about), field.type))
+    about = about.select([*ABOUT.names, *STATE.names]).cast(pa.schema([*ABOUT, *STATE]))
     numbers = pa.array(np.ascontiguousarray(vectors, dtype=precision).ravel())
     return about.append_column(VECTOR, pa.FixedSizeListArray.from_arrays(numbers, vectors.shape[1]))
 

@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from fusemix.errors import IndexFolderError
 from fusemix.search.description import TABLE, Description, system_error_in, write_description
 from fusemix.search.seals import seal
-from fusemix.search.table import ABOUT, empty_table, open_table, quoted, rows_of
+from fusemix.search.table import empty_table, open_table, quoted, rows_of
 from fusemix.search.tuning import Samples, tuned
 
 MOST_FRAGMENTS = 32
@@ -60,13 +60,13 @@ class IndexWriter:
 
         Args:
             vectors: unit length, each with what is added to its scores.
-            about: one row an item, in `table.ABOUT`.
+            about: one row an item, in `table.ABOUT`, and perhaps in `table.STATE`.
         """
         with telling_system_errors(self.folder):
             if self._table is None:
                 self._table = empty_table(self.folder, self.description.width, self.description.precision)
             if len(vectors):
-                self._table.add(rows_of(vectors, about.cast(ABOUT), self.description.precision))
+                self._table.add(rows_of(vectors, about, self.description.precision))
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove items; from then on nobody finds them."""
@@ -74,6 +74,15 @@ class IndexWriter:
             some = ", ".join(quoted(one) for one in ids[at : at + REMOVED_AT_ONCE])
             if self._table is not None:
                 self._table.delete(f"id IN ({some})")
+
+    def touch(self, states: pa.Table) -> None:
+        """Note that files have other times, and the content that they had.
+
+        Args:
+            states: `id`, and columns of `table.STATE`.
+        """
+        if self._table is not None and len(states):
+            self._table.merge_insert("id").when_matched_update_all().execute(states)
 
     def finish(self, samples: Samples) -> Description:
         """Put the table in order, and say what is there now.

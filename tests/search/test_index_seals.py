@@ -81,7 +81,7 @@ def asked(folder):
         opened.items(found.positions[0].tolist())
         opened.find("0/1999")
         opened.vectors([0, 1999, 2049])
-        list(opened.column("id"))
+        list(opened.columns(["id"]))
     except IndexFolderError:
         return True
     return False

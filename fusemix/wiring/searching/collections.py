@@ -57,6 +57,11 @@ class Collection(NamedTuple):
         """Ids in the index."""
         return [self.origin["prefix"] + item for item in self.items.table["id"].to_pylist()]
 
+    @property
+    def is_of_files(self) -> bool:
+        """Whether its items are files of a folder."""
+        return self.side is None
+
     def table(self, number: int, places: Int64[np.ndarray, " some"]) -> pa.Table:
         """Some items as an index keeps them.
 
@@ -107,7 +112,13 @@ def _sets_in(folder: Path) -> list[Path]:
 
 
 def collections_of(
-    data: str | None, latents: str | None, modality: str | None, trained: Trained, *, follow_links: bool = False
+    data: str | None,
+    latents: str | None,
+    modality: str | None,
+    trained: Trained,
+    *,
+    follow_links: bool = False,
+    prefix: str | None = None,
 ) -> list[Collection]:
     """What a path stands for: a folder of files; or a latent set, or all latent sets right below it.
 
@@ -116,6 +127,7 @@ def collections_of(
         modality: what is wanted of it; None takes what there is, where that is one.
         trained: the model that is to embed it.
         follow_links: of a folder, take what links that lead out of it lead to.
+        prefix: of the ids of a folder's items; None: its name.
 
     Raises:
         DatasetError: it holds nothing that can be indexed.
@@ -125,10 +137,13 @@ def collections_of(
     if latents:
         return [_of_set(path, modality, trained) for path in _sets_in(Path(latents).expanduser())]
     folder = located(data or "")
-    return [_of_folder(folder if isinstance(folder, Remote) else folder.expanduser(), modality, trained, follow_links)]
+    folder = folder if isinstance(folder, Remote) else folder.expanduser()
+    return [_of_folder(folder, modality, trained, follow_links, prefix)]
 
 
-def _of_folder(folder: Path | Remote, modality: str | None, trained: Trained, follow_links: bool) -> Collection:
+def _of_folder(
+    folder: Path | Remote, modality: str | None, trained: Trained, follow_links: bool, prefix: str | None
+) -> Collection:
     files = files_of(folder, follow_links=follow_links)
     counts = {one: len(paths) for one, paths in files.paths.items()}
     if not counts:
@@ -145,7 +160,7 @@ def _of_folder(folder: Path | Remote, modality: str | None, trained: Trained, fo
     passed = ", ".join(f"{count:,} {one} files" for one, count in others.items() if count)
     items = items_of(folder, chosen, files.paths[chosen], follow_links=follow_links)
     whole = folder.resolve() if isinstance(folder, Path) else folder
-    prefix = f"{whole.name}/"
+    prefix = f"{(prefix or whole.name).rstrip('/')}/"
     origin = {"kind": "folder", "path": str(whole), "modality": chosen, "prefix": prefix}
     return Collection(
         {**origin, "follow_links": True} if follow_links else origin,

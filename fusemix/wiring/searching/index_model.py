@@ -146,7 +146,7 @@ def model_of_index(index: Index, model: str | Path | None, device: str, trust_co
         RunError: it is not there any more, has changed, or lies in the index itself.
     """
     recorded = index.description.model
-    name = str(model) if model is not None else _place(recorded, index.folder)
+    name = str(model) if model is not None else place_of_model(recorded, index.folder)
     if model is None:
         with named_by_data():
             located(name)  # a URL that none of the user's settings has named is not opened
@@ -165,13 +165,22 @@ def trained_of(about: Description, folder: Path) -> Trained | None:
         folder: of it.
     """
     try:
-        found = open_trained(_place(about.model, folder), about.model["checkpoint"])
+        found = open_trained(place_of_model(about.model, folder), about.model["checkpoint"])
     except FusemixError:
         return None
     return found if weights_sha256(found.model) == about.model["sha256"] else None
 
 
-def _place(recorded: dict[str, Any], folder: Path) -> str:
+def place_of_model(recorded: dict[str, Any], folder: Path) -> str:
+    """Where the model of an index is now, as seen from the index first.
+
+    Args:
+        recorded: what the index says of its model.
+        folder: of the index.
+
+    Raises:
+        RunError: it is gone, or lies in the index itself.
+    """
     if recorded["from_index"] is None:
         return recorded["name"]
     beside = folder / recorded["from_index"]

@@ -3,14 +3,12 @@
 Place in the flow: IndexConfig -> Indexing -> indexing.py, which embeds and writes. Nothing is written here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from fusemix.config import IndexConfig, to_plain
@@ -22,8 +20,9 @@ from fusemix.interfaces import Rejected
 from fusemix.latents.description import SET
 from fusemix.machine.environment import one_device
 from fusemix.models.embedder import Embedder
-from fusemix.models.places import is_same, noted
+from fusemix.models.places import is_same, noted, roots
 from fusemix.models.recipes import EncoderRecipe
+from fusemix.models.trained import Trained
 from fusemix.search.description import (
     INDEX,
     QUARANTINE,
@@ -38,12 +37,14 @@ from fusemix.search.folder import Index
 from fusemix.search.seals import SEALS
 from fusemix.search.table import open_table
 from fusemix.wiring.searching.collections import Collection, collections_of, require_kind
+from fusemix.wiring.searching.following import NONE, Changes, changes_of, new_places, states_of
 from fusemix.wiring.searching.imported import require_same_latents
 from fusemix.wiring.searching.index_model import (
     ENCODERS_NOTED,
     about_model,
     as_setting,
     noted_encoders,
+    place_of_model,
     require_same_model,
 )
 from fusemix.wiring.searching.spaces import require_hubs, require_same_shape, shaped
@@ -68,12 +69,19 @@ class Task:
     Attributes:
         collection: what is indexed.
         number: of its origin in index.json.
-        new: places of the new items in it.
+        changes: what is new in it, and of an index that follows its folder what else has changed.
+        states: of its files, see `following.states_of`, before any of them is read.
     """
 
     collection: Collection
     number: int
-    new: Int64[np.ndarray, " new"]
+    changes: Changes
+    states: Int64[np.ndarray, "items 2"]
+
+    @property
+    def new(self) -> Int64[np.ndarray, " new"]:
+        """Places of the items to embed."""
+        return np.union1d(self.changes.new, self.changes.changed)
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,11 @@ class Indexing:
         return sum(len(task.new) for task in self.tasks)
 
     @property
+    def has_news(self) -> bool:
+        """Whether there is anything to write about items."""
+        return any(len(task.new) or task.changes.vanished or len(task.changes.touched) for task in self.tasks)
+
+    @property
     def excluded(self) -> list[Rejected]:
         """What origins name and cannot give."""
         return [item for task in self.tasks for item in task.collection.excluded]
@@ -125,17 +138,18 @@ def indexing_of(config: IndexConfig) -> Indexing:
     place = beside(out) if config.overwrite and is_index(out) else out
     there = None if place != out else read_description(out)
     known_encoders = noted_encoders(there.model, out) if there else {}
-    require_kind(config.data, config.latents)
-    embedder = _embedder_of(config, known_encoders)
-    model = about_model(embedder, config.model, config.checkpoint, out, known_encoders)
+    if config.data or config.latents:
+        require_kind(config.data, config.latents)
+    name = _model_of(config, there, out)
+    embedder = _embedder_of(config, name, known_encoders)
+    model = about_model(embedder, name, config.checkpoint, out, known_encoders)
     if there is None or open_table(out) is None:
         there = shaped(Description(model, embedder.dim), config, embedder.trained)
     require_same_model(there.model, model, out)
     require_same_shape(there, config, out)
     require_hubs(there, embedder.trained, out)
     there = replace(there, model={**there.model, ENCODERS_NOTED: model[ENCODERS_NOTED]})
-    what = (config.data, config.latents, config.modality)
-    collections = collections_of(*what, embedder.trained, follow_links=config.follow_links)
+    collections = list(_collections_of(config, there, embedder.trained))
     for modality, recipes in embedder.trained.recipes.items():
         if any(one.is_given for one in recipes):
             require_same_latents(embedder, modality, _sets_at_hand(collections, embedder))
@@ -144,10 +158,44 @@ def indexing_of(config: IndexConfig) -> Indexing:
     if place != out:
         _forget_another(place, description)
     index = Index(place) if open_table(place) is not None else None
-    tasks = [Task(*both, _new_places(both[0], index)) for both in zip(collections, numbers, strict=True)]
+    tasks = [_task(config, *both, index, description.removed) for both in zip(collections, numbers, strict=True)]
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
     return Indexing(config, embedder, place, description, tasks, num_items - num_new)
+
+
+def _model_of(config: IndexConfig, there: Description | None, out: Path) -> str:
+    if config.model is not None:
+        return config.model
+    if there is None:
+        raise ConfigError(f"{out} is no index yet, so model=RUN is needed: the model that is to embed its items.")
+    return place_of_model(there.model, out)
+
+
+def _collections_of(config: IndexConfig, there: Description, trained: Trained) -> Iterator[Collection]:
+    """What is given, or, to be followed, all folders that the index has."""
+    if config.data or config.latents:
+        how = {"follow_links": config.follow_links, "prefix": config.prefix}
+        yield from collections_of(config.data, config.latents, config.modality, trained, **how)
+        return
+    folders = [source for source in there.sources if source["kind"] == "folder"]
+    if not folders:
+        raise ConfigError(f"{config.out} has no folder that it could follow.")
+    for source in folders:
+        root = next((root for root in roots(source, Path(config.out)) if root.is_dir()), source["path"])
+        require_kind(str(root), None)
+        how = {"follow_links": source.get("follow_links") is True, "prefix": source["prefix"]}
+        yield from collections_of(str(root), None, source["modality"], trained, **how)
+
+
+def _task(
+    config: IndexConfig, collection: Collection, number: int, there: Index | None, removed: Sequence[str]
+) -> Task:
+    if config.sync and there is not None:
+        changes = changes_of(collection, number, there, removed)
+    else:
+        changes = Changes(new_places(collection, there, removed), NONE, NONE, [], 0)
+    return Task(collection, number, changes, states_of(collection))
 
 
 def _forget_another(place: Path, description: Description) -> None:
@@ -172,9 +220,9 @@ def _with_origins(
     return origins, numbers
 
 
-def _embedder_of(config: IndexConfig, known: Mapping[str, Sequence[EncoderRecipe]]) -> Embedder:
+def _embedder_of(config: IndexConfig, model: str, known: Mapping[str, Sequence[EncoderRecipe]]) -> Embedder:
     return Embedder(
-        config.model,
+        model,
         config.checkpoint,
         {name: to_plain(part) for name, part in config.encoders.items()},
         one_device(config.compute.accelerator, config.compute.devices),
@@ -208,14 +256,6 @@ def _require_same_origin(origin: dict[str, Any], there: Sequence[dict[str, Any]]
             continue
         if other["prefix"] == origin["prefix"] and other.get(identity) != origin[identity]:
             raise ConfigError(
-                f"the index holds items of {other['path']}, whose ids begin with {other['prefix']!r}, too. Rename one "
-                "of the two, or make an index of its own."
+                f"the index holds items of {other['path']}, whose ids begin with {other['prefix']!r}, too. Give "
+                "this one another: --prefix NAME"
             )
-
-
-def _new_places(collection: Collection, there: Index | None) -> Int64[np.ndarray, " new"]:
-    ids = pa.array(collection.ids, pa.string())
-    known = np.zeros(len(ids), dtype=bool)
-    for batch in there.column("id") if there else ():
-        known |= pc.call_function("is_in", [ids], pc.SetLookupOptions(batch["id"])).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(~known)

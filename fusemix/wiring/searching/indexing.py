@@ -9,6 +9,7 @@ stopped. With `overwrite`, the index that is there stays until the new one is wh
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int64
 
 from fusemix.disk.discarding import discard, take_place
@@ -20,6 +21,7 @@ from fusemix.models.embedder import Embedded
 from fusemix.search.description import QUARANTINE, Description, read_description, write_description
 from fusemix.search.table import open_table
 from fusemix.search.writer import IndexWriter
+from fusemix.wiring.searching.following import STATE, sha256_of
 from fusemix.wiring.searching.index_plan import OWNED, Indexing, Task
 from fusemix.wiring.searching.spaces import bank_queries, index_vectors
 
@@ -41,14 +43,18 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
     place, out = indexing.place, indexing.out
     writer, rejected, num_added = IndexWriter(place, indexing.description), indexing.excluded, 0
     for task in indexing.tasks:
-        is_cached = task.collection.side is not None
-        for places, embedded in (_from_latents if is_cached else _from_files)(indexing, task, advance):
+        writer.remove(task.changes.vanished)
+        writer.touch(_states(task, task.changes.touched))
+        for places, embedded in (_from_files if task.collection.is_of_files else _from_latents)(
+            indexing, task, advance
+        ):
             good = ~np.isnan(embedded.embeddings).any(axis=1)
             prefix = task.collection.origin["prefix"]
             rejected += [item._replace(id=prefix + item.id) for item in embedded.rejected]
             modality, trained = task.collection.items.modality, indexing.embedder.trained
             vectors = index_vectors(embedded.embeddings[good], modality, indexing.description, trained)
-            writer.add(vectors, task.collection.table(task.number, places[good]))
+            writer.remove(_ids(task, np.intersect1d(places, task.changes.changed)))
+            writer.add(vectors, _rows(task, places[good]))
             num_added += int(good.sum())
     _note_rejected(indexing, rejected)
     if not num_added and open_table(place) is None:
@@ -57,6 +63,28 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
     if place != out:
         take_place(place, out, OWNED)
     return description, rejected
+
+
+def _rows(task: Task, places: Int64[np.ndarray, " some"]) -> pa.Table:
+    """What an index keeps of some items, besides their vectors."""
+    rows = task.collection.table(task.number, places)
+    if not task.collection.is_of_files:
+        return rows
+    states = _states(task, places).drop_columns(["id"])
+    for name in states.column_names:
+        rows = rows.append_column(name, states[name])
+    return rows
+
+
+def _states(task: Task, places: Int64[np.ndarray, " some"]) -> pa.Table:
+    hashes = [sha256_of(task.collection, int(place)) for place in places]
+    columns = [pa.array(task.states[places, number]) for number in range(len(STATE))]
+    return pa.table([pa.array(_ids(task, places)), *columns, pa.array(hashes, pa.string())], ["id", *STATE, "sha256"])
+
+
+def _ids(task: Task, places: Int64[np.ndarray, " some"]) -> list[str]:
+    ids = task.collection.items.table["id"].take(pa.array(places)).to_pylist()
+    return [task.collection.origin["prefix"] + item for item in ids]
 
 
 def _none(indexing: Indexing, rejected: Sequence[Rejected]) -> EncoderError:
