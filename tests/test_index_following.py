@@ -1,4 +1,4 @@
-"""An index that follows its folder: what is gone leaves, what is other is embedded again, what is removed stays away."""
+"""An index follows its folder: what is gone leaves, what is other is embedded again, what is removed stays away."""
 
 import os
 import shutil

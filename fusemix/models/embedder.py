@@ -9,7 +9,7 @@ have rounded them, so that an item gets the embedding that it has in evaluation.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from fusemix.encoders.extract import Extracted, Given, extract
-from fusemix.encoders.reading import Done, Task
+from fusemix.encoders.reading import Task
 from fusemix.errors import EncoderError
 from fusemix.interfaces import Content, Encoder, Items, Rejected
 from fusemix.latents.storable import rounded
@@ -197,7 +197,6 @@ class Embedder:
         batch_size: int,
         num_workers: int,
         advance: Callable[[int, Sequence[Rejected]], None],
-        is_done: Bool[np.ndarray, " items"] | None = None,
         part_sec: float = math.inf,
     ) -> Iterator[tuple[Int64[np.ndarray, " some"], Embedded]]:
         """Embeddings of some items, part by part; what cannot be embedded is set aside, with its reason.
@@ -209,8 +208,6 @@ class Embedder:
             parts: rows, none empty.
             batch_size, num_workers: as for `embed`.
             advance: called with the number of items just encoded, and what was set aside among them.
-            is_done: which items an earlier command has embedded; they are passed over, and all others are in the
-                batches that they would have been in.
             part_sec: what was embedded of a part is given after so many seconds; not of texts, which are given whole.
 
         Yields:
@@ -222,7 +219,7 @@ class Embedder:
         modality = items.modality
         with self._locks[modality]:
             encoders = self._encoders(modality)
-            tasks = [Task(part, tuple(encoders), _done(encoders, is_done, part)) for part in parts]
+            tasks = [Task(part, tuple(encoders)) for part in parts]
             seconds = math.inf if modality == "text" else part_sec
             for given in self._extracted(items, tasks, encoders, batch_size, num_workers, advance, seconds):
                 rows = next(iter(given.of.values())).rows
@@ -282,10 +279,6 @@ class Embedder:
                 rows = torch.from_numpy(latents[at : at + ROWS_AT_ONCE]).to(self.device)
                 parts.append(self._model.embed(modality, rows).cpu())
         return torch.cat(parts).numpy()
-
-
-def _done(names: Iterable[str], is_done: Bool[np.ndarray, " items"] | None, part: range) -> dict[str, Done]:
-    return {} if is_done is None else dict.fromkeys(names, Done(is_done[part.start : part.stop]))
 
 
 def _refuse(modality: str, rejected: Sequence[Rejected]) -> None:
