@@ -103,6 +103,27 @@ class IndexConfig(WritingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class IndexExportConfig(WritingConfig):
+    """Hand an index to another engine: its vectors, and what is known of its items."""
+
+    index: Location
+    """Index folder."""
+    to: Literal["parquet", "qdrant"]
+    """parquet: files that most engines read. qdrant: a collection of a Qdrant server, or of its local mode."""
+    out: str
+    """Of parquet, the folder that receives the files. Of qdrant, the server, such as http://localhost:6333, whose key
+    QDRANT_API_KEY may hold; or a folder, for its local mode."""
+    collection: str | None = None
+    """Of qdrant, the collection; null: called as the index."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        super().__post_init__()
+        if self.collection is not None and self.to != "qdrant":
+            raise ConfigError("collection is for to=qdrant.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchConfig:
     """Search an index by texts, pictures and sounds; several are added up."""
 
