@@ -2,14 +2,15 @@
 
     fusemix search "a dog leaping into water" --index FOLDER [--image FILE] [--audio FILE] [--like ID] [-k 10] [--json]
 
-Several queries are added up. Prints a table, or JSON with the same names as the endpoint of `fusemix serve`.
+Several queries are added up; a text such as `"beach" - "people"` is a sum, too. Prints a table, or JSON with the same
+names as the endpoint of `fusemix serve`.
 """
 
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fusemix.config import SearchConfig
 from fusemix.machine.environment import one_device
 from fusemix.models.places import Place
 from fusemix.progress import console
+from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
@@ -39,7 +41,7 @@ def main(config: SearchConfig) -> list[Hit]:
     queries = queries_of(config)
     searcher.load([query.kind for query in queries if query.kind != LIKE])
     started = time.perf_counter()
-    vector = summed(searcher.embed(queries), searcher.weights(queries))
+    vector = summed(searcher.embed(queries), searcher.weights(queries), [query.weight for query in queries])
     embedded = time.perf_counter()
     (hits,) = searcher.search(vector[None], config.k, config.modality)
     searched = time.perf_counter()
@@ -49,7 +51,7 @@ def main(config: SearchConfig) -> list[Hit]:
         said = json.dumps(answer(hits, places, took), ensure_ascii=False, indent=2)
         sys.stdout.write(visible_json(said) + "\n")
         return hits
-    console.print(table(hits, places, " + ".join(f"{query.kind}: {shown(query.content)}" for query in queries)))
+    console.print(table(hits, places, told(queries, shown)))
     console.print(
         f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
@@ -58,13 +60,27 @@ def main(config: SearchConfig) -> list[Hit]:
 
 
 def queries_of(config: SearchConfig) -> list[Query]:
-    """What is asked, in the order texts, pictures, sounds, items."""
+    """What is asked, in the order texts, pictures, sounds, items; a text may be a sum."""
     return [
-        *(Query("text", text) for text in config.text),
+        *(Query("text", text, weight=by) for typed in config.text for text, by in terms_of(typed)),
         *(Query("image", path) for path in config.image),
         *(Query("audio", path) for path in config.audio),
         *(Query(LIKE, item) for item in config.like),
     ]
+
+
+def told(queries: Sequence[Query], shown: Callable[[Any], str] = str) -> str:
+    """A sum of queries, for people: `2*text: red - image: car.jpg`.
+
+    Args:
+        queries: at least one.
+        shown: makes a content readable.
+    """
+    signs = [" + " if query.weight > 0 else " - " for query in queries]
+    signs[0] = "" if queries[0].weight > 0 else "-"
+    factors = ["" if abs(query.weight) == 1 else f"{abs(query.weight):g}*" for query in queries]
+    terms = [f"{query.kind}: {shown(query.content)}" for query in queries]
+    return "".join(map("".join, zip(signs, factors, terms, strict=True)))
 
 
 def answer(hits: Sequence[Hit], places: Sequence[Place], took: dict[str, float]) -> dict[str, Any]:

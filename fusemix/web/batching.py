@@ -144,7 +144,8 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
             continue
         try:
             searcher.require_held(batch[place].modality)
-            sums[place] = summed(each, searcher.weights(batch[place].queries))
+            queries = batch[place].queries
+            sums[place] = summed(each, searcher.weights(queries), [query.weight for query in queries])
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()

@@ -1,6 +1,6 @@
 // The page: its address says what is searched; everything else follows from it.
 "use strict";
-import { ask, fromAddress, kindOf, more, problemWith, searchOf, toAddress } from "./query.js";
+import { ask, fromAddress, kindOf, more, problemWith, searchOf, termsOf, toAddress } from "./query.js";
 import * as larger from "./larger.js";
 import * as results from "./results.js";
 
@@ -32,12 +32,12 @@ async function render({ focus = false } = {}) {
   const { parts, k, wanted } = fromAddress(location.search);
   begin();
   showWanted(wanted);
-  const texts = parts.filter((part) => part.kind === "text");
+  const texts = parts.filter((part) => part.kind === "text" && part.weight === undefined);
   words.value = texts.at(-1)?.text ?? "";
   showChips(parts.filter((part) => part !== texts.at(-1)));
   problem("");
   byId("start").hidden = parts.length > 0;
-  document.title = parts.length ? `${parts.map(label).join(" + ")} · ${title}` : title;
+  document.title = parts.length ? `${parts.map(signed).join(" ").replace(/^\+ /, "")} · ${title}` : title;
   if (!parts.length) return showStart();
   try {
     const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], { k, wanted }, running.signal)));
@@ -121,6 +121,13 @@ function label(part) {
   return dropped.get(part.embedding)?.name ?? NAMES[part.kind] ?? NAMES.embedding;
 }
 
+// With its sign, and by how much it counts: `+ a dog`, `− 2 × a dog`.
+function signed(part) {
+  const { weight = 1 } = part;
+  const factor = Math.abs(weight) === 1 ? "" : `${Number(Math.abs(weight).toPrecision(6))} × `;
+  return `${weight < 0 ? "−" : "+"} ${factor}${label(part)}`;
+}
+
 const chips = () => [...byId("chips").children].map((chip) => JSON.parse(chip.dataset.part));
 
 function showChips(parts) {
@@ -131,10 +138,11 @@ function showChips(parts) {
 function chip(part) {
   const about = part.kind === "like" ? known.get(part.like) : part.kind === "image" ? dropped.get(part.embedding) : undefined;
   const picture = about?.url ?? (about?.modality === "image" ? about.media : null);
-  const remove = make("button", { type: "button", "aria-label": `Remove ${label(part)}`, title: "Remove" }, "×");
+  const told = part.weight === undefined ? label(part) : signed(part).replace(/^\+ /, "");
+  const remove = make("button", { type: "button", "aria-label": `Remove ${told}`, title: "Remove" }, "×");
   const made = make("li", { class: `of-${part.kind}`, "data-part": JSON.stringify(part) });
   if (picture) made.append(make("img", { src: picture, alt: "", width: 36, height: 36 }));
-  made.append(make("span", { dir: "auto" }, label(part)), remove);
+  made.append(make("span", { dir: "auto" }, told), remove);
   remove.addEventListener("click", () => {
     made.remove();
     go(asked());
@@ -144,7 +152,7 @@ function chip(part) {
 }
 
 // What the form says now.
-const asked = () => [...chips(), ...(words.value.trim() ? [{ kind: "text", text: words.value.trim() }] : [])];
+const asked = () => [...chips(), ...termsOf(words.value.trim())];
 
 // --- the modality that is looked for, in an index that holds several
 

@@ -139,7 +139,10 @@ class Service:
 
     def _answer(self, asked: SearchRequest, queries: Sequence[Query], found: Answered, total: float) -> dict[str, Any]:
         times = {"encode": found.encode_ms, "search": found.search_ms, "total": total}
-        parts = [self._part(*each) for each in zip(queries, found.vectors, strict=True)]
+        parts = [
+            self._part(query, vector) | ({} if query.weight == 1 else {"weight": query.weight})
+            for query, vector in zip(queries, found.vectors, strict=True)
+        ]
         return {
             "results": self.results(found.hits),
             "took_ms": {step: round(took, 3) for step, took in times.items()},
@@ -220,7 +223,7 @@ class Service:
 def link(parts: Sequence[dict[str, Any]]) -> str:
     """The address of the page that asks the same, without the base.
 
-    `q` is for texts, `like` for items, `e` for all that became embeddings.
+    `q` is for texts, `like` for items, `e` for all that became embeddings, `w` for the weight of the one before it.
 
     Args:
         parts: of the query, each with its `kind`.
@@ -232,4 +235,6 @@ def link(parts: Sequence[dict[str, Any]]) -> str:
             pairs.append(("e", f"{kind}.{part[EMBEDDING]}"))
         else:
             pairs.append((LIKE if kind == LIKE else "q", part[kind]))
+        if "weight" in part:
+            pairs.append(("w", f"{part['weight']:.12g}"))
     return f"/?{urlencode(pairs)}"

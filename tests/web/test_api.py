@@ -124,6 +124,29 @@ def test_several_queries_are_added_up(server, searcher):
     assert answer["query"]["link"] == "/?q=a+%26+b+%3D+c&like=audio_captions%2Fall%2Faudio%2F04.wav"
 
 
+def test_queries_count_by_their_weights_and_links_keep_them(server, searcher):
+    item = searcher.index.items([40])[0]["id"]
+    queries = [{"text": "a tone", "weight": 2}, {"text": "w"}, {"like": item, "weight": -0.25}]
+    answer = server.search({"queries": queries, "k": 84}).data
+    hubs = searcher.embedder.trained.hubs
+    asks = [Query("text", "a tone", weight=2.0), Query("text", "w"), Query("like", item, weight=-0.25)]
+    wanted = by_definition(searcher, asks, hubs, hubs.levels)
+    assert {found["id"]: found["score"] for found in answer["results"]} == pytest.approx(wanted, abs=1e-5)
+    assert answer["query"]["link"] == "/?q=a+tone&w=2&q=w&like=audio_captions%2Fall%2Faudio%2F04.wav&w=-0.25"
+    assert [part.get("weight") for part in answer["query"]["parts"]] == [2, None, -0.25]
+    alone = server.search({"text": "a tone", "weight": -1, "k": 84}).data["results"]
+    wanted = by_definition(searcher, [Query("text", "a tone", weight=-1.0)], hubs, hubs.levels)
+    assert {found["id"]: found["score"] for found in alone} == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_text_of_a_program_is_words_whatever_they_look_like(server, searcher):
+    text = '"bar" - "circle"'
+    (expected,) = searcher.search(asked(searcher, [Query("text", text)]), 5)
+    assert [found["id"] for found in server.search({"text": text, "k": 5}).data["results"]] == [
+        hit.id for hit in expected
+    ]
+
+
 def test_an_embedding_may_be_numbers_of_any_length(server, searcher):
     vector = searcher.embed([Query("text", "bar")])[0]
     one = server.search({"embedding": (3 * vector).tolist(), "embedding_of": "text"}).data
@@ -181,6 +204,19 @@ def test_where_one_modality_is_wanted_its_level_is_given_back(server, searcher):
             422,
             "the queries cancel out: nothing is near to all of them",
         ),
+        (
+            {"queries": [{"text": "a", "weight": 2}, {"text": "a", "weight": -2}]},
+            422,
+            "the queries cancel out: nothing is near to all of them",
+        ),
+        ({"text": "a", "weight": 0}, 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"text": "a", "weight": "2"}, 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"text": "a", "weight": True}, 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"queries": [{"text": "a"}, {"text": "b", "weight": 101}]}, 422, "queries[1].weight must be a number from"),
+        (b'{"text": "a", "weight": NaN}', 422, "weight must be a number from -100 to 100, other than 0"),
+        (b'{"text": "a", "weight": 1e999}', 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"weight": 2, "queries": [{"text": "a"}]}, 422, "give a 'weight' to each of 'queries', not beside them"),
+        ({"queries": [{"text": "a", "wieght": 2}]}, 422, "there is no field 'wieght'. Did you mean 'weight'?"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_sentence(server, query, status, message):
