@@ -10,7 +10,7 @@ from PIL import Image
 
 import fusemix
 from fusemix.cli.called import run_command
-from fusemix.errors import FusemixError, QueryError
+from fusemix.errors import ConfigError, FusemixError, QueryError
 from fusemix.wiring.searching.searcher import Query, Searcher, summed
 
 
@@ -158,6 +158,44 @@ def test_a_text_of_quoted_terms_is_a_sum_and_other_texts_are_words(picture_index
     assert words[0].score == searcher.search(asked(searcher, [Query("text", "circle - bar")]), 1)[0][0].score
     with pytest.raises(QueryError, match="a query has the weight 0, but"):
         run_command("search", ['0*"a dog"', *options])
+
+
+def test_near_duplicates_are_listed_as_one_and_by_themselves(tiny, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    shutil.copytree(tiny.files["image"][0].parent, folder)
+    for name in ("once.png", "twice.png"):
+        shutil.copy(tiny.files["image"][4], folder / name)
+    index = str(make(tiny, tmp_path / "out", folder))
+    capsys.readouterr()
+    command = ["--image", str(tiny.files["image"][4]), "--index", index, "--compute.accelerator", "cpu"]
+    plain = run_command("search", [*command, "-k", "3"])
+    assert {hit.id.split("/")[-1] for hit in plain} == {"04.png", "once.png", "twice.png"}
+    assert "almost the same" not in capsys.readouterr().out
+    hits = run_command("search", [*command, "-k", "3", "--group-duplicates", "--json"])
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [one["id"] for one in results] == [hit.id for hit in hits]
+    same = {hits[0].id, *(one["id"] for one in results[0]["duplicates"])}
+    assert same >= {hit.id for hit in plain}
+    assert len(hits) == 3
+    run_command("search", [*command, "--group-duplicates"])
+    assert f"and {len(same) - 1} almost the same" in capsys.readouterr().out
+    groups = run_command("duplicates", [index, "--threshold", "0.9999", "--json"])
+    assert json.loads(capsys.readouterr().out) == {
+        "threshold": 0.9999, "groups": [{"size": len(ids), "ids": ids} for ids in groups]
+    }  # fmt: skip
+    assert {hit.id for hit in plain} <= set(groups[0])
+    run_command("duplicates", [index, "--threshold", "0.9999"])
+    said = capsys.readouterr().out
+    assert all(one in said for one in groups[0])
+    assert f"{len(groups)} groups among 39 items" in said.replace("\n", " ") or len(groups) == 1
+
+
+@pytest.mark.parametrize("typed", [[], ["a", "b"]])
+def test_duplicates_are_looked_for_in_one_index(typed):
+    with pytest.raises(
+        ConfigError, match="duplicates needs the folder of one index: fusemix duplicates indexes/photos"
+    ):
+        run_command("duplicates", typed)
 
 
 def test_an_index_made_with_a_run_is_searched_with_its_export(tiny, picture_index, searcher, tmp_path):

@@ -25,6 +25,7 @@ from fusemix.progress import console
 from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
+from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 
 BAR = 12
@@ -43,15 +44,19 @@ def main(config: SearchConfig) -> list[Hit]:
     started = time.perf_counter()
     vector = summed(searcher.embed(queries), searcher.weights(queries), [query.weight for query in queries])
     embedded = time.perf_counter()
-    (hits,) = searcher.search(vector[None], config.k, config.modality)
+    duplicates: list[list[Hit]] | None = None
+    if config.group_duplicates:
+        hits, duplicates = grouped(searcher, vector, config.k, config.modality)
+    else:
+        (hits,) = searcher.search(vector[None], config.k, config.modality)
     searched = time.perf_counter()
     places = searcher.places([hit.position for hit in hits])
     if config.json:
         took = {"encode": embedded - started, "search": searched - embedded}
-        said = json.dumps(answer(hits, places, took), ensure_ascii=False, indent=2)
+        said = json.dumps(answer(hits, places, took, duplicates), ensure_ascii=False, indent=2)
         sys.stdout.write(visible_json(said) + "\n")
         return hits
-    console.print(table(hits, places, told(queries, shown)))
+    console.print(table(hits, places, told(queries, shown), duplicates))
     console.print(
         f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
@@ -83,29 +88,43 @@ def told(queries: Sequence[Query], shown: Callable[[Any], str] = str) -> str:
     return "".join(map("".join, zip(signs, factors, terms, strict=True)))
 
 
-def answer(hits: Sequence[Hit], places: Sequence[Place], took: dict[str, float]) -> dict[str, Any]:
+def answer(
+    hits: Sequence[Hit],
+    places: Sequence[Place],
+    took: dict[str, float],
+    duplicates: Sequence[Sequence[Hit]] | None = None,
+) -> dict[str, Any]:
     """What was found, as plain data.
 
     Args:
         hits: best first.
         places: where each lies.
         took: step -> seconds.
+        duplicates: of each hit, where these are grouped.
     """
     results = [
         {**hit._asdict(), "score": round(hit.score, 6), **place._asdict()}
         for hit, place in zip(hits, places, strict=True)
     ]
+    for result, others in zip(results, duplicates or [], strict=duplicates is not None):
+        result["duplicates"] = [
+            {"position": hit.position, "id": hit.id, "score": round(hit.score, 6)} for hit in others
+        ]
     return {"results": results, "took_ms": {step: round(1000 * seconds, 3) for step, seconds in took.items()}}
 
 
-def table(hits: Sequence[Hit], places: Sequence[Place], title: str) -> Table:
-    """What was found, for a terminal: each item with its first caption, and with where it lies."""
+def table(
+    hits: Sequence[Hit], places: Sequence[Place], title: str, duplicates: Sequence[Sequence[Hit]] | None = None
+) -> Table:
+    """What was found, for a terminal: each item with its first caption, where it lies, and how many are like it."""
     heads = [Column("#", justify="right", no_wrap=True), "score", Column(no_wrap=True), Column("item", overflow="fold")]
     rows = []
     best = max((hit.score for hit in hits), default=1.0)
     for number, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
         lines = [Text(shown(line)) for line in (hit.id, *hit.captions[:1])]
+        if duplicates and (others := duplicates[number - 1]):
+            lines.append(Text(f"and {len(others):,} almost the same", style="dim"))
         rows.append([str(number), f"{hit.score:.3f}", bar, Text("\n").join([*lines, *_where(hit.id, place)])])
     return terminal_table(title, heads, rows, frame=BARE)
 

@@ -65,6 +65,7 @@ function showAnswer(answer, parts, k, focus) {
   for (const hit of [...answer.results, ...answer.query.parts]) if (hit.media) known.set(hit.id ?? hit.like, hit);
   showChips(chips());
   const same = shownParts === addressOf(parts);
+  results.close();
   const before = byId("results").children.length;
   results.show(answer.results, { keep: same && before < answer.results.length });
   shownParts = addressOf(parts);
@@ -77,7 +78,9 @@ function showAnswer(answer, parts, k, focus) {
 function told({ results: found, took_ms: took }) {
   const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
   const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
-  return [`${counted(found.length)} of ${counted(settings.num_items)} in ${milliseconds(took.total)}`, detail];
+  const same = found.reduce((sum, hit) => sum + hit.duplicates.length, 0);
+  const many = `${counted(found.length)}${same ? ` and ${counted(same)} almost the same` : ""}`;
+  return [`${many} of ${counted(settings.num_items)} in ${milliseconds(took.total)}`, detail];
 }
 
 // Says that it searches, where that takes longer than a moment.

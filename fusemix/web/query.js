@@ -73,7 +73,7 @@ export async function ask(parts, files, { k, wanted }, signal) {
     response = await fetch(`${base}/api/search`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ queries, k, ...(wanted && { modality: wanted }) }),
+      body: JSON.stringify({ queries, k, group_duplicates: true, ...(wanted && { modality: wanted }) }),
       signal,
     });
   } catch (error) {

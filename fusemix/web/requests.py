@@ -64,6 +64,7 @@ class SearchRequest(Part):
     queries: list[Part] | None = Field(None, min_length=1, max_length=MOST_QUERIES, description="several, added up")
     k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many items to list")
     modality: str | None = Field(None, description="what to find, in an index that holds several")
+    group_duplicates: bool = Field(False, description="list near duplicates as one result, which names the others")
     batch: list[dict[str, Any]] | None = Field(
         None, min_length=1, max_length=MOST_BATCH, description="instead of all else: several searches, each by itself"
     )
@@ -101,6 +102,7 @@ RULES = {
     "weight": f"must be {WEIGHTS}",
     "modality": "must be a modality of the index, as a string",
     "k": f"must be a whole number from 1 to {MOST_RESULTS:,}",
+    "group_duplicates": "must be true or false",
     "batch": f"must be a list of 1 to {MOST_BATCH} objects, each a search of its own",
 }
 """What each field must be, for people."""

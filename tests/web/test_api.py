@@ -10,6 +10,7 @@ from nasty_bodies import NASTY
 from PIL import Image
 from serving import UPLOAD_MB, running
 
+from fusemix.config.searching import NEAR
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
@@ -139,6 +140,33 @@ def test_queries_count_by_their_weights_and_links_keep_them(server, searcher):
     assert {found["id"]: found["score"] for found in alone} == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize(("k", "modality"), [(84, None), (12, None), (3, None), (20, "image")])
+def test_near_duplicates_are_one_result_that_names_the_others_where_that_is_asked_for(server, searcher, k, modality):
+    query = {"text": "bar"} | ({"modality": modality} if modality else {})
+    every = server.search({**query, "k": 84}).data["results"]
+    assert all("duplicates" not in one for one in every)
+    vectors = dict(zip(range(84), searcher.index.vectors(range(84)), strict=True))
+    wanted: dict[int, list[int]] = {}
+    for one in every:
+        near = [lead for lead in wanted if is_near(searcher, vectors, lead, one["position"])]
+        wanted.setdefault(near[0] if near else one["position"], []).append(one["position"])
+    results = server.search({**query, "k": k, "group_duplicates": True}).data["results"]
+    found = {one["position"]: [one["position"], *(other["position"] for other in one["duplicates"])] for one in results}
+    assert list(found.items()) == list(wanted.items())[:k]
+    by_position = {one["position"]: one for one in every}
+    told = [(one, by_position[one["position"]]) for result in results for one in (result, *result["duplicates"])]
+    for one, alone in told:
+        assert one["score"] == pytest.approx(alone["score"], abs=1e-5)
+        assert {name: one[name] for name in RESULT if name != "score"} == {
+            name: alone[name] for name in RESULT if name != "score"
+        }
+
+
+def is_near(searcher, vectors, one, other):
+    kinds = [item["modality"] for item in searcher.index.items([one, other])]
+    return kinds[0] == kinds[1] and vectors[one] @ vectors[other] >= NEAR
+
+
 def test_a_text_of_a_program_is_words_whatever_they_look_like(server, searcher):
     text = '"bar" - "circle"'
     (expected,) = searcher.search(asked(searcher, [Query("text", text)]), 5)
@@ -189,6 +217,7 @@ def test_where_one_modality_is_wanted_its_level_is_given_back(server, searcher):
         ({"text": "a", "k": True}, 422, "k must be a whole number from 1 to 1,000"),
         ({"text": "a", "k": "10"}, 422, "k must be a whole number from 1 to 1,000"),
         ({"like": "nobody"}, 404, "no item of the index has the id 'nobody'"),
+        ({"text": "a", "group_duplicates": "yes"}, 422, "group_duplicates must be true or false"),
         ({"image": "?"}, 422, "image is not valid base64"),
         ({"image": "ä"}, 422, "image is not valid base64"),
         ({"image": b64(b"<svg/>")}, 422, "the picture cannot be read; JPEG, PNG"),
@@ -288,7 +317,13 @@ def test_openapi_lists_every_field_of_a_search(server):
     assert set(schema["properties"]) == set(SearchRequest.model_fields)
     assert schema["additionalProperties"] is False
     part = schema["properties"]["queries"]["anyOf"][0]["items"]
-    assert set(part["properties"]) == set(SearchRequest.model_fields) - {"queries", "k", "modality", "batch"}
+    assert set(part["properties"]) == set(SearchRequest.model_fields) - {
+        "queries",
+        "k",
+        "modality",
+        "group_duplicates",
+        "batch",
+    }
     alone = schema["properties"]["batch"]["anyOf"][0]["items"]
     assert set(alone["properties"]) == set(SearchRequest.model_fields) - {"batch"}
     assert alone["properties"]["queries"]["anyOf"][0]["items"] == part
