@@ -13,8 +13,10 @@ from fusemix.search.table import ROW, VECTOR, vectors_in
 
 BLOCK = 256
 """Items that are compared with others at once."""
-NEIGHBOURS = 32
-"""Of each item that are looked at, in an index that does not compare all; larger groups hang together by chains."""
+PIECE = 25_000
+"""Items whose vectors are held in memory."""
+IN_CELL, NEAREST = 1_000, 3
+"""In an index that does not compare all: items for one around which a cell lies, and cells that each item is in."""
 Pairs = tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]
 
 
@@ -41,58 +43,66 @@ def leaders_of(
 def duplicate_groups(index: Index, threshold: float, advance: Callable[[int], None]) -> list[list[int]]:
     """Positions of near items, largest group first; groups that share an item are one.
 
-    In an index that does not compare all items, NEIGHBOURS of each are looked at. What is held in memory are some
-    numbers an item, and the vectors of an index that compares all, which is small.
+    What is held in memory are some numbers an item, and PIECE vectors twice.
 
     Args:
         index: is asked, and may be added to meanwhile; what is added is left out.
         threshold: least cosine of near items.
         advance: is told of items that are done.
     """
-    batches = [
-        (batch[ROW].to_numpy(), batch["modality"].to_numpy(zero_copy_only=False)) for batch in index.column("modality")
-    ]
-    everything = np.concatenate([rows for rows, _ in batches]).astype(np.int64)
-    kinds = np.unique(np.concatenate([names for _, names in batches]).astype(str), return_inverse=True)[1]
-    order = np.argsort(everything)
-    known, kinds = everything[order], kinds[order]
+    known, kinds = _kinds(index)
     groups = Groups(len(known))
-    for some, others in (_compared if index.is_exact else _searched)(index, threshold, advance):
-        first, second = (np.searchsorted(known, one).clip(max=len(known) - 1) for one in (some, others))
-        is_meant = (known[first] == some) & (known[second] == others) & (kinds[first] == kinds[second])
-        groups.join(first[is_meant], second[is_meant])
+    for cell, own in _cells(index, known):
+        for some, others in _near_pairs(index, cell, threshold):
+            first, second = (np.searchsorted(known, one).clip(max=len(known) - 1) for one in (some, others))
+            is_meant = (known[first] == some) & (known[second] == others) & (kinds[first] == kinds[second])
+            groups.join(first[is_meant], second[is_meant])
+        advance(own)
     return [known[places].tolist() for places in groups.several()]
 
 
-def _compared(index: Index, threshold: float, advance: Callable[[int], None]) -> Iterator[Pairs]:
-    """Pairs of near items, by comparing all."""
-    batches = [
-        (batch[ROW].to_numpy().astype(np.int64), _units(vectors_in(batch), index)) for batch in index.column(VECTOR)
-    ]
-    positions, vectors = np.concatenate([rows for rows, _ in batches]), np.concatenate([some for _, some in batches])
-    for start in range(0, len(vectors), BLOCK):
-        block = vectors[start : start + BLOCK]
-        rows, columns = np.nonzero(block @ vectors[start:].T >= threshold)
-        yield positions[start + rows], positions[start + columns]
-        advance(len(block))
+def _kinds(index: Index) -> tuple[Int64[np.ndarray, " items"], Int64[np.ndarray, " items"]]:
+    """All positions in order, and a number of the modality of each."""
+    batches = list(index.column("modality"))
+    positions = np.concatenate([batch[ROW].to_numpy() for batch in batches]).astype(np.int64)
+    names = np.concatenate([batch["modality"].to_numpy(zero_copy_only=False) for batch in batches]).astype(str)
+    order = np.argsort(positions)
+    return positions[order], np.unique(names, return_inverse=True)[1][order]
 
 
-def _searched(index: Index, threshold: float, advance: Callable[[int], None]) -> Iterator[Pairs]:
-    """Pairs of near items, among the nearest of each."""
-    added = index.description.width - index.dim
+def _cells(index: Index, known: Int64[np.ndarray, " items"]) -> Iterator[tuple[Int64[np.ndarray, " cell"], int]]:
+    """Positions that are compared with one another, and how many of them are at their first place here.
+
+    All with all where the index does that, too; else around some of the items, each of all items around the NEAREST.
+    """
+    if index.is_exact:
+        yield known, len(known)
+        return
+    centres = index.vectors(index.spread(-(-len(known) // IN_CELL)))
+    positions, nearest = [], []
     for batch in index.column(VECTOR):
-        vectors, positions = _units(vectors_in(batch), index), batch[ROW].to_numpy().astype(np.int64)
+        vectors = vectors_in(batch)[:, : index.dim]
+        positions.append(batch[ROW].to_numpy().astype(np.int64))
         for start in range(0, len(vectors), BLOCK):
-            block = np.pad(vectors[start : start + BLOCK], ((0, 0), (0, added)))
-            found = index.search(block, NEIGHBOURS)
-            rows, columns = np.nonzero(found.scores >= threshold)
-            yield positions[start + rows], found.positions[rows, columns]
-            advance(len(block))
+            scores = vectors[start : start + BLOCK] @ centres.T
+            nearest.append(np.argsort(-scores, axis=1)[:, :NEAREST].astype(np.int32))
+    everything, cells = np.concatenate(positions), np.concatenate(nearest)
+    rows = np.argsort(cells, axis=None, kind="stable")
+    ends = np.flatnonzero(np.diff(cells.ravel()[rows])) + 1
+    for members in np.split(rows, ends):
+        places, ranks = np.divmod(members, cells.shape[1])
+        yield everything[places], int((ranks == 0).sum())
 
 
-def _units(vectors: Float32[np.ndarray, "items width"], index: Index) -> Float32[np.ndarray, "items dim"]:
-    found = vectors[:, : index.dim]
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+def _near_pairs(index: Index, cell: Int64[np.ndarray, " cell"], threshold: float) -> Iterator[Pairs]:
+    pieces = [cell[start : start + PIECE] for start in range(0, len(cell), PIECE)]
+    for number, piece in enumerate(pieces):
+        vectors = index.vectors(piece.tolist())
+        for other in pieces[number:]:
+            others = vectors if other is piece else index.vectors(other.tolist())
+            for start in range(0, len(piece), BLOCK):
+                rows, columns = np.nonzero(vectors[start : start + BLOCK] @ others.T >= threshold)
+                yield piece[start + rows], other[columns]
 
 
 class Groups:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from table_samples import DIM, MODEL, SOURCES, add, made_up
 
+from fusemix.search import duplicates
 from fusemix.search.description import Description
 from fusemix.search.duplicates import Groups, duplicate_groups, leaders_of
 from fusemix.search.folder import Index
@@ -79,10 +80,19 @@ def test_groups_of_an_index_are_those_of_the_graph_of_near_items(folder):
     assert duplicate_groups(index, 1.0, done.append) == []
 
 
-def test_an_index_that_looks_at_the_nearest_gives_the_same_groups(folder, monkeypatch):
-    exact = duplicate_groups(Index(folder), NEAR, lambda count: None)
+def test_a_large_index_is_compared_in_cells_and_gives_the_same_groups(folder, monkeypatch):
+    exact, done = duplicate_groups(Index(folder), NEAR, lambda count: None), []
     monkeypatch.setattr(Index, "is_exact", False)
-    assert duplicate_groups(Index(folder), NEAR, lambda count: None) == exact
+    monkeypatch.setattr(duplicates, "IN_CELL", 20)
+    assert duplicate_groups(Index(folder), NEAR, done.append) == exact
+    assert (len(done), sum(done)) == (25, 500)
+
+
+def test_a_cell_that_is_too_large_for_memory_is_compared_in_pieces(folder, monkeypatch):
+    whole = duplicate_groups(Index(folder), NEAR, lambda count: None)
+    monkeypatch.setattr(duplicates, "PIECE", 7)
+    monkeypatch.setattr(duplicates, "BLOCK", 3)
+    assert duplicate_groups(Index(folder), NEAR, lambda count: None) == whole
 
 
 def test_what_was_removed_is_in_no_group(folder, tmp_path):
