@@ -85,10 +85,8 @@ class SearchIndex:
             raise QueryError('nothing to search for. Give a text, as in search("a dog"), or image=, audio=, like=.')
         if k < 1:
             raise QueryError(f"k is {k}, but must be at least 1.")
-        if weights is not None:
-            queries = _weighted(queries, weights)
-        factors = [query.weight for query in queries]
-        vector = summed(self._searcher.embed(queries), self._searcher.weights(queries), factors)
+        queries = _weighted(queries, [1] * len(queries) if weights is None else weights)
+        vector = summed(self._searcher.embed(queries), self._searcher.weights(queries), [one.weight for one in queries])
         (hits,) = self._searcher.search(vector[None], k, modality)
         title = told(queries, lambda content: content if isinstance(content, str) else "…")
         return Hits(hits, self._searcher, title)
