@@ -34,6 +34,7 @@ COMMANDS = {
     "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
+    "duplicates": Command("list near duplicates in an index", "DuplicatesConfig", "FOLDER"),
     "upgrade_index": Command("take over indexes of an earlier fusemix, as they are", "UpgradeConfig", "FOLDER …"),
     "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
     "compare": Command(
