@@ -63,7 +63,7 @@ def duplicate_groups(index: Index, threshold: float, advance: Callable[[int], No
 
 def _kinds(index: Index) -> tuple[Int64[np.ndarray, " items"], Int64[np.ndarray, " items"]]:
     """All positions in order, and a number of the modality of each."""
-    batches = list(index.column("modality"))
+    batches = list(index.columns(["modality"]))
     positions = np.concatenate([batch[ROW].to_numpy() for batch in batches]).astype(np.int64)
     names = np.concatenate([batch["modality"].to_numpy(zero_copy_only=False) for batch in batches]).astype(str)
     order = np.argsort(positions)
@@ -80,7 +80,7 @@ def _cells(index: Index, known: Int64[np.ndarray, " items"]) -> Iterator[tuple[I
         return
     centres = index.vectors(index.spread(-(-len(known) // IN_CELL)))
     positions, nearest = [], []
-    for batch in index.column(VECTOR):
+    for batch in index.columns([VECTOR]):
         vectors = vectors_in(batch)[:, : index.dim]
         positions.append(batch[ROW].to_numpy().astype(np.int64))
         for start in range(0, len(vectors), BLOCK):
