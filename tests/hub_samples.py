@@ -37,18 +37,18 @@ def naive(bank, items, strength):
 
 
 def by_definition(searcher, queries, hubs, levels):
-    """Id of each item -> its score: all cosines, less what is taken for each query, over the length of the sum."""
+    """Id of each item -> its score: cosines less what is taken, by weights, over the length of the sum."""
     vectors, everywhere = searcher.embed(queries), list(range(searcher.index.num_items))
     items, wanted = searcher.index.items(everywhere), {}
-    kinds = [_modality(searcher, query) for query in queries]
+    kinds, factors = [_modality(searcher, query) for query in queries], np.array([query.weight for query in queries])
     for item, vector in zip(items, searcher.index.vectors(everywhere), strict=True):
-        score = float((vectors @ vector).sum())
-        for kind in kinds:
+        score = float(factors @ (vectors @ vector))
+        for kind, factor in zip(kinds, factors, strict=True):
             way = f"{kind}_to_{item['modality']}"
-            score -= levels.get(way, 0.0)
+            score -= factor * levels.get(way, 0.0)
             if way in hubs.strengths:
-                score -= naive(hubs.banks[kind], vector[None], hubs.strengths[way])[0]
-        wanted[item["id"]] = score / float(np.linalg.norm(vectors.sum(axis=0)))
+                score -= factor * naive(hubs.banks[kind], vector[None], hubs.strengths[way])[0]
+        wanted[item["id"]] = score / float(np.linalg.norm(factors @ vectors))
     return wanted
 
 

@@ -35,6 +35,9 @@ PRINTED_BY = {
     "parts/trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
     "commands/index.py": ("index",),
     "commands/search.py": ("search",),
+    "commands/duplicates.py": ("duplicates",),
+    "search/duplicates.py": ("duplicates", "search", "serve"),
+    "wiring/searching/grouping.py": ("search", "serve"),
     "commands/serve.py": ("serve",),
     "commands/import_latents.py": ("import",),
 }

@@ -44,6 +44,9 @@ NO_PATHS |= {
 NO_PATHS |= {
     "allowed_hosts",
     "token",
+    "prefix",
+    "remove",
+    "relocate",  # OLD=NEW
     "base_path",
     "options",
     "batch_size",

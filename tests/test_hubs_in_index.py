@@ -41,7 +41,7 @@ def alone(tiny, mixed):
 
 def found(searcher, queries, modality=None):
     """Every hit."""
-    vector = summed(searcher.embed(queries), searcher.weights(queries))
+    vector = summed(searcher.embed(queries), searcher.weights(queries), [query.weight for query in queries])
     return searcher.search(vector[None], searcher.index.num_items, modality)[0]
 
 
@@ -180,8 +180,11 @@ def test_a_modality_that_is_named_is_ranked_as_among_all_and_scored_as_alone(mix
 
 
 @pytest.mark.parametrize("modality", [None, "image", "text"])
-def test_of_several_queries_constants_and_levels_are_added_up_as_cosines_are(tiny, mixed, modality):
-    searcher, queries = Searcher(mixed / "index", device="cpu"), [CIRCLE, BAR, Query("image", tiny.files["image"][7])]
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (2.5, -1.0, 0.5), (-1.0, -1.0, -3.0)])
+def test_of_several_queries_constants_and_levels_are_added_up_as_cosines_are(tiny, mixed, modality, weights):
+    queries = [CIRCLE, BAR, Query("image", tiny.files["image"][7])]
+    queries = [query._replace(weight=weight) for query, weight in zip(queries, weights, strict=True)]
+    searcher = Searcher(mixed / "index", device="cpu")
     wanted = by_definition(searcher, queries, open_trained(mixed / "run").hubs, {} if modality else LEVELS)
     scores = {hit.id: hit.score for hit in found(searcher, queries, modality)}
     assert scores == pytest.approx({item: wanted[item] for item in scores}, abs=1e-4)

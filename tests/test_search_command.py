@@ -10,7 +10,7 @@ from PIL import Image
 
 import fusemix
 from fusemix.cli.called import run_command
-from fusemix.errors import FusemixError, QueryError
+from fusemix.errors import ConfigError, FusemixError, QueryError
 from fusemix.wiring.searching.searcher import Query, Searcher, summed
 
 
@@ -55,6 +55,24 @@ def test_several_queries_are_added_up(searcher):
     np.testing.assert_allclose(total, vectors.sum(axis=0) / np.linalg.norm(vectors.sum(axis=0)), atol=1e-6)
     with pytest.raises(QueryError, match="the queries cancel out"):
         summed(np.stack([vectors[0], -vectors[0]]))
+
+
+def test_queries_of_a_sum_have_weights(searcher):
+    vectors = searcher.embed([Query("text", "a red bar"), Query("like", "pictures/03.png")])
+    total = 2 * vectors[0] - 0.5 * vectors[1]
+    np.testing.assert_allclose(summed(vectors, factors=[2.0, -0.5]), total / np.linalg.norm(total), atol=1e-6)
+    np.testing.assert_allclose(summed(vectors[:1], factors=[1e-4]), vectors[0], atol=1e-6)
+    added = searcher.weights([Query("text", "a red bar")])
+    (far,) = searcher.search(summed(vectors[:1], added, [-3.0])[None], 36)
+    (near,) = searcher.search(summed(vectors[:1], added)[None], 36)
+    assert sorted(hit.score for hit in far) == pytest.approx(sorted(-hit.score for hit in near), abs=1e-6)
+    for wrong in (0.0, 101.0, float("nan"), float("inf")):
+        with pytest.raises(
+            QueryError, match=r"has the weight .*, but must have a number from -100 to 100, other than 0"
+        ):
+            summed(vectors, factors=[1.0, wrong])
+    with pytest.raises(QueryError, match="the queries cancel out"):
+        summed(np.stack([vectors[0], vectors[0]]), factors=[0.01, -0.01])
 
 
 def test_items_are_shown_as_they_are(tiny, searcher):
@@ -125,6 +143,59 @@ def test_the_command_prints_json_and_nothing_else(tiny, picture_index, capsys):
     assert len(said["results"]) == 10
     assert said["results"][0].keys() == {"position", "score", "id", "modality", "path", "captions", "within"}
     assert said["took_ms"].keys() == {"encode", "search"}
+
+
+def test_a_text_of_quoted_terms_is_a_sum_and_other_texts_are_words(picture_index, searcher, capsys):
+    options = ["--index", str(picture_index), "--compute.accelerator", "cpu"]
+    hits = run_command("search", ['2*"one blue circle" - "a red bar"', *options, "-k", "36"])
+    assert "2*text: one blue circle - text: a red bar" in capsys.readouterr().out
+    circle, bar = searcher.embed([Query("text", "one blue circle"), Query("text", "a red bar")])
+    total = 2 * circle - bar
+    wanted = searcher.index.vectors([hit.position for hit in hits]) @ total / np.linalg.norm(total)
+    assert [hit.score for hit in hits] == pytest.approx(wanted, abs=1e-3)
+    words = run_command("search", ["circle - bar", *options])
+    assert "text: circle - bar" in capsys.readouterr().out
+    assert words[0].score == searcher.search(asked(searcher, [Query("text", "circle - bar")]), 1)[0][0].score
+    with pytest.raises(QueryError, match="a query has the weight 0, but"):
+        run_command("search", ['0*"a dog"', *options])
+
+
+def test_near_duplicates_are_listed_as_one_and_by_themselves(tiny, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    shutil.copytree(tiny.files["image"][0].parent, folder)
+    for name in ("once.png", "twice.png"):
+        shutil.copy(tiny.files["image"][4], folder / name)
+    index = str(make(tiny, tmp_path / "out", folder))
+    capsys.readouterr()
+    command = ["--image", str(tiny.files["image"][4]), "--index", index, "--compute.accelerator", "cpu"]
+    plain = run_command("search", [*command, "-k", "3"])
+    assert {hit.id.split("/")[-1] for hit in plain} == {"04.png", "once.png", "twice.png"}
+    assert "almost the same" not in capsys.readouterr().out
+    hits = run_command("search", [*command, "-k", "3", "--group-duplicates", "--json"])
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [one["id"] for one in results] == [hit.id for hit in hits]
+    same = {hits[0].id, *(one["id"] for one in results[0]["duplicates"])}
+    assert same >= {hit.id for hit in plain}
+    assert len(hits) == 3
+    run_command("search", [*command, "--group-duplicates"])
+    assert f"and {len(same) - 1} almost the same" in capsys.readouterr().out
+    groups = run_command("duplicates", [index, "--threshold", "0.9999", "--json"])
+    assert json.loads(capsys.readouterr().out) == {
+        "threshold": 0.9999, "groups": [{"size": len(ids), "ids": ids} for ids in groups]
+    }  # fmt: skip
+    assert {hit.id for hit in plain} <= set(groups[0])
+    run_command("duplicates", [index, "--threshold", "0.9999"])
+    said = capsys.readouterr().out
+    assert all(one in said for one in groups[0])
+    assert f"{len(groups)} groups among 39 items" in said.replace("\n", " ") or len(groups) == 1
+
+
+@pytest.mark.parametrize("typed", [[], ["a", "b"]])
+def test_duplicates_are_looked_for_in_one_index(typed):
+    with pytest.raises(
+        ConfigError, match="duplicates needs the folder of one index: fusemix duplicates indexes/photos"
+    ):
+        run_command("duplicates", typed)
 
 
 def test_an_index_made_with_a_run_is_searched_with_its_export(tiny, picture_index, searcher, tmp_path):

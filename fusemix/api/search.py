@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from fusemix.api.showing import as_text, frame
-from fusemix.commands.search import table
+from fusemix.commands.search import table, told
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
@@ -52,6 +52,7 @@ class SearchIndex:
         image: Any = None,
         audio: Any = None,
         like: Any = None,
+        weights: Sequence[int | float] | None = None,
         k: int = 10,
         modality: str | None = None,
     ) -> "Hits":
@@ -62,11 +63,14 @@ class SearchIndex:
             image: a picture or a list of them: paths, bytes, PIL images or arrays.
             audio: a sound or a list of them: paths, bytes, or `fusemix.Waveform`s.
             like: id of an item of the index, or a list of them.
+            weights: by which each of these counts in the sum, in this order: numbers from -100 to 100, other than 0;
+                None: all alike.
             k: at most so many.
             modality: what to find, such as `image`, in an index that holds several; None: any.
 
         Raises:
-            QueryError: nothing was asked, a query cannot be read, or an id or a modality is not there.
+            QueryError: nothing was asked, a query cannot be read, an id or a modality is not there, or there is not one
+                such weight for each query.
             RunError: the model cannot encode a modality.
 
         In the examples, `index` is one of pictures.
@@ -81,14 +85,23 @@ class SearchIndex:
             raise QueryError('nothing to search for. Give a text, as in search("a dog"), or image=, audio=, like=.')
         if k < 1:
             raise QueryError(f"k is {k}, but must be at least 1.")
-        vector = summed(self._searcher.embed(queries), self._searcher.weights(queries))
+        queries = _weighted(queries, [1] * len(queries) if weights is None else weights)
+        vector = summed(self._searcher.embed(queries), self._searcher.weights(queries), [one.weight for one in queries])
         (hits,) = self._searcher.search(vector[None], k, modality)
-        title = " + ".join(f"{one.kind}: {one.content if isinstance(one.content, str) else '…'}" for one in queries)
+        title = told(queries, lambda content: content if isinstance(content, str) else "…")
         return Hits(hits, self._searcher, title)
 
 
 def _listed(given: Any) -> Sequence[Any]:
     return given if isinstance(given, list) else [given]
+
+
+def _weighted(queries: Sequence[Query], weights: Sequence[int | float]) -> list[Query]:
+    if len(weights) != len(queries):
+        raise QueryError(
+            f"weights has {len(weights)} numbers, but there are {len(queries)} queries; give one for each."
+        )
+    return [query._replace(weight=float(weight)) for query, weight in zip(queries, weights, strict=True)]
 
 
 class Hits(list[Hit]):

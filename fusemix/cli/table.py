@@ -37,6 +37,7 @@ COMMANDS = {
     "export_index": Command(
         "hand an index to another engine", "IndexExportConfig", "--index FOLDER --to parquet|qdrant --out …"
     ),
+    "duplicates": Command("list near duplicates in an index", "DuplicatesConfig", "FOLDER"),
     "upgrade_index": Command("take over indexes of an earlier fusemix, as they are", "UpgradeConfig", "FOLDER …"),
     "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
     "compare": Command(

@@ -2,14 +2,15 @@
 
     fusemix search "a dog leaping into water" --index FOLDER [--image FILE] [--audio FILE] [--like ID] [-k 10] [--json]
 
-Several queries are added up. Prints a table, or JSON with the same names as the endpoint of `fusemix serve`.
+Several queries are added up; a text such as `"beach" - "people"` is a sum, too. Prints a table, or JSON with the same
+names as the endpoint of `fusemix serve`.
 """
 
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from fusemix.config import SearchConfig
 from fusemix.machine.environment import one_device
 from fusemix.models.places import Place
 from fusemix.progress import console
+from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
+from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
 
 BAR = 12
@@ -39,17 +42,21 @@ def main(config: SearchConfig) -> list[Hit]:
     queries = queries_of(config)
     searcher.load([query.kind for query in queries if query.kind != LIKE])
     started = time.perf_counter()
-    vector = summed(searcher.embed(queries), searcher.weights(queries))
+    vector = summed(searcher.embed(queries), searcher.weights(queries), [query.weight for query in queries])
     embedded = time.perf_counter()
-    (hits,) = searcher.search(vector[None], config.k, config.modality)
+    duplicates: list[list[Hit]] | None = None
+    if config.group_duplicates:
+        hits, duplicates = grouped(searcher, vector, config.k, config.modality)
+    else:
+        (hits,) = searcher.search(vector[None], config.k, config.modality)
     searched = time.perf_counter()
     places = searcher.places([hit.position for hit in hits])
     if config.json:
         took = {"encode": embedded - started, "search": searched - embedded}
-        said = json.dumps(answer(hits, places, took), ensure_ascii=False, indent=2)
+        said = json.dumps(answer(hits, places, took, duplicates), ensure_ascii=False, indent=2)
         sys.stdout.write(visible_json(said) + "\n")
         return hits
-    console.print(table(hits, places, " + ".join(f"{query.kind}: {shown(query.content)}" for query in queries)))
+    console.print(table(hits, places, told(queries, shown), duplicates))
     console.print(
         f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
@@ -58,38 +65,66 @@ def main(config: SearchConfig) -> list[Hit]:
 
 
 def queries_of(config: SearchConfig) -> list[Query]:
-    """What is asked, in the order texts, pictures, sounds, items."""
+    """What is asked, in the order texts, pictures, sounds, items; a text may be a sum."""
     return [
-        *(Query("text", text) for text in config.text),
+        *(Query("text", text, weight=by) for typed in config.text for text, by in terms_of(typed)),
         *(Query("image", path) for path in config.image),
         *(Query("audio", path) for path in config.audio),
         *(Query(LIKE, item) for item in config.like),
     ]
 
 
-def answer(hits: Sequence[Hit], places: Sequence[Place], took: dict[str, float]) -> dict[str, Any]:
+def told(queries: Sequence[Query], shown: Callable[[Any], str] = str) -> str:
+    """A sum of queries, for people: `2*text: red - image: car.jpg`.
+
+    Args:
+        queries: at least one.
+        shown: makes a content readable.
+    """
+    signs = [" + " if query.weight > 0 else " - " for query in queries]
+    signs[0] = "" if queries[0].weight > 0 else "-"
+    factors = ["" if abs(query.weight) == 1 else f"{abs(query.weight):g}*" for query in queries]
+    terms = [f"{query.kind}: {shown(query.content)}" for query in queries]
+    return "".join(map("".join, zip(signs, factors, terms, strict=True)))
+
+
+def answer(
+    hits: Sequence[Hit],
+    places: Sequence[Place],
+    took: dict[str, float],
+    duplicates: Sequence[Sequence[Hit]] | None = None,
+) -> dict[str, Any]:
     """What was found, as plain data.
 
     Args:
         hits: best first.
         places: where each lies.
         took: step -> seconds.
+        duplicates: of each hit, where these are grouped.
     """
     results = [
         {**hit._asdict(), "score": round(hit.score, 6), **place._asdict()}
         for hit, place in zip(hits, places, strict=True)
     ]
+    for result, others in zip(results, duplicates or [], strict=duplicates is not None):
+        result["duplicates"] = [
+            {"position": hit.position, "id": hit.id, "score": round(hit.score, 6)} for hit in others
+        ]
     return {"results": results, "took_ms": {step: round(1000 * seconds, 3) for step, seconds in took.items()}}
 
 
-def table(hits: Sequence[Hit], places: Sequence[Place], title: str) -> Table:
-    """What was found, for a terminal: each item with its first caption, and with where it lies."""
+def table(
+    hits: Sequence[Hit], places: Sequence[Place], title: str, duplicates: Sequence[Sequence[Hit]] | None = None
+) -> Table:
+    """What was found, for a terminal: each item with its first caption, where it lies, and how many are like it."""
     heads = [Column("#", justify="right", no_wrap=True), "score", Column(no_wrap=True), Column("item", overflow="fold")]
     rows = []
     best = max((hit.score for hit in hits), default=1.0)
     for number, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
         lines = [Text(shown(line)) for line in (hit.id, *hit.captions[:1])]
+        if duplicates and (others := duplicates[number - 1]):
+            lines.append(Text(f"and {len(others):,} almost the same", style="dim"))
         rows.append([str(number), f"{hit.score:.3f}", bar, Text("\n").join([*lines, *_where(hit.id, place)])])
     return terminal_table(title, heads, rows, frame=BARE)
 

@@ -12,7 +12,13 @@ from fusemix.config.evaluation import BaselineConfig, CompareConfig, EvalConfig,
 from fusemix.config.exporting import ExportConfig
 from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, UpgradeConfig, VerifyConfig
 from fusemix.config.parts import PartConfig, to_plain
-from fusemix.config.searching import IndexConfig, IndexExportConfig, SearchConfig, ServeConfig
+from fusemix.config.searching import (
+    DuplicatesConfig,
+    IndexConfig,
+    IndexExportConfig,
+    SearchConfig,
+    ServeConfig,
+)
 from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
 from fusemix.config.writing import WritingConfig
 
@@ -25,6 +31,7 @@ __all__ = [
     "CompletionConfig",
     "ComputeConfig",
     "DoctorConfig",
+    "DuplicatesConfig",
     "EmbeddingsExportConfig",
     "EvalConfig",
     "ExportConfig",

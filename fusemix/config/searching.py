@@ -16,6 +16,8 @@ from fusemix.parts.kinds import Location, Place
 from fusemix.parts.ranges import within
 
 MOST_RESULTS = 1000
+NEAR = 0.95
+"""Least cosine of near duplicates; how it was found is in docs/searching.md."""
 MOST_WIDTH = 1 << 20
 """Of embeddings."""
 PRECISIONS = ("float32", "float16")
@@ -143,6 +145,8 @@ class SearchConfig:
     """Take from scores what the index keeps of hubs; false ranks by cosines."""
     k: int = 10
     """How many items to list."""
+    group_duplicates: bool = False
+    """List near duplicates, such as the pictures of a burst, as one result."""
     json: bool = False
     """Print JSON instead of a table."""
     model: Place | None = None
@@ -158,6 +162,24 @@ class SearchConfig:
         within("k", self.k, 1, MOST_RESULTS)
         if not (self.text or self.image or self.audio or self.like):
             raise ConfigError('nothing to search for. Write: fusemix search "a dog" --index FOLDER')
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuplicatesConfig:
+    """List the items of an index that are near duplicates of one another."""
+
+    folders: list[Location] = field(default_factory=list, metadata=BARE)
+    """Of the index."""
+    threshold: float = NEAR
+    """Least cosine of two items of one modality that are near duplicates."""
+    json: bool = False
+    """Print JSON, with all ids, instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        within("threshold", self.threshold, 0, 1)
+        if len(self.folders) != 1:
+            raise ConfigError("duplicates needs the folder of one index: fusemix duplicates indexes/photos")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from jaxtyping import Float32
 
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
+from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
 
 MOST_TOGETHER = 64
@@ -30,11 +31,15 @@ SENT = ("image", "audio")
 
 
 class Asked(NamedTuple):
-    """One request: queries that are added up, how many items to list, and of which modality; 0 wants vectors alone."""
+    """One request: queries that are added up, how many items to list, and of which modality; 0 wants vectors alone.
+
+    With `groups`, near duplicates are one item.
+    """
 
     queries: tuple[Query, ...]
     k: int
     modality: str | None = None
+    groups: bool = False
 
 
 class Answered(NamedTuple):
@@ -44,12 +49,14 @@ class Answered(NamedTuple):
         hits: best first.
         vectors: of the queries, as they were searched by; where nothing was, as the model gives them.
         encode_ms, search_ms: of the batch that it was in.
+        duplicates: of each hit, where these were grouped.
     """
 
     hits: list[Hit]
     vectors: Float32[np.ndarray, "queries dim"]
     encode_ms: float
     search_ms: float
+    duplicates: list[list[Hit]] | None = None
 
 
 class Batcher:
@@ -144,14 +151,24 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
             continue
         try:
             searcher.require_held(batch[place].modality)
-            sums[place] = summed(each, searcher.weights(batch[place].queries))
+            queries = batch[place].queries
+            sums[place] = summed(each, searcher.weights(queries), [query.weight for query in queries])
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()
-    lists = _searched(searcher, batch, sums)
+    lists = _searched(searcher, batch, {place: one for place, one in sums.items() if not batch[place].groups})
+    some = {
+        place: grouped(searcher, sums[place], batch[place].k, batch[place].modality)
+        for place in sums
+        if batch[place].groups
+    }
     times = (1000 * (encoded - started), 1000 * (time.perf_counter() - encoded))
     return [
-        errors[place] if place in errors else Answered(lists.get(place, [])[: asked.k], vectors[place], *times)
+        errors[place]
+        if place in errors
+        else Answered(some[place].hits, vectors[place], *times, some[place].duplicates)
+        if place in some
+        else Answered(lists.get(place, [])[: asked.k], vectors[place], *times)
         for place, asked in enumerate(batch)
     ]
 

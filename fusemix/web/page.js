@@ -1,6 +1,6 @@
 // The page: its address says what is searched; everything else follows from it.
 "use strict";
-import { ask, fromAddress, kindOf, more, problemWith, searchOf, toAddress } from "./query.js";
+import { ask, fromAddress, kindOf, more, problemWith, searchOf, termsOf, toAddress } from "./query.js";
 import * as larger from "./larger.js";
 import * as results from "./results.js";
 
@@ -32,12 +32,12 @@ async function render({ focus = false } = {}) {
   const { parts, k, wanted } = fromAddress(location.search);
   begin();
   showWanted(wanted);
-  const texts = parts.filter((part) => part.kind === "text");
+  const texts = parts.filter((part) => part.kind === "text" && part.weight === undefined);
   words.value = texts.at(-1)?.text ?? "";
   showChips(parts.filter((part) => part !== texts.at(-1)));
   problem("");
   byId("start").hidden = parts.length > 0;
-  document.title = parts.length ? `${parts.map(label).join(" + ")} · ${title}` : title;
+  document.title = parts.length ? `${parts.map(signed).join(" ").replace(/^\+ /, "")} · ${title}` : title;
   if (!parts.length) return showStart();
   try {
     const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], { k, wanted }, running.signal)));
@@ -65,6 +65,7 @@ function showAnswer(answer, parts, k, focus) {
   for (const hit of [...answer.results, ...answer.query.parts]) if (hit.media) known.set(hit.id ?? hit.like, hit);
   showChips(chips());
   const same = shownParts === addressOf(parts);
+  results.close();
   const before = byId("results").children.length;
   results.show(answer.results, { keep: same && before < answer.results.length });
   shownParts = addressOf(parts);
@@ -77,7 +78,9 @@ function showAnswer(answer, parts, k, focus) {
 function told({ results: found, took_ms: took }) {
   const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
   const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
-  return [`${counted(found.length)} of ${counted(settings.num_items)} in ${milliseconds(took.total)}`, detail];
+  const same = found.reduce((sum, hit) => sum + hit.duplicates.length, 0);
+  const many = `${counted(found.length)}${same ? ` and ${counted(same)} almost the same` : ""}`;
+  return [`${many} of ${counted(settings.num_items)} in ${milliseconds(took.total)}`, detail];
 }
 
 // Says that it searches, where that takes longer than a moment.
@@ -121,6 +124,13 @@ function label(part) {
   return dropped.get(part.embedding)?.name ?? NAMES[part.kind] ?? NAMES.embedding;
 }
 
+// With its sign, and by how much it counts: `+ a dog`, `− 2 × a dog`.
+function signed(part) {
+  const { weight = 1 } = part;
+  const factor = Math.abs(weight) === 1 ? "" : `${Number(Math.abs(weight).toPrecision(6))} × `;
+  return `${weight < 0 ? "−" : "+"} ${factor}${label(part)}`;
+}
+
 const chips = () => [...byId("chips").children].map((chip) => JSON.parse(chip.dataset.part));
 
 function showChips(parts) {
@@ -131,10 +141,11 @@ function showChips(parts) {
 function chip(part) {
   const about = part.kind === "like" ? known.get(part.like) : part.kind === "image" ? dropped.get(part.embedding) : undefined;
   const picture = about?.url ?? (about?.modality === "image" ? about.media : null);
-  const remove = make("button", { type: "button", "aria-label": `Remove ${label(part)}`, title: "Remove" }, "×");
+  const told = part.weight === undefined ? label(part) : signed(part).replace(/^\+ /, "");
+  const remove = make("button", { type: "button", "aria-label": `Remove ${told}`, title: "Remove" }, "×");
   const made = make("li", { class: `of-${part.kind}`, "data-part": JSON.stringify(part) });
   if (picture) made.append(make("img", { src: picture, alt: "", width: 36, height: 36 }));
-  made.append(make("span", { dir: "auto" }, label(part)), remove);
+  made.append(make("span", { dir: "auto" }, told), remove);
   remove.addEventListener("click", () => {
     made.remove();
     go(asked());
@@ -144,7 +155,7 @@ function chip(part) {
 }
 
 // What the form says now.
-const asked = () => [...chips(), ...(words.value.trim() ? [{ kind: "text", text: words.value.trim() }] : [])];
+const asked = () => [...chips(), ...termsOf(words.value.trim())];
 
 // --- the modality that is looked for, in an index that holds several
 

@@ -1,5 +1,6 @@
 // A query as parts that are added up, its address, and what the server is asked.
-// A part has `kind` and a value: {kind: "text", text}, {kind: "like", like}, {kind: "image", embedding}.
+// A part has `kind` and a value: {kind: "text", text}, {kind: "like", like}, {kind: "image", embedding}; and `weight`,
+// where that is not 1.
 // `wanted` is the modality that is looked for; empty: any.
 "use strict";
 
@@ -18,6 +19,7 @@ export function fromAddress(search) {
       const [, kind, embedding] = value.match(/^(?:(\w+)\.)?(.*)$/s);
       parts.push({ kind: kind ?? "embedding", embedding });
     }
+    if (name === "w" && parts.length) parts.at(-1).weight = Number(value);
   }
   const k = Number(given.get("k"));
   return { parts, k: Number.isInteger(k) && k >= 1 ? k : FIRST, wanted: given.get("of") ?? "" };
@@ -28,10 +30,26 @@ export function toAddress(parts, k = FIRST, wanted = "") {
   for (const part of parts) {
     if (part.embedding !== undefined) pairs.append("e", `${part.kind}.${part.embedding}`);
     else pairs.append(part.kind === "like" ? "like" : "q", part[part.kind]);
+    if (part.weight !== undefined) pairs.append("w", part.weight);
   }
   if (wanted) pairs.append("of", wanted);
   if (k !== FIRST) pairs.append("k", k);
   return pairs.size ? `${base}/?${pairs}` : `${base}/`;
+}
+
+const TERM = /\s*(?:([+\-−–])\s*)?(?:([0-9]+(?:[.,][0-9]+)?)\s*[*×]\s*)?["“”„]\s*([^"“”„\s][^"“”„]*)["“”„]\s*/y;
+
+// What was typed as parts: `2*"red" - "car"` is a sum, anything else plain words. As terms_of in search/typed.py.
+export function termsOf(typed) {
+  const parts = [];
+  TERM.lastIndex = 0;
+  while (TERM.lastIndex < typed.length) {
+    const [, sign, factor, text] = TERM.exec(typed) ?? [];
+    if (!text || (parts.length && !sign)) return [{ kind: "text", text: typed.trim() }];
+    const weight = Number((factor ?? "1").replace(",", ".")) * (sign === undefined || sign === "+" ? 1 : -1);
+    parts.push({ kind: "text", text: text.trim(), ...(weight !== 1 && { weight }) });
+  }
+  return parts;
 }
 
 // What `location.search` is at an address.
@@ -45,15 +63,17 @@ const failure = (message, again) => Object.assign(new Error(message), { again })
 // Throws an Error whose message is for people.
 export async function ask(parts, files, { k, wanted }, signal) {
   const of = (kind) => (kind === "embedding" ? {} : { embedding_of: kind });
-  const queries = parts.map(({ kind, ...part }) =>
-    part.embedding !== undefined ? { embedding: part.embedding, ...of(kind) } : { [kind]: part[kind] });
+  const queries = parts.map(({ kind, weight, ...part }) => ({
+    ...(part.embedding !== undefined ? { embedding: part.embedding, ...of(kind) } : { [kind]: part[kind] }),
+    weight,
+  }));
   for (const file of files) queries.push({ [kindOf(file)]: await base64(file) });
   let response;
   try {
     response = await fetch(`${base}/api/search`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ queries, k, ...(wanted && { modality: wanted }) }),
+      body: JSON.stringify({ queries, k, group_duplicates: true, ...(wanted && { modality: wanted }) }),
       signal,
     });
   } catch (error) {

@@ -12,10 +12,11 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fusemix.encoders.decoding import clean_text
 from fusemix.parts.registry import nearest
+from fusemix.search.typed import WEIGHTS, is_weight
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST_MEGAPIXELS, MOST_MINUTES
 from fusemix.web.uploads import PICTURES, SOUNDS
@@ -32,8 +33,14 @@ MOST_VALUES = 1 << 18
 KINDS = ("text", "image", "audio", LIKE, EMBEDDING)
 
 
+def _weighed(number: float) -> float:
+    if not is_weight(number):
+        raise ValueError(WEIGHTS)
+    return number
+
+
 class Part(BaseModel):
-    """One query: exactly one of the fields."""
+    """One query: exactly one of the fields, and what is said of it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     text: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = Field(None, description="words to search by")
@@ -44,6 +51,7 @@ class Part(BaseModel):
         None, description="a vector in the space of the index: numbers, or little-endian float16 as base64url"
     )
     embedding_of: str | None = Field(None, description="modality of what the embedding is of, where that is known")
+    weight: Annotated[float, AfterValidator(_weighed)] = Field(1.0, description=f"how much it counts: {WEIGHTS}")
 
     def given(self) -> list[str]:
         """Names of the fields that are there."""
@@ -56,6 +64,7 @@ class SearchRequest(Part):
     queries: list[Part] | None = Field(None, min_length=1, max_length=MOST_QUERIES, description="several, added up")
     k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many items to list")
     modality: str | None = Field(None, description="what to find, in an index that holds several")
+    group_duplicates: bool = Field(False, description="list near duplicates as one result, which names the others")
     batch: list[dict[str, Any]] | None = Field(
         None, min_length=1, max_length=MOST_BATCH, description="instead of all else: several searches, each by itself"
     )
@@ -70,6 +79,8 @@ class SearchRequest(Part):
             raise Refusal(422, "a search of a batch has no 'batch' of its own")
         if self.queries is not None and self.given():
             raise Refusal(422, f"give either 'queries' or '{self.given()[0]}', not both")
+        if self.queries is not None and "weight" in self.model_fields_set:
+            raise Refusal(422, "give a 'weight' to each of 'queries', not beside them")
         parts: list[Part] = [self] if self.queries is None else self.queries
         for place, part in enumerate(parts):
             where = "" if part is self else f"queries[{place}]: "
@@ -88,8 +99,10 @@ RULES = {
     "embedding": "must be a list of finite numbers, or float16 values as a base64 string",
     "queries": f"must be a list of 1 to {MOST_QUERIES} objects, each with one of {', '.join(KINDS)}",
     "embedding_of": "must be a modality of the model, as a string",
+    "weight": f"must be {WEIGHTS}",
     "modality": "must be a modality of the index, as a string",
     "k": f"must be a whole number from 1 to {MOST_RESULTS:,}",
+    "group_duplicates": "must be true or false",
     "batch": f"must be a list of 1 to {MOST_BATCH} objects, each a search of its own",
 }
 """What each field must be, for people."""
@@ -146,7 +159,7 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = first["loc"]
     if first["type"] == "extra_forbidden":
-        name, known = str(where[-1])[:40], [*(RULES if len(where) == 1 else KINDS)]
+        name, known = str(where[-1])[:40], [*(RULES if len(where) == 1 else Part.model_fields)]
         return f"there is no field {name!r}.{nearest(name, known)} Known: {', '.join(known)}"
     field = next(name for name in reversed(where) if name in RULES)
     prefix = f"queries[{where[1]}]." if field != "queries" and where[0] == "queries" else ""
@@ -181,17 +194,17 @@ def query_of(part: Part, terms: Terms) -> Query:
         item = content.encode("utf-8", "replace").decode()  # half a surrogate pair is in no id
         if terms.find(item) is None:
             raise Refusal(404, f"no item of the index has the id {item[:200]!r}")
-        return Query(kind, item)
+        return Query(kind, item, weight=part.weight)
     if kind == EMBEDDING:
         if part.embedding_of not in (None, *terms.modalities):
             raise Refusal(422, f"embedding_of must be one of {', '.join(terms.modalities)}")
-        return Query(kind, _embedding(content, terms.widths), part.embedding_of)
+        return Query(kind, _embedding(content, terms.widths), part.embedding_of, part.weight)
     if kind not in terms.modalities:
         others = ", ".join([kind for kind in KINDS if kind in terms.modalities] + [LIKE, EMBEDDING])
         raise Refusal(422, f"the model of this index knows no {kind}; ask by {others}")
     if kind == "text":
-        return Query(kind, _text(content))
-    return Query(kind, _file(kind, content, terms.most_bytes))
+        return Query(kind, _text(content), weight=part.weight)
+    return Query(kind, _file(kind, content, terms.most_bytes), weight=part.weight)
 
 
 def _text(given: str) -> str:

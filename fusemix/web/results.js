@@ -63,18 +63,37 @@ export function show(found, { keep = false } = {}) {
   if (!there) moveTo(0);
 }
 
+// Near duplicates that were opened go behind their result again.
+export function close() {
+  for (const badge of list.querySelectorAll(".same[aria-expanded=true]")) toggleGroup(badge.closest(".hit"));
+}
+
+function toggleGroup(item) {
+  const badge = item.querySelector(".same");
+  const place = placeOf(item);
+  const others = hits[place].duplicates;
+  const isOpen = badge.getAttribute("aria-expanded") === "true";
+  badge.setAttribute("aria-expanded", !isOpen);
+  hits = isOpen ? hits.toSpliced(place + 1, others.length) : hits.toSpliced(place + 1, 0, ...others);
+  if (isOpen) others.forEach(() => item.nextElementSibling.remove());
+  else item.after(...others.map((hit) => card(hit, place, "twin")));
+  for (const [at, other] of [...list.children].entries()) other.dataset.place = at;
+  moveTo(place);
+}
+
 export function focusOn(place) {
   moveTo(place);
   list.children[place]?.querySelector(".seed").focus();
 }
 
-function card(hit, place) {
+function card(hit, place, more = "") {
   const seed = make("a", { class: "seed", href: toAddress([{ kind: "like", like: hit.id }]), draggable: "false", tabindex: "-1" });
   seed.append(box(hit, place), make("span", { class: "words", dir: "auto" }, hit.modality === "text" ? hit.id : nameOf(hit)));
   if (hit.score !== undefined) seed.append(make("span", { class: "score" }, make("b", {}, `${place + 1}`), ` ${hit.score.toFixed(3)}`));
   seed.append(make("span", { class: "hidden" }, ". More like this"));
-  const item = make("li", { class: `hit of-${hit.modality}`, "data-place": place }, seed);
+  const item = make("li", { class: `hit of-${hit.modality} ${more}`, "data-place": place }, seed);
   if (hit.modality === "audio") item.append(button("play", "Play", PLAY));
+  if (hit.duplicates?.length) item.append(groupButton(hit.duplicates.length));
   item.append(button("look", "Look closely", LOOK), button("also", "Add to the query", ADD));
   return item;
 }
@@ -88,6 +107,11 @@ function button(name, label, drawing) {
   const made = make("button", { type: "button", class: name, "aria-label": label, title: label, tabindex: "-1" });
   made.innerHTML = drawing; // one of the drawings above
   return made;
+}
+
+function groupButton(count) {
+  const about = { "aria-label": `${count} almost the same`, title: `${count} almost the same`, "aria-expanded": "false" };
+  return make("button", { type: "button", class: "same", tabindex: "-1", ...about }, `+${count}`);
 }
 
 function box(hit, place) {
@@ -179,6 +203,7 @@ list.addEventListener("click", (event) => {
   if (pressed.matches(".seed")) wanted.like(hits[place]);
   if (pressed.matches(".look")) wanted.look(hits, place);
   if (pressed.matches(".also")) wanted.also(hits[place]);
+  if (pressed.matches(".same")) toggleGroup(hit);
   if (pressed.matches(".play")) toggle(hit);
 });
 

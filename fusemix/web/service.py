@@ -87,10 +87,12 @@ class Service:
             return {"error": refusal.message, "status": refusal.status}
 
     async def _answered(self, asked: SearchRequest, started: float) -> dict[str, Any]:
-        queries, found = await self.found(asked.parts(), asked.k, asked.modality)
+        queries, found = await self.found(asked.parts(), asked.k, asked.modality, groups=asked.group_duplicates)
         return self._answer(asked, queries, found, 1000 * (time.perf_counter() - started))
 
-    async def found(self, parts: Sequence[Part], k: int, modality: str | None) -> tuple[list[Query], Answered]:
+    async def found(
+        self, parts: Sequence[Part], k: int, modality: str | None, *, groups: bool = False
+    ) -> tuple[list[Query], Answered]:
         """What parts of a query, added up, find; and the queries that they are.
 
         Raises:
@@ -98,7 +100,7 @@ class Service:
         """
         with ExitStack() as held:
             queries = await self._queries(parts, held)
-            return queries, await self._asked(queries, k, modality)
+            return queries, await self._asked(Asked(tuple(queries), k, modality, groups))
 
     async def vectors(self, parts: Sequence[Part]) -> Float32[np.ndarray, "parts dim"]:
         """Embeddings, each of one part.
@@ -109,11 +111,11 @@ class Service:
         with ExitStack() as held:
             queries = await self._queries(parts, held)
             some = [queries[first : first + TOGETHER] for first in range(0, len(queries), TOGETHER)]
-            return np.concatenate([(await self._asked(each, 0)).vectors for each in some])
+            return np.concatenate([(await self._asked(Asked(tuple(each), 0))).vectors for each in some])
 
-    async def _asked(self, queries: Sequence[Query], k: int, modality: str | None = None) -> Answered:
+    async def _asked(self, asked: Asked) -> Answered:
         try:
-            return await asyncio.wrap_future(self._batcher.submit(Asked(tuple(queries), k, modality)))
+            return await asyncio.wrap_future(self._batcher.submit(asked))
         except QueryError as error:
             raise Refusal(422, str(error)) from error
 
@@ -139,9 +141,15 @@ class Service:
 
     def _answer(self, asked: SearchRequest, queries: Sequence[Query], found: Answered, total: float) -> dict[str, Any]:
         times = {"encode": found.encode_ms, "search": found.search_ms, "total": total}
-        parts = [self._part(*each) for each in zip(queries, found.vectors, strict=True)]
+        parts = [
+            self._part(query, vector) | ({} if query.weight == 1 else {"weight": query.weight})
+            for query, vector in zip(queries, found.vectors, strict=True)
+        ]
+        results = self.results(found.hits)
+        for result, others in zip(results, found.duplicates or [], strict=found.duplicates is not None):
+            result["duplicates"] = self.results(others)
         return {
-            "results": self.results(found.hits),
+            "results": results,
             "took_ms": {step: round(took, 3) for step, took in times.items()},
             "query": {"link": f"{self._base_path}{link(parts)}", "parts": parts},
         }
@@ -220,7 +228,7 @@ class Service:
 def link(parts: Sequence[dict[str, Any]]) -> str:
     """The address of the page that asks the same, without the base.
 
-    `q` is for texts, `like` for items, `e` for all that became embeddings.
+    `q` is for texts, `like` for items, `e` for all that became embeddings, `w` for the weight of the one before it.
 
     Args:
         parts: of the query, each with its `kind`.
@@ -232,4 +240,6 @@ def link(parts: Sequence[dict[str, Any]]) -> str:
             pairs.append(("e", f"{kind}.{part[EMBEDDING]}"))
         else:
             pairs.append((LIKE if kind == LIKE else "q", part[kind]))
+        if "weight" in part:
+            pairs.append(("w", f"{part['weight']:.12g}"))
     return f"/?{urlencode(pairs)}"

@@ -145,6 +145,12 @@ def test_an_index_is_searched_by_texts_pictures_and_what_is_in_it(made, tiny):
     assert "text: a red bar" in repr(by_text)
     assert by_text._repr_html_().count("<img") == 5
     assert found.search(["a red bar", "one"], k=1)[0].score != by_text[0].score
+    less = found.search("a red bar", like=hits[0].id, weights=[1, -0.5], k=1000)
+    assert "text: a red bar - 0.5*like: " in repr(less)
+    more = found.search("a red bar", like=hits[0].id, weights=[1, 0.5], k=1000)
+    assert [hit.id for hit in less].index(hits[0].id) > [hit.id for hit in more].index(hits[0].id)
+    with pytest.raises(QueryError, match="weights has 1 numbers, but there are 2 queries"):
+        found.search(["a", "b"], weights=[1])
     with pytest.raises(QueryError, match="nothing to search for"):
         found.search()
     with pytest.raises(QueryError, match="k is 0"):

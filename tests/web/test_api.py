@@ -10,6 +10,7 @@ from nasty_bodies import NASTY
 from PIL import Image
 from serving import UPLOAD_MB, running
 
+from fusemix.config.searching import NEAR
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
@@ -124,6 +125,56 @@ def test_several_queries_are_added_up(server, searcher):
     assert answer["query"]["link"] == "/?q=a+%26+b+%3D+c&like=audio_captions%2Fall%2Faudio%2F04.wav"
 
 
+def test_queries_count_by_their_weights_and_links_keep_them(server, searcher):
+    item = searcher.index.items([40])[0]["id"]
+    queries = [{"text": "a tone", "weight": 2}, {"text": "w"}, {"like": item, "weight": -0.25}]
+    answer = server.search({"queries": queries, "k": 84}).data
+    hubs = searcher.embedder.trained.hubs
+    asks = [Query("text", "a tone", weight=2.0), Query("text", "w"), Query("like", item, weight=-0.25)]
+    wanted = by_definition(searcher, asks, hubs, hubs.levels)
+    assert {found["id"]: found["score"] for found in answer["results"]} == pytest.approx(wanted, abs=1e-5)
+    assert answer["query"]["link"] == "/?q=a+tone&w=2&q=w&like=audio_captions%2Fall%2Faudio%2F04.wav&w=-0.25"
+    assert [part.get("weight") for part in answer["query"]["parts"]] == [2, None, -0.25]
+    alone = server.search({"text": "a tone", "weight": -1, "k": 84}).data["results"]
+    wanted = by_definition(searcher, [Query("text", "a tone", weight=-1.0)], hubs, hubs.levels)
+    assert {found["id"]: found["score"] for found in alone} == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(("k", "modality"), [(84, None), (12, None), (3, None), (20, "image")])
+def test_near_duplicates_are_one_result_that_names_the_others_where_that_is_asked_for(server, searcher, k, modality):
+    query = {"text": "bar"} | ({"modality": modality} if modality else {})
+    every = server.search({**query, "k": 84}).data["results"]
+    assert all("duplicates" not in one for one in every)
+    vectors = dict(zip(range(84), searcher.index.vectors(range(84)), strict=True))
+    wanted: dict[int, list[int]] = {}
+    for one in every:
+        near = [lead for lead in wanted if is_near(searcher, vectors, lead, one["position"])]
+        wanted.setdefault(near[0] if near else one["position"], []).append(one["position"])
+    results = server.search({**query, "k": k, "group_duplicates": True}).data["results"]
+    found = {one["position"]: [one["position"], *(other["position"] for other in one["duplicates"])] for one in results}
+    assert list(found.items()) == list(wanted.items())[:k]
+    by_position = {one["position"]: one for one in every}
+    told = [(one, by_position[one["position"]]) for result in results for one in (result, *result["duplicates"])]
+    for one, alone in told:
+        assert one["score"] == pytest.approx(alone["score"], abs=1e-5)
+        assert {name: one[name] for name in RESULT if name != "score"} == {
+            name: alone[name] for name in RESULT if name != "score"
+        }
+
+
+def is_near(searcher, vectors, one, other):
+    kinds = [item["modality"] for item in searcher.index.items([one, other])]
+    return kinds[0] == kinds[1] and vectors[one] @ vectors[other] >= NEAR
+
+
+def test_a_text_of_a_program_is_words_whatever_they_look_like(server, searcher):
+    text = '"bar" - "circle"'
+    (expected,) = searcher.search(asked(searcher, [Query("text", text)]), 5)
+    assert [found["id"] for found in server.search({"text": text, "k": 5}).data["results"]] == [
+        hit.id for hit in expected
+    ]
+
+
 def test_an_embedding_may_be_numbers_of_any_length(server, searcher):
     vector = searcher.embed([Query("text", "bar")])[0]
     one = server.search({"embedding": (3 * vector).tolist(), "embedding_of": "text"}).data
@@ -166,6 +217,7 @@ def test_where_one_modality_is_wanted_its_level_is_given_back(server, searcher):
         ({"text": "a", "k": True}, 422, "k must be a whole number from 1 to 1,000"),
         ({"text": "a", "k": "10"}, 422, "k must be a whole number from 1 to 1,000"),
         ({"like": "nobody"}, 404, "no item of the index has the id 'nobody'"),
+        ({"text": "a", "group_duplicates": "yes"}, 422, "group_duplicates must be true or false"),
         ({"image": "?"}, 422, "image is not valid base64"),
         ({"image": "ä"}, 422, "image is not valid base64"),
         ({"image": b64(b"<svg/>")}, 422, "the picture cannot be read; JPEG, PNG"),
@@ -181,6 +233,19 @@ def test_where_one_modality_is_wanted_its_level_is_given_back(server, searcher):
             422,
             "the queries cancel out: nothing is near to all of them",
         ),
+        (
+            {"queries": [{"text": "a", "weight": 2}, {"text": "a", "weight": -2}]},
+            422,
+            "the queries cancel out: nothing is near to all of them",
+        ),
+        ({"text": "a", "weight": 0}, 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"text": "a", "weight": "2"}, 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"text": "a", "weight": True}, 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"queries": [{"text": "a"}, {"text": "b", "weight": 101}]}, 422, "queries[1].weight must be a number from"),
+        (b'{"text": "a", "weight": NaN}', 422, "weight must be a number from -100 to 100, other than 0"),
+        (b'{"text": "a", "weight": 1e999}', 422, "weight must be a number from -100 to 100, other than 0"),
+        ({"weight": 2, "queries": [{"text": "a"}]}, 422, "give a 'weight' to each of 'queries', not beside them"),
+        ({"queries": [{"text": "a", "wieght": 2}]}, 422, "there is no field 'wieght'. Did you mean 'weight'?"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_sentence(server, query, status, message):
@@ -252,7 +317,13 @@ def test_openapi_lists_every_field_of_a_search(server):
     assert set(schema["properties"]) == set(SearchRequest.model_fields)
     assert schema["additionalProperties"] is False
     part = schema["properties"]["queries"]["anyOf"][0]["items"]
-    assert set(part["properties"]) == set(SearchRequest.model_fields) - {"queries", "k", "modality", "batch"}
+    assert set(part["properties"]) == set(SearchRequest.model_fields) - {
+        "queries",
+        "k",
+        "modality",
+        "group_duplicates",
+        "batch",
+    }
     alone = schema["properties"]["batch"]["anyOf"][0]["items"]
     assert set(alone["properties"]) == set(SearchRequest.model_fields) - {"batch"}
     assert alone["properties"]["queries"]["anyOf"][0]["items"] == part

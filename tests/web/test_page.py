@@ -12,7 +12,10 @@ def test_words_find_what_the_interface_for_programs_finds_and_the_address_says_t
     assert tab.evaluate("document.activeElement.id") == "words", "one can type at once"
     type_and_search(tab, "a red square")
     assert searched(tab, "/?q=a+red+square") == found(server, text="a red square")
-    assert re.match(r"40 of 84 in [\d.]+ ms.*query [\d.]+ ms, search [\d.]+ ms", tab.locator("#status").inner_text())
+    assert re.match(
+        r"40 and \d+ almost the same of 84 in [\d.]+ ms.*query [\d.]+ ms, search [\d.]+ ms",
+        tab.locator("#status").inner_text(),
+    )
     assert tab.title() == f"a red square · index · {tiny.run.name} · fusemix", "which index, and by which run"
     load = "async (picture) => { picture.loading = 'eager'; await picture.decode(); return picture.naturalWidth > 0; }"
     assert all(tab.locator(".hit img").evaluate_all(f"(all) => Promise.all(all.map({load}))"))
@@ -44,6 +47,7 @@ def test_an_address_opened_afresh_finds_the_same(visit, server, tiny):
         {
             "queries": [{"text": "a & b"}, {"image": base64.b64encode(tiny.files["image"][9].read_bytes()).decode()}],
             "k": 40,
+            "group_duplicates": True,
         }
     ).data
     tab = visit(answer["query"]["link"])
@@ -56,7 +60,9 @@ def test_an_address_opened_afresh_finds_the_same(visit, server, tiny):
 @pytest.mark.parametrize(("modality", "kind"), [("image", "image/png"), ("audio", "audio/wav")])
 def test_a_dropped_file_finds_what_the_interface_for_programs_finds(visit, server, tiny, modality, kind):
     file = tiny.files[modality][4]
-    answer = server.search({modality: base64.b64encode(file.read_bytes()).decode(), "k": FIRST}).data
+    answer = server.search(
+        {modality: base64.b64encode(file.read_bytes()).decode(), "k": FIRST, "group_duplicates": True}
+    ).data
     tab = visit()
     drop(tab, file, kind)
     path = tab.evaluate("(link) => '/?' + new URLSearchParams(link.slice(2))", answer["query"]["link"])
@@ -184,7 +190,9 @@ def test_more_results_are_added_below(visit, server):
     settled(tab)
     tab.locator("#results .hit").first.evaluate("(card) => { card.dataset.before = 'yes'; }")
     tab.get_by_role("button", name="Show more").click()
-    assert searched(tab, "/?q=bar&k=120", count=84) == found(server, text="bar", k=84)
+    every = found(server, text="bar", k=84)
+    assert 40 < len(every) < 84
+    assert searched(tab, "/?q=bar&k=120", count=len(every)) == every
     assert tab.locator("#results .hit").first.get_attribute("data-before") == "yes", "what was there stays"
     assert tab.evaluate("document.activeElement.closest('.hit').dataset.place") == "40"
     assert not tab.locator("#more").is_visible()
@@ -234,11 +242,13 @@ def test_a_second_dropped_picture_leaves_the_first_what_it_is(visit, tiny):
     assert tab.locator("#chips li span").all_inner_texts() == ["a picture", "a picture", "a sound"]
 
 
-def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_path):
+def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, server, tmp_path):
+    pictures = sum("/image/" in one for one in found(server, text="one blue circle", k=84))
+    assert pictures >= 20
     tab = visit("/?q=one+blue+circle&k=84", viewport={"width": 800, "height": 300}, color_scheme="dark")
     settled(tab)
     loaded = "[...document.querySelectorAll('.box img')].filter((one) => one.complete && one.naturalWidth).length"
-    until(tab, f"{loaded} === 36")
+    until(tab, f"{loaded} === {pictures}")
     tab.emulate_media(media="print", color_scheme="dark")
     hidden = ("#choose", ".go", "#more", ".hit > button", "footer", ".skip")
     for part in hidden:
@@ -247,7 +257,7 @@ def test_all_pictures_are_printed_though_nobody_has_scrolled_to_them(visit, tmp_
     assert tab.locator(".hit").first.evaluate("hit => getComputedStyle(hit).breakInside") == "avoid"
     assert tab.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     tab.pdf(path=tmp_path / "page.pdf", format="A4")
-    assert (tmp_path / "page.pdf").read_bytes().count(b"/Subtype /Image") >= 30
+    assert (tmp_path / "page.pdf").read_bytes().count(b"/Subtype /Image") >= pictures - 6
 
 
 @pytest.mark.parametrize("clipboard", ["as the browser has it", "none, as over http"])
@@ -257,7 +267,7 @@ def test_a_path_is_copied_by_a_key_and_by_a_button_and_that_is_said(visit, serve
         tab.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     type_and_search(tab, "bar")
     first = searched(tab, "/?q=bar")
-    results = server.search({"text": "bar", "k": FIRST}).data["results"]
+    results = server.search({"text": "bar", "k": FIRST, "group_duplicates": True}).data["results"]
     paths = [result["path"] or result["id"] for result in results]
     assert [result["id"] for result in results] == first
     tab.keyboard.press("ArrowDown")

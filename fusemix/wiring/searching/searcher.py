@@ -17,13 +17,14 @@ from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
 from fusemix.parts.registry import nearest
 from fusemix.search.folder import Index
+from fusemix.search.typed import WEIGHTS, is_weight
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
 from fusemix.wiring.searching.spaces import index_queries, weights_of
 
 LIKE, EMBEDDING = "like", "embedding"
 SHORTEST_SUM = 1e-3
-"""Unit vectors whose sum is shorter cancel out, and what is left of them is noise."""
+"""Unit vectors whose sum is shorter, of which the largest weight is 1, cancel out: what is left of them is noise."""
 
 
 class Query(NamedTuple):
@@ -33,11 +34,13 @@ class Query(NamedTuple):
         kind: a modality of the model; `like` for an item of the index; `embedding` for a vector.
         content: of a modality, what `Model.encode` takes for one item; the item's id; or the vector.
         of: modality that a vector is an embedding of, where that is known.
+        weight: by which it counts in a sum; a negative one finds what is far from it.
     """
 
     kind: str
     content: Any
     of: str | None = None
+    weight: float = 1.0
 
 
 class Hit(NamedTuple):
@@ -264,7 +267,9 @@ def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
 
 
 def summed(
-    vectors: Float32[np.ndarray, "queries dim"], weights: Float32[np.ndarray, "queries added"] | None = None
+    vectors: Float32[np.ndarray, "queries dim"],
+    weights: Float32[np.ndarray, "queries added"] | None = None,
+    factors: Sequence[float] | None = None,
 ) -> Float[np.ndarray, " width"]:
     """The unit vector that has the highest mean cosine with some unit vectors, that of their sum; and their weights.
 
@@ -273,13 +278,18 @@ def summed(
     Args:
         vectors: of the queries.
         weights: of what is added to their scores; see `Searcher.weights`. None where nothing is.
+        factors: by which vectors and weights of each query count; all alike by default.
 
     Raises:
-        QueryError: they cancel out.
+        QueryError: a factor is not what it must be, or they cancel out.
     """
-    total = vectors.sum(axis=0)
+    by = np.ones(len(vectors), np.float32) if factors is None else np.asarray(factors, np.float32)
+    wrong = [number for number in by.tolist() if not is_weight(number)]
+    if wrong:
+        raise QueryError(f"a query has the weight {wrong[0]:g}, but must have {WEIGHTS}.")
+    total = by @ vectors
     length = float(np.linalg.norm(total))
-    if length < SHORTEST_SUM:
+    if length < SHORTEST_SUM * np.abs(by).max():
         raise QueryError("the queries cancel out: nothing is near to all of them.")
-    added = total[:0] if weights is None else weights.sum(axis=0)
+    added = total[:0] if weights is None else by @ weights
     return np.concatenate([total, added]) / np.float32(length)

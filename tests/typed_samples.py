@@ -1,0 +1,38 @@
+"""What people type: sums, with what they are, and words that are none."""
+
+SUMS = {
+    '"beach" - "people"': [("beach", 1), ("people", -1)],
+    '2*"red" + "car"': [("red", 2), ("car", 1)],
+    '"a dog"': [("a dog", 1)],
+    '-"people"': [("people", -1)],
+    '-0.5*"people"+1,5*"sea shore"-"a * b - c"': [("people", -0.5), ("sea shore", 1.5), ("a * b - c", -1)],
+    "“beach” − „people“": [("beach", 1), ("people", -1)],
+    "3 × “ein Hund ” – “Menschen”": [("ein Hund", 3), ("Menschen", -1)],
+    '  + "it\'s + 2"  ': [("it's + 2", 1)],
+    '0*"a"': [("a", 0)],
+    '101*"a"': [("a", 101)],
+}
+WORDS = [
+    "rock - paper",
+    "5*5 grid",
+    'a "quoted" word',
+    '"a" "b"',
+    '"a" and "b"',
+    '"a" -',
+    '"a" - b',
+    '"a - "b"',
+    '""',
+    '" "',
+    '"a" + ""',
+    'x*"a"',
+    '1e3*"a"',
+    '.5*"a"',
+    '-2 "a"',
+    '"a" + -2*"b"',
+    "'a' - 'b'",
+    '5" - 7" screen',
+    "-40 °C",
+    '"',
+    "",
+    " ",
+]
