@@ -32,6 +32,8 @@ PRINTED_BY = {
     "search/writer.py": ("index",),
     "search/earlier.py": ("upgrade_index",),
     "commands/upgrade_index.py": ("upgrade_index",),
+    "commands/export_index.py": ("export_index",),
+    "search/handing_over.py": ("export_index",),
     "parts/trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
     "commands/index.py": ("index",),
     "commands/search.py": ("search",),

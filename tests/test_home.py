@@ -45,6 +45,7 @@ NO_PATHS |= {
     "allowed_hosts",
     "token",
     "prefix",
+    "collection",
     "remove",
     "relocate",  # OLD=NEW
     "base_path",

@@ -93,6 +93,17 @@ def indexing(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def handing_over(tiny, make_set, tmp_path) -> Case:
+    one, other = (make_index(tiny, tmp_path / kind, tiny.files[kind][0].parent) for kind in ("image", "audio"))
+    common = ["--index", str(one), "--to", "parquet"]
+    return Case(
+        lambda out, *changes: run_command("export_index", [*common, "--out", str(out), *changes]),
+        "",
+        ["--index", str(other)],
+        ["--index", str(tmp_path / "nowhere")],
+    )
+
+
 def exporting(tiny, make_set, tmp_path) -> Case:
     return Case(
         lambda out, *changes: run_command("export", [f"model={tiny.run}", f"out={out}", *changes]),
@@ -153,6 +164,7 @@ CASES = {
     "import": [importing],
     "train": [training],
     "index": [indexing],
+    "export_index": [handing_over],
     "export": [exporting],
     "export_embeddings": [exporting_embeddings],
     "eval_retrieval": [evaluating],

@@ -112,7 +112,7 @@ class IndexExportConfig(WritingConfig):
     """Index folder."""
     to: Literal["parquet", "qdrant"]
     """parquet: files that most engines read. qdrant: a collection of a Qdrant server, or of its local mode."""
-    out: str
+    out: Place
     """Of parquet, the folder that receives the files. Of qdrant, the server, such as http://localhost:6333, whose key
     QDRANT_API_KEY may hold; or a folder, for its local mode."""
     collection: str | None = None
