@@ -4,7 +4,7 @@ Place in the flow: index folder -> Description and table -> Index.
 Not here: what index.json says (description.py), adding to an index (writer.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,6 +14,8 @@ from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
 from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
+from fusemix.search.facets import Facet, facets_of
+from fusemix.search.filters import condition_of
 from fusemix.search.table import ABOUT, ROW, VECTOR, is_of_items, open_table, quoted, vectors_in
 
 FLAT_BELOW = 100_000
@@ -52,6 +54,7 @@ class Index:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._state = self._opened()
+        self._facets: tuple[tuple[str, int], list[Facet]] | None = None
 
     def _opened(self) -> _State:
         written = self._written()
@@ -128,7 +131,32 @@ class Index:
         """Whether every item is compared."""
         return not self.description.depths
 
-    def search(self, queries: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None) -> Found:
+    def condition(self, given: Mapping[str, Any]) -> str | None:
+        """What filters are to the table; see filters.py.
+
+        Raises:
+            QueryError: there is no such column, or it cannot hold such a value.
+        """
+        return condition_of(given, self._now().table.schema)
+
+    def facets(self) -> list[Facet]:
+        """What items may be filtered by, with counts; read again where the table has changed."""
+
+        def asked(state: _State) -> list[Facet]:
+            version = str(state.table.uri), int(state.table.version)
+            if self._facets is None or self._facets[0] != version:
+                self._facets = version, facets_of(state.table)
+            return self._facets[1]
+
+        return self._asked(asked)
+
+    def search(
+        self,
+        queries: Float32[np.ndarray, "queries width"],
+        k: int,
+        modality: str | None = None,
+        where: str | None = None,
+    ) -> Found:
         """The best items of each query, by inner product; equal scores in order of position.
 
         Args:
@@ -136,8 +164,10 @@ class Index:
                 `Description.hub_queries`.
             k: at least 1; no more are found than there are.
             modality: of what is found; None: any.
+            where: what else must hold of it; see `condition`. All that it lets through is looked among.
         """
-        where = None if modality is None else f"modality = {quoted(modality)}"
+        lets = [where] if where else []
+        where = " AND ".join([*lets, *([] if modality is None else [f"modality = {quoted(modality)}"])]) or None
         lists = [self._asked(lambda state, query=query: _nearest(state, query, k, where)) for query in queries]
         most = max((len(positions) for _, positions in lists), default=0)
         scores = np.full((len(queries), most), -np.inf, dtype=np.float32)
@@ -224,8 +254,13 @@ def _nearest(
     if where is not None:
         asked = asked.where(where, prefilter=True)
     if depth := state.description.depth(k):
-        factor = -(-max(depth.candidates, depth.candidates // depth.k * k) // k)
-        asked = asked.minimum_nprobes(depth.probes).maximum_nprobes(0).refine_factor(factor)
+        share = 1.0 if where is None else state.table.count_rows(where) / max(1, state.description.num_tuned)
+        if share * state.description.num_tuned < FLAT_BELOW:
+            asked = asked.bypass_vector_index()
+        else:
+            factor = -(-max(depth.candidates, depth.candidates // depth.k * k) // k)
+            probes = round(depth.probes / min(1.0, share))
+            asked = asked.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(factor)
     rows = asked.to_arrow()
     scores = np.float32(1) - rows[DISTANCE].to_numpy().astype(np.float32)
     positions = rows[ROW].to_numpy().astype(np.int64)

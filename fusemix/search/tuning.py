@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int64
 
 from fusemix.search.description import Depth, Description
 from fusemix.search.folder import DISTANCE, FLAT_BELOW
+from fusemix.search.filters import columns_of
 from fusemix.search.table import ROW, VECTOR, vectors_in
 
 DEPTHS = (10, 100, 1000)
@@ -82,6 +83,8 @@ def _make_indexes(table: Any, size: int) -> None:
     table.create_index(VECTOR, config=how)
     table.create_index("id", config=BTree())
     table.create_index("modality", config=Bitmap())
+    for name, kind in columns_of(table.schema).items():
+        table.create_index(name, config=Bitmap() if kind == "truth" or name == "camera" else BTree())
 
 
 def _depths(table: Any, asked: Mapping[str, Float32[np.ndarray, "queries width"]]) -> Iterator[Depth]:

@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from fusemix.errors import IndexFolderError
 from fusemix.search.description import TABLE, Description, system_error_in, write_description
 from fusemix.search.seals import seal
-from fusemix.search.table import ABOUT, empty_table, open_table, quoted, rows_of
+from fusemix.search.table import conformed, empty_table, open_table, quoted, rows_of, widen
 from fusemix.search.tuning import Samples, tuned
 
 MOST_FRAGMENTS = 32
@@ -60,13 +60,15 @@ class IndexWriter:
 
         Args:
             vectors: unit length, each with what is added to its scores.
-            about: one row an item, in `table.ABOUT`.
+            about: one row an item, with the columns of `table.ABOUT` and any that are filtered by.
         """
         with telling_system_errors(self.folder):
             if self._table is None:
                 self._table = empty_table(self.folder, self.description.width, self.description.precision)
             if len(vectors):
-                self._table.add(rows_of(vectors, about.cast(ABOUT), self.description.precision))
+                widen(self._table, about.schema)
+                about = conformed(about, self._table.schema)
+                self._table.add(rows_of(vectors, about, self.description.precision))
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove items; from then on nobody finds them."""
