@@ -4,7 +4,7 @@ Place in the flow: index folder -> SearchIndex.search(queries) -> Hits, which sh
 Not here: how an index is searched (wiring/searching/searcher.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class SearchIndex:
         like: Any = None,
         k: int = 10,
         modality: str | None = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as everywhere
     ) -> "Hits":
         """The items that are nearest, best first; several queries are added up.
 
@@ -63,10 +64,13 @@ class SearchIndex:
             audio: a sound or a list of them: paths, bytes, or `fusemix.Waveform`s.
             like: id of an item of the index, or a list of them.
             k: at most so many.
-            modality: what to find, such as `image`, in an index that holds several; None: any.
+            modality: what to find, such as `image`, in an index that holds several, or `any`; None: any, but no texts
+                where a text asks and there is something else.
+            filter: column -> what it must hold: a value, a list of values of which one will do, or a range, such as
+                `{"folder": "2023", "taken": {"from": "2023-05"}, "rating": {"min": 3}}`; see docs/searching.md.
 
         Raises:
-            QueryError: nothing was asked, a query cannot be read, or an id or a modality is not there.
+            QueryError: nothing was asked, a query cannot be read, or an id, a modality or a column is not there.
             RunError: the model cannot encode a modality.
 
         In the examples, `index` is one of pictures.
@@ -81,8 +85,9 @@ class SearchIndex:
             raise QueryError('nothing to search for. Give a text, as in search("a dog"), or image=, audio=, like=.')
         if k < 1:
             raise QueryError(f"k is {k}, but must be at least 1.")
+        scope = self._searcher.scope(queries, modality, filter)
         vector = summed(self._searcher.embed(queries), self._searcher.weights(queries))
-        (hits,) = self._searcher.search(vector[None], k, modality)
+        (hits,) = self._searcher.search(vector[None], k, scope)
         title = " + ".join(f"{one.kind}: {one.content if isinstance(one.content, str) else '…'}" for one in queries)
         return Hits(hits, self._searcher, title)
 

@@ -128,9 +128,7 @@ def pair_files(
 
 
 def line_table(lines: Iterable[CaptionLine] | pa.Table) -> pa.Table:
-    """Columns `file`, `caption` and `own` of millions of lines, without space around the caption; a table passes
-    through.
-    """
+    """Columns `LINES` of millions of lines, without space around the caption; a table passes through."""
     if isinstance(lines, pa.Table):
         return lines
     return gather(((line.file, line.caption.strip(), line.own) for line in lines), LINES)

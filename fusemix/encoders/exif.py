@@ -70,7 +70,7 @@ def _tidy(text: str) -> str:
 
 def _moment(said: int | str | None) -> datetime | None:
     try:
-        return datetime.strptime(str(said)[:19], WHEN)  # noqa: DTZ007 - no zone is said
+        return datetime.strptime(str(said)[:19], WHEN)
     except ValueError:
         return None
 

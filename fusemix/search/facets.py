@@ -3,9 +3,9 @@
 Place in the flow: the columns of a table that are filtered by -> Facets, for people.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -73,7 +73,8 @@ def top_folders(counts: Mapping[str, int]) -> Counter[str]:
         counts: folder -> items right in it.
     """
     parts = {folder: folder.split("/") if folder else [] for folder in counts}
-    depth = len(os.path.commonprefix(list(parts.values())))  # of lists, part by part
+    first, last = min(parts.values(), default=[]), max(parts.values(), default=[])
+    depth = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(first, last, strict=False)))
     found: Counter[str] = Counter()
     for folder, count in counts.items():
         if len(parts[folder]) > depth:

@@ -163,11 +163,8 @@ class Index:
             queries: unit vectors, each with the weights of the numbers that are added to scores: see
                 `Description.hub_queries`.
             k: at least 1; no more are found than there are.
-            modality: of what is found; None: any.
-            where: what else must hold of it; see `condition`. All that it lets through is looked among.
+            where: what must hold of what is found; see `condition`.
         """
-        lets = [where] if where else []
-        where = " AND ".join([*lets, *([] if modality is None else [f"modality = {quoted(modality)}"])]) or None
         lists = [self._asked(lambda state, query=query: _nearest(state, query, k, where)) for query in queries]
         most = max((len(positions) for _, positions in lists), default=0)
         scores = np.full((len(queries), most), -np.inf, dtype=np.float32)

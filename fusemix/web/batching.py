@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
+from fusemix.wiring.searching.scopes import Scope
 from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
 
 MOST_TOGETHER = 64
@@ -30,11 +31,26 @@ SENT = ("image", "audio")
 
 
 class Asked(NamedTuple):
-    """One request: queries that are added up, how many items to list, and of which modality; 0 wants vectors alone."""
+    """One request.
+
+    Attributes:
+        queries: that are added up.
+        k: how many items to list; 0 wants vectors alone.
+        modality: of the items; see `Searcher.scope`.
+        given: filters.
+    """
 
     queries: tuple[Query, ...]
     k: int
     modality: str | None = None
+    given: Mapping[str, Any] = {}  # never changed
+
+
+class Sum(NamedTuple):
+    """What one request is searched by, and among which items."""
+
+    vector: Float32[np.ndarray, " width"]
+    scope: Scope
 
 
 class Answered(NamedTuple):
@@ -42,11 +58,13 @@ class Answered(NamedTuple):
 
     Attributes:
         hits: best first.
+        num_items: that were looked among.
         vectors: of the queries, as they were searched by; where nothing was, as the model gives them.
         encode_ms, search_ms: of the batch that it was in.
     """
 
     hits: list[Hit]
+    num_items: int
     vectors: Float32[np.ndarray, "queries dim"]
     encode_ms: float
     search_ms: float
@@ -138,33 +156,39 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
     """Answer requests together; one that cannot be answered leaves the others alone."""
     started = time.perf_counter()
     vectors, errors = _encoded(searcher, batch)
-    sums: dict[int, Float32[np.ndarray, " width"]] = {}
+    sums: dict[int, Sum] = {}
     for place, each in vectors.items():
         if not batch[place].k:
             continue
         try:
-            searcher.require_held(batch[place].modality)
-            sums[place] = summed(each, searcher.weights(batch[place].queries))
+            scope = searcher.scope(batch[place].queries, batch[place].modality, batch[place].given)
+            sums[place] = Sum(summed(each, searcher.weights(batch[place].queries)), scope)
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()
     lists = _searched(searcher, batch, sums)
+    sizes = {scope: searcher.count(scope) for scope in dict.fromkeys(one.scope for one in sums.values())}
     times = (1000 * (encoded - started), 1000 * (time.perf_counter() - encoded))
     return [
-        errors[place] if place in errors else Answered(lists.get(place, [])[: asked.k], vectors[place], *times)
+        errors[place]
+        if place in errors
+        else Answered(
+            lists.get(place, [])[: asked.k],
+            sizes[sums[place].scope] if place in sums else 0,
+            vectors[place],
+            *times,
+        )
         for place, asked in enumerate(batch)
     ]
 
 
-def _searched(
-    searcher: Searcher, batch: Sequence[Asked], sums: Mapping[int, Float32[np.ndarray, " width"]]
-) -> dict[int, list[Hit]]:
-    """What each request finds, by its place; those that look for one modality are searched together."""
+def _searched(searcher: Searcher, batch: Sequence[Asked], sums: Mapping[int, Sum]) -> dict[int, list[Hit]]:
+    """What each request finds, by its place; those that look among the same items are searched together."""
     found: dict[int, list[Hit]] = {}
-    for modality in dict.fromkeys(batch[place].modality for place in sums):
-        places = [place for place in sums if batch[place].modality == modality]
+    for scope in dict.fromkeys(one.scope for one in sums.values()):
+        places = [place for place, one in sums.items() if one.scope == scope]
         most = max(batch[place].k for place in places)
-        lists = searcher.search(np.stack([sums[place] for place in places]), most, modality)
+        lists = searcher.search(np.stack([sums[place].vector for place in places]), most, scope)
         found.update(zip(places, lists, strict=True))
     return found
 

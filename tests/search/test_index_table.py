@@ -54,7 +54,7 @@ def test_one_modality_is_searched_as_if_it_were_alone(tmp_path):
     add(tmp_path, pictures, sounds)
     index = Index(tmp_path)
     assert index.counts == {"image": 30, "audio": 9}
-    found = index.search(made_up(4, seed=9)[0], 20, "audio")
+    found = index.search(made_up(4, seed=9)[0], 20, "modality = 'audio'")
     exact = made_up(4, seed=9)[0] @ sounds[0].T
     assert (found.positions == 30 + np.argsort(-exact, axis=1)).all()
 

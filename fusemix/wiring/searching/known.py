@@ -1,5 +1,4 @@
-"""What items are filtered by, besides what they are: when and by which camera a picture was taken, and what the caption
-file says of it in columns of its own.
+"""What items are filtered by: when and by which camera pictures were taken, and columns of the caption file's own.
 
 Place in the flow: files and item tables -> columns of the index's table.
 """

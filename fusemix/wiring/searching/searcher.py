@@ -15,10 +15,10 @@ from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
-from fusemix.parts.registry import nearest
 from fusemix.search.folder import Index
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
+from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
 from fusemix.wiring.searching.spaces import index_queries, weights_of
 
 LIKE, EMBEDDING = "like", "embedding"
@@ -184,22 +184,30 @@ class Searcher:
             raise QueryError(f"an embedding must be {many} finite numbers that are not all zero.")
         return index_queries(found[None] / np.float32(length), self.index.description)
 
+    def scope(
+        self, queries: Sequence[Query], modality: str | None = None, given: Mapping[str, Any] | None = None
+    ) -> Scope:
+        """What some queries look among, which are added up; see `scope_of`."""
+        is_text = any(TEXT in (query.kind, query.of) for query in queries)
+        return scope_of(self.index, modality, given or {}, is_text=is_text)
+
+    def count(self, scope: Scope) -> int:
+        """Items that are looked among."""
+        return self.index.num_items if scope.where is None else self.index.count(scope.where)
+
     def search(
-        self, vectors: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None
+        self, vectors: Float32[np.ndarray, "queries width"], k: int, scope: Scope | None = None
     ) -> list[list[Hit]]:
         """The best items for each vector, best first.
 
         Args:
             vectors: as `summed` gives them.
             k: at least 1; no more are found than there are.
-            modality: of what is found; None: any.
-
-        Raises:
-            QueryError: the index holds no such items.
+            scope: what is looked among; None: all items.
         """
-        self.require_held(modality)
-        scores, positions = self.index.search(vectors, k, modality)
-        scores = scores + self._levels(vectors, modality)[:, None]
+        scope = everything(self.index) if scope is None else scope
+        scores, positions = self.index.search(vectors, k, where=scope.where)
+        scores = scores + self._levels(vectors, scope.modalities)[:, None]
         items = iter(self.index.items(positions[positions >= 0].tolist()))
         found = []
         for row, of_row in zip(positions, scores, strict=True):
@@ -209,26 +217,13 @@ class Searcher:
         return found
 
     def _levels(
-        self, vectors: Float32[np.ndarray, "queries width"], modality: str | None
+        self, vectors: Float32[np.ndarray, "queries width"], modalities: Sequence[str]
     ) -> Float32[np.ndarray, " queries"]:
         """What is taken from all scores alike where one modality alone is ranked; nothing where several are."""
-        about = self.index.description
-        ranked = list(self.index.counts) if modality is None else [modality]
-        if len(ranked) > 1:
+        if len(modalities) > 1:
             return np.zeros(len(vectors), dtype=np.float32)
-        return vectors[:, about.dim :] @ np.array(about.levels(ranked[0]), dtype=np.float32)
-
-    def require_held(self, modality: str | None) -> None:
-        """Refuse to look for what the index does not hold.
-
-        Raises:
-            QueryError: it holds no items of that modality.
-        """
-        if modality is not None and modality not in self.index.counts:
-            held = " and ".join(self.index.counts)
-            raise QueryError(
-                f"the index holds no {modality} items, but {held}.{nearest(modality, list(self.index.counts))}"
-            )
+        about = self.index.description
+        return vectors[:, about.dim :] @ np.array(about.levels(modalities[0]), dtype=np.float32)
 
     def places(self, positions: Sequence[int]) -> list[Place]:
         """Where some items lie, on this machine.
