@@ -6,6 +6,7 @@ The file may be anybody's: of each at most MOST_BYTES and MOST_PARTS parts are r
 something impossible, says nothing. JPEG, PNG and WebP are read (Exif 2.32, sections 4.5 and 4.6).
 """
 
+import io
 import re
 import struct
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ MAKE, MODEL, EXIF_AT, TAKEN = 0x010F, 0x0110, 0x8769, 0x9003
 TEXT, LONG = 2, 4
 BEGINS = b"Exif\0\0"
 WHEN = "%Y:%m:%d %H:%M:%S"
+File = IO[bytes] | io.BufferedIOBase | io.RawIOBase
 
 
 class Exif(NamedTuple):
@@ -31,7 +33,7 @@ class Exif(NamedTuple):
     camera: str | None = None
 
 
-def exif_of(file: IO[bytes]) -> Exif:
+def exif_of(file: File) -> Exif:
     """What a picture says; nothing where it is none, or damaged.
 
     Args:
@@ -75,7 +77,7 @@ def _moment(said: int | str | None) -> datetime | None:
         return None
 
 
-def _block(file: IO[bytes]) -> bytes:
+def _block(file: File) -> bytes:
     head = file.read(12)
     if head[:2] == b"\xff\xd8":
         file.seek(2)
@@ -88,7 +90,7 @@ def _block(file: IO[bytes]) -> bytes:
     return b""
 
 
-def _of_jpeg(file: IO[bytes]) -> bytes:
+def _of_jpeg(file: File) -> bytes:
     for _ in range(MOST_PARTS):
         mark, kind, size = struct.unpack(">BBH", file.read(4))
         if mark != 0xFF or kind == 0xDA or size < 2:  # 0xDA: pixels begin
@@ -102,7 +104,7 @@ def _of_jpeg(file: IO[bytes]) -> bytes:
     return b""
 
 
-def _of_chunks(file: IO[bytes], wanted: bytes, order: str, *, name_first: bool, rest: int) -> bytes:
+def _of_chunks(file: File, wanted: bytes, order: str, *, name_first: bool, rest: int) -> bytes:
     """Of PNG and WebP: chunks with a name and a size, in either order; `rest` bytes follow the content."""
     for _ in range(MOST_PARTS):
         head = file.read(8)

@@ -150,13 +150,7 @@ class Index:
 
         return self._asked(asked)
 
-    def search(
-        self,
-        queries: Float32[np.ndarray, "queries width"],
-        k: int,
-        modality: str | None = None,
-        where: str | None = None,
-    ) -> Found:
+    def search(self, queries: Float32[np.ndarray, "queries width"], k: int, where: str | None = None) -> Found:
         """The best items of each query, by inner product; equal scores in order of position.
 
         Args:

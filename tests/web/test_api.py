@@ -27,7 +27,7 @@ PATHS = {
         "/knn-service",
         "/indices-list",
     ),
-    *("/healthz", "/metrics"),
+    *("/indices-list", "/healthz", "/metrics"),
 }
 ATTACKS = [
     "/media/../../etc/passwd",
@@ -260,7 +260,7 @@ def test_openapi_lists_every_field_of_a_search(server):
     assert set(schema["properties"]) == set(SearchRequest.model_fields)
     assert schema["additionalProperties"] is False
     part = schema["properties"]["queries"]["anyOf"][0]["items"]
-    assert set(part["properties"]) == set(SearchRequest.model_fields) - {"queries", "k", "modality", "batch"}
+    assert set(part["properties"]) == set(SearchRequest.model_fields) - {"queries", "k", "modality", "filter", "batch"}
     alone = schema["properties"]["batch"]["anyOf"][0]["items"]
     assert set(alone["properties"]) == set(SearchRequest.model_fields) - {"batch"}
     assert alone["properties"]["queries"]["anyOf"][0]["items"] == part

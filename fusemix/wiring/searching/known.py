@@ -19,7 +19,7 @@ from fusemix.urls import is_url
 
 THREADS = 8
 LARGEST = 1 << 53
-"""Whole numbers up to it are told apart."""
+"""Whole numbers below it are told apart."""
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 """A text that is a number and nothing else; `007` is none."""
 TRUTHS = {"true": True, "false": False}
@@ -84,7 +84,7 @@ def _typed(values: Sequence[Any]) -> pa.Array:
 def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not NUMBER.fullmatch(str(value)):
         return False
-    return abs(float(value)) <= LARGEST
+    return abs(float(value)) < LARGEST
 
 
 def _text(value: Any) -> str:
