@@ -22,6 +22,8 @@ FLAT_BELOW = 100_000
 """Fewer items are compared one by one; see tuning.py."""
 MOST_SCORE = 12.0
 """A cosine, and constants and levels besides; more is damage."""
+MOST_COUNTS = 256
+"""Filters whose counts are kept."""
 DISTANCE = "_distance"
 Answer = TypeVar("Answer")
 
@@ -34,11 +36,21 @@ class Found(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What an index is at a time: its index.json, when that was written, and its table."""
+    """What an index is at a time: its index.json, when that was written, its table, and what was counted of it."""
 
     written: tuple[int, int]
     description: Description
     table: Any
+    counts: dict[tuple[int, str], int]
+
+    def count(self, where: str) -> int:
+        """Items that a filter lets through; counted again where the table has changed."""
+        asked = int(self.table.version), where
+        if asked not in self.counts:
+            if len(self.counts) >= MOST_COUNTS:
+                self.counts.clear()
+            self.counts[asked] = self.table.count_rows(where)
+        return self.counts[asked]
 
 
 class Index:
@@ -73,7 +85,7 @@ class Index:
             is_sound = is_of_items(table.schema, description.width)
         if not is_sound:
             raise damaged(self.folder / TABLE, f"is no table of items with vectors of width {description.width}")
-        return _State(written, description, table)
+        return _State(written, description, table, {})
 
     def _written(self) -> tuple[int, int]:
         try:
@@ -119,7 +131,7 @@ class Index:
 
     def count(self, where: str) -> int:
         """Items that a filter lets through."""
-        return self._asked(lambda state: state.table.count_rows(where))
+        return self._asked(lambda state: state.count(where))
 
     @property
     def dim(self) -> int:
@@ -245,7 +257,7 @@ def _nearest(
     if where is not None:
         asked = asked.where(where, prefilter=True)
     if depth := state.description.depth(k):
-        share = 1.0 if where is None else state.table.count_rows(where) / max(1, state.description.num_tuned)
+        share = 1.0 if where is None else state.count(where) / max(1, state.description.num_tuned)
         if share * state.description.num_tuned < FLAT_BELOW:
             asked = asked.bypass_vector_index()
         else:
