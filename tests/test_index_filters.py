@@ -152,3 +152,22 @@ def test_names_that_the_index_has_are_kept_under_others():
     }
     there = own_columns(['{"stars": 3, "author": "x"}']).schema
     assert fitting(own_columns(['{"stars": "many", "author": "y"}']), there).column_names == ["stars_text", "author"]
+
+
+# Names
+
+
+def test_a_number_finds_what_is_called_so_and_words_alone_find_what_they_did(tiny, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number, path in enumerate(tiny.files["image"]):
+        (tmp_path / "photos" / f"IMG_{number + 1200}.png").write_bytes(path.read_bytes())
+    opened = fusemix.SearchIndex(make(tiny, tmp_path / "index", tmp_path / "photos"), device="cpu")
+    for text in ("IMG_1234", "img1234", "1234", "the red bar in 1234"):
+        assert opened.search(text, k=1)[0].id == "photos/IMG_1234.png"
+    (cosine,) = [hit.score for hit in opened.search("a red bar", k=36) if hit.id == "photos/IMG_1234.png"]
+    summed = opened.search(["a red bar"], k=36)
+    assert [hit.score for hit in summed] == sorted((hit.score for hit in summed), reverse=True), "no number, no change"
+    assert -1 <= cosine <= 1
+    every = opened.search("img 1234", k=36)
+    assert sorted(hit.id for hit in every) == sorted(hit.id for hit in summed)
+    assert opened.search("1234", k=3) == opened.search("1234", k=36)[:3], "whatever is asked for beside"

@@ -15,7 +15,7 @@ from fusemix.api.showing import as_text, frame
 from fusemix.commands.search import table
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed, written_in
 
 SHOWN_PX, QUALITY = 96, 85
 """Side of a picture beside its hit, and of its JPEG."""
@@ -87,7 +87,7 @@ class SearchIndex:
             raise QueryError(f"k is {k}, but must be at least 1.")
         scope = self._searcher.scope(queries, modality, filter)
         vector = summed(self._searcher.embed(queries), self._searcher.weights(queries))
-        (hits,) = self._searcher.search(vector[None], k, scope)
+        (hits,) = self._searcher.search(vector[None], k, scope, [written_in(queries)])
         title = " + ".join(f"{one.kind}: {one.content if isinstance(one.content, str) else '…'}" for one in queries)
         return Hits(hits, self._searcher, title)
 

@@ -25,7 +25,7 @@ from fusemix.search.filters import filter_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
 from fusemix.wiring.searching.scopes import Scope
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed, written_in
 
 BAR = 12
 """Characters of the longest score bar."""
@@ -43,7 +43,7 @@ def main(config: SearchConfig) -> list[Hit]:
     started = time.perf_counter()
     vector = summed(searcher.embed(queries), searcher.weights(queries))
     embedded = time.perf_counter()
-    (hits,) = searcher.search(vector[None], config.k, scope)
+    (hits,) = searcher.search(vector[None], config.k, scope, [written_in(queries)])
     searched = time.perf_counter()
     places = searcher.places([hit.position for hit in hits])
     if config.json:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from fusemix.errors import QueryError
 from fusemix.parts.registry import nearest
-from fusemix.search.table import ABOUT, VECTOR, quoted
+from fusemix.search.table import ABOUT, VECTOR, WORDS, quoted
 
 MOST_VALUES = 100
 """Values in one filter."""
@@ -36,7 +36,7 @@ RANGE = ".."
 
 def columns_of(schema: pa.Schema) -> dict[str, str]:
     """Columns that an index may be filtered by -> text, number, date or truth."""
-    return {field.name: _kind(field.type) for field in schema if field.name not in (*ABOUT.names, VECTOR)}
+    return {field.name: _kind(field.type) for field in schema if field.name not in (*ABOUT.names, WORDS, VECTOR)}
 
 
 def _kind(kind: pa.DataType) -> str:

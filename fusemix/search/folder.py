@@ -16,7 +16,7 @@ from fusemix.errors import IndexFolderError
 from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
 from fusemix.search.facets import Facet, facets_of
 from fusemix.search.filters import condition_of
-from fusemix.search.table import ABOUT, ROW, VECTOR, is_of_items, open_table, quoted, vectors_in
+from fusemix.search.table import ABOUT, ROW, VECTOR, having, is_of_items, open_table, quoted, vectors_in
 
 FLAT_BELOW = 100_000
 """Fewer items are compared one by one; see tuning.py."""
@@ -180,6 +180,23 @@ class Index:
         if not (np.abs(scores) <= MOST_SCORE * np.linalg.norm(queries, axis=1)[:, None])[positions >= 0].all():
             raise damaged(self.folder / TABLE, "is damaged: a score is beyond what unit vectors have")  # NaN is, too
         return Found(scores, positions)
+
+    def written(self, word: str, most: int, where: str | None = None) -> dict[int, float]:
+        """Positions of items of which all runs of a word are written, and their BM25; none in an index of before.
+
+        Args:
+            word: as `names.words_asked` gives it.
+            most: so many are looked for.
+            where: what must hold of the items.
+        """
+        return self._asked(lambda state: having(state.table, word, most, where))
+
+    def scores(
+        self, query: Float32[np.ndarray, " width"], positions: Sequence[int]
+    ) -> Float32[np.ndarray, " positions"]:
+        """Scores of some items for one query, as `search` gives them."""
+        rows, places = self._rows(positions, [VECTOR])
+        return vectors_in(rows)[places] @ query
 
     def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """What is known of some items, in the order asked for; columns of `table.ABOUT`.

@@ -18,8 +18,11 @@ import pyarrow.compute as pc
 from jaxtyping import Float32
 
 from fusemix.search.description import ITEMS, TABLE, telling_damage
+from fusemix.search.names import words_of_items
 
 VECTOR, ROW = "vector", "_rowid"
+WORDS = "words"
+"""Column of what is written of an item, see names.py; an index that was made before it has none."""
 ABOUT = pa.schema(
     [
         ("id", pa.string()),
@@ -83,7 +86,8 @@ def empty_table(folder: Path, width: int, precision: str) -> Any:
         width: numbers of a vector.
         precision: of these.
     """
-    schema = pa.schema([*ABOUT, *KNOWN, pa.field(VECTOR, pa.list_(NUMBERS[precision], width))])
+    vector = pa.field(VECTOR, pa.list_(NUMBERS[precision], width))
+    schema = pa.schema([*ABOUT, *KNOWN, pa.field(WORDS, pa.string()), vector])
     return _connected(folder).create_table(ITEMS, schema=schema, mode="overwrite", storage_options=FIXED_ROWS)
 
 
@@ -97,7 +101,7 @@ def is_of_items(schema: pa.Schema, width: int) -> bool:
 
 def own_columns(schema: pa.Schema) -> list[str]:
     """Columns that came from caption files."""
-    return [name for name in schema.names if name not in (*ABOUT.names, *KNOWN.names, VECTOR)]
+    return [name for name in schema.names if name not in (*ABOUT.names, *KNOWN.names, WORDS, VECTOR)]
 
 
 def widen(table: Any, about: pa.Schema) -> None:
@@ -119,6 +123,7 @@ def conformed(about: pa.Table, schema: pa.Schema) -> pa.Table:
     if "folder" not in about.column_names:
         folders = pc.call_function("replace_substring_regex", [about["path"]], pc.ReplaceSubstringOptions(PATH_END, ""))
         about = about.append_column("folder", folders)
+    about = about.append_column(WORDS, words_of_items(about))
     fields = [field for field in schema if field.name != VECTOR]
     columns = [
         about[field.name].cast(field.type) if field.name in about.column_names else pa.nulls(len(about), field.type)
@@ -146,6 +151,19 @@ def vectors_in(batch: pa.RecordBatch | pa.Table) -> Float32[np.ndarray, "rows wi
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     width = column.type.list_size
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), width).astype(np.float32)
+
+
+def having(table: Any, word: str, most: int, where: str | None) -> dict[int, float]:
+    """Rows that have all runs of a word, each with its BM25; none in a table whose words are not indexed (yet)."""
+    if not any(one.columns == [WORDS] for one in table.list_indices()):
+        return {}
+    from lancedb.query import MatchQuery
+
+    match = MatchQuery(word, WORDS, operator="AND")  # pyright: ignore[reportCallIssue]: the others have defaults
+    asked = table.search(match, query_type="fts").limit(most)
+    asked = asked if where is None else asked.where(where, prefilter=True)
+    rows = asked.select(["id", "_score"]).with_row_id(True).to_arrow()
+    return dict(zip(rows[ROW].to_pylist(), rows["_score"].to_pylist(), strict=True))
 
 
 def quoted(text: str) -> str:

@@ -18,7 +18,7 @@ from jaxtyping import Float32, Int64
 from fusemix.search.description import Depth, Description
 from fusemix.search.filters import columns_of
 from fusemix.search.folder import DISTANCE, FLAT_BELOW
-from fusemix.search.table import ROW, VECTOR, vectors_in
+from fusemix.search.table import ROW, VECTOR, WORDS, vectors_in
 
 DEPTHS = (10, 100, 1000)
 ASKED = 64
@@ -60,6 +60,17 @@ def tuned(table: Any, about: Description, samples: Samples) -> Description:
     asked = {modality: queries[:ASKED] for modality, queries in samples().items() if len(queries)}
     asked = asked or {"like": _items_of(table, size, about.dim)}
     return replace(about, depths=list(_depths(table, asked)), num_tuned=size)
+
+
+def index_words(table: Any) -> None:
+    """Let words be found that are written of items; those that came since are looked through one by one."""
+    from lancedb.index import FTS
+
+    if WORDS not in table.schema.names:
+        return
+    named = [one.name for one in table.list_indices() if one.columns == [WORDS]]
+    if not named or table.index_stats(named[0]).num_unindexed_rows > UNINDEXED:
+        table.create_index(WORDS, config=FTS(with_position=False, stem=False, remove_stop_words=False))
 
 
 def _items_of(table: Any, size: int, dim: int) -> Float32[np.ndarray, "queries width"]:

@@ -20,7 +20,7 @@ from fusemix.errors import IndexFolderError
 from fusemix.search.description import TABLE, Description, system_error_in, write_description
 from fusemix.search.seals import seal
 from fusemix.search.table import conformed, empty_table, open_table, quoted, rows_of, widen
-from fusemix.search.tuning import Samples, tuned
+from fusemix.search.tuning import Samples, index_words, tuned
 
 MOST_FRAGMENTS = 32
 """Pieces of a table; more are put together when a command ends."""
@@ -93,6 +93,7 @@ class IndexWriter:
         if self._table is not None:
             if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
                 self._table.optimize(cleanup_older_than=KEPT_FOR)
+            index_words(self._table)
             self.description = tuned(self._table, self.description, samples)
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
 from fusemix.wiring.searching.scopes import Scope
-from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
+from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed, written_in
 
 MOST_TOGETHER = 64
 """Queries that are encoded together at most, unless one request holds more."""
@@ -51,6 +51,7 @@ class Sum(NamedTuple):
 
     vector: Float32[np.ndarray, " width"]
     scope: Scope
+    words: list[str]
 
 
 class Answered(NamedTuple):
@@ -162,7 +163,9 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
             continue
         try:
             scope = searcher.scope(batch[place].queries, batch[place].modality, batch[place].given)
-            sums[place] = Sum(summed(each, searcher.weights(batch[place].queries)), scope)
+            sums[place] = Sum(
+                summed(each, searcher.weights(batch[place].queries)), scope, written_in(batch[place].queries)
+            )
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()
@@ -188,7 +191,8 @@ def _searched(searcher: Searcher, batch: Sequence[Asked], sums: Mapping[int, Sum
     for scope in dict.fromkeys(one.scope for one in sums.values()):
         places = [place for place, one in sums.items() if one.scope == scope]
         most = max(batch[place].k for place in places)
-        lists = searcher.search(np.stack([sums[place].vector for place in places]), most, scope)
+        words = [sums[place].words for place in places]
+        lists = searcher.search(np.stack([sums[place].vector for place in places]), most, scope, words)
         found.update(zip(places, lists, strict=True))
     return found
 

@@ -16,6 +16,8 @@ from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
 from fusemix.search.folder import Index
+from fusemix.search.names import words_asked
+from fusemix.search.written import search_written
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
 from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
@@ -196,7 +198,11 @@ class Searcher:
         return self.index.num_items if scope.where is None else self.index.count(scope.where)
 
     def search(
-        self, vectors: Float32[np.ndarray, "queries width"], k: int, scope: Scope | None = None
+        self,
+        vectors: Float32[np.ndarray, "queries width"],
+        k: int,
+        scope: Scope | None = None,
+        words: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Hit]]:
         """The best items for each vector, best first.
 
@@ -204,9 +210,10 @@ class Searcher:
             vectors: as `summed` gives them.
             k: at least 1; no more are found than there are.
             scope: what is looked among; None: all items.
+            words: for each what is looked for as it is written, as `written_in` gives it; None: nothing is.
         """
         scope = everything(self.index) if scope is None else scope
-        scores, positions = self.index.search(vectors, k, where=scope.where)
+        scores, positions = search_written(self.index, vectors, k, scope.where, words or [])
         scores = scores + self._levels(vectors, scope.modalities)[:, None]
         items = iter(self.index.items(positions[positions >= 0].tolist()))
         found = []
@@ -256,6 +263,11 @@ class Searcher:
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
     return Hit(position, score, item["id"], item["modality"], item["path"], item["captions"] or [])
+
+
+def written_in(queries: Sequence[Query]) -> list[str]:
+    """What of some queries is looked for as it is written; see search/names.py."""
+    return [word for query in queries if query.kind == TEXT for word in words_asked(query.content)]
 
 
 def summed(
