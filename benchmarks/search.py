@@ -28,6 +28,7 @@ from fusemix.search.writer import IndexWriter
 
 AT_ONCE = 100_000
 CENTRES, GROUPS = 20_000, 200
+SOUNDS = "modality = 'audio'"
 RARE = 100
 """One item in so many is a sound, so that a search for sounds lets so few through."""
 
@@ -101,11 +102,11 @@ def search(out: Path, count: int, made: MadeUp) -> None:
     index = Index(out)
     found: dict[str, list[list[int]]] = {}
     figures: dict[str, object] = {"open_sec": time.perf_counter() - started, "found": found, "seconds": {}}
-    for name, k, modality in [*((str(k), k, None) for k in DEPTHS), ("sounds", 10, "audio")]:
+    for name, k, where in [*((str(k), k, None) for k in DEPTHS), ("sounds", 10, SOUNDS)]:
         seconds, found[name] = [], []
         for query in made.queries(count):
             started = time.perf_counter()
-            positions = index.search(query[None], k, modality).positions[0].tolist()
+            positions = index.search(query[None], k, where).positions[0].tolist()
             index.items(positions[:20])
             seconds.append(time.perf_counter() - started)
             found[name].append(positions)
@@ -167,7 +168,7 @@ def main() -> None:
     figures = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     table, queries = open_table(given.out), made.queries(given.queries)
     every = exact(table, queries, DEPTHS[-1])
-    wanted = {**{str(k): every[:, :k] for k in DEPTHS}, "sounds": exact(table, queries, 10, "modality = 'audio'")}
+    wanted = {**{str(k): every[:, :k] for k in DEPTHS}, "sounds": exact(table, queries, 10, SOUNDS)}
     size = sum(path.stat().st_size for path in given.out.rglob("*") if path.is_file())
     console.print(
         f"{given.items:,} items of width {given.dim}: {size / 1e9:.1f} GB on disk, float32 alone would be "

@@ -24,6 +24,9 @@ Batch = Any
 """Prepared contents put together for one pass: tensors on the CPU, in dicts, tuples or lists, so that they
 reach the encoder's process through shared memory and can be pinned."""
 
+OWN = "own"
+"""Column of an item table: what the caption file says in columns of its own, as the JSON of an object."""
+
 
 class Rejected(NamedTuple):
     """An item that could not be used, and why.

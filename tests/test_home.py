@@ -42,6 +42,7 @@ NO_PATHS |= {
     "indexes",
 }
 NO_PATHS |= {
+    "filter",
     "allowed_hosts",
     "token",
     "prefix",

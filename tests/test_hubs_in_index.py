@@ -42,7 +42,8 @@ def alone(tiny, mixed):
 def found(searcher, queries, modality=None):
     """Every hit."""
     vector = summed(searcher.embed(queries), searcher.weights(queries), [query.weight for query in queries])
-    return searcher.search(vector[None], searcher.index.num_items, modality)[0]
+    scope = searcher.scope(queries, modality or "any")
+    return searcher.search(vector[None], searcher.index.num_items, scope)[0]
 
 
 def test_an_index_scores_each_item_less_its_constant_and_level(tiny, mixed):
@@ -87,7 +88,9 @@ def test_a_search_names_the_modality_that_it_wants(mixed, modality, capsys):
     found = run_command("search", ["a red bar", "--index", str(mixed / "index"), "--modality", modality, "-k", "50"])
     counts = Searcher(mixed / "index", device="cpu").index.counts
     assert {hit.modality for hit in found} == {modality} and len(found) == min(50, counts[modality])
-    everything = run_command("search", ["a red bar", "--index", str(mixed / "index"), "-k", "1000"])
+    everything = run_command(
+        "search", ["a red bar", "--index", str(mixed / "index"), "-k", "1000", "--modality", "any"]
+    )
     assert [hit.id for hit in everything if hit.modality == modality][: len(found)] == [hit.id for hit in found]
 
 

@@ -4,7 +4,7 @@ Place in the flow: index folder -> SearchIndex.search(queries) -> Hits, which sh
 Not here: how an index is searched (wiring/searching/searcher.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from fusemix.api.showing import as_text, frame
 from fusemix.commands.search import table, told
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed, written_in
 
 SHOWN_PX, QUALITY = 96, 85
 """Side of a picture beside its hit, and of its JPEG."""
@@ -55,6 +55,7 @@ class SearchIndex:
         weights: Sequence[int | float] | None = None,
         k: int = 10,
         modality: str | None = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - as everywhere
     ) -> "Hits":
         """The items that are nearest, best first; several queries are added up.
 
@@ -66,11 +67,14 @@ class SearchIndex:
             weights: by which each of these counts in the sum, in this order: numbers from -100 to 100, other than 0;
                 None: all alike.
             k: at most so many.
-            modality: what to find, such as `image`, in an index that holds several; None: any.
+            modality: what to find, such as `image`, in an index that holds several, or `any`; None: any, but no texts
+                where a text asks and there is something else.
+            filter: column -> what it must hold: a value, a list of values of which one will do, or a range, such as
+                `{"folder": "2023", "taken": {"from": "2023-05"}, "rating": {"min": 3}}`; see docs/searching.md.
 
         Raises:
-            QueryError: nothing was asked, a query cannot be read, an id or a modality is not there, or there is not one
-                such weight for each query.
+            QueryError: nothing was asked, a query cannot be read, an id, a modality or a column is not there, or
+                there is not one such weight for each query.
             RunError: the model cannot encode a modality.
 
         In the examples, `index` is one of pictures.
@@ -86,8 +90,9 @@ class SearchIndex:
         if k < 1:
             raise QueryError(f"k is {k}, but must be at least 1.")
         queries = _weighted(queries, [1] * len(queries) if weights is None else weights)
+        scope = self._searcher.scope(queries, modality, filter)
         vector = summed(self._searcher.embed(queries), self._searcher.weights(queries), [one.weight for one in queries])
-        (hits,) = self._searcher.search(vector[None], k, modality)
+        (hits,) = self._searcher.search(vector[None], k, scope, [written_in(queries)])
         title = told(queries, lambda content: content if isinstance(content, str) else "…")
         return Hits(hits, self._searcher, title)
 

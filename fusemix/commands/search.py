@@ -22,11 +22,13 @@ from fusemix.config import SearchConfig
 from fusemix.machine.environment import one_device
 from fusemix.models.places import Place
 from fusemix.progress import console
+from fusemix.search.filters import filter_of
 from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
 from fusemix.wiring.searching.grouping import grouped
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed
+from fusemix.wiring.searching.scopes import Scope
+from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed, written_in
 
 BAR = 12
 """Characters of the longest score bar."""
@@ -38,30 +40,35 @@ def main(config: SearchConfig) -> list[Hit]:
     device = one_device(config.compute.accelerator, config.compute.devices)
     how = {"trust_code": config.trust_code, "hub_correction": config.hub_correction}
     searcher = Searcher(config.index, config.model, device, **how)
-    searcher.require_held(config.modality)
     queries = queries_of(config)
+    scope = searcher.scope(queries, config.modality, filter_of(config.filter))
     searcher.load([query.kind for query in queries if query.kind != LIKE])
     started = time.perf_counter()
     vector = summed(searcher.embed(queries), searcher.weights(queries), [query.weight for query in queries])
     embedded = time.perf_counter()
     duplicates: list[list[Hit]] | None = None
     if config.group_duplicates:
-        hits, duplicates = grouped(searcher, vector, config.k, config.modality)
+        hits, duplicates = grouped(searcher, vector, config.k, scope, written_in(queries))
     else:
-        (hits,) = searcher.search(vector[None], config.k, config.modality)
+        (hits,) = searcher.search(vector[None], config.k, scope, [written_in(queries)])
     searched = time.perf_counter()
     places = searcher.places([hit.position for hit in hits])
     if config.json:
         took = {"encode": embedded - started, "search": searched - embedded}
-        said = json.dumps(answer(hits, places, took, duplicates), ensure_ascii=False, indent=2)
+        said = json.dumps(answer(hits, places, took, searcher.count(scope), duplicates), ensure_ascii=False, indent=2)
         sys.stdout.write(visible_json(said) + "\n")
         return hits
     console.print(table(hits, places, told(queries, shown), duplicates))
     console.print(
-        f"{searcher.index.num_items:,} items{'' if searcher.index.is_exact else ' (approximate)'}; "
+        f"{_among(searcher, scope)}{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
     )
     return hits
+
+
+def _among(searcher: Searcher, scope: Scope) -> str:
+    size = f"{searcher.index.num_items:,} items"
+    return size if scope.where is None else f"{searcher.count(scope):,} of {size}"
 
 
 def queries_of(config: SearchConfig) -> list[Query]:
@@ -92,6 +99,7 @@ def answer(
     hits: Sequence[Hit],
     places: Sequence[Place],
     took: dict[str, float],
+    num_items: int,
     duplicates: Sequence[Sequence[Hit]] | None = None,
 ) -> dict[str, Any]:
     """What was found, as plain data.
@@ -100,6 +108,7 @@ def answer(
         hits: best first.
         places: where each lies.
         took: step -> seconds.
+        num_items: that were looked among.
         duplicates: of each hit, where these are grouped.
     """
     results = [
@@ -110,7 +119,8 @@ def answer(
         result["duplicates"] = [
             {"position": hit.position, "id": hit.id, "score": round(hit.score, 6)} for hit in others
         ]
-    return {"results": results, "took_ms": {step: round(1000 * seconds, 3) for step, seconds in took.items()}}
+    times = {step: round(1000 * seconds, 3) for step, seconds in took.items()}
+    return {"results": results, "num_items": num_items, "took_ms": times}
 
 
 def table(

@@ -140,7 +140,11 @@ class SearchConfig:
     like: list[str] = field(default_factory=list)
     """Ids of items in the index to search by."""
     modality: str | None = None
-    """What to find, such as image, in an index that holds several; all by default."""
+    """What to find, such as image, in an index that holds several, or any; by default any, but no texts where a text
+    asks and the index holds something else."""
+    filter: list[str] = field(default_factory=list)
+    """What must hold of it, as NAME=VALUE: folder=2023/holidays, taken=2023-05..2023-08, camera="Canon EOS 5D", or a
+    column of the caption file; one of several where a name is given several times."""
     hub_correction: bool = True
     """Take from scores what the index keeps of hubs; false ranks by cosines."""
     k: int = 10

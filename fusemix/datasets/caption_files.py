@@ -14,6 +14,7 @@ from typing import Any, TextIO, TypeVar
 
 from fusemix.datasets.caption_json import CaptionLine, from_json
 from fusemix.datasets.given_values import captions_in, name_in, plain_path, split_in, unique_pairs
+from fusemix.datasets.own_columns import own_of
 from fusemix.datasets.tables import SEPARATORS, columns_of, separator_of, table_rows
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
@@ -139,7 +140,9 @@ def _from_rows(
         caption_keys = [*(column for column in CAPTION_COLUMNS[:1] if column in columns), *numbered]
     else:
         caption_keys = [_find(path, columns, "caption", caption_column, CAPTION_COLUMNS)]
+    known = {file_key, "split", *caption_keys}
     for number, row in chain([first], rows):
+        own = own_of(row, known)
         file, split = row.get(file_key), row.get("split")
         if not isinstance(file, str):
             file = _value(name_in, file, "file", path, number, "file")
@@ -148,11 +151,11 @@ def _from_rows(
         for key in caption_keys:
             caption = row.get(key)
             if isinstance(caption, str) and caption[:1] not in MAY_BEGIN_A_LIST:
-                yield CaptionLine(plain_path(file), caption, split)
+                yield CaptionLine(plain_path(file), caption, split, own)
                 continue
             # A file without any caption passes with an empty one, so that it is listed as left out.
             for each in _value(captions_in, caption, "caption", path, number, "caption") or [""]:
-                yield CaptionLine(plain_path(file), each, split)
+                yield CaptionLine(plain_path(file), each, split, own)
 
 
 def _value(read: Callable[[Any], Value], value: Any, what: str, path: Path, line: int, option: str | None) -> Value:

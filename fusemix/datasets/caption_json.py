@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from fusemix.datasets.given_values import captions_in, name_in, plain_path, split_in, unique_pairs
+from fusemix.datasets.own_columns import own_of
 from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 
+KARPATHY = ("filename", "filepath", "sentences", "sentids", "imgid", "cocoid", "split")
+COCO = ("id", "file_name")
+"""What is said of a picture in each layout anyway."""
+
 
 class CaptionLine(NamedTuple):
-    """One caption of one file; `split` only where the caption file names it."""
+    """One caption of one file; `split` only where the caption file names it, and `own` where it says more."""
 
     file: str
     caption: str
     split: str | None = None
+    own: str | None = None
 
 
 def from_json(path: Path, file: TextIO, aside: list[Rejected] | None) -> Iterator[CaptionLine]:
@@ -61,7 +67,8 @@ def _from_karpathy(path: Path, data: Any) -> Iterator[CaptionLine]:
                 f"'raw' each: {str(image)[:100]}"
             ) from error
         for caption in captions or [""]:
-            yield CaptionLine(plain_path(file) if name_in(image["filename"]) else "", caption, split)
+            file = plain_path(file) if name_in(image["filename"]) else ""
+            yield CaptionLine(file, caption, split, own_of(image, KARPATHY))
 
 
 def _from_coco(path: Path, data: Mapping[str, Any], aside: list[Rejected] | None) -> Iterator[CaptionLine]:
@@ -72,11 +79,13 @@ def _from_coco(path: Path, data: Mapping[str, Any], aside: list[Rejected] | None
         )
     captions: dict[Any, list[str]] = {}
     files: dict[Any, str] = {}
+    own: dict[Any, str | None] = {}
     try:
         for image in data["images"]:
             if image["id"] in files:
                 raise DatasetError(f"{path}: two images have the id {image['id']!r}, so their captions cannot be told.")
             files[image["id"]], captions[image["id"]] = plain_path(name_in(image["file_name"])), []
+            own[image["id"]] = own_of(image, COCO)
         for annotation in data["annotations"]:
             if annotation["image_id"] in captions:
                 captions[annotation["image_id"]] += captions_in(annotation["caption"])
@@ -91,4 +100,4 @@ def _from_coco(path: Path, data: Mapping[str, Any], aside: list[Rejected] | None
         ) from error
     for image, file in files.items():
         for caption in captions[image] or [""]:
-            yield CaptionLine(file, caption)
+            yield CaptionLine(file, caption, None, own[image])

@@ -25,13 +25,13 @@ from fusemix.datasets.pairs import file_reader, pair_captions
 from fusemix.datasets.remote_files import listed, remote_reader
 from fusemix.disk.files import sha256_of_file
 from fusemix.errors import DatasetError
-from fusemix.interfaces import PairSet, Rejected
+from fusemix.interfaces import OWN, PairSet, Rejected
 from fusemix.parts.kinds import Place
 from fusemix.remote.fetched import here
 from fusemix.remote.paths import Remote, located
 from fusemix.split_names import meant
 
-LINES = pa.schema([("file", pa.string()), ("caption", pa.string())])
+LINES = pa.schema([("file", pa.string()), ("caption", pa.string()), (OWN, pa.string())])
 LISTED = pa.schema([("file", pa.string())])
 FOUND = pa.schema([("path", pa.string()), ("num_bytes", pa.int64()), ("mtime_ns", pa.int64())])
 
@@ -128,19 +128,22 @@ def pair_files(
 
 
 def line_table(lines: Iterable[CaptionLine] | pa.Table) -> pa.Table:
-    """Columns `file` and `caption` of millions of lines, without space around the caption; a table passes through."""
+    """Columns `LINES` of millions of lines, without space around the caption; a table passes through."""
     if isinstance(lines, pa.Table):
         return lines
-    return gather(((line.file, line.caption.strip()) for line in lines), LINES)
+    return gather(((line.file, line.caption.strip(), line.own) for line in lines), LINES)
 
 
 def _media_and_captions(folder: Path | Remote, columns: list[pa.ChunkedArray]) -> dict[str, Any]:
     """Out of the columns of `line_table`, which are popped: what `pair_captions` wants under these names."""
-    captions, files = columns.pop().chunks, columns.pop().chunks
+    own, captions, files = (columns.pop().chunks for _ in LINES)
     codes, first = numbered(files)
     names = keep(files, first)
+    own = keep(own, first)  # of each file, what its first line says
     found, present, absent = _look_for(folder, names)
     media = found.add_column(0, "id", pa.chunked_array(keep(names, present), pa.string()))
+    if any(len(chunk) > chunk.null_count for chunk in own):
+        media = media.append_column(OWN, pa.chunked_array(keep(own, present), pa.string()))
     has_file = present[codes]
     rows = (np.cumsum(present) - 1)[codes[has_file]]
     captions = pa.chunked_array(keep(captions, has_file), pa.string())
@@ -249,6 +252,7 @@ def _listed_lines(lines: Iterable[CaptionLine], split_list: Path) -> pa.Table:
     # A listed file without caption must be listed as left out, so it passes with an empty one.
     silent = listed.filter(pa.array(first[: len(listed)] & ~is_captioned[of_list]))
     silent = silent.append_column("caption", pa.array([""] * len(silent), pa.string()))
+    silent = silent.append_column(OWN, pa.nulls(len(silent), pa.string()))
     return pa.concat_tables([table.filter(pa.array(is_listed[of_lines])), silent])
 
 

@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 
 from fusemix.disk.files import write_atomic
 from fusemix.errors import LatentStoreError, first_line
+from fusemix.interfaces import OWN
 
 TIMES = "mtime_ns"
 """Column of when the file of an item was last changed: a hint to look there, which a set does not keep."""
-NOT_IDENTITY = {"path", TIMES}
-"""Columns that may change without the item being another one: files can be moved."""
+NOT_IDENTITY = {"path", OWN, TIMES}
+"""Columns that may change without the item being another one: files can be moved, and more be said of them."""
 LABELS = ("caption", "title", "name")
 """Columns that say what an item is, for people."""
 CHANGED = "does not have the content that it was sealed with"

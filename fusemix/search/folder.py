@@ -4,7 +4,7 @@ Place in the flow: index folder -> Description and table -> Index.
 Not here: what index.json says (description.py), adding to an index (writer.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,12 +14,16 @@ from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
 from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
-from fusemix.search.table import ABOUT, ROW, VECTOR, is_of_items, open_table, quoted, vectors_in
+from fusemix.search.facets import Facet, facets_of
+from fusemix.search.filters import condition_of
+from fusemix.search.table import ABOUT, ROW, VECTOR, having, is_of_items, open_table, quoted, vectors_in
 
 FLAT_BELOW = 100_000
 """Fewer items are compared one by one; see tuning.py."""
 MOST_SCORE = 12.0
 """A cosine, and constants and levels besides; more is damage."""
+MOST_COUNTS = 256
+"""Filters whose counts are kept."""
 DISTANCE = "_distance"
 Answer = TypeVar("Answer")
 
@@ -32,11 +36,21 @@ class Found(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What an index is at a time: its index.json, when that was written, and its table."""
+    """What an index is at a time: its index.json, when that was written, its table, and what was counted of it."""
 
     written: tuple[int, int]
     description: Description
     table: Any
+    counts: dict[tuple[int, str], int]
+
+    def count(self, where: str) -> int:
+        """Items that a filter lets through; counted again where the table has changed."""
+        asked = int(self.table.version), where
+        if asked not in self.counts:
+            if len(self.counts) >= MOST_COUNTS:
+                self.counts.clear()
+            self.counts[asked] = self.table.count_rows(where)
+        return self.counts[asked]
 
 
 class Index:
@@ -52,6 +66,7 @@ class Index:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._state = self._opened()
+        self._facets: tuple[tuple[str, int], list[Facet]] | None = None
 
     def _opened(self) -> _State:
         written = self._written()
@@ -70,7 +85,7 @@ class Index:
             is_sound = is_of_items(table.schema, description.width)
         if not is_sound:
             raise damaged(self.folder / TABLE, f"is no table of items with vectors of width {description.width}")
-        return _State(written, description, table)
+        return _State(written, description, table, {})
 
     def _written(self) -> tuple[int, int]:
         try:
@@ -116,7 +131,7 @@ class Index:
 
     def count(self, where: str) -> int:
         """Items that a filter lets through."""
-        return self._asked(lambda state: state.table.count_rows(where))
+        return self._asked(lambda state: state.count(where))
 
     @property
     def dim(self) -> int:
@@ -128,16 +143,34 @@ class Index:
         """Whether every item is compared."""
         return not self.description.depths
 
-    def search(self, queries: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None) -> Found:
+    def condition(self, given: Mapping[str, Any]) -> str | None:
+        """What filters are to the table; see filters.py.
+
+        Raises:
+            QueryError: there is no such column, or it cannot hold such a value.
+        """
+        return condition_of(given, self._now().table.schema)
+
+    def facets(self) -> list[Facet]:
+        """What items may be filtered by, with counts; read again where the table has changed."""
+
+        def asked(state: _State) -> list[Facet]:
+            version = str(state.table.uri), int(state.table.version)
+            if self._facets is None or self._facets[0] != version:
+                self._facets = version, facets_of(state.table)
+            return self._facets[1]
+
+        return self._asked(asked)
+
+    def search(self, queries: Float32[np.ndarray, "queries width"], k: int, where: str | None = None) -> Found:
         """The best items of each query, by inner product; equal scores in order of position.
 
         Args:
             queries: unit vectors, each with the weights of the numbers that are added to scores: see
                 `Description.hub_queries`.
             k: at least 1; no more are found than there are.
-            modality: of what is found; None: any.
+            where: what must hold of what is found; see `condition`.
         """
-        where = None if modality is None else f"modality = {quoted(modality)}"
         lists = [self._asked(lambda state, query=query: _nearest(state, query, k, where)) for query in queries]
         most = max((len(positions) for _, positions in lists), default=0)
         scores = np.full((len(queries), most), -np.inf, dtype=np.float32)
@@ -147,6 +180,23 @@ class Index:
         if not (np.abs(scores) <= MOST_SCORE * np.linalg.norm(queries, axis=1)[:, None])[positions >= 0].all():
             raise damaged(self.folder / TABLE, "is damaged: a score is beyond what unit vectors have")  # NaN is, too
         return Found(scores, positions)
+
+    def written(self, word: str, most: int, where: str | None = None) -> dict[int, float]:
+        """Positions of items of which all runs of a word are written, and their BM25; none in an index of before.
+
+        Args:
+            word: as `names.words_asked` gives it.
+            most: so many are looked for.
+            where: what must hold of the items.
+        """
+        return self._asked(lambda state: having(state.table, word, most, where))
+
+    def scores(
+        self, query: Float32[np.ndarray, " width"], positions: Sequence[int]
+    ) -> Float32[np.ndarray, " positions"]:
+        """Scores of some items for one query, as `search` gives them."""
+        rows, places = self._rows(positions, [VECTOR])
+        return vectors_in(rows)[places] @ query
 
     def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """What is known of some items, in the order asked for; columns of `table.ABOUT`.
@@ -225,8 +275,13 @@ def _nearest(
     if where is not None:
         asked = asked.where(where, prefilter=True)
     if depth := state.description.depth(k):
-        factor = -(-max(depth.candidates, depth.candidates // depth.k * k) // k)
-        asked = asked.minimum_nprobes(depth.probes).maximum_nprobes(0).refine_factor(factor)
+        share = 1.0 if where is None else state.count(where) / max(1, state.description.num_tuned)
+        if share * state.description.num_tuned < FLAT_BELOW:
+            asked = asked.bypass_vector_index()
+        else:
+            factor = -(-max(depth.candidates, depth.candidates // depth.k * k) // k)
+            probes = round(depth.probes / min(1.0, share))
+            asked = asked.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(factor)
     rows = asked.to_arrow()
     scores = np.float32(1) - rows[DISTANCE].to_numpy().astype(np.float32)
     positions = rows[ROW].to_numpy().astype(np.int64)

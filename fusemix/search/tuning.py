@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from fusemix.search.description import Depth, Description
+from fusemix.search.filters import columns_of
 from fusemix.search.folder import DISTANCE, FLAT_BELOW
-from fusemix.search.table import ROW, VECTOR, vectors_in
+from fusemix.search.table import ROW, VECTOR, WORDS, vectors_in
 
 DEPTHS = (10, 100, 1000)
 ASKED = 64
@@ -61,6 +62,17 @@ def tuned(table: Any, about: Description, samples: Samples) -> Description:
     return replace(about, depths=list(_depths(table, asked)), num_tuned=size)
 
 
+def index_words(table: Any) -> None:
+    """Let words be found that are written of items; those that came since are looked through one by one."""
+    from lancedb.index import FTS
+
+    if WORDS not in table.schema.names:
+        return
+    named = [one.name for one in table.list_indices() if one.columns == [WORDS]]
+    if not named or table.index_stats(named[0]).num_unindexed_rows > UNINDEXED:
+        table.create_index(WORDS, config=FTS(with_position=False, stem=False, remove_stop_words=False))
+
+
 def _items_of(table: Any, size: int, dim: int) -> Float32[np.ndarray, "queries width"]:
     """Items at even distances, as queries for which nothing is added to scores."""
     offsets = np.linspace(0, size - 1, ASKED).astype(np.int64).tolist()
@@ -82,6 +94,8 @@ def _make_indexes(table: Any, size: int) -> None:
     table.create_index(VECTOR, config=how)
     table.create_index("id", config=BTree())
     table.create_index("modality", config=Bitmap())
+    for name, kind in columns_of(table.schema).items():
+        table.create_index(name, config=Bitmap() if kind == "truth" or name == "camera" else BTree())
 
 
 def _depths(table: Any, asked: Mapping[str, Float32[np.ndarray, "queries width"]]) -> Iterator[Depth]:

@@ -19,8 +19,8 @@ from jaxtyping import Float32
 from fusemix.errors import IndexFolderError
 from fusemix.search.description import TABLE, Description, system_error_in, write_description
 from fusemix.search.seals import seal
-from fusemix.search.table import empty_table, open_table, quoted, rows_of
-from fusemix.search.tuning import Samples, tuned
+from fusemix.search.table import conformed, empty_table, open_table, quoted, rows_of, widen
+from fusemix.search.tuning import Samples, index_words, tuned
 
 MOST_FRAGMENTS = 32
 """Pieces of a table; more are put together when a command ends."""
@@ -60,12 +60,14 @@ class IndexWriter:
 
         Args:
             vectors: unit length, each with what is added to its scores.
-            about: one row an item, in `table.ABOUT`, and perhaps in `table.STATE`.
+            about: one row an item, with the columns of `table.ABOUT` and any that are filtered by.
         """
         with telling_system_errors(self.folder):
             if self._table is None:
                 self._table = empty_table(self.folder, self.description.width, self.description.precision)
             if len(vectors):
+                widen(self._table, about.schema)
+                about = conformed(about, self._table.schema)
                 self._table.add(rows_of(vectors, about, self.description.precision))
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -100,6 +102,7 @@ class IndexWriter:
         if self._table is not None:
             if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
                 self._table.optimize(cleanup_older_than=KEPT_FOR)
+            index_words(self._table)
             self.description = tuned(self._table, self.description, samples)
 
 

@@ -104,6 +104,10 @@ def _add_interface(app: FastAPI, service: Service) -> None:
     async def about() -> Response:
         return json_response(service.about())
 
+    @app.get("/api/filters", summary="What items may be filtered by, and how many have which value")
+    async def filters(request: Request) -> Response:
+        return json_response(await service.filters(request))
+
     @app.get("/media/{position}", summary="An item to look at or listen to", response_class=Response)
     async def media(request: Request, position: str) -> Response:
         return await service.media(request, position)

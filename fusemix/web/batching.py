@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,7 +20,8 @@ from jaxtyping import Float32
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
 from fusemix.wiring.searching.grouping import grouped
-from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed
+from fusemix.wiring.searching.scopes import Scope
+from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed, written_in
 
 MOST_TOGETHER = 64
 """Queries that are encoded together at most, unless one request holds more."""
@@ -31,15 +32,29 @@ SENT = ("image", "audio")
 
 
 class Asked(NamedTuple):
-    """One request: queries that are added up, how many items to list, and of which modality; 0 wants vectors alone.
+    """One request.
 
-    With `groups`, near duplicates are one item.
+    Attributes:
+        queries: that are added up.
+        k: how many items to list; 0 wants vectors alone.
+        modality: of the items; see `Searcher.scope`.
+        groups: whether near duplicates are one item.
+        given: filters.
     """
 
     queries: tuple[Query, ...]
     k: int
     modality: str | None = None
     groups: bool = False
+    given: Mapping[str, Any] = {}  # never changed
+
+
+class Sum(NamedTuple):
+    """What one request is searched by, and among which items."""
+
+    vector: Float32[np.ndarray, " width"]
+    scope: Scope
+    words: list[str]
 
 
 class Answered(NamedTuple):
@@ -47,12 +62,14 @@ class Answered(NamedTuple):
 
     Attributes:
         hits: best first.
+        num_items: that were looked among.
         vectors: of the queries, as they were searched by; where nothing was, as the model gives them.
         encode_ms, search_ms: of the batch that it was in.
         duplicates: of each hit, where these were grouped.
     """
 
     hits: list[Hit]
+    num_items: int
     vectors: Float32[np.ndarray, "queries dim"]
     encode_ms: float
     search_ms: float
@@ -145,43 +162,48 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
     """Answer requests together; one that cannot be answered leaves the others alone."""
     started = time.perf_counter()
     vectors, errors = _encoded(searcher, batch)
-    sums: dict[int, Float32[np.ndarray, " width"]] = {}
+    sums: dict[int, Sum] = {}
     for place, each in vectors.items():
         if not batch[place].k:
             continue
         try:
-            searcher.require_held(batch[place].modality)
             queries = batch[place].queries
-            sums[place] = summed(each, searcher.weights(queries), [query.weight for query in queries])
+            scope = searcher.scope(queries, batch[place].modality, batch[place].given)
+            total = summed(each, searcher.weights(queries), [query.weight for query in queries])
+            sums[place] = Sum(total, scope, written_in(queries))
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()
     lists = _searched(searcher, batch, {place: one for place, one in sums.items() if not batch[place].groups})
     some = {
-        place: grouped(searcher, sums[place], batch[place].k, batch[place].modality)
-        for place in sums
+        place: grouped(searcher, one.vector, batch[place].k, one.scope, one.words)
+        for place, one in sums.items()
         if batch[place].groups
     }
+    sizes = {scope: searcher.count(scope) for scope in dict.fromkeys(one.scope for one in sums.values())}
     times = (1000 * (encoded - started), 1000 * (time.perf_counter() - encoded))
     return [
         errors[place]
         if place in errors
-        else Answered(some[place].hits, vectors[place], *times, some[place].duplicates)
-        if place in some
-        else Answered(lists.get(place, [])[: asked.k], vectors[place], *times)
+        else Answered(
+            some[place].hits if place in some else lists.get(place, [])[: asked.k],
+            sizes[sums[place].scope] if place in sums else 0,
+            vectors[place],
+            *times,
+            some[place].duplicates if place in some else None,
+        )
         for place, asked in enumerate(batch)
     ]
 
 
-def _searched(
-    searcher: Searcher, batch: Sequence[Asked], sums: Mapping[int, Float32[np.ndarray, " width"]]
-) -> dict[int, list[Hit]]:
-    """What each request finds, by its place; those that look for one modality are searched together."""
+def _searched(searcher: Searcher, batch: Sequence[Asked], sums: Mapping[int, Sum]) -> dict[int, list[Hit]]:
+    """What each request finds, by its place; those that look among the same items are searched together."""
     found: dict[int, list[Hit]] = {}
-    for modality in dict.fromkeys(batch[place].modality for place in sums):
-        places = [place for place in sums if batch[place].modality == modality]
+    for scope in dict.fromkeys(one.scope for one in sums.values()):
+        places = [place for place, one in sums.items() if one.scope == scope]
         most = max(batch[place].k for place in places)
-        lists = searcher.search(np.stack([sums[place] for place in places]), most, modality)
+        words = [sums[place].words for place in places]
+        lists = searcher.search(np.stack([sums[place].vector for place in places]), most, scope, words)
         found.update(zip(places, lists, strict=True))
     return found
 

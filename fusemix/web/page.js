@@ -1,6 +1,7 @@
 // The page: its address says what is searched; everything else follows from it.
 "use strict";
-import { ask, fromAddress, kindOf, more, problemWith, searchOf, termsOf, toAddress } from "./query.js";
+import { ask, fromAddress, kindOf, more, problemWith, searchOf, sentence, termsOf, toAddress } from "./query.js";
+import * as filtering from "./filters.js";
 import * as larger from "./larger.js";
 import * as results from "./results.js";
 
@@ -29,18 +30,19 @@ function begin() {
 }
 
 async function render({ focus = false } = {}) {
-  const { parts, k, wanted } = fromAddress(location.search);
+  const { parts, k, wanted, filters } = fromAddress(location.search);
   begin();
   showWanted(wanted);
+  filtering.show(filters);
   const texts = parts.filter((part) => part.kind === "text" && part.weight === undefined);
   words.value = texts.at(-1)?.text ?? "";
   showChips(parts.filter((part) => part !== texts.at(-1)));
   problem("");
-  byId("start").hidden = parts.length > 0;
+  byId("start").hidden = parts.length > 0 || filters.length > 0;
   document.title = parts.length ? `${parts.map(signed).join(" ").replace(/^\+ /, "")} · ${title}` : title;
   if (!parts.length) return showStart();
   try {
-    const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], { k, wanted }, running.signal)));
+    const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], { k, wanted, filters }, running.signal)));
     keep(location.search, answer);
     showAnswer(answer, parts, k, focus);
   } catch (error) {
@@ -58,7 +60,20 @@ function showStart() {
   byId("status").textContent = "";
   byId("more").hidden = true;
   shownParts = null;
-  results.show(samples);
+  results.show(filtering.now().length ? [] : samples);
+  showFilters();
+}
+
+// What there is to filter by; without a query, how many items pass.
+async function showFilters() {
+  const mine = location.search;
+  try {
+    const count = await filtering.load(settings.base, wantedNow());
+    if (mine !== location.search || shownParts !== null || !filtering.now().length) return;
+    byId("status").textContent = `${counted(count)} of ${counted(settings.num_items)} to search among`;
+  } catch (error) {
+    if (mine === location.search && filtering.now().length && shownParts === null) problem(sentence(error.message));
+  }
 }
 
 function showAnswer(answer, parts, k, focus) {
@@ -69,18 +84,18 @@ function showAnswer(answer, parts, k, focus) {
   const before = byId("results").children.length;
   results.show(answer.results, { keep: same && before < answer.results.length });
   shownParts = addressOf(parts);
-  const most = Math.min(settings.num_items, settings.limits.k);
+  const most = Math.min(answer.num_items, settings.limits.k);
   byId("more").hidden = answer.results.length < k || answer.results.length >= most;
   byId("status").replaceChildren(...told(answer));
   if (focus && document.activeElement !== words) results.focusOn(same ? before : 0); // who went to type meanwhile stays
 }
 
-function told({ results: found, took_ms: took }) {
+function told({ results: found, num_items: most, took_ms: took }) {
   const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
   const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
   const same = found.reduce((sum, hit) => sum + hit.duplicates.length, 0);
   const many = `${counted(found.length)}${same ? ` and ${counted(same)} almost the same` : ""}`;
-  return [`${many} of ${counted(settings.num_items)} in ${milliseconds(took.total)}`, detail];
+  return [`${many} of ${counted(most)} in ${milliseconds(took.total)}`, detail];
 }
 
 // Says that it searches, where that takes longer than a moment.
@@ -161,13 +176,17 @@ const asked = () => [...chips(), ...termsOf(words.value.trim())];
 
 const choices = [...(byId("wanted")?.elements.of ?? [])];
 const wantedNow = () => choices.find((choice) => choice.checked)?.value ?? "";
-const addressOf = (parts, k) => toAddress(parts, k, wantedNow());
+const addressOf = (parts, k) => toAddress(parts, k, wantedNow(), filtering.now());
 
 function showWanted(wanted) {
   for (const choice of choices) choice.checked = choice.value === wanted;
 }
 
 byId("wanted")?.addEventListener("change", () => go(asked()));
+filtering.onChange((filters) => {
+  filtering.show(filters);
+  go(asked());
+});
 
 // --- from a person to the address
 
@@ -203,6 +222,7 @@ byId("search").addEventListener("submit", (event) => {
 byId("home").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
+  filtering.show([]);
   go([]);
   words.focus();
 });
@@ -235,7 +255,7 @@ async function send(files, { add }) {
   begin();
   problem("");
   try {
-    const answer = await patiently(ask(parts, files, { ...fromAddress(""), wanted: wantedNow() }, running.signal));
+    const answer = await patiently(ask(parts, files, { ...fromAddress(""), wanted: wantedNow(), filters: filtering.now() }, running.signal));
     answer.query.parts.slice(parts.length).forEach(({ embedding }, place) => {
       const file = files[place];
       dropped.set(embedding, { name: file.name, url: kindOf(file) === "image" ? URL.createObjectURL(file) : null });
@@ -282,3 +302,4 @@ byId("file")?.addEventListener("change", () => {
 
 for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;
 render();
+if (shownParts === null && fromAddress(location.search).parts.length) showFilters();

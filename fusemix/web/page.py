@@ -14,10 +14,12 @@ from jinja2 import Environment, StrictUndefined
 from fusemix.web.answers import Kept, kept
 from fusemix.web.requests import DEFAULT_RESULTS
 from fusemix.web.service import Service
+from fusemix.wiring.searching.scopes import ANY, TEXT
 
 FILES = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "filters.js": "text/javascript; charset=utf-8",
     "query.js": "text/javascript; charset=utf-8",
     "results.js": "text/javascript; charset=utf-8",
     "larger.js": "text/javascript; charset=utf-8",
@@ -49,7 +51,7 @@ class Page:
             about=about,
             title=" · ".join(dict.fromkeys([about["name"], about["model"], "fusemix"])),
             counts=counted(about["counts"]),
-            kinds=[(modality, _several(modality).capitalize()) for modality in about["counts"]],
+            choices=choices(list(about["counts"])),
             examples=examples(samples) if "text" in about["modalities"] else [],
             settings={
                 **{name: about[name] for name in ("limits", "modalities", "num_items")},
@@ -73,6 +75,12 @@ NAMES = {"image": ("picture", "pictures"), "audio": ("sound", "sounds"), "text":
 
 def _several(modality: str) -> str:
     return NAMES.get(modality, ("", f"{modality} items"))[1]
+
+
+def choices(held: list[str]) -> list[tuple[str, str]]:
+    """What may be looked for, each with its name; the first is for who has not chosen."""
+    kinds = [(modality, _several(modality).capitalize()) for modality in held]
+    return [*([("", "Automatic"), (ANY, "Everything")] if TEXT in held else [("", "Everything")]), *kinds]
 
 
 def counted(counts: dict[str, int]) -> str:

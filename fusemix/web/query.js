@@ -1,7 +1,7 @@
 // A query as parts that are added up, its address, and what the server is asked.
 // A part has `kind` and a value: {kind: "text", text}, {kind: "like", like}, {kind: "image", embedding}; and `weight`,
 // where that is not 1.
-// `wanted` is the modality that is looked for; empty: any.
+// `wanted` is the modality that is looked for; empty: what fits the query. `filters` are [name, value] each.
 "use strict";
 
 const { base } = JSON.parse(document.getElementById("settings").textContent); // path that the server lies below
@@ -22,10 +22,11 @@ export function fromAddress(search) {
     if (name === "w" && parts.length) parts.at(-1).weight = Number(value);
   }
   const k = Number(given.get("k"));
-  return { parts, k: Number.isInteger(k) && k >= 1 ? k : FIRST, wanted: given.get("of") ?? "" };
+  const filters = given.getAll("f").map((word) => [word.split("=", 1)[0], word.slice(word.indexOf("=") + 1)]);
+  return { parts, k: Number.isInteger(k) && k >= 1 ? k : FIRST, wanted: given.get("of") ?? "", filters };
 }
 
-export function toAddress(parts, k = FIRST, wanted = "") {
+export function toAddress(parts, k = FIRST, wanted = "", filters = []) {
   const pairs = new URLSearchParams();
   for (const part of parts) {
     if (part.embedding !== undefined) pairs.append("e", `${part.kind}.${part.embedding}`);
@@ -33,6 +34,7 @@ export function toAddress(parts, k = FIRST, wanted = "") {
     if (part.weight !== undefined) pairs.append("w", part.weight);
   }
   if (wanted) pairs.append("of", wanted);
+  for (const [name, value] of filters) pairs.append("f", `${name}=${value}`);
   if (k !== FIRST) pairs.append("k", k);
   return pairs.size ? `${base}/?${pairs}` : `${base}/`;
 }
@@ -61,7 +63,7 @@ export const more = (k, most) => Math.min(k * STEP, most);
 const failure = (message, again) => Object.assign(new Error(message), { again });
 
 // Throws an Error whose message is for people.
-export async function ask(parts, files, { k, wanted }, signal) {
+export async function ask(parts, files, { k, wanted, filters }, signal) {
   const of = (kind) => (kind === "embedding" ? {} : { embedding_of: kind });
   const queries = parts.map(({ kind, weight, ...part }) => ({
     ...(part.embedding !== undefined ? { embedding: part.embedding, ...of(kind) } : { [kind]: part[kind] }),
@@ -73,7 +75,9 @@ export async function ask(parts, files, { k, wanted }, signal) {
     response = await fetch(`${base}/api/search`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ queries, k, group_duplicates: true, ...(wanted && { modality: wanted }) }),
+      body: JSON.stringify({
+        queries, k, group_duplicates: true, ...(wanted && { modality: wanted }), ...(filters.length && { filter: byName(filters) }),
+      }),
       signal,
     });
   } catch (error) {
@@ -85,7 +89,13 @@ export async function ask(parts, files, { k, wanted }, signal) {
   return answer;
 }
 
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+function byName(filters) {
+  const found = {};
+  for (const [name, value] of filters) (found[name] ??= []).push(value);
+  return found;
+}
+
+export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 
 export const kindOf = (file) => file.type.split("/")[0];
 

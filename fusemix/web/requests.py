@@ -63,7 +63,12 @@ class SearchRequest(Part):
 
     queries: list[Part] | None = Field(None, min_length=1, max_length=MOST_QUERIES, description="several, added up")
     k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many items to list")
-    modality: str | None = Field(None, description="what to find, in an index that holds several")
+    modality: str | None = Field(
+        None, description="what to find, in an index that holds several, or any; by default no texts for texts"
+    )
+    filter: dict[str, Any] | None = Field(
+        None, description="column -> a value, a list of which one will do, or a range: what must hold of the items"
+    )
     group_duplicates: bool = Field(False, description="list near duplicates as one result, which names the others")
     batch: list[dict[str, Any]] | None = Field(
         None, min_length=1, max_length=MOST_BATCH, description="instead of all else: several searches, each by itself"
@@ -100,7 +105,8 @@ RULES = {
     "queries": f"must be a list of 1 to {MOST_QUERIES} objects, each with one of {', '.join(KINDS)}",
     "embedding_of": "must be a modality of the model, as a string",
     "weight": f"must be {WEIGHTS}",
-    "modality": "must be a modality of the index, as a string",
+    "modality": "must be a modality of the index, or any, as a string",
+    "filter": "must be an object: names of columns, and for each a value, a list of values, or a range",
     "k": f"must be a whole number from 1 to {MOST_RESULTS:,}",
     "group_duplicates": "must be true or false",
     "batch": f"must be a list of 1 to {MOST_BATCH} objects, each a search of its own",

@@ -9,7 +9,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fusemix.errors import QueryError
+from fusemix.search.facets import Facet
+from fusemix.search.filters import filter_of, words_of
 from fusemix.web.answers import Refusal, json_response, kept_response
 from fusemix.web.batching import SENT, Answered, Asked, Batcher
 from fusemix.web.budget import Budget
@@ -87,11 +89,19 @@ class Service:
             return {"error": refusal.message, "status": refusal.status}
 
     async def _answered(self, asked: SearchRequest, started: float) -> dict[str, Any]:
-        queries, found = await self.found(asked.parts(), asked.k, asked.modality, groups=asked.group_duplicates)
+        queries, found = await self.found(
+            asked.parts(), asked.k, asked.modality, groups=asked.group_duplicates, given=asked.filter
+        )
         return self._answer(asked, queries, found, 1000 * (time.perf_counter() - started))
 
     async def found(
-        self, parts: Sequence[Part], k: int, modality: str | None, *, groups: bool = False
+        self,
+        parts: Sequence[Part],
+        k: int,
+        modality: str | None,
+        *,
+        groups: bool = False,
+        given: Mapping[str, Any] | None = None,
     ) -> tuple[list[Query], Answered]:
         """What parts of a query, added up, find; and the queries that they are.
 
@@ -100,7 +110,7 @@ class Service:
         """
         with ExitStack() as held:
             queries = await self._queries(parts, held)
-            return queries, await self._asked(Asked(tuple(queries), k, modality, groups))
+            return queries, await self._asked(Asked(tuple(queries), k, modality, groups, given or {}))
 
     async def vectors(self, parts: Sequence[Part]) -> Float32[np.ndarray, "parts dim"]:
         """Embeddings, each of one part.
@@ -150,8 +160,9 @@ class Service:
             result["duplicates"] = self.results(others)
         return {
             "results": results,
+            "num_items": found.num_items,
             "took_ms": {step: round(took, 3) for step, took in times.items()},
-            "query": {"link": f"{self._base_path}{link(parts)}", "parts": parts},
+            "query": {"link": f"{self._base_path}{link(parts, asked.modality, asked.filter)}", "parts": parts},
         }
 
     def results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -208,6 +219,27 @@ class Service:
             "limits": limits(self._most_bytes),
         }
 
+    async def filters(self, request: Request) -> dict[str, Any]:
+        """`GET /api/filters`: what items may be filtered by, with counts, and how many pass `f` and `of`."""
+        asked = request.query_params
+        num_items, facets = await self._aside("count", self._passing, asked.get("of"), asked.getlist("f"))
+        told = [
+            {
+                "name": one.name,
+                "kind": one.kind,
+                "values": [{"value": value, "num_items": count} for value, count in one.values],
+            }
+            for one in facets
+        ]
+        return {"num_items": num_items, "filters": told}
+
+    def _passing(self, modality: str | None, words: Sequence[str]) -> tuple[int, list[Facet]]:
+        try:
+            scope = self._searcher.scope((), modality, filter_of(words))
+        except QueryError as error:
+            raise Refusal(422, str(error)) from error
+        return self._searcher.count(scope), self._searcher.index.facets()
+
     def samples(self, count: int) -> list[dict[str, Any]]:
         """Some items at even distances, as results are told, for people who have not asked yet."""
         return [self._item(position) for position in self._searcher.index.spread(count)]
@@ -225,13 +257,16 @@ class Service:
         return position
 
 
-def link(parts: Sequence[dict[str, Any]]) -> str:
+def link(parts: Sequence[dict[str, Any]], modality: str | None = None, given: Mapping[str, Any] | None = None) -> str:
     """The address of the page that asks the same, without the base.
 
-    `q` is for texts, `like` for items, `e` for all that became embeddings, `w` for the weight of the one before it.
+    `q` is for texts, `like` for items, `e` for all that became embeddings, `w` for the weight of the one before it,
+    `of` for the modality, `f` for filters.
 
     Args:
         parts: of the query, each with its `kind`.
+        modality: what is looked for.
+        given: filters.
     """
     pairs = []
     for part in parts:
@@ -242,4 +277,6 @@ def link(parts: Sequence[dict[str, Any]]) -> str:
             pairs.append((LIKE if kind == LIKE else "q", part[kind]))
         if "weight" in part:
             pairs.append(("w", f"{part['weight']:.12g}"))
+    pairs += [("of", modality)] if modality else []
+    pairs += [("f", word) for word in words_of(given or {})]
     return f"/?{urlencode(pairs)}"

@@ -23,6 +23,12 @@ def made_up(count, seed=0, modality="image", dim=DIM):
     return rows, pa.Table.from_pylist(items, ABOUT)
 
 
+def clustered(count, seed=0):
+    rows, table = made_up(count, seed)
+    rows += 2 * made_up(40)[0][np.random.default_rng(seed).integers(40, size=count)]
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True), table
+
+
 def add(folder, *some, asked=dict):
     writer = IndexWriter(folder, read_description(folder) or Description(MODEL, DIM, sources=SOURCES))
     for rows, table in some:

@@ -6,11 +6,9 @@ import threading
 
 import numpy as np
 import pytest
-from table_samples import DIM, MODEL, SOURCES, add, content, made_up
+from table_samples import DIM, MODEL, SOURCES, add, clustered, content, made_up
 
 from fusemix.errors import IndexFolderError
-from fusemix.search import folder as folder_module
-from fusemix.search import tuning
 from fusemix.search.description import Description, read_description
 from fusemix.search.folder import Index
 from fusemix.search.writer import IndexWriter
@@ -54,7 +52,7 @@ def test_one_modality_is_searched_as_if_it_were_alone(tmp_path):
     add(tmp_path, pictures, sounds)
     index = Index(tmp_path)
     assert index.counts == {"image": 30, "audio": 9}
-    found = index.search(made_up(4, seed=9)[0], 20, "audio")
+    found = index.search(made_up(4, seed=9)[0], 20, "modality = 'audio'")
     exact = made_up(4, seed=9)[0] @ sounds[0].T
     assert (found.positions == 30 + np.argsort(-exact, axis=1)).all()
 
@@ -71,19 +69,6 @@ def test_rows_are_given_in_the_order_asked_for_and_as_often(tmp_path):
 
 
 # More items than are compared one by one
-
-
-@pytest.fixture
-def large_from_1000(monkeypatch):
-    for place in (folder_module, tuning):
-        monkeypatch.setattr(place, "FLAT_BELOW", 1000)
-    monkeypatch.setattr(tuning, "BITS_PER_LIST", 7)
-
-
-def clustered(count, seed=0):
-    rows, table = made_up(count, seed)
-    rows += 2 * made_up(40)[0][np.random.default_rng(seed).integers(40, size=count)]
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True), table
 
 
 @pytest.mark.usefixtures("large_from_1000")

@@ -19,8 +19,16 @@ from fusemix.wiring.searching.searcher import Query
 
 RESULT = ["position", "score", "id", "modality", "path", "captions", "media"]
 PATHS = {
-    *("/api/search", "/api/index", "/media/{position}", "/v1/embeddings", "/knn-service", "/indices-list"),
-    *("/healthz", "/metrics"),
+    *(
+        "/api/search",
+        "/api/index",
+        "/api/filters",
+        "/media/{position}",
+        "/v1/embeddings",
+        "/knn-service",
+        "/indices-list",
+    ),
+    *("/indices-list", "/healthz", "/metrics"),
 }
 ATTACKS = [
     "/media/../../etc/passwd",
@@ -85,7 +93,7 @@ def test_a_text_finds_what_the_searcher_finds(server, searcher):
 
 def test_twenty_items_are_listed_where_nothing_else_is_said_and_all_where_more_are_wanted_than_there_are(server):
     assert len(server.search({"text": "bar"}).data["results"]) == 20
-    every = server.search({"text": "bar", "k": 1000}).data["results"]
+    every = server.search({"text": "bar", "k": 1000, "modality": "any"}).data["results"]
     assert sorted(found["position"] for found in every) == list(range(84))
 
 
@@ -118,11 +126,11 @@ def test_an_item_finds_itself_first_and_says_what_it_is(server, searcher):
 
 def test_several_queries_are_added_up(server, searcher):
     item = searcher.index.items([40])[0]["id"]
-    answer = server.search({"queries": [{"text": "a & b = c"}, {"like": item}], "k": 84}).data
+    answer = server.search({"queries": [{"text": "a & b = c"}, {"like": item}], "modality": "any", "k": 84}).data
     hubs = searcher.embedder.trained.hubs
     wanted = by_definition(searcher, [Query("text", "a & b = c"), Query("like", item)], hubs, hubs.levels)
     assert {found["id"]: found["score"] for found in answer["results"]} == pytest.approx(wanted, abs=1e-5)
-    assert answer["query"]["link"] == "/?q=a+%26+b+%3D+c&like=audio_captions%2Fall%2Faudio%2F04.wav"
+    assert answer["query"]["link"] == "/?q=a+%26+b+%3D+c&like=audio_captions%2Fall%2Faudio%2F04.wav&of=any"
 
 
 def test_queries_count_by_their_weights_and_links_keep_them(server, searcher):
@@ -321,6 +329,7 @@ def test_openapi_lists_every_field_of_a_search(server):
         "queries",
         "k",
         "modality",
+        "filter",
         "group_duplicates",
         "batch",
     }

@@ -45,7 +45,9 @@ def test_requests_answered_together_get_what_each_gets_alone(tiny, searcher):
 
 def test_what_a_searcher_gives_is_what_a_request_gets(searcher):
     queries = (Query("text", TEXTS[0]), Query("text", TEXTS[1]))
-    (expected,) = searcher.search(summed(searcher.embed(queries), searcher.weights(queries))[None], 8)
+    (expected,) = searcher.search(
+        summed(searcher.embed(queries), searcher.weights(queries))[None], 8, searcher.scope(queries)
+    )
     (found,) = answered(searcher, [Asked(queries, 8)])
     assert [hit.id for hit in found.hits] == [hit.id for hit in expected]
     np.testing.assert_allclose([hit.score for hit in found.hits], [hit.score for hit in expected], atol=1e-5)

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 
 from fusemix.datasets.folder import files_of, items_of
 from fusemix.errors import ConfigError, DatasetError
-from fusemix.interfaces import Items, Rejected
+from fusemix.interfaces import OWN, Items, Rejected
 from fusemix.latents.description import SET
 from fusemix.latents.item_tables import LABELS
 from fusemix.latents.sets import LatentSet, Side
@@ -21,6 +21,7 @@ from fusemix.models.places import root_of
 from fusemix.models.trained import Trained
 from fusemix.remote.paths import Remote, located
 from fusemix.search.table import ABOUT
+from fusemix.wiring.searching.known import own_columns, photo_columns
 
 MOST_CAPTIONS = 5
 """Captions that are kept of an item."""
@@ -37,6 +38,7 @@ class Collection(NamedTuple):
         captions: of each item, what is known of it in words.
         side: with the latents of the items, where they are there already.
         rows: of the origin, one an item.
+        own: what a caption file says of them in columns of its own.
         notes: what a person should know: what was passed over.
         excluded: what the origin names and cannot give.
         root: folder that relative paths of the origin are relative to.
@@ -48,6 +50,7 @@ class Collection(NamedTuple):
     captions: pa.Array
     side: Side | None
     rows: Int64[np.ndarray, " items"]
+    own: pa.Table
     notes: list[str]
     excluded: list[Rejected]
     root: str
@@ -78,7 +81,13 @@ class Collection(NamedTuple):
             "source": [number] * len(ids),
             "row": self.rows[places],
         }
-        return pa.table(columns, schema=ABOUT)
+        about = pa.table(columns, schema=ABOUT)
+        if self.items.modality == "image":
+            for name, column in photo_columns(self.root, about["path"].to_pylist()).items():
+                about = about.append_column(name, column)
+        for name in self.own.column_names:
+            about = about.append_column(name, self.own[name].take(pa.array(places)))
+        return about
 
 
 def require_kind(data: str | None, latents: str | None) -> None:
@@ -169,6 +178,7 @@ def _of_folder(
         pa.array([[]] * len(items), pa.list_(pa.string())),
         None,
         np.arange(len(items)),
+        pa.table({}),
         [f"passed over: {passed}"] if passed else [],
         [item._replace(id=prefix + item.id) for item in files.excluded],
         origin["path"],
@@ -209,6 +219,7 @@ def _of_set(folder: Path, modality: str | None, trained: Trained) -> Collection:
         pa.array(_captions(latent_set, side, rows), pa.list_(pa.string())),
         side,
         rows,
+        own_columns(table[OWN].to_pylist()) if OWN in table.column_names else pa.table({}),
         [f"{without:,} items have no latent"] if without else [],
         [],
         root_of(described["source"], folder, paths[0].as_py() if len(paths) else None),

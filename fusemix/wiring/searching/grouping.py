@@ -3,6 +3,7 @@
 Place in the flow: the vector of a query -> Searcher.search, deeper where much collapses -> hits, and what is like each.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float32
 
 from fusemix.config.searching import NEAR
 from fusemix.search.duplicates import leaders_of
+from fusemix.wiring.searching.scopes import Scope
 from fusemix.wiring.searching.searcher import Hit, Searcher
 
 DEEPER = 4
@@ -30,21 +32,25 @@ class Grouped(NamedTuple):
     duplicates: list[list[Hit]]
 
 
-def grouped(searcher: Searcher, vector: Float32[np.ndarray, " width"], k: int, modality: str | None = None) -> Grouped:
+def grouped(
+    searcher: Searcher,
+    vector: Float32[np.ndarray, " width"],
+    k: int,
+    scope: Scope | None = None,
+    words: Sequence[str] = (),
+) -> Grouped:
     """The best groups of near duplicates; an item belongs to the best one that it is near to.
 
     Args:
         searcher: is asked.
         vector: as `summed` gives it.
         k: groups, at most.
-        modality: of what is found; None: any.
-
-    Raises:
-        QueryError: the index holds no such items.
+        scope: what is looked among; None: all items.
+        words: what is looked for as it is written.
     """
     depth = 2 * k
     while True:
-        (hits,) = searcher.search(vector[None], depth, modality)
+        (hits,) = searcher.search(vector[None], depth, scope, [words])
         vectors = searcher.index.vectors([hit.position for hit in hits])
         leaders = leaders_of(vectors, [hit.modality for hit in hits], NEAR)
         firsts = np.unique(leaders)

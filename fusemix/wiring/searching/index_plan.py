@@ -47,6 +47,7 @@ from fusemix.wiring.searching.index_model import (
     place_of_model,
     require_same_model,
 )
+from fusemix.wiring.searching.known import fitting
 from fusemix.wiring.searching.spaces import require_hubs, require_same_shape, shaped
 
 OWNED = Owned(
@@ -157,7 +158,10 @@ def indexing_of(config: IndexConfig) -> Indexing:
     description = replace(there, sources=origins)
     if place != out:
         _forget_another(place, description)
-    index = Index(place) if open_table(place) is not None else None
+    table = open_table(place)
+    index = Index(place) if table is not None else None
+    there_already = None if table is None else table.schema
+    collections = [one._replace(own=fitting(one.own, there_already)) for one in collections]
     tasks = [_task(config, *both, index, description.removed) for both in zip(collections, numbers, strict=True)]
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)

@@ -25,6 +25,8 @@ from fusemix.urls import without_secrets
 
 Decode = Callable[[str, Raw], Content]
 """What decodes an item of a modality, such as `encoders.decoding.decode`."""
+Reader = Callable[[Mapping[str, Any], Decode], Content | None]
+"""Row of an index -> content, or None where it is out of reach."""
 
 
 def why_unseen(origin: Mapping[str, Any]) -> str | None:
@@ -57,9 +59,7 @@ def _opened(path: Any) -> Path | Remote:
         return located(str(path))
 
 
-def reader_of(
-    origin: Mapping[str, Any], index: Path, trust_code: bool = False
-) -> Callable[[Mapping[str, Any], Decode], Content | None]:
+def reader_of(origin: Mapping[str, Any], index: Path, trust_code: bool = False) -> Reader:
     """Reads the items of an origin again: row of an index -> content, or None where it is out of reach.
 
     Args:

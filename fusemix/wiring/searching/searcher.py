@@ -3,7 +3,7 @@
 Place in the flow: Index + the model that made it -> Searcher: queries -> vectors -> hits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -15,11 +15,13 @@ from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
-from fusemix.parts.registry import nearest
 from fusemix.search.folder import Index
+from fusemix.search.names import words_asked
 from fusemix.search.typed import WEIGHTS, is_weight
+from fusemix.search.written import search_written
 from fusemix.wiring.searching.index_model import model_of_index
-from fusemix.wiring.searching.origins import Decode, reader_of, why_unseen
+from fusemix.wiring.searching.origins import Decode, Reader, reader_of, why_unseen
+from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
 from fusemix.wiring.searching.spaces import index_queries, weights_of
 
 LIKE, EMBEDDING = "like", "embedding"
@@ -97,7 +99,7 @@ class Searcher:
         self.index, self._corrects = Index(folder), hub_correction
         self.embedder = model_of_index(self.index, model, device, trust_code)
         self._trust_code = trust_code
-        self._readers: dict[int, Callable[[Mapping[str, Any], Decode], Content | None]] = {}
+        self._readers: dict[int, Reader] = {}
         self.unseen = [] if trust_code else [why for why in map(why_unseen, self.index.description.sources) if why]
 
     @property
@@ -187,22 +189,35 @@ class Searcher:
             raise QueryError(f"an embedding must be {many} finite numbers that are not all zero.")
         return index_queries(found[None] / np.float32(length), self.index.description)
 
+    def scope(
+        self, queries: Sequence[Query], modality: str | None = None, given: Mapping[str, Any] | None = None
+    ) -> Scope:
+        """What some queries look among, which are added up; see `scope_of`."""
+        is_text = any(TEXT in (query.kind, query.of) for query in queries)
+        return scope_of(self.index, modality, given or {}, is_text=is_text)
+
+    def count(self, scope: Scope) -> int:
+        """Items that are looked among."""
+        return self.index.num_items if scope.where is None else self.index.count(scope.where)
+
     def search(
-        self, vectors: Float32[np.ndarray, "queries width"], k: int, modality: str | None = None
+        self,
+        vectors: Float32[np.ndarray, "queries width"],
+        k: int,
+        scope: Scope | None = None,
+        words: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Hit]]:
         """The best items for each vector, best first.
 
         Args:
             vectors: as `summed` gives them.
             k: at least 1; no more are found than there are.
-            modality: of what is found; None: any.
-
-        Raises:
-            QueryError: the index holds no such items.
+            scope: what is looked among; None: all items.
+            words: for each what is looked for as it is written, as `written_in` gives it; None: nothing is.
         """
-        self.require_held(modality)
-        scores, positions = self.index.search(vectors, k, modality)
-        scores = scores + self._levels(vectors, modality)[:, None]
+        scope = everything(self.index) if scope is None else scope
+        scores, positions = search_written(self.index, vectors, k, scope.where, words or [])
+        scores = scores + self._levels(vectors, scope.modalities)[:, None]
         items = iter(self.index.items(positions[positions >= 0].tolist()))
         found = []
         for row, of_row in zip(positions, scores, strict=True):
@@ -212,26 +227,13 @@ class Searcher:
         return found
 
     def _levels(
-        self, vectors: Float32[np.ndarray, "queries width"], modality: str | None
+        self, vectors: Float32[np.ndarray, "queries width"], modalities: Sequence[str]
     ) -> Float32[np.ndarray, " queries"]:
         """What is taken from all scores alike where one modality alone is ranked; nothing where several are."""
-        about = self.index.description
-        ranked = list(self.index.counts) if modality is None else [modality]
-        if len(ranked) > 1:
+        if len(modalities) > 1:
             return np.zeros(len(vectors), dtype=np.float32)
-        return vectors[:, about.dim :] @ np.array(about.levels(ranked[0]), dtype=np.float32)
-
-    def require_held(self, modality: str | None) -> None:
-        """Refuse to look for what the index does not hold.
-
-        Raises:
-            QueryError: it holds no items of that modality.
-        """
-        if modality is not None and modality not in self.index.counts:
-            held = " and ".join(self.index.counts)
-            raise QueryError(
-                f"the index holds no {modality} items, but {held}.{nearest(modality, list(self.index.counts))}"
-            )
+        about = self.index.description
+        return vectors[:, about.dim :] @ np.array(about.levels(modalities[0]), dtype=np.float32)
 
     def places(self, positions: Sequence[int]) -> list[Place]:
         """Where some items lie, on this machine.
@@ -255,7 +257,7 @@ class Searcher:
         (item,) = self.index.items([position])
         return self._reader(item["source"])(item, decode)
 
-    def _reader(self, number: int) -> Callable[[Mapping[str, Any], Decode], Content | None]:
+    def _reader(self, number: int) -> Reader:
         if number not in self._readers:  # the index may have grown since it was opened
             origin = self.index.description.sources[number]
             self._readers[number] = reader_of(origin, self.index.folder, self._trust_code)
@@ -264,6 +266,11 @@ class Searcher:
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
     return Hit(position, score, item["id"], item["modality"], item["path"], item["captions"] or [])
+
+
+def written_in(queries: Sequence[Query]) -> list[str]:
+    """What of some queries is looked for as it is written; see search/names.py."""
+    return [word for query in queries if query.kind == TEXT for word in words_asked(query.content)]
 
 
 def summed(

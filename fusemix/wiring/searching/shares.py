@@ -33,7 +33,8 @@ def shares_of_modalities(folder: Path, trained: Trained) -> Iterator[str]:
             for asking in (None, query)
         )
         parts = [f"{modality} {plain[modality]:.0%} → {level[modality]:.0%}" for modality in index.counts]
-        yield f"  shares of the first {FIRST} hits for {query} queries, by cosines → as searched: {', '.join(parts)}"
+        asked = f"{query} queries, by cosines → as searched"
+        yield f"  with modality=any, shares of the first {FIRST} hits for {asked}: {', '.join(parts)}"
 
 
 def _shares(index: Index, queries: np.ndarray) -> dict[str, float]:

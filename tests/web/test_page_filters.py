@@ -1,0 +1,141 @@
+"""Filters on the page and in the interface for programs: chips in the address, and exact counts."""
+
+from pathlib import Path
+
+import pytest
+from browsing import found, ids, settled, until
+from index_samples import make
+from photo_samples import taken_photos
+from serving import UPLOAD_MB, running
+
+from fusemix.web.app import create_app
+from fusemix.web.batching import Batcher
+from fusemix.web.hosts import LOCAL
+from fusemix.wiring.searching.searcher import Searcher
+
+
+@pytest.fixture(scope="module")
+def photos(tiny, tmp_path_factory):
+    """Year and camera of each photograph of an index, and a server of it."""
+    folder: Path = tmp_path_factory.mktemp("photos")
+    told = taken_photos(folder / "photos", tiny.files["image"][:24])
+    make(tiny, folder / "index", folder / "photos")
+    searcher = Searcher(folder / "index", device="cpu")
+    searcher.load()
+    with Batcher(searcher) as batcher, running(create_app(batcher, max_upload_mb=UPLOAD_MB, hosts=LOCAL)) as server:
+        yield told, server
+
+
+def test_what_there_is_to_choose_is_told_with_counts(photos):
+    told, server = photos
+    answer = server.ask("/api/filters").data
+    assert answer["num_items"] == 24
+    facets = {one["name"]: {value["value"]: value["num_items"] for value in one["values"]} for one in answer["filters"]}
+    years = [str(year) for _, year, _ in told if year]
+    assert facets["taken"] == {year: years.count(year) for year in sorted(set(years), reverse=True)}
+    assert facets["folder"] == {str(year): 6 for year in range(2020, 2024)}
+    assert sum(facets["camera"].values()) == len(years)
+    passing = sum(year == 2021 and camera == "Canon EOS 5D" for _, year, camera in told)
+    assert server.ask("/api/filters?f=taken=2021&f=camera=Canon+EOS+5D&of=image").data["num_items"] == passing
+    assert server.ask("/api/filters?f=taken=soon").error == (
+        "the filter taken has 'soon', which is no date. Write a year, a month or a day: 2023, 2023-05, 2023-05-14, or "
+        "a range of them: 2023-05..2023-08."
+    )
+
+
+def test_a_search_says_how_many_it_looked_among_and_its_link_holds_the_filter(photos):
+    told, server = photos
+    body = {"text": "bar", "k": 3, "filter": {"taken": {"from": "2021", "to": "2022"}, "camera": ["FUJIFILM X100"]}}
+    answer = server.search(body).data
+    passing = {f"photos/{name}" for name, year, camera in told if year in (2021, 2022) and camera == "FUJIFILM X100"}
+    assert answer["num_items"] == len(passing)
+    assert {one["id"] for one in answer["results"]} <= passing
+    assert answer["query"]["link"] == "/?q=bar&f=taken%3D2021..2022&f=camera%3DFUJIFILM+X100"
+    batch = server.search({"batch": [body, {"text": "bar"}, {"text": "bar", "filter": {"x": 1}}]}).data["answers"]
+    assert batch[0]["results"] == answer["results"]
+    assert batch[1]["num_items"] == 24
+    assert batch[2] == {
+        "error": "the index has no column 'x' to filter by. Known: folder, taken, camera.",
+        "status": 422,
+    }
+
+
+@pytest.mark.parametrize("wrong", [[], "taken=2021", 5, {"taken": None}, {"folder": {"a": 1}}, {"taken": [["2021"]]}])
+def test_what_is_no_filter_is_refused(photos, wrong):
+    answer = photos[1].search({"text": "bar", "filter": wrong})
+    assert answer.status == 422
+    assert "filter" in answer.error
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_chips_filter_and_are_taken_away(photos, visit, width):
+    told, server = photos
+    tab = visit("/?q=bar", server.url, viewport={"width": width, "height": 800})
+    settled(tab)
+    until(tab, "document.querySelectorAll('#filters details').length === 3")
+    assert tab.locator("#filters summary").all_inner_texts() == ["Folder", "Year", "Camera"]
+    tab.locator("#filters summary", has_text="Camera").click()
+    count = sum(camera == "Canon EOS 5D" for _, _, camera in told)
+    choice = tab.get_by_role("button", name="Canon EOS 5D")
+    assert choice.locator(".count").inner_text() == str(count)
+    choice.click()
+    path = "/?q=bar&f=camera%3DCanon+EOS+5D"
+    until(tab, "(path) => location.pathname + location.search === path", path)
+    settled(tab)
+    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", count)
+    assert ids(tab) == found(server, text="bar", filter={"camera": "Canon EOS 5D"})
+    assert tab.locator("#status").inner_text().startswith(f"{count} of {count} in")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
+    again = visit(path, server.url)
+    settled(again)
+    assert ids(again) == ids(tab)
+    tab.get_by_role("button", name="Remove the filter Camera: Canon EOS 5D").click()
+    until(tab, "location.search === '?q=bar'")
+    settled(tab)
+    until(tab, "document.querySelectorAll('.hit .score').length === 24")
+    tab.go_back()
+    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", count)
+
+
+def test_before_a_search_the_page_says_how_many_items_pass(photos, visit):
+    told, server = photos
+    tab = visit("/?f=taken=2021&f=folder=2021", server.url)
+    count = sum(year == 2021 for _, year, _ in told)
+    until(tab, "(text) => document.querySelector('#status').textContent === text", f"{count} of 24 to search among")
+    assert tab.locator("#filters .set span").all_inner_texts() == ["Year: 2021", "Folder: 2021"]
+    tab.locator("#words").fill("bar")
+    tab.keyboard.press("Enter")
+    settled(tab)
+    assert tab.evaluate("location.search") == "?q=bar&f=taken%3D2021&f=folder%3D2021"
+    assert len(ids(tab)) == count
+
+
+def test_a_filter_of_another_index_is_said_in_a_sentence(photos, visit):
+    visit.expected.append("Failed to load resource")
+    tab = visit("/?q=bar&f=author=Ada", photos[1].url)
+    until(tab, "!document.querySelector('#problem').hidden")
+    assert tab.locator("#problem").inner_text().startswith("The index has no column 'author' to filter by.")
+    tab.get_by_role("button", name="Remove the filter author: Ada").click()
+    settled(tab)
+    assert len(ids(tab)) == 24
+
+
+def test_values_are_shown_as_text(visit, server):
+    name = "<img src onerror>"
+    visit.expected.append("Failed to load resource")
+    tab = visit(f"/?f={name}={name}")
+    until(tab, "document.querySelectorAll('#filters .set').length === 1")
+    assert tab.locator("#filters .set span").inner_text() == f"{name}: {name}"
+    assert tab.locator("#filters img").count() == 0
+
+
+def test_words_are_looked_for_among_pictures_and_sounds_unless_everything_is_chosen(visit, server):
+    tab = visit("/?q=bar")
+    settled(tab)
+    assert tab.locator("#wanted label").all_inner_texts()[:2] == ["Automatic", "Everything"]
+    assert not any("/text/" in one for one in ids(tab))
+    tab.locator("#wanted label", has_text="Everything").click()
+    until(tab, "location.search === '?q=bar&of=any'")
+    settled(tab)
+    until(tab, "document.querySelector('#status').textContent.startsWith('40 of 84')")
+    assert ids(tab) == found(server, text="bar", modality="any")
