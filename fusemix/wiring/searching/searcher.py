@@ -96,9 +96,8 @@ class Searcher:
         trust_code: bool = False,
         hub_correction: bool = True,
     ) -> None:
-        self.index, self._corrects = Index(folder), hub_correction
+        self.index, self._corrects, self._trust_code = Index(folder), hub_correction, trust_code
         self.embedder = model_of_index(self.index, model, device, trust_code)
-        self._trust_code = trust_code
         self._readers: dict[int, Reader] = {}
         self.unseen = [] if trust_code else [why for why in map(why_unseen, self.index.description.sources) if why]
 
@@ -241,8 +240,8 @@ class Searcher:
         Raises:
             IndexError: there is no such position.
         """
-        origins, folder = self.index.description.sources, self.index.folder
-        return [place_of(origins[item["source"]], item, folder) for item in self.index.items(positions)]
+        origins = self.index.description.sources
+        return [place_of(origins[item["source"]], item, self.index.folder) for item in self.index.items(positions)]
 
     def content(self, position: int, decode: Decode = decode) -> Content | None:
         """An item as it is decoded: a picture, a sound or a text; None where its origin is out of reach.
@@ -255,13 +254,11 @@ class Searcher:
             IndexError: there is no such position.
         """
         (item,) = self.index.items([position])
-        return self._reader(item["source"])(item, decode)
-
-    def _reader(self, number: int) -> Reader:
+        number = item["source"]
         if number not in self._readers:  # the index may have grown since it was opened
             origin = self.index.description.sources[number]
             self._readers[number] = reader_of(origin, self.index.folder, self._trust_code)
-        return self._readers[number]
+        return self._readers[number](item, decode)
 
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
