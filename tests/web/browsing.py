@@ -32,11 +32,14 @@ def found(server, **query):
     return [one["id"] for one in server.search({"k": FIRST, "group_duplicates": True, **query}).data["results"]]
 
 
-def searched(tab, path, count=FIRST):
-    """Wait until the address is `path` and its results are there."""
+def searched(tab, path, count=None):
+    """Wait until the address is `path` and its results are there, so many where that is said."""
     until(tab, "(path) => location.pathname + location.search === path", path)
     settled(tab)
-    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", count)
+    scores = "document.querySelectorAll('.hit .score').length"
+    if count is not None:
+        until(tab, f"(count) => {scores} === count", count)
+    assert tab.evaluate(f"{scores} === document.querySelectorAll('.hit').length")
     return ids(tab)
 
 

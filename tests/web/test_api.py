@@ -136,14 +136,14 @@ def test_several_queries_are_added_up(server, searcher):
 def test_queries_count_by_their_weights_and_links_keep_them(server, searcher):
     item = searcher.index.items([40])[0]["id"]
     queries = [{"text": "a tone", "weight": 2}, {"text": "w"}, {"like": item, "weight": -0.25}]
-    answer = server.search({"queries": queries, "k": 84}).data
+    answer = server.search({"queries": queries, "k": 84, "modality": "any"}).data
     hubs = searcher.embedder.trained.hubs
     asks = [Query("text", "a tone", weight=2.0), Query("text", "w"), Query("like", item, weight=-0.25)]
     wanted = by_definition(searcher, asks, hubs, hubs.levels)
     assert {found["id"]: found["score"] for found in answer["results"]} == pytest.approx(wanted, abs=1e-5)
-    assert answer["query"]["link"] == "/?q=a+tone&w=2&q=w&like=audio_captions%2Fall%2Faudio%2F04.wav&w=-0.25"
+    assert answer["query"]["link"] == "/?q=a+tone&w=2&q=w&like=audio_captions%2Fall%2Faudio%2F04.wav&w=-0.25&of=any"
     assert [part.get("weight") for part in answer["query"]["parts"]] == [2, None, -0.25]
-    alone = server.search({"text": "a tone", "weight": -1, "k": 84}).data["results"]
+    alone = server.search({"text": "a tone", "weight": -1, "k": 84, "modality": "any"}).data["results"]
     wanted = by_definition(searcher, [Query("text", "a tone", weight=-1.0)], hubs, hubs.levels)
     assert {found["id"]: found["score"] for found in alone} == pytest.approx(wanted, abs=1e-5)
 
@@ -178,7 +178,7 @@ def is_near(searcher, vectors, one, other):
 def test_a_text_of_a_program_is_words_whatever_they_look_like(server, searcher):
     text = '"bar" - "circle"'
     (expected,) = searcher.search(asked(searcher, [Query("text", text)]), 5)
-    assert [found["id"] for found in server.search({"text": text, "k": 5}).data["results"]] == [
+    assert [found["id"] for found in server.search({"text": text, "k": 5, "modality": "any"}).data["results"]] == [
         hit.id for hit in expected
     ]
 

@@ -76,15 +76,17 @@ def test_chips_filter_and_are_taken_away(photos, visit, width):
     assert tab.locator("#filters summary").all_inner_texts() == ["Folder", "Year", "Camera"]
     tab.locator("#filters summary", has_text="Camera").click()
     count = sum(camera == "Canon EOS 5D" for _, _, camera in told)
+    shown = found(server, text="bar", filter={"camera": "Canon EOS 5D"})
     choice = tab.get_by_role("button", name="Canon EOS 5D")
     assert choice.locator(".count").inner_text() == str(count)
     choice.click()
     path = "/?q=bar&f=camera%3DCanon+EOS+5D"
     until(tab, "(path) => location.pathname + location.search === path", path)
     settled(tab)
-    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", count)
-    assert ids(tab) == found(server, text="bar", filter={"camera": "Canon EOS 5D"})
-    assert tab.locator("#status").inner_text().startswith(f"{count} of {count} in")
+    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", len(shown))
+    assert ids(tab) == shown
+    same = f" and {count - len(shown)} almost the same" if count > len(shown) else ""
+    assert tab.locator("#status").inner_text().startswith(f"{len(shown)}{same} of {count} in")
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
     again = visit(path, server.url)
     settled(again)
@@ -92,9 +94,10 @@ def test_chips_filter_and_are_taken_away(photos, visit, width):
     tab.get_by_role("button", name="Remove the filter Camera: Canon EOS 5D").click()
     until(tab, "location.search === '?q=bar'")
     settled(tab)
-    until(tab, "document.querySelectorAll('.hit .score').length === 24")
+    every = len(found(server, text="bar"))
+    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", every)
     tab.go_back()
-    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", count)
+    until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", len(shown))
 
 
 def test_before_a_search_the_page_says_how_many_items_pass(photos, visit):
@@ -107,7 +110,7 @@ def test_before_a_search_the_page_says_how_many_items_pass(photos, visit):
     tab.keyboard.press("Enter")
     settled(tab)
     assert tab.evaluate("location.search") == "?q=bar&f=taken%3D2021&f=folder%3D2021"
-    assert len(ids(tab)) == count
+    assert ids(tab) == found(server, text="bar", filter={"taken": "2021", "folder": "2021"})
 
 
 def test_a_filter_of_another_index_is_said_in_a_sentence(photos, visit):
@@ -117,7 +120,7 @@ def test_a_filter_of_another_index_is_said_in_a_sentence(photos, visit):
     assert tab.locator("#problem").inner_text().startswith("The index has no column 'author' to filter by.")
     tab.get_by_role("button", name="Remove the filter author: Ada").click()
     settled(tab)
-    assert len(ids(tab)) == 24
+    assert ids(tab) == found(photos[1], text="bar")
 
 
 def test_values_are_shown_as_text(visit, server):
@@ -137,5 +140,5 @@ def test_words_are_looked_for_among_pictures_and_sounds_unless_everything_is_cho
     tab.locator("#wanted label", has_text="Everything").click()
     until(tab, "location.search === '?q=bar&of=any'")
     settled(tab)
-    until(tab, "document.querySelector('#status').textContent.startsWith('40 of 84')")
+    until(tab, "document.querySelector('#status').textContent.includes(' of 84 in')")
     assert ids(tab) == found(server, text="bar", modality="any")
