@@ -20,6 +20,7 @@ WRITING = {
     "index": ["model=nowhere", "data=nowhere"],
     "compare": ["nowhere", "nowhere"],
     "export": ["model=nowhere"],
+    "export_index": ["index=nowhere", "to=parquet"],
     "export_embeddings": ["latents=nowhere", "model=nowhere"],
     "import": ["clip_retrieval=nowhere", "dataset=d", "split=train"],
 }

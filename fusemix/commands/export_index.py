@@ -28,17 +28,17 @@ OWNED = Owned("an index for other engines", is_export, (SEAL, "part-*.parquet"))
 
 def main(config: IndexExportConfig) -> None:
     """Write it."""
-    index = Index(config.index)
     if config.to == "parquet":
-        _to_parquet(config, index, Path(config.out))
+        _to_parquet(config, Path(config.out))
     else:
-        _to_qdrant(config, index)
+        _to_qdrant(config, Index(config.index))
 
 
-def _to_parquet(config: IndexExportConfig, index: Index, out: Path) -> None:
+def _to_parquet(config: IndexExportConfig, out: Path) -> None:
     if "://" in config.out:
         raise ConfigError("out of to=parquet must be a folder of this machine.")
     with one_writer(out, doing="export_index", wait_sec=config.wait_sec):
+        index = Index(config.index)
         if config.overwrite and is_export(out):
             require_ours(out, OWNED)
         elif out.exists() and any(out.iterdir()):
