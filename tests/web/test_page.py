@@ -127,6 +127,7 @@ def test_everything_works_by_keyboard_alone(visit, server):
     tab.keyboard.type("bar")
     tab.keyboard.press("Enter")
     first = searched(tab, "/?q=bar")
+    last = len(first) - 1
     tab.keyboard.press("ArrowDown")
     focused = "Number(document.activeElement.closest('.hit')?.dataset.place ?? -1)"
     assert tab.evaluate(focused) == 0

@@ -3,8 +3,9 @@
 from browsing import FIRST, ids, settled, until
 
 
-def grouped(server, words, k=FIRST):
-    return server.search({"text": words, "k": k, "group_duplicates": True}).data["results"]
+def grouped(server, words, k=FIRST, modality=None):
+    among = {"modality": modality} if modality else {}
+    return server.search({"text": words, "k": k, "group_duplicates": True, **among}).data["results"]
 
 
 def test_a_badge_opens_a_group_and_closes_it_again(visit, server):
@@ -34,12 +35,12 @@ def test_a_badge_opens_a_group_and_closes_it_again(visit, server):
 
 
 def test_more_results_follow_though_a_group_is_open(visit, server):
-    tab = visit("/?q=bar")
+    tab = visit("/?q=bar&of=any")
     settled(tab)
     tab.locator(".hit .same").first.click()
     tab.get_by_role("button", name="Show more").click()
-    every = [one["id"] for one in grouped(server, "bar", 120)]
+    every = [one["id"] for one in grouped(server, "bar", 120, "any")]
     until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", len(every))
     assert ids(tab) == every
-    hidden = sum(len(one["duplicates"]) for one in grouped(server, "bar", 120))
+    hidden = sum(len(one["duplicates"]) for one in grouped(server, "bar", 120, "any"))
     assert f"{len(every)} and {hidden} almost the same of 84" in tab.locator("#status").inner_text()
