@@ -145,7 +145,7 @@ def test_everything_works_by_keyboard_alone(visit, server):
     assert tab.locator("#larger").is_visible()
     facts = tab.locator("#larger .facts").inner_text()
     assert first[1] in facts
-    assert "2 of 40" in facts
+    assert f"2 of {len(first)}" in facts
     tab.keyboard.press("ArrowRight")
     assert first[2] in tab.locator("#larger .facts").inner_text()
     tab.keyboard.press("Escape")
