@@ -29,6 +29,8 @@ PROBES = (16, 32, 64, 128, 256)
 CANDIDATES = {10: (200, 800, 3200), 100: (400, 1600, 6400), 1000: (2000, 4000, 16000)}
 BITS_PER_LIST = 10
 """About 2^10 items are in a list."""
+MOST_LISTS = 4096
+"""The time that finding centres takes grows with the square of their number."""
 TRAINED_ON, ITERATIONS = 64, 10
 """Vectors a list that centres are found by, and rounds of that."""
 GROWN = 1.25
@@ -89,7 +91,7 @@ def _num_indexed(table: Any) -> int:
 def _make_indexes(table: Any, size: int) -> None:
     from lancedb.index import Bitmap, BTree, IvfRq
 
-    lists = 1 << max(1, (size >> BITS_PER_LIST).bit_length())
+    lists = min(1 << max(1, (size >> BITS_PER_LIST).bit_length()), MOST_LISTS)
     how = IvfRq(distance_type="dot", num_partitions=lists, max_iterations=ITERATIONS, sample_rate=TRAINED_ON)
     table.create_index(VECTOR, config=how)
     table.create_index("id", config=BTree())
