@@ -86,12 +86,12 @@ def test_the_command_that_a_search_names_is_the_one_that_makes_it_work(imported,
         found_by(out, "a red bar")
     command = re.search(r"fusemix index .*", str(refusal.value))[0]
     command = command.replace("transformers_…", bert["name"]).replace("model: …", f"model: {bert['options']['model']}")
-    before = {path: path.read_bytes() for path in out.glob("items.lance/*/*")}
+    before = {path: path.read_bytes() for path in out.glob("items.lance/**/*") if path.is_file()}
     words = shlex.split(command)
     monkeypatch.setattr(sys, "argv", words)
     cli.run()
     assert "nothing new" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in out.glob("items.lance/*/*")} == before
+    assert {path: path.read_bytes() for path in out.glob("items.lance/**/*") if path.is_file()} == before
     assert len(found_by(out, "a red bar")) == 3
 
 
