@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from index_samples import content, make, photos
 
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, DatasetError, IndexFolderError, QueryError
+from fusemix.search.description import read_description, write_description
 from fusemix.search.folder import Index
 from fusemix.wiring.searching import index_plan
-from fusemix.wiring.searching.searcher import Searcher
+from fusemix.wiring.searching.searcher import Query, Searcher
 
 
 @contextmanager
@@ -187,3 +189,20 @@ def test_without_an_index_a_model_is_needed(folder, tmp_path):
         edit(tmp_path / "none", "--data", folder)
     with pytest.raises(IndexFolderError, match="so it is no index"):
         edit(tmp_path / "none", "--remove", "x")
+
+
+def test_an_index_that_is_made_again_with_another_model_is_not_searched_with_the_old_one(tiny, folder, out):
+    searcher = Searcher(out, device="cpu")
+    vectors = np.concatenate([searcher.index.vectors([0]), searcher.weights([Query("like", "photos/0.png")])], axis=1)
+    description = read_description(out)
+    write_description(out, replace(description, model={**description.model, "sha256": "another"}))
+    with pytest.raises(QueryError, match="was made again with another model"):
+        searcher.search(vectors, 1)
+
+
+def test_a_searcher_that_is_open_finds_a_library_where_it_lies_now(folder, out, tmp_path):
+    searcher = Searcher(out, device="cpu")
+    assert searcher.content(0) is not None
+    folder.rename(tmp_path / "elsewhere")
+    edit(out, "--relocate", f"{folder}={tmp_path / 'elsewhere'}")
+    assert searcher.content(0) is not None

@@ -9,7 +9,7 @@ Reads the index alone; queries for the other engine are what `fusemix.load(…).
 from pathlib import Path
 
 from fusemix.config import IndexExportConfig
-from fusemix.disk.discarding import Owned, replacing, require_free, require_ours, says
+from fusemix.disk.discarding import Owned, replacing, require_ours, says
 from fusemix.disk.locks import one_writer
 from fusemix.errors import ConfigError, FusemixError, OutputError, first_line
 from fusemix.progress import console, counting
@@ -42,7 +42,6 @@ def _to_parquet(config: IndexExportConfig, out: Path) -> None:
         if config.overwrite and is_export(out):
             require_ours(out, OWNED)
         elif out.exists() and any(out.iterdir()):
-            require_free(out, OWNED)
             raise OutputError(f"{out} holds something already. Choose another out, or give --overwrite.")
         with replacing(out, OWNED) as place, counting("items written", index.num_items) as advance:
             write_parquet(index, place, advance)

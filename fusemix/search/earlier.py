@@ -30,6 +30,8 @@ def earlier_description(folder: Path) -> Description | None:
     if data is None or data["version"] not in OF_SEGMENTS:
         return None
     try:
+        for segment in data["segments"]:
+            _ = sum(segment["counts"].values()), bool(segment["probes"]), _name(segment, folder)
         return Description(
             model=dict(data["model"]),
             dim=int(data["dim"]),
@@ -38,7 +40,7 @@ def earlier_description(folder: Path) -> Description | None:
             hub_levels=dict(data.get("hub_levels", {})),
             sources=[dict(source) for source in data["sources"]],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder / INDEX, "is damaged") from error
 
 

@@ -35,6 +35,8 @@ TRAINED_ON, ITERATIONS = 64, 10
 """Vectors a list that centres are found by, and rounds of that."""
 GROWN = 1.25
 """Where there are so many times as many items as before, lists are made anew."""
+KEPT_FOR = timedelta(days=1)
+"""Earlier states of a table, for who still reads them."""
 UNINDEXED = 10_000
 """Items that are in no list yet are compared one by one; more are sorted into lists."""
 
@@ -56,7 +58,7 @@ def tuned(table: Any, about: Description, samples: Samples) -> Description:
         return replace(about, depths=[], num_tuned=0)
     if about.depths and size <= GROWN * about.num_tuned:
         if size - _num_indexed(table) > UNINDEXED:
-            table.optimize(cleanup_older_than=timedelta(days=1))
+            table.optimize(cleanup_older_than=KEPT_FOR)
         return about
     _make_indexes(table, size)
     asked = {modality: queries[:ASKED] for modality, queries in samples().items() if len(queries)}

@@ -9,7 +9,6 @@ What `add` was given stays, at whatever line a writer is killed.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,10 @@ from fusemix.errors import IndexFolderError
 from fusemix.search.description import TABLE, Description, system_error_in, write_description
 from fusemix.search.seals import seal
 from fusemix.search.table import conformed, empty_table, open_table, quoted, rows_of, widen
-from fusemix.search.tuning import Samples, index_words, tuned
+from fusemix.search.tuning import KEPT_FOR, Samples, index_words, tuned
 
 MOST_FRAGMENTS = 32
 """Pieces of a table; more are put together when a command ends."""
-KEPT_FOR = timedelta(days=1)
-"""Earlier states of a table, for who still reads them."""
 REMOVED_AT_ONCE = 1_000
 
 
@@ -72,9 +69,11 @@ class IndexWriter:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove items; from then on nobody finds them."""
-        for at in range(0, len(ids), REMOVED_AT_ONCE):
-            some = ", ".join(quoted(one) for one in ids[at : at + REMOVED_AT_ONCE])
-            if self._table is not None:
+        if self._table is None:
+            return
+        with telling_system_errors(self.folder):
+            for at in range(0, len(ids), REMOVED_AT_ONCE):
+                some = ", ".join(quoted(one) for one in ids[at : at + REMOVED_AT_ONCE])
                 self._table.delete(f"id IN ({some})")
 
     def touch(self, states: pa.Table) -> None:
@@ -84,7 +83,8 @@ class IndexWriter:
             states: `id`, and columns of `table.STATE`.
         """
         if self._table is not None and len(states):
-            self._table.merge_insert("id").when_matched_update_all().execute(states)
+            with telling_system_errors(self.folder):
+                self._table.merge_insert("id").when_matched_update_all().execute(states)
 
     def finish(self, samples: Samples) -> Description:
         """Put the table in order, and say what is there now.

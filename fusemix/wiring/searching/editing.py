@@ -18,6 +18,8 @@ from fusemix.search.writer import IndexWriter
 
 ALL = "*"
 """Behind the beginning of ids."""
+MOST_LOOKED_AT = 10_000
+"""Ids among which one like it is looked for."""
 
 
 def remove(folder: Path, wanted: Sequence[str]) -> list[str]:
@@ -57,9 +59,6 @@ def _near(index: Index, one: str) -> str:
     where = f"contains(id, {quoted(name)})" if name and not name.endswith(ALL) else "true"
     some = [item for batch in index.columns(["id"], where) for item in batch["id"].to_pylist()]
     return nearest(one, some[:MOST_LOOKED_AT])
-
-
-MOST_LOOKED_AT = 10_000
 
 
 def relocate(folder: Path, moves: Sequence[str]) -> list[str]:

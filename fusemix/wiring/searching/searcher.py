@@ -98,7 +98,7 @@ class Searcher:
     ) -> None:
         self.index, self._corrects, self._trust_code = Index(folder), hub_correction, trust_code
         self.embedder = model_of_index(self.index, model, device, trust_code)
-        self._readers: dict[int, Reader] = {}
+        self._model, self._readers = self.index.description.model["sha256"], dict[str, Reader]()
         self.unseen = [] if trust_code else [why for why in map(why_unseen, self.index.description.sources) if why]
 
     @property
@@ -214,6 +214,8 @@ class Searcher:
             scope: what is looked among; None: all items.
             words: for each what is looked for as it is written, as `written_in` gives it; None: nothing is.
         """
+        if self.index.description.model["sha256"] != self._model:
+            raise QueryError("the index was made again with another model; open it again, or start the server again.")
         scope = everything(self.index) if scope is None else scope
         scores, positions = search_written(self.index, vectors, k, scope.where, words or [])
         scores = scores + self._levels(vectors, scope.modalities)[:, None]
@@ -240,8 +242,8 @@ class Searcher:
         Raises:
             IndexError: there is no such position.
         """
-        origins = self.index.description.sources
-        return [place_of(origins[item["source"]], item, self.index.folder) for item in self.index.items(positions)]
+        origins, folder = self.index.description.sources, self.index.folder
+        return [place_of(origins[item["source"]], item, folder) for item in self.index.items(positions)]
 
     def content(self, position: int, decode: Decode = decode) -> Content | None:
         """An item as it is decoded: a picture, a sound or a text; None where its origin is out of reach.
@@ -254,11 +256,10 @@ class Searcher:
             IndexError: there is no such position.
         """
         (item,) = self.index.items([position])
-        number = item["source"]
-        if number not in self._readers:  # the index may have grown since it was opened
-            origin = self.index.description.sources[number]
-            self._readers[number] = reader_of(origin, self.index.folder, self._trust_code)
-        return self._readers[number](item, decode)
+        origin = self.index.description.sources[item["source"]]  # which may have come, or moved, since it was opened
+        if (name := repr(origin)) not in self._readers:
+            self._readers[name] = reader_of(origin, self.index.folder, self._trust_code)
+        return self._readers[name](item, decode)
 
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
