@@ -139,7 +139,8 @@ def serve(index: Path, together: str) -> None:
     from fusemix.web.batching import MOST_TOGETHER, Batcher
     from fusemix.web.hosts import LOCAL
     from fusemix.web.server import bound, run
-    from fusemix.wiring.searching.searcher import Query, Searcher
+    from fusemix.wiring.searching.queries import Query
+    from fusemix.wiring.searching.searcher import Searcher
 
     searcher = Searcher(index)
     searcher.load()

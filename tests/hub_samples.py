@@ -10,7 +10,7 @@ from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.hubs import Hubs, write_hubs
 from fusemix.models.trained import open_trained
 from fusemix.retrieval.hub_correction import Strength
-from fusemix.wiring.searching.searcher import LIKE
+from fusemix.wiring.searching.queries import LIKE
 
 STRENGTHS = {
     "image_to_text": Strength(1.0, 10.0),

@@ -16,7 +16,8 @@ from fusemix.errors import IndexFolderError, QueryError, RunError
 from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.trained import open_trained
 from fusemix.search.description import INDEX, read_description
-from fusemix.wiring.searching.searcher import LIKE, Query, Searcher, summed
+from fusemix.wiring.searching.queries import LIKE, Query, summed
+from fusemix.wiring.searching.searcher import Searcher
 
 CIRCLE, BAR = Query("text", "one blue circle"), Query("text", "a red bar")
 

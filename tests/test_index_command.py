@@ -13,7 +13,8 @@ import fusemix
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
 from fusemix.search.folder import Index
 from fusemix.wiring.searching import index_plan, indexing
-from fusemix.wiring.searching.searcher import Query, Searcher
+from fusemix.wiring.searching.queries import Query
+from fusemix.wiring.searching.searcher import Searcher
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from fusemix.errors import ConfigError, DatasetError, IndexFolderError, QueryErr
 from fusemix.search.description import read_description, write_description
 from fusemix.search.folder import Index
 from fusemix.wiring.searching import index_plan
-from fusemix.wiring.searching.searcher import Query, Searcher
+from fusemix.wiring.searching.queries import Query
+from fusemix.wiring.searching.searcher import Searcher
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from fusemix.errors import ConfigError, QueryError
 from fusemix.search.folder import Index
 from fusemix.search.precision import as_stored
 from fusemix.search.table import open_table
-from fusemix.wiring.searching.searcher import LIKE, Query, Searcher
+from fusemix.wiring.searching.queries import LIKE, Query
+from fusemix.wiring.searching.searcher import Searcher
 
 DIM = 5
 

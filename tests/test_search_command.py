@@ -11,7 +11,8 @@ from PIL import Image
 import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, FusemixError, QueryError
-from fusemix.wiring.searching.searcher import Query, Searcher, summed
+from fusemix.wiring.searching.queries import Query, summed
+from fusemix.wiring.searching.searcher import Searcher
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ from fusemix.models.trained import open_trained
 from fusemix.parts.trust import named_by_data
 from fusemix.wiring.evaluation.showing import content_readers
 from fusemix.wiring.searching.origins import reader_of, why_unseen
-from fusemix.wiring.searching.searcher import Query, Searcher
+from fusemix.wiring.searching.queries import Query
+from fusemix.wiring.searching.searcher import Searcher
 
 EVIL = """
 import os

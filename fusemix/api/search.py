@@ -15,7 +15,8 @@ from fusemix.api.showing import as_text, frame
 from fusemix.commands.search import table, told
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed, written_in
+from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
+from fusemix.wiring.searching.searcher import Hit, Searcher
 
 SHOWN_PX, QUALITY = 96, 85
 """Side of a picture beside its hit, and of its JPEG."""

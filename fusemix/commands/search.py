@@ -27,8 +27,9 @@ from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
 from fusemix.wiring.searching.grouping import grouped
+from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
 from fusemix.wiring.searching.scopes import Scope
-from fusemix.wiring.searching.searcher import LIKE, Hit, Query, Searcher, summed, written_in
+from fusemix.wiring.searching.searcher import Hit, Searcher
 
 BAR = 12
 """Characters of the longest score bar."""

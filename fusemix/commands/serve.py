@@ -52,7 +52,8 @@ def _serve(config: ServeConfig, listening: socket.socket, token: str | None, whe
     from fusemix.web.batching import Batcher
     from fusemix.web.page import counted
     from fusemix.web.watched import write_access_log
-    from fusemix.wiring.searching.searcher import Query, Searcher
+    from fusemix.wiring.searching.queries import Query
+    from fusemix.wiring.searching.searcher import Searcher
 
     device = one_device(config.compute.accelerator, config.compute.devices)
     how = {"trust_code": config.trust_code, "hub_correction": config.hub_correction}

@@ -20,8 +20,9 @@ from jaxtyping import Float32
 from fusemix.errors import QueryError
 from fusemix.web.answers import Refusal
 from fusemix.wiring.searching.grouping import grouped
+from fusemix.wiring.searching.queries import Query, summed, written_in
 from fusemix.wiring.searching.scopes import Scope
-from fusemix.wiring.searching.searcher import Hit, Query, Searcher, summed, written_in
+from fusemix.wiring.searching.searcher import Hit, Searcher
 
 MOST_TOGETHER = 64
 """Queries that are encoded together at most, unless one request holds more."""

@@ -20,7 +20,7 @@ from fusemix.search.typed import WEIGHTS, is_weight
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST_MEGAPIXELS, MOST_MINUTES
 from fusemix.web.uploads import PICTURES, SOUNDS
-from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Query
+from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
 
 MOST_CHARACTERS = 2_000
 MOST_QUERIES = 16

@@ -30,7 +30,8 @@ from fusemix.web.decoder import File
 from fusemix.web.decoders import Decoders
 from fusemix.web.media import SIZES, Media
 from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of, search_of
-from fusemix.wiring.searching.searcher import EMBEDDING, LIKE, Hit, Query
+from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
+from fusemix.wiring.searching.searcher import Hit
 
 POSITION = re.compile(r"[0-9]{1,12}")
 AT_ONCE = 4

@@ -14,7 +14,7 @@ from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
 from fusemix.web.requests import SearchRequest, encoded
-from fusemix.wiring.searching.searcher import Query
+from fusemix.wiring.searching.queries import Query
 
 RESULT = ["position", "score", "id", "modality", "path", "captions", "media"]
 PATHS = {

@@ -1,6 +1,7 @@
 """Searching, wired: queries of any modality -> the items of an index that are nearest.
 
 Place in the flow: Index + the model that made it -> Searcher: queries -> vectors -> hits.
+Not here: what a query is, and how several are one (queries.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
 from fusemix.encoders.decoding import decode
 from fusemix.encoders.given import Given
@@ -16,33 +17,12 @@ from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
 from fusemix.search.folder import Index
-from fusemix.search.names import words_asked
-from fusemix.search.typed import WEIGHTS, is_weight
 from fusemix.search.written import search_written
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, Reader, reader_of, why_unseen
+from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
 from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
 from fusemix.wiring.searching.spaces import index_queries, weights_of
-
-LIKE, EMBEDDING = "like", "embedding"
-SHORTEST_SUM = 1e-3
-"""Unit vectors whose sum is shorter, of which the largest weight is 1, cancel out: what is left of them is noise."""
-
-
-class Query(NamedTuple):
-    """What is asked.
-
-    Attributes:
-        kind: a modality of the model; `like` for an item of the index; `embedding` for a vector.
-        content: of a modality, what `Model.encode` takes for one item; the item's id; or the vector.
-        of: modality that a vector is an embedding of, where that is known.
-        weight: by which it counts in a sum; a negative one finds what is far from it.
-    """
-
-    kind: str
-    content: Any
-    of: str | None = None
-    weight: float = 1.0
 
 
 class Hit(NamedTuple):
@@ -264,37 +244,3 @@ class Searcher:
 
 def _hit(position: int, score: float, item: dict[str, Any]) -> Hit:
     return Hit(position, score, item["id"], item["modality"], item["path"], item["captions"] or [])
-
-
-def written_in(queries: Sequence[Query]) -> list[str]:
-    """What of some queries is looked for as it is written; see search/names.py."""
-    return [word for query in queries if query.kind == TEXT for word in words_asked(query.content)]
-
-
-def summed(
-    vectors: Float32[np.ndarray, "queries dim"],
-    weights: Float32[np.ndarray, "queries added"] | None = None,
-    factors: Sequence[float] | None = None,
-) -> Float[np.ndarray, " width"]:
-    """The unit vector that has the highest mean cosine with some unit vectors, that of their sum; and their weights.
-
-    Its score with an item is then that of the mean of all scores, but for a factor.
-
-    Args:
-        vectors: of the queries.
-        weights: of what is added to their scores; see `Searcher.weights`. None where nothing is.
-        factors: by which vectors and weights of each query count; all alike by default.
-
-    Raises:
-        QueryError: a factor is not what it must be, or they cancel out.
-    """
-    by = np.ones(len(vectors), np.float32) if factors is None else np.asarray(factors, np.float32)
-    wrong = [number for number in by.tolist() if not is_weight(number)]
-    if wrong:
-        raise QueryError(f"a query has the weight {wrong[0]:g}, but must have {WEIGHTS}.")
-    total = by @ vectors
-    length = float(np.linalg.norm(total))
-    if length < SHORTEST_SUM * np.abs(by).max():
-        raise QueryError("the queries cancel out: nothing is near to all of them.")
-    added = total[:0] if weights is None else by @ weights
-    return np.concatenate([total, added]) / np.float32(length)
