@@ -4,7 +4,7 @@ Place in the flow: index folder -> SearchIndex.search(queries) -> Hits, which sh
 Not here: how an index is searched (wiring/searching/searcher.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fusemix.api.showing import as_text, frame
 from fusemix.commands.search import table, told
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
+from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
 from fusemix.wiring.searching.searcher import Hit, Searcher
 
@@ -57,6 +58,7 @@ class SearchIndex:
         k: int = 10,
         modality: str | None = None,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - as everywhere
+        group_duplicates: bool = False,
     ) -> "Hits":
         """The items that are nearest, best first; several queries are added up.
 
@@ -72,6 +74,7 @@ class SearchIndex:
                 where a text asks and there is something else.
             filter: column -> what it must hold: a value, a list of values of which one will do, or a range, such as
                 `{"folder": "2023", "taken": {"from": "2023-05"}, "rating": {"min": 3}}`; see docs/searching.md.
+            group_duplicates: make near duplicates one hit, which names the others in `duplicates`: a list of hits.
 
         Raises:
             QueryError: nothing was asked, a query cannot be read, an id, a modality or a column is not there, or
@@ -93,8 +96,12 @@ class SearchIndex:
         queries = _weighted(queries, [1] * len(queries) if weights is None else weights)
         scope = self._searcher.scope(queries, modality, filter)
         vector = summed(self._searcher.embed(queries), self._searcher.weights(queries), [one.weight for one in queries])
-        (hits,) = self._searcher.search(vector[None], k, scope, [written_in(queries)])
         title = told(queries, lambda content: content if isinstance(content, str) else "…")
+        words = written_in(queries)
+        if group_duplicates:
+            found = grouped(self._searcher, vector, k, scope, words)
+            return Hits(map(GroupedHit.of, found.hits, found.duplicates), self._searcher, title)
+        (hits,) = self._searcher.search(vector[None], k, scope, [words])
         return Hits(hits, self._searcher, title)
 
 
@@ -110,8 +117,25 @@ def _weighted(queries: Sequence[Query], weights: Sequence[int | float]) -> list[
     return [query._replace(weight=float(weight)) for query, weight in zip(queries, weights, strict=True)]
 
 
+class GroupedHit(Hit):
+    """A hit that its near duplicates stand behind.
+
+    Attributes:
+        duplicates: the others of its group, best first.
+    """
+
+    duplicates: list[Hit]
+
+    @classmethod
+    def of(cls, hit: Hit, duplicates: list[Hit]) -> "GroupedHit":
+        """A hit, and the others of its group."""
+        found = cls(*hit)
+        found.duplicates = duplicates
+        return found
+
+
 class Hits(list[Hit]):
-    """What was found, best first: `id`, `score`, `modality`, `path`, `captions` of each.
+    """What was found, best first: `id`, `score`, `modality`, `path`, `captions` of each, and `duplicates` if grouped.
 
     Args:
         hits: best first.
@@ -119,7 +143,7 @@ class Hits(list[Hit]):
         title: what was asked.
     """
 
-    def __init__(self, hits: Sequence[Hit], searcher: Searcher, title: str) -> None:
+    def __init__(self, hits: Iterable[Hit], searcher: Searcher, title: str) -> None:
         super().__init__(hits)
         self._searcher, self._title = searcher, title
 
@@ -129,14 +153,21 @@ class Hits(list[Hit]):
         Raises:
             ConfigError: pandas is not installed.
         """
-        return frame({name: [getattr(hit, name) for hit in self] for name in Hit._fields})
+        columns = {name: [getattr(hit, name) for hit in self] for name in Hit._fields}
+        return frame(columns if self._duplicates is None else {**columns, "duplicates": self._duplicates})
+
+    @property
+    def _duplicates(self) -> list[list[Hit]] | None:
+        found = [hit.duplicates for hit in self if isinstance(hit, GroupedHit)]
+        return found or None
 
     def content(self, place: int) -> Any:
-        """The item of a hit: a picture, a sound or a text; None where it is out of reach."""
+        """The item of a hit: a picture, a sound or a text; None where it was removed, or is out of reach."""
         return self._searcher.content(self[place].position)
 
     def __repr__(self) -> str:
-        return as_text(table(self, self._searcher.places([hit.position for hit in self]), self._title))
+        places = self._searcher.places([hit.position for hit in self])
+        return as_text(table(self, places, self._title, self._duplicates))
 
     def _repr_html_(self) -> str:
         rows = "".join(self._row(place, hit) for place, hit in enumerate(self))
@@ -149,4 +180,6 @@ class Hits(list[Hit]):
             address = data_uri("image/jpeg", jpeg(fitted(content, SHOWN_PX), QUALITY))
             seen = f'<img style="max-width:{SHOWN_PX}px;max-height:{SHOWN_PX}px" src="{address}"/>'
         words = escape(hit.captions[0] if hit.captions else hit.id)
+        if isinstance(hit, GroupedHit) and hit.duplicates:
+            words += f"<br>and {len(hit.duplicates):,} almost the same"
         return f"<tr><td>{place + 1}</td><td>{hit.score:.3f}</td><td>{seen}</td><td>{words}</td></tr>"

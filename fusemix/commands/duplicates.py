@@ -8,7 +8,6 @@ Compares vectors alone: no model is asked, and no file is opened.
 import json
 import sys
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from rich.table import Column
@@ -50,10 +49,12 @@ def main(config: DuplicatesConfig) -> list[list[str]]:
 
 
 def _ids(index: Index, groups: Sequence[Sequence[int]]) -> list[list[str]]:
+    """Ids of groups, largest first, without what was removed since they were found."""
     positions = [position for group in groups for position in group]
     some = [positions[at : at + AT_ONCE] for at in range(0, len(positions), AT_ONCE)]
-    ids = iter([item["id"] for each in some for item in index.items(each)])
-    return [list(islice(ids, len(group))) for group in groups]
+    ids = {position: item["id"] for each in some for position, item in index.items_there(each).items()}
+    there = [[ids[position] for position in group if position in ids] for group in groups]
+    return sorted((group for group in there if len(group) > 1), key=len, reverse=True)
 
 
 def _answer(found: Sequence[Sequence[str]], threshold: float) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from fusemix.errors import DatasetError
 from fusemix.interfaces import Rejected
 from fusemix.progress import console, counting, duration
 from fusemix.search.description import QUARANTINE, Description
-from fusemix.search.folder import FLAT_BELOW, Index
+from fusemix.search.folder import Index
+from fusemix.search.state import FLAT_BELOW
 from fusemix.visible import shown
 from fusemix.wiring.searching.editing import relocate, remove
 from fusemix.wiring.searching.index_plan import Indexing, indexing_of

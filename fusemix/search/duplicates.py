@@ -46,7 +46,7 @@ def duplicate_groups(index: Index, threshold: float, advance: Callable[[int], No
     What is held in memory are some numbers an item, and PIECE vectors twice.
 
     Args:
-        index: is asked, and may be added to meanwhile; what is added is left out.
+        index: is asked, and may change meanwhile; what is added is left out, and what is removed from then on.
         threshold: least cosine of near items.
         advance: is told of items that are done.
     """
@@ -78,7 +78,7 @@ def _cells(index: Index, known: Int64[np.ndarray, " items"]) -> Iterator[tuple[I
     if index.is_exact:
         yield known, len(known)
         return
-    centres = index.vectors(index.spread(-(-len(known) // IN_CELL)))
+    _, centres = index.vectors_there(index.spread(-(-len(known) // IN_CELL)))
     positions, nearest = [], []
     for batch in index.columns([VECTOR]):
         vectors = vectors_in(batch)[:, : index.dim]
@@ -97,12 +97,12 @@ def _cells(index: Index, known: Int64[np.ndarray, " items"]) -> Iterator[tuple[I
 def _near_pairs(index: Index, cell: Int64[np.ndarray, " cell"], threshold: float) -> Iterator[Pairs]:
     pieces = [cell[start : start + PIECE] for start in range(0, len(cell), PIECE)]
     for number, piece in enumerate(pieces):
-        vectors = index.vectors(piece.tolist())
+        some, vectors = index.vectors_there(piece.tolist())
         for other in pieces[number:]:
-            others = vectors if other is piece else index.vectors(other.tolist())
-            for start in range(0, len(piece), BLOCK):
+            more, others = (some, vectors) if other is piece else index.vectors_there(other.tolist())
+            for start in range(0, len(some), BLOCK):
                 rows, columns = np.nonzero(vectors[start : start + BLOCK] @ others.T >= threshold)
-                yield piece[start + rows], other[columns]
+                yield some[start + rows], more[columns]
 
 
 class Groups:

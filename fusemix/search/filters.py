@@ -85,8 +85,13 @@ def condition_of(given: Mapping[str, Any], schema: pa.Schema) -> str | None:
     Raises:
         QueryError: there is no such column, or it cannot hold such a value.
     """
+    return " AND ".join(conditions_of(given, schema).values()) or None
+
+
+def conditions_of(given: Mapping[str, Any], schema: pa.Schema) -> dict[str, str]:
+    """Column -> the condition that its filter is; see `condition_of`."""
     known = columns_of(schema)
-    return " AND ".join(_of_column(name, values, known) for name, values in given.items()) or None
+    return {name: _of_column(name, values, known) for name, values in given.items()}
 
 
 def _of_column(name: str, given: Any, known: Mapping[str, str]) -> str:

@@ -1,10 +1,11 @@
 """An index on disk, opened: queries -> positions and scores -> items.
 
 Place in the flow: index folder -> Description and table -> Index.
-Not here: what index.json says (description.py), adding to an index (writer.py).
+Not here: what index.json says (description.py), how a table is searched and counted (state.py), adding to an index
+(writer.py).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,17 +15,13 @@ from jaxtyping import Float32, Int64
 
 from fusemix.errors import IndexFolderError
 from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
-from fusemix.search.facets import Facet, facets_of
-from fusemix.search.filters import condition_of
+from fusemix.search.facets import Facet
+from fusemix.search.filters import condition_of, conditions_of
+from fusemix.search.state import State, nearest
 from fusemix.search.table import ABOUT, ROW, VECTOR, having, is_of_items, open_table, quoted, vectors_in
 
-FLAT_BELOW = 100_000
-"""Fewer items are compared one by one; see tuning.py."""
 MOST_SCORE = 12.0
 """A cosine, and constants and levels besides; more is damage."""
-MOST_COUNTS = 256
-"""Filters whose counts are kept."""
-DISTANCE = "_distance"
 Answer = TypeVar("Answer")
 
 
@@ -33,24 +30,6 @@ class Found(NamedTuple):
 
     scores: Float32[np.ndarray, "queries k"]
     positions: Int64[np.ndarray, "queries k"]
-
-
-class _State(NamedTuple):
-    """What an index is at a time: its index.json, when that was written, its table, and what was counted of it."""
-
-    written: tuple[int, int]
-    description: Description
-    table: Any
-    counts: dict[tuple[int, str], int]
-
-    def count(self, where: str) -> int:
-        """Items that a filter lets through; counted again where the table has changed."""
-        asked = int(self.table.version), where
-        if asked not in self.counts:
-            if len(self.counts) >= MOST_COUNTS:
-                self.counts.clear()
-            self.counts[asked] = self.table.count_rows(where)
-        return self.counts[asked]
 
 
 class Index:
@@ -66,9 +45,8 @@ class Index:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._state = self._opened()
-        self._facets: tuple[tuple[str, int], list[Facet]] | None = None
 
-    def _opened(self) -> _State:
+    def _opened(self) -> State:
         written = self._written()
         description = read_description(self.folder)
         if description is None:
@@ -85,7 +63,7 @@ class Index:
             is_sound = is_of_items(table.schema, description.width)
         if not is_sound:
             raise damaged(self.folder / TABLE, f"is no table of items with vectors of width {description.width}")
-        return _State(written, description, table, {})
+        return State(written, description, table, {}, {})
 
     def _written(self) -> tuple[int, int]:
         try:
@@ -94,13 +72,13 @@ class Index:
             return 0, 0
         return status.st_ino, status.st_mtime_ns
 
-    def _now(self) -> _State:
+    def _now(self) -> State:
         """The state, read again where index.json was written since."""
         if self._written() != self._state.written:
             self._state = self._opened()
         return self._state
 
-    def _asked(self, question: Callable[[_State], Answer]) -> Answer:
+    def _asked(self, question: Callable[[State], Answer]) -> Answer:
         """What the table answers; asked again where another index took its place meanwhile."""
         state = self._now()
         try:
@@ -151,16 +129,17 @@ class Index:
         """
         return condition_of(given, self._now().table.schema)
 
-    def facets(self) -> list[Facet]:
-        """What items may be filtered by, with counts; read again where the table has changed."""
+    def facets(self, given: Mapping[str, Any] | None = None, where: str | None = None) -> list[Facet]:
+        """What items may be filtered by, each value with how many would be left if it were chosen, too.
 
-        def asked(state: _State) -> list[Facet]:
-            version = str(state.table.uri), int(state.table.version)
-            if self._facets is None or self._facets[0] != version:
-                self._facets = version, facets_of(state.table)
-            return self._facets[1]
+        Args:
+            given: filters that are chosen already; those on a column do not count for its own values.
+            where: what must hold of the items besides.
 
-        return self._asked(asked)
+        Raises:
+            QueryError: there is no such column, or it cannot hold such a value.
+        """
+        return self._asked(lambda state: state.facets(conditions_of(given or {}, state.table.schema), where))
 
     def search(self, queries: Float32[np.ndarray, "queries width"], k: int, where: str | None = None) -> Found:
         """The best items of each query, by inner product; equal scores in order of position.
@@ -171,7 +150,7 @@ class Index:
             k: at least 1; no more are found than there are.
             where: what must hold of what is found; see `condition`.
         """
-        lists = [self._asked(lambda state, query=query: _nearest(state, query, k, where)) for query in queries]
+        lists = [self._asked(lambda state, query=query: nearest(state, query, k, where)) for query in queries]
         most = max((len(positions) for _, positions in lists), default=0)
         scores = np.full((len(queries), most), -np.inf, dtype=np.float32)
         positions = np.full((len(queries), most), -1, dtype=np.int64)
@@ -194,58 +173,66 @@ class Index:
     def scores(
         self, query: Float32[np.ndarray, " width"], positions: Sequence[int]
     ) -> Float32[np.ndarray, " positions"]:
-        """Scores of some items for one query, as `search` gives them."""
+        """Scores of some items for one query, as `search` gives them; minus infinity of those that were removed."""
         rows, places = self._rows(positions, [VECTOR])
-        return vectors_in(rows)[places] @ query
+        found = np.append(vectors_in(rows) @ query, np.float32(-np.inf))
+        return found[[places.get(int(position), -1) for position in positions]]
 
     def items(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """What is known of some items, in the order asked for; columns of `table.ABOUT`.
 
         Raises:
-            IndexError: there is no such position.
+            IndexError: there is no such position, or none any more.
         """
+        found = self.items_there(positions)
+        _require(positions, found)
+        return [found[int(position)] for position in positions]
+
+    def items_there(self, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """What is known of those of some items that nobody has removed, by position."""
         rows, places = self._rows(positions, ABOUT.names)
-        found = rows.drop_columns([ROW]).to_pylist()
-        return [found[place] for place in places]
+        return dict(zip(places, rows.drop_columns([ROW]).to_pylist(), strict=True))
 
     def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
         """Vectors of some items, of unit length, as exactly as they are kept.
 
         Raises:
-            IndexError: there is no such position.
+            IndexError: there is no such position, or none any more.
         """
         rows, places = self._rows(positions, [VECTOR])
-        found = vectors_in(rows)[places, : self.dim]
+        _require(positions, places)
+        return self._unit(rows)[[places[int(position)] for position in positions]]
+
+    def vectors_there(
+        self, positions: Sequence[int]
+    ) -> tuple[Int64[np.ndarray, " there"], Float32[np.ndarray, "there dim"]]:
+        """Those of some positions, each once and in their order, that nobody has removed; and vectors, as `vectors`."""
+        rows, places = self._rows(positions, [VECTOR])
+        there = [position for position in dict.fromkeys(map(int, positions)) if position in places]
+        return np.array(there, dtype=np.int64), self._unit(rows)[[places[position] for position in there]]
+
+    def _unit(self, rows: pa.Table) -> Float32[np.ndarray, "rows dim"]:
+        found = vectors_in(rows)[:, : self.dim]
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
-    def _rows(self, positions: Sequence[int], columns: Sequence[str]) -> tuple[pa.Table, list[int]]:
-        """Rows of some items, each once, and the place among them of each position."""
-        wanted = [int(position) for position in positions]
+    def _rows(self, positions: Sequence[int], columns: Sequence[str]) -> tuple[pa.Table, dict[int, int]]:
+        """Rows of those of some items that are there, each once; and position -> place among them, in their order."""
+        wanted = list(dict.fromkeys(int(position) for position in positions if position >= 0))
 
-        def taken(state: _State) -> pa.Table:
-            return state.table.take_row_ids(list(dict.fromkeys(wanted))).with_row_id().select(list(columns)).to_arrow()
+        def taken(state: State) -> pa.Table:
+            return state.table.take_row_ids(wanted).with_row_id().select(list(columns)).to_arrow()
 
-        if wanted and min(wanted) < 0:
-            raise IndexError(f"there is no item {min(wanted)}")
         rows = self._asked(taken)
-        place_of = {number: place for place, number in enumerate(rows[ROW].to_pylist())}
-        gone = [position for position in wanted if position not in place_of]
-        if gone:
-            raise IndexError(f"there is no item {gone[0]}")
-        return rows, [place_of[position] for position in wanted]
+        return rows, {number: place for place, number in enumerate(rows[ROW].to_pylist())}
 
     def holds(self, position: int) -> bool:
         """Whether an item has that position."""
-        try:
-            self._rows([position], ["id"])
-        except IndexError:
-            return False
-        return True
+        return bool(self.items_there([position]))
 
     def find(self, item: str) -> int | None:
         """Position of an id, or None where no item has it."""
 
-        def asked(state: _State) -> pa.Table:
+        def asked(state: State) -> pa.Table:
             where = f"id = {quoted(item)}"
             return state.table.search().where(where).with_row_id(True).select(["id"]).limit(1).to_arrow()
 
@@ -266,24 +253,7 @@ class Index:
             yield from (asked if where is None else asked.where(where)).to_batches()
 
 
-def _nearest(
-    state: _State, query: Float32[np.ndarray, " width"], k: int, where: str | None
-) -> tuple[Float32[np.ndarray, " found"], Int64[np.ndarray, " found"]]:
-    """Scores and positions of the best items of one query, best first."""
-    asked = state.table.search(query, vector_column_name=VECTOR).distance_type("dot").limit(k)
-    asked = asked.select([DISTANCE]).with_row_id(True)
-    if where is not None:
-        asked = asked.where(where, prefilter=True)
-    if depth := state.description.depth(k):
-        share = 1.0 if where is None else state.count(where) / max(1, state.description.num_tuned)
-        if share * state.description.num_tuned < FLAT_BELOW:
-            asked = asked.bypass_vector_index()
-        else:
-            factor = -(-max(depth.candidates, depth.candidates // depth.k * k) // k)
-            probes = round(depth.probes / min(1.0, share))
-            asked = asked.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(factor)
-    rows = asked.to_arrow()
-    scores = np.float32(1) - rows[DISTANCE].to_numpy().astype(np.float32)
-    positions = rows[ROW].to_numpy().astype(np.int64)
-    order = np.lexsort((positions, -scores))
-    return scores[order], positions[order]
+def _require(positions: Sequence[int], there: Container[int]) -> None:
+    gone = [position for position in positions if position not in there]
+    if gone:
+        raise IndexError(f"there is no item {gone[0]}")

@@ -6,7 +6,8 @@ Vectors are those of the index without what it adds to scores for hubs, so that 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,15 @@ def _split(table: pa.Table, dim: int) -> tuple[Float32[np.ndarray, "some dim"], 
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), known
 
 
-def about(index: Index) -> dict[str, Any]:
-    """What another engine should know of the vectors."""
+def about(index: Index, counts: Mapping[str, int]) -> dict[str, Any]:
+    """What another engine should know of the vectors.
+
+    Args:
+        index: that they are of.
+        counts: modality -> vectors.
+    """
     model = index.description.model
-    noted = {"dim": index.dim, "num_items": index.num_items, "counts": index.counts, "distance": "cosine"}
+    noted = {"dim": index.dim, "num_items": sum(counts.values()), "counts": dict(counts), "distance": "cosine"}
     return {**noted, "model": model.get("name"), "adapters_sha256": model.get("sha256")}
 
 
@@ -63,12 +69,14 @@ def write_parquet(index: Index, folder: Path, advance: Advance) -> None:
         folder: that is there.
         advance: called with the number of items just written.
     """
+    counts: Counter[str] = Counter()
     for number, (vectors, known) in enumerate(batches(index, ROWS_IN_FILE)):
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), index.dim)
         with write_atomic(folder / f"part-{number:05}.parquet") as file:
             pq.write_table(known.append_column(VECTOR, column), file)
+        counts.update(known["modality"].to_pylist())
         advance(len(known))
-    write_json(folder / SEAL, {"format": FORMAT, "version": VERSION, **about(index)})
+    write_json(folder / SEAL, {"format": FORMAT, "version": VERSION, **about(index, counts)})
 
 
 def qdrant(out: str) -> Any:

@@ -17,7 +17,7 @@ from jaxtyping import Float32, Int64
 
 from fusemix.search.description import Depth, Description
 from fusemix.search.filters import columns_of
-from fusemix.search.folder import DISTANCE, FLAT_BELOW
+from fusemix.search.state import DISTANCE, FLAT_BELOW
 from fusemix.search.table import ROW, VECTOR, WORDS, vectors_in
 
 DEPTHS = (10, 100, 1000)

@@ -7,6 +7,7 @@ const place = document.getElementById("filters");
 const NAMES = { folder: "Folder", taken: "Year", camera: "Camera" };
 const nameOf = (name) => NAMES[name] ?? name.replaceAll("_", " ");
 let facets = [];
+let asking = 0; // counts what was asked
 let active = [];
 let changed = () => {};
 
@@ -21,15 +22,21 @@ export function show(filters) {
   render();
 }
 
-// What there is to choose from, and how many items pass what is chosen.
-export async function load(base, wanted) {
+// What there is to choose from, each value with the items that are left with it, and how many pass what is chosen.
+// `isText` says whether words are searched by, which find no texts unless these are wanted.
+export async function load(base, wanted, isText) {
+  const mine = ++asking;
   const asked = new URLSearchParams(active.map(([name, value]) => ["f", `${name}=${value}`]));
   if (wanted) asked.append("of", wanted);
+  if (isText) asked.append("by", "text");
   const response = await fetch(`${base}/api/filters?${asked}`);
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
-  facets = answer.filters;
-  render();
+  const found = answer.filters.filter(({ values }) => values.length);
+  if (mine === asking && JSON.stringify(found) !== JSON.stringify(facets)) {
+    facets = found;
+    render();
+  }
   return answer.num_items;
 }
 

@@ -40,6 +40,7 @@ async function render({ focus = false } = {}) {
   problem("");
   byId("start").hidden = parts.length > 0 || filters.length > 0;
   document.title = parts.length ? `${parts.map(signed).join(" ").replace(/^\+ /, "")} · ${title}` : title;
+  showFilters(parts);
   if (!parts.length) return showStart();
   try {
     const answer = answers.get(location.search) ?? (await patiently(ask(parts, [], { k, wanted, filters }, running.signal)));
@@ -61,18 +62,17 @@ function showStart() {
   byId("more").hidden = true;
   shownParts = null;
   results.show(filtering.now().length ? [] : samples);
-  showFilters();
 }
 
 // What there is to filter by; without a query, how many items pass.
-async function showFilters() {
+async function showFilters(parts) {
   const mine = location.search;
+  const isShown = () => mine === location.search && !parts.length && filtering.now().length;
   try {
-    const count = await filtering.load(settings.base, wantedNow());
-    if (mine !== location.search || shownParts !== null || !filtering.now().length) return;
-    byId("status").textContent = `${counted(count)} of ${counted(settings.num_items)} to search among`;
+    const count = await filtering.load(settings.base, wantedNow(), parts.some(({ kind }) => kind === "text"));
+    if (isShown()) byId("status").textContent = `${counted(count)} of ${counted(settings.num_items)} to search among`;
   } catch (error) {
-    if (mine === location.search && filtering.now().length && shownParts === null) problem(sentence(error.message));
+    if (isShown()) problem(sentence(error.message));
   }
 }
 
@@ -302,4 +302,3 @@ byId("file")?.addEventListener("change", () => {
 
 for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;
 render();
-if (shownParts === null && fromAddress(location.search).parts.length) showFilters();

@@ -31,6 +31,7 @@ from fusemix.web.decoders import Decoders
 from fusemix.web.media import SIZES, Media
 from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of, search_of
 from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
+from fusemix.wiring.searching.scopes import TEXT
 from fusemix.wiring.searching.searcher import Hit
 
 POSITION = re.compile(r"[0-9]{1,12}")
@@ -191,7 +192,7 @@ class Service:
             known = {"embedding_of": query.of} if query.of else {}
             return {"kind": EMBEDDING, EMBEDDING: encoded(query.content / np.linalg.norm(query.content)), **known}
         if query.kind == LIKE:
-            return {"kind": LIKE, LIKE: query.content, **self._item(self._position(query.content))}
+            return {"kind": LIKE, LIKE: query.content, **self._item(self._terms.find(query.content))}
         return {"kind": query.kind, query.kind: query.content}
 
     async def media(self, request: Request, position: str) -> Response:
@@ -221,9 +222,10 @@ class Service:
         }
 
     async def filters(self, request: Request) -> dict[str, Any]:
-        """`GET /api/filters`: what items may be filtered by, with counts, and how many pass `f` and `of`."""
+        """`GET /api/filters`: how many items pass `f` and `of`, and how many would with each further value."""
         asked = request.query_params
-        num_items, facets = await self._aside("count", self._passing, asked.get("of"), asked.getlist("f"))
+        words, is_text = asked.getlist("f"), asked.get("by") == TEXT
+        num_items, facets = await self._aside("count", self._passing, asked.get("of"), words, is_text)
         told = [
             {
                 "name": one.name,
@@ -234,28 +236,29 @@ class Service:
         ]
         return {"num_items": num_items, "filters": told}
 
-    def _passing(self, modality: str | None, words: Sequence[str]) -> tuple[int, list[Facet]]:
+    def _passing(self, modality: str | None, words: Sequence[str], is_text: bool) -> tuple[int, list[Facet]]:
+        queries = [Query(TEXT, "")] if is_text else []
         try:
-            scope = self._searcher.scope((), modality, filter_of(words))
+            given = filter_of(words)
+            scope = self._searcher.scope(queries, modality, given)
+            every = self._searcher.scope(queries, modality)
+            return self._searcher.count(scope), self._searcher.index.facets(given, every.where)
         except QueryError as error:
             raise Refusal(422, str(error)) from error
-        return self._searcher.count(scope), self._searcher.index.facets()
 
     def samples(self, count: int) -> list[dict[str, Any]]:
         """Some items at even distances, as results are told, for people who have not asked yet."""
-        return [self._item(position) for position in self._searcher.index.spread(count)]
+        return [*filter(None, map(self._item, self._searcher.index.spread(count)))]
 
-    def _item(self, position: int) -> dict[str, Any]:
-        """An item as results tell it, but for its score."""
-        (item,) = self._searcher.index.items([position])
+    def _item(self, position: int | None) -> dict[str, Any]:
+        """An item as results tell it, but for its score; nothing where it was removed."""
+        items = {} if position is None else self._searcher.index.items_there([position])
+        if position is None or position not in items:
+            return {}
+        item = items[position]
         about = {name: item[name] for name in ("id", "modality", "path")}
         about |= {"captions": item["captions"] or [], "media": self._address(position), **self._places([position])[0]}
         return {"position": position, **about}
-
-    def _position(self, item: str) -> int:
-        position = self._terms.find(item)
-        assert position is not None, "it was found before"
-        return position
 
 
 def link(parts: Sequence[dict[str, Any]], modality: str | None = None, given: Mapping[str, Any] | None = None) -> str:

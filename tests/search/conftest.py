@@ -2,12 +2,11 @@
 
 import pytest
 
-from fusemix.search import folder as folder_module
-from fusemix.search import tuning
+from fusemix.search import state, tuning
 
 
 @pytest.fixture
 def large_from_1000(monkeypatch):
-    for place in (folder_module, tuning):
+    for place in (state, tuning):
         monkeypatch.setattr(place, "FLAT_BELOW", 1000)
     monkeypatch.setattr(tuning, "BITS_PER_LIST", 7)

@@ -8,8 +8,7 @@ from table_samples import add, made_up
 
 from fusemix.cli.called import run_command
 from fusemix.errors import IndexFolderError
-from fusemix.search import folder as folder_module
-from fusemix.search import tuning
+from fusemix.search import state, tuning
 from fusemix.search.folder import Index
 from fusemix.search.seals import problems_of
 
@@ -21,7 +20,7 @@ def index(tmp_path_factory):
     """Large enough for an inverted file, and added to."""
     folder = tmp_path_factory.mktemp("index")
     with pytest.MonkeyPatch.context() as patch:
-        for place in (folder_module, tuning):
+        for place in (state, tuning):
             patch.setattr(place, "FLAT_BELOW", 1000)
         add(folder, made_up(2000))
         add(folder, made_up(50, seed=1))

@@ -1,6 +1,8 @@
 """Filters on the page and in the interface for programs: chips in the address, and exact counts."""
 
+from collections import Counter
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from browsing import found, ids, settled, until
@@ -8,6 +10,7 @@ from index_samples import make
 from photo_samples import taken_photos
 from serving import UPLOAD_MB, running
 
+from fusemix.search.filters import filter_of
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
@@ -41,6 +44,41 @@ def test_what_there_is_to_choose_is_told_with_counts(photos):
         "the filter taken has 'soon', which is no date. Write a year, a month or a day: 2023, 2023-05, 2023-05-14, or "
         "a range of them: 2023-05..2023-08."
     )
+
+
+@pytest.mark.parametrize(
+    "path", ["", "f=taken=2021", "f=camera=Canon+EOS+5D&f=folder=2020&f=folder=2021", "f=taken=2020..2021"]
+)
+def test_each_value_has_the_items_that_are_left_with_it_beside_what_is_chosen(photos, path):
+    told, server = photos
+    answer = server.ask(f"/api/filters?{path}").data
+    chosen = filter_of([value for _, value in parse_qsl(path)])
+    assert [one["name"] for one in answer["filters"]] == ["folder", "taken", "camera"]
+    for one in answer["filters"]:
+        counts = Counter(
+            known[one["name"]]
+            for known in (
+                {"folder": name[:4], "taken": year and str(year), "camera": camera} for name, year, camera in told
+            )
+            if all(passes(known[name], values) for name, values in chosen.items() if name != one["name"])
+        )
+        del counts[None]
+        assert {value["value"]: value["num_items"] for value in one["values"]} == dict(counts)
+
+
+def passes(value, wanted):
+    ends = [one.split("..") for one in wanted]
+    return value is not None and any(end[0] <= value <= end[-1] for end in ends)
+
+
+def test_counts_are_those_of_the_items_that_are_looked_for(server, searcher):
+    """Pictures and sounds have folders; words find no texts, unless everything is wanted."""
+    items = searcher.index.items(range(searcher.index.num_items))
+    folders = {"": items, "of=image": [one for one in items if one["modality"] == "image"]}
+    folders["by=text"] = [one for one in items if one["modality"] != "text"]
+    folders["by=text&of=any"] = items
+    for path, wanted in folders.items():
+        assert server.ask(f"/api/filters?{path}").data["num_items"] == len(wanted)
 
 
 def test_a_search_says_how_many_it_looked_among_and_its_link_holds_the_filter(photos):
@@ -98,6 +136,41 @@ def test_chips_filter_and_are_taken_away(photos, visit, width):
     until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", every)
     tab.go_back()
     until(tab, "(count) => document.querySelectorAll('.hit .score').length === count", len(shown))
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_counts_on_the_page_follow_what_is_chosen_and_values_that_nothing_is_left_with_go(photos, visit, width):
+    told, server = photos
+    tab = visit("/?q=bar&f=folder=2021", server.url, viewport={"width": width, "height": 800})
+    settled(tab)
+
+    def shown(name):
+        values = [one.split("\n") for one in tab.locator(f"#filters [data-name={name}] li").all_text_contents()]
+        return (
+            tab.evaluate(
+                "(name) => [...document.querySelectorAll(`#filters [data-name=${name}] button`)]"
+                ".map((one) => [one.firstChild.textContent, Number(one.lastChild.textContent)])",
+                name,
+            )
+            if values
+            else []
+        )
+
+    def left(name, place):
+        return dict(Counter(str(one[place]) for one in told if one[0].startswith("2021") and one[place]))
+
+    until(tab, "document.querySelectorAll('#filters details').length === 3")
+    assert dict(shown("taken")) == left("taken", 1)
+    assert dict(shown("camera")) == left("camera", 2)
+    assert len(shown("folder")) == 4, "a column's own value does not count for it"
+    tab.locator("#filters summary", has_text="Camera").click()
+    before = tab.locator("#filters [data-name=camera] button").count()
+    assert before == len(left("camera", 2))
+    tab.get_by_role("button", name="Remove the filter Folder: 2021").click()
+    every = len({camera for _, _, camera in told} - {None})
+    until(tab, "(count) => document.querySelectorAll('#filters [data-name=camera] button').length === count", every)
+    assert dict(shown("camera")) == dict(Counter(camera for _, _, camera in told if camera))
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
 
 
 def test_before_a_search_the_page_says_how_many_items_pass(photos, visit):

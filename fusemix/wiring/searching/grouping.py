@@ -51,10 +51,13 @@ def grouped(
     depth = 2 * k
     while True:
         (hits,) = searcher.search(vector[None], depth, scope, [words])
-        vectors = searcher.index.vectors([hit.position for hit in hits])
+        there, vectors = searcher.index.vectors_there([hit.position for hit in hits])
+        is_last = len(hits) < depth or depth >= max(MOST_SEEN, 2 * k)
+        left = set(there.tolist())
+        hits = [hit for hit in hits if hit.position in left]
         leaders = leaders_of(vectors, [hit.modality for hit in hits], NEAR)
         firsts = np.unique(leaders)
-        if len(firsts) > k or len(hits) < depth or depth >= max(MOST_SEEN, 2 * k):
+        if len(firsts) > k or is_last:
             break
         depth *= DEEPER
     found: dict[int, list[Hit]] = {place: [] for place in firsts[:k].tolist()}

@@ -4,9 +4,9 @@ Place in the flow: Index + the model that made it -> Searcher: queries -> vector
 Not here: what a query is, and how several are one (queries.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,6 +23,8 @@ from fusemix.wiring.searching.origins import Decode, Reader, reader_of, why_unse
 from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
 from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
 from fusemix.wiring.searching.spaces import index_queries, weights_of
+
+Answer = TypeVar("Answer")
 
 
 class Hit(NamedTuple):
@@ -129,12 +131,12 @@ class Searcher:
 
     def _modality(self, query: Query) -> str | None:
         if query.kind == LIKE:
-            return self.index.items([self._position(query.content)])[0]["modality"]
+            return self._looked_up(self.index.items, [query.content])[0]["modality"]
         return query.of if query.kind == EMBEDDING else query.kind
 
     def _embedded(self, kind: str, contents: list[Any]) -> Float32[np.ndarray, "contents dim"]:
         if kind == LIKE:
-            return self.index.vectors([self._position(item) for item in contents])
+            return self._looked_up(self.index.vectors, contents)
         if kind == EMBEDDING:
             return np.concatenate([self._unit(vector) for vector in contents])
         self.embedder.trained.require_known(kind)
@@ -143,6 +145,13 @@ class Searcher:
         except EncoderError as error:
             raise QueryError(str(error)) from error
         return index_queries(found, self.index.description)
+
+    def _looked_up(self, ask: Callable[[list[int]], Answer], ids: Sequence[str]) -> Answer:
+        """What the index says of items that a query names; where one is removed meanwhile, it is not in the index."""
+        try:
+            return ask([self._position(item) for item in ids])
+        except IndexError:
+            return self._looked_up(ask, ids)
 
     def _position(self, item: str) -> int:
         position = self.index.find(item)
@@ -186,7 +195,7 @@ class Searcher:
         scope: Scope | None = None,
         words: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Hit]]:
-        """The best items for each vector, best first.
+        """The best items for each vector, best first; without those that were removed while it searched.
 
         Args:
             vectors: as `summed` gives them.
@@ -199,13 +208,11 @@ class Searcher:
         scope = everything(self.index) if scope is None else scope
         scores, positions = search_written(self.index, vectors, k, scope.where, words or [])
         scores = scores + self._levels(vectors, scope.modalities)[:, None]
-        items = iter(self.index.items(positions[positions >= 0].tolist()))
-        found = []
-        for row, of_row in zip(positions, scores, strict=True):
-            good = row >= 0
-            pairs = zip(row[good].tolist(), of_row[good].tolist(), strict=True)
-            found.append([_hit(position, score, next(items)) for position, score in pairs])
-        return found
+        items = self.index.items_there(positions[positions >= 0].tolist())
+        return [
+            [_hit(*pair, items[pair[0]]) for pair in zip(*both, strict=True) if pair[0] in items]
+            for both in zip(positions.tolist(), scores.tolist(), strict=True)
+        ]
 
     def _levels(
         self, vectors: Float32[np.ndarray, "queries width"], modalities: Sequence[str]
@@ -217,25 +224,23 @@ class Searcher:
         return vectors[:, about.dim :] @ np.array(about.levels(modalities[0]), dtype=np.float32)
 
     def places(self, positions: Sequence[int]) -> list[Place]:
-        """Where some items lie, on this machine.
-
-        Raises:
-            IndexError: there is no such position.
-        """
-        origins, folder = self.index.description.sources, self.index.folder
-        return [place_of(origins[item["source"]], item, folder) for item in self.index.items(positions)]
+        """Where some items lie, on this machine; nowhere those that were removed."""
+        origins, folder, items = self.index.description.sources, self.index.folder, self.index.items_there(positions)
+        return [
+            place_of(origins[items[one]["source"]], items[one], folder) if one in items else Place(None)
+            for one in positions
+        ]
 
     def content(self, position: int, decode: Decode = decode) -> Content | None:
-        """An item as it is decoded: a picture, a sound or a text; None where its origin is out of reach.
+        """An item as it is decoded: a picture, a sound or a text; None where it was removed, or cannot be reached.
 
         Args:
             position: in the index.
             decode: what decodes it.
-
-        Raises:
-            IndexError: there is no such position.
         """
-        (item,) = self.index.items([position])
+        item = self.index.items_there([position]).get(position)
+        if item is None:
+            return None
         origin = self.index.description.sources[item["source"]]  # which may have come, or moved, since it was opened
         if (name := repr(origin)) not in self._readers:
             self._readers[name] = reader_of(origin, self.index.folder, self._trust_code)
