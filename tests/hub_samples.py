@@ -26,7 +26,7 @@ def with_hubs(run, out, levels=LEVELS):
     shutil.copytree(run, out)
     with safe_open(out / HUBS, framework="pt") as file:
         sha256 = json.loads(file.metadata()["fusemix"])["model"]
-    write_hubs(out / HUBS, Hubs(open_trained(run).hubs.banks, STRENGTHS, levels), sha256)
+    write_hubs(out / HUBS, Hubs(open_trained(run).hubs.banks, STRENGTHS, levels, {}), sha256)
     return out
 
 

@@ -76,13 +76,13 @@ def test_a_damaged_file_is_refused_in_one_message(evaluation_world, tmp_path, co
 @pytest.mark.parametrize(
     "hubs",
     [
-        Hubs({"image": torch.ones(3, 8).half()}, {}, {}),  # longer than unit vectors
-        Hubs({"image": torch.full((3, 8), torch.nan).half()}, {}, {}),
-        Hubs({"image": torch.zeros(3, 7).half()}, {}, {}),
-        Hubs({"image": torch.zeros(3, 8).half()}, {"text_to_image": Strength(1.0, 10.0)}, {}),
-        Hubs({"image": torch.zeros(3, 8).half()}, {"image_to_text": Strength(1.0, 1e9)}, {}),
-        Hubs({"image": torch.zeros(3, 8).half()}, {"image_to_text": Strength(float("nan"), 10.0)}, {}),
-        Hubs({"image": torch.zeros(3, 8).half()}, {}, {"image_to_text": 1e9}),
+        Hubs({"image": torch.ones(3, 8).half()}, {}, {}, {}),  # longer than unit vectors
+        Hubs({"image": torch.full((3, 8), torch.nan).half()}, {}, {}, {}),
+        Hubs({"image": torch.zeros(3, 7).half()}, {}, {}, {}),
+        Hubs({"image": torch.zeros(3, 8).half()}, {"text_to_image": Strength(1.0, 10.0)}, {}, {}),
+        Hubs({"image": torch.zeros(3, 8).half()}, {"image_to_text": Strength(1.0, 1e9)}, {}, {}),
+        Hubs({"image": torch.zeros(3, 8).half()}, {"image_to_text": Strength(float("nan"), 10.0)}, {}, {}),
+        Hubs({"image": torch.zeros(3, 8).half()}, {}, {"image_to_text": 1e9}, {}),
     ],
 )
 def test_what_somebody_hostile_wrote_is_refused(tmp_path, hubs):
@@ -117,7 +117,7 @@ def test_similarity_takes_constants_where_modalities_are_named(evaluation_world,
 
 def test_a_modality_of_one_item_has_no_height_of_its_own():
     banks = {"image": torch.nn.functional.normalize(torch.ones(3, 4), dim=1), "text": torch.ones(1, 4) / 2}
-    levels = levels_of(Hubs(banks, {}, {}), torch.device("cpu"))
+    levels = levels_of(Hubs(banks, {}, {}, {}), torch.device("cpu"))
     assert all(np.isfinite(level) for level in levels.values()) and set(levels) == set(LEVELS)
 
 

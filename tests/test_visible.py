@@ -109,7 +109,7 @@ def test_commands_print_nasty_ids_captions_and_folders_as_they_are(settings, tmp
 
 def test_what_a_search_found_stays_in_its_row(capsys):
     hits = [Hit(0, 0.5, "[/id]\n\x1b[2J", "image", "p", ["two\nlines\x1b[2J", "x"])]
-    console.print(search.table(hits, [Place(None)], "text: \\n"), width=100)
+    console.print(search.table(hits, [Place(None)], "text: \\n", {}), width=100)
     out = capsys.readouterr().out
     assert is_harmless(out)
     assert "[/id]\\n\\x1b[2J" in out

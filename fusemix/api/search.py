@@ -12,12 +12,14 @@ from typing import Any
 from PIL import Image
 
 from fusemix.api.showing import as_text, frame
-from fusemix.commands.search import table, told
+from fusemix.commands.search import BELOW, NOTHING_FITS, table, told
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
+from fusemix.wiring.searching.fitting import fits, num_above
 from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
 from fusemix.wiring.searching.searcher import Hit, Searcher
+from fusemix.wiring.searching.spaces import Cuts
 
 SHOWN_PX, QUALITY = 96, 85
 """Side of a picture beside its hit, and of its JPEG."""
@@ -97,12 +99,12 @@ class SearchIndex:
         scope = self._searcher.scope(queries, modality, filter)
         vector = summed(self._searcher.embed(queries), self._searcher.weights(queries), [one.weight for one in queries])
         title = told(queries, lambda content: content if isinstance(content, str) else "…")
-        words = written_in(queries)
+        words, cuts = written_in(queries), self._searcher.cuts(queries, scope)
         if group_duplicates:
             found = grouped(self._searcher, vector, k, scope, words)
-            return Hits(map(GroupedHit.of, found.hits, found.duplicates), self._searcher, title)
+            return Hits(map(GroupedHit.of, found.hits, found.duplicates), self._searcher, title, cuts)
         (hits,) = self._searcher.search(vector[None], k, scope, [words])
-        return Hits(hits, self._searcher, title)
+        return Hits(hits, self._searcher, title, cuts)
 
 
 def _listed(given: Any) -> Sequence[Any]:
@@ -141,11 +143,20 @@ class Hits(list[Hit]):
         hits: best first.
         searcher: that found them, and can show them.
         title: what was asked.
+        cuts: modality of items -> score below which they are more likely wrong than right, as far as it is known.
+
+    Attributes:
+        cuts: as given.
     """
 
-    def __init__(self, hits: Iterable[Hit], searcher: Searcher, title: str) -> None:
+    def __init__(self, hits: Iterable[Hit], searcher: Searcher, title: str, cuts: Cuts) -> None:
         super().__init__(hits)
-        self._searcher, self._title = searcher, title
+        self._searcher, self._title, self.cuts = searcher, title, cuts
+
+    @property
+    def fitting(self) -> list[Hit]:
+        """Those that do not score below their cut; all where it is not known."""
+        return [hit for hit in self if fits(hit, self.cuts)]
 
     def to_pandas(self) -> Any:
         """A DataFrame, a row a hit.
@@ -167,11 +178,13 @@ class Hits(list[Hit]):
 
     def __repr__(self) -> str:
         places = self._searcher.places([hit.position for hit in self])
-        return as_text(table(self, places, self._title, self._duplicates))
+        return as_text(table(self, places, self._title, self.cuts, self._duplicates))
 
     def _repr_html_(self) -> str:
-        rows = "".join(self._row(place, hit) for place, hit in enumerate(self))
-        return f"<p>{escape(self._title)}</p><table>{rows}</table>"
+        rows = [self._row(place, hit) for place, hit in enumerate(self)]
+        if (line := num_above(self, self.cuts)) < len(self):
+            rows.insert(line, f'<tr><td colspan="4"><i>{NOTHING_FITS if line == 0 else BELOW}</i></td></tr>')
+        return f"<p>{escape(self._title)}</p><table>{''.join(rows)}</table>"
 
     def _row(self, place: int, hit: Hit) -> str:
         content = self.content(place)

@@ -26,13 +26,19 @@ from fusemix.search.filters import filter_of
 from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
+from fusemix.wiring.searching.fitting import num_above
 from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
 from fusemix.wiring.searching.scopes import Scope
 from fusemix.wiring.searching.searcher import Hit, Searcher
+from fusemix.wiring.searching.spaces import Cuts
 
 BAR = 12
 """Characters of the longest score bar."""
+BELOW, NOTHING_FITS = (
+    "below: more likely wrong than right",
+    "nothing fits: all of these are more likely wrong than right",
+)
 
 
 def main(config: SearchConfig) -> list[Hit]:
@@ -53,13 +59,14 @@ def main(config: SearchConfig) -> list[Hit]:
     else:
         (hits,) = searcher.search(vector[None], config.k, scope, [written_in(queries)])
     searched = time.perf_counter()
+    cuts = searcher.cuts(queries, scope)
     places = searcher.places([hit.position for hit in hits])
     if config.json:
         took = {"encode": embedded - started, "search": searched - embedded}
-        said = json.dumps(answer(hits, places, took, searcher.count(scope), duplicates), ensure_ascii=False, indent=2)
-        sys.stdout.write(visible_json(said) + "\n")
+        found = answer(hits, places, took, searcher.count(scope), cuts, duplicates)
+        sys.stdout.write(visible_json(json.dumps(found, ensure_ascii=False, indent=2)) + "\n")
         return hits
-    console.print(table(hits, places, told(queries, shown), duplicates))
+    console.print(table(hits, places, told(queries, shown), cuts, duplicates))
     console.print(
         f"{_among(searcher, scope)}{'' if searcher.index.is_exact else ' (approximate)'}; "
         f"query embedded in {1000 * (embedded - started):.0f} ms, searched in {1000 * (searched - embedded):.1f} ms"
@@ -101,6 +108,7 @@ def answer(
     places: Sequence[Place],
     took: dict[str, float],
     num_items: int,
+    cuts: Cuts,
     duplicates: Sequence[Sequence[Hit]] | None = None,
 ) -> dict[str, Any]:
     """What was found, as plain data.
@@ -110,6 +118,7 @@ def answer(
         places: where each lies.
         took: step -> seconds.
         num_items: that were looked among.
+        cuts: see `Searcher.cuts`.
         duplicates: of each hit, where these are grouped.
     """
     results = [
@@ -121,17 +130,27 @@ def answer(
             {"position": hit.position, "id": hit.id, "score": round(hit.score, 6)} for hit in others
         ]
     times = {step: round(1000 * seconds, 3) for step, seconds in took.items()}
-    return {"results": results, "num_items": num_items, "took_ms": times}
+    rounded = {modality: round(score, 6) for modality, score in cuts.items()}
+    return {"results": results, "num_items": num_items, "cuts": rounded, "took_ms": times}
 
 
 def table(
-    hits: Sequence[Hit], places: Sequence[Place], title: str, duplicates: Sequence[Sequence[Hit]] | None = None
+    hits: Sequence[Hit],
+    places: Sequence[Place],
+    title: str,
+    cuts: Cuts,
+    duplicates: Sequence[Sequence[Hit]] | None = None,
 ) -> Table:
-    """What was found, for a terminal: each item with its first caption, where it lies, and how many are like it."""
+    """What was found, for a terminal: each item with its first caption, where it lies, and how many are like it.
+
+    A line says below which of them nothing fits.
+    """
     heads = [Column("#", justify="right", no_wrap=True), "score", Column(no_wrap=True), Column("item", overflow="fold")]
     rows = []
-    best = max((hit.score for hit in hits), default=1.0)
+    best, line = max((hit.score for hit in hits), default=1.0), num_above(hits, cuts)
     for number, (hit, place) in enumerate(zip(hits, places, strict=True), start=1):
+        if number == line + 1:
+            rows.append(["", "", "", Text(NOTHING_FITS if line == 0 else BELOW, style="yellow")])
         bar = "━" * max(0, round(BAR * hit.score / best)) if best > 0 else ""
         lines = [Text(shown(line)) for line in (hit.id, *hit.captions[:1])]
         if duplicates and (others := duplicates[number - 1]):

@@ -28,6 +28,18 @@ MOST_BETA = 50.0
 """Of masses, see `masses.Masses`."""
 
 
+class Cut(NamedTuple):
+    """Scores below which results are more likely wrong than right; see retrieval/cuts.py.
+
+    Attributes:
+        plain: of cosines.
+        corrected: of scores from which constants were taken.
+    """
+
+    plain: float
+    corrected: float
+
+
 class Hubs(NamedTuple):
     """Banks and strengths.
 
@@ -36,11 +48,13 @@ class Hubs(NamedTuple):
         strengths: direction, such as `text_to_image` -> its strength; alpha 0 where the correction does not help.
         levels: direction, those within a modality among them -> what is taken from scores besides, so that the best
             items of every modality are found alike by the queries of the bank.
+        cuts: direction -> its cut, as far as validation tells one.
     """
 
     banks: dict[str, Float[Tensor, "items width"]]
     strengths: dict[str, Strength]
     levels: dict[str, float]
+    cuts: dict[str, Cut]
 
     @property
     def corrected(self) -> list[str]:
@@ -94,7 +108,8 @@ def write_hubs(path: Path, hubs: Hubs, model_sha256: str) -> None:
     """
     about = {"format": FORMAT, "version": VERSION, "model": model_sha256}
     strengths = {direction: strength._asdict() for direction, strength in hubs.strengths.items()}
-    metadata = {"fusemix": json.dumps({**about, "strengths": strengths, "levels": hubs.levels})}
+    cuts = {direction: cut._asdict() for direction, cut in hubs.cuts.items()}
+    metadata = {"fusemix": json.dumps({**about, "strengths": strengths, "levels": hubs.levels, "cuts": cuts})}
     with write_atomic(path) as file:
         file.write(save({name: bank.half().cpu().contiguous() for name, bank in hubs.banks.items()}, metadata))
 
@@ -123,10 +138,11 @@ def read_hubs(path: Path, model_sha256: str, width: int) -> Hubs | None:
     if about.get("model") != model_sha256:
         raise _unusable(path, "is a bank of another model than the one beside it")
     strengths = _strengths(about.get("strengths"), banks)
-    levels = about.get("levels")
-    if strengths is None or not _are_levels(levels) or not all(_is_bank(bank, width) for bank in banks.values()):
+    levels, cuts = about.get("levels"), _cuts(about.get("cuts", {}))
+    are_banks = all(_is_bank(bank, width) for bank in banks.values())
+    if strengths is None or cuts is None or not _are_levels(levels) or not are_banks:
         raise _unusable(path, "is damaged")
-    return Hubs(banks, strengths, levels)
+    return Hubs(banks, strengths, levels, cuts)
 
 
 def _strengths(found: Any, banks: Mapping[str, Tensor]) -> dict[str, Strength] | None:
@@ -140,6 +156,15 @@ def _strengths(found: Any, banks: Mapping[str, Tensor]) -> dict[str, Strength] |
         for name, one in strengths.items()
     )
     return strengths if is_sound else None
+
+
+def _cuts(found: Any) -> dict[str, Cut] | None:
+    """Cuts by direction, none where an earlier version wrote the file; None where there is something else."""
+    try:
+        cuts = {name: Cut(float(one["plain"]), float(one["corrected"])) for name, one in found.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return cuts if all(abs(score) <= MOST_LEVEL for cut in cuts.values() for score in cut) else None
 
 
 def _are_levels(found: Any) -> TypeGuard[dict[str, float]]:

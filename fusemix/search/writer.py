@@ -9,6 +9,7 @@ What `add` was given stays, at whatever line a writer is killed.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from fusemix.search.tuning import KEPT_FOR, Samples, index_words, tuned
 MOST_FRAGMENTS = 32
 """Pieces of a table; more are put together when a command ends."""
 REMOVED_AT_ONCE = 1_000
+AT_ONCE = timedelta(milliseconds=1)
 
 
 @contextmanager
@@ -51,6 +53,7 @@ class IndexWriter:
         _require_own_place(folder / TABLE)
         write_description(folder, description)
         self._table = open_table(folder)
+        self._is_new = self._table is None
 
     def add(self, vectors: Float32[np.ndarray, "items width"], about: pa.Table) -> None:
         """Add items, in one commit.
@@ -101,7 +104,8 @@ class IndexWriter:
     def _put_in_order(self, samples: Samples) -> None:
         if self._table is not None:
             if self._table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
-                self._table.optimize(cleanup_older_than=KEPT_FOR)
+                kept_for = AT_ONCE if self._is_new else KEPT_FOR  # nobody reads what was never finished
+                self._table.optimize(cleanup_older_than=kept_for)
             index_words(self._table)
             self.description = tuned(self._table, self.description, samples)
 

@@ -23,6 +23,7 @@ from fusemix.wiring.searching.grouping import grouped
 from fusemix.wiring.searching.queries import Query, summed, written_in
 from fusemix.wiring.searching.scopes import Scope
 from fusemix.wiring.searching.searcher import Hit, Searcher
+from fusemix.wiring.searching.spaces import Cuts
 
 MOST_TOGETHER = 64
 """Queries that are encoded together at most, unless one request holds more."""
@@ -56,6 +57,7 @@ class Sum(NamedTuple):
     vector: Float32[np.ndarray, " width"]
     scope: Scope
     words: list[str]
+    cuts: Cuts
 
 
 class Answered(NamedTuple):
@@ -66,6 +68,7 @@ class Answered(NamedTuple):
         num_items: that were looked among.
         vectors: of the queries, as they were searched by; where nothing was, as the model gives them.
         encode_ms, search_ms: of the batch that it was in.
+        cuts: see `Searcher.cuts`.
         duplicates: of each hit, where these were grouped.
     """
 
@@ -74,6 +77,7 @@ class Answered(NamedTuple):
     vectors: Float32[np.ndarray, "queries dim"]
     encode_ms: float
     search_ms: float
+    cuts: Cuts
     duplicates: list[list[Hit]] | None = None
 
 
@@ -171,7 +175,7 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
             queries = batch[place].queries
             scope = searcher.scope(queries, batch[place].modality, batch[place].given)
             total = summed(each, searcher.weights(queries), [query.weight for query in queries])
-            sums[place] = Sum(total, scope, written_in(queries))
+            sums[place] = Sum(total, scope, written_in(queries), searcher.cuts(queries, scope))
         except QueryError as error:
             errors[place] = error
     encoded = time.perf_counter()
@@ -191,6 +195,7 @@ def answered(searcher: Searcher, batch: Sequence[Asked]) -> list[Answered | Quer
             sizes[sums[place].scope] if place in sums else 0,
             vectors[place],
             *times,
+            sums[place].cuts if place in sums else {},
             some[place].duplicates if place in some else None,
         )
         for place, asked in enumerate(batch)

@@ -81,8 +81,8 @@ function showAnswer(answer, parts, k, focus) {
   showChips(chips());
   const same = shownParts === addressOf(parts);
   results.close();
-  const before = byId("results").children.length;
-  results.show(answer.results, { keep: same && before < answer.results.length });
+  const before = results.numShown();
+  results.show(answer.results, { keep: same && before < answer.results.length, cuts: answer.cuts });
   shownParts = addressOf(parts);
   const most = Math.min(answer.num_items, settings.limits.k);
   byId("more").hidden = answer.results.length < k || answer.results.length >= most;
@@ -90,12 +90,13 @@ function showAnswer(answer, parts, k, focus) {
   if (focus && document.activeElement !== words) results.focusOn(same ? before : 0); // who went to type meanwhile stays
 }
 
-function told({ results: found, num_items: most, took_ms: took }) {
+function told({ results: found, num_items: most, cuts, took_ms: took }) {
   const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
   const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
   const same = found.reduce((sum, hit) => sum + hit.duplicates.length, 0);
   const many = `${counted(found.length)}${same ? ` and ${counted(same)} almost the same` : ""}`;
-  return [`${many} of ${counted(most)} in ${milliseconds(took.total)}`, detail];
+  const none = found.length && !results.numAbove(found, cuts) ? "Nothing fits. " : "";
+  return [`${none}${many} of ${counted(most)} in ${milliseconds(took.total)}`, detail];
 }
 
 // Says that it searches, where that takes longer than a moment.

@@ -50,17 +50,30 @@ export function onWanted(does) {
   wanted = does;
 }
 
-// `keep` leaves the cards that are there already and adds the others.
-export function show(found, { keep = false } = {}) {
-  const there = keep ? list.children.length : 0;
+const cards = () => [...list.querySelectorAll(":scope > .hit")];
+export const numShown = () => cards().length;
+
+// Results up to the last one that does not score below the cut of its modality.
+export const numAbove = (found, cuts) => found.findLastIndex((hit) => !(hit.score < cuts[hit.modality])) + 1;
+
+// `keep` leaves the cards that are there already and adds the others; `cuts` says where to draw the line.
+export function show(found, { keep = false, cuts = {} } = {}) {
+  const there = keep ? numShown() : 0;
   if (!there) {
     stop();
     list.replaceChildren();
   }
   hits = found;
   list.append(...hits.slice(there).map((hit, place) => card(hit, there + place)));
+  drawLine(numAbove(hits, cuts));
   fetchOn(++fetching);
   if (!there) moveTo(0);
+}
+
+function drawLine(above) {
+  list.querySelector(":scope > .cut")?.remove();
+  const words = above ? "Below, more likely wrong than right" : "Nothing fits: all of these are more likely wrong than right";
+  cards()[above]?.before(make("li", { class: "cut" }, words));
 }
 
 // Near duplicates that were opened go behind their result again.
@@ -77,13 +90,13 @@ function toggleGroup(item) {
   hits = isOpen ? hits.toSpliced(place + 1, others.length) : hits.toSpliced(place + 1, 0, ...others);
   if (isOpen) others.forEach(() => item.nextElementSibling.remove());
   else item.after(...others.map((hit) => card(hit, place, "twin")));
-  for (const [at, other] of [...list.children].entries()) other.dataset.place = at;
+  for (const [at, other] of cards().entries()) other.dataset.place = at;
   moveTo(place);
 }
 
 export function focusOn(place) {
   moveTo(place);
-  list.children[place]?.querySelector(".seed").focus();
+  cards()[place]?.querySelector(".seed").focus();
 }
 
 function card(hit, place, more = "") {
@@ -156,13 +169,13 @@ const gone = (hit) => make("span", { class: "gone" }, GONE, make("span", { class
 // One card can be reached by Tab, with its buttons; arrow keys go to the others.
 function moveTo(place) {
   for (const element of list.querySelectorAll("[tabindex='0']")) element.tabIndex = -1;
-  for (const element of list.children[place]?.querySelectorAll("a, button") ?? []) element.tabIndex = 0;
+  for (const element of cards()[place]?.querySelectorAll("a, button") ?? []) element.tabIndex = 0;
 }
 
 const placeOf = (element) => Number(element.closest(".hit").dataset.place);
 
 function columns() {
-  const tops = [...list.children].map((item) => item.offsetTop);
+  const tops = cards().map((item) => item.offsetTop);
   return tops.filter((top) => top === tops[0]).length;
 }
 
@@ -184,11 +197,11 @@ list.addEventListener("keydown", (event) => {
   if (event.key in STEPS) {
     const next = place + STEPS[event.key]();
     if (next < 0 && event.key === "ArrowUp") wanted.up();
-    else focusOn(Math.min(Math.max(next, 0), list.children.length - 1));
+    else focusOn(Math.min(Math.max(next, 0), numShown() - 1));
   } else if (event.key === "o") wanted.look(hits, place);
   else if (event.key === "+") wanted.also(hits[place]);
   else if (event.key === "c") copyPath(hits[place]);
-  else if (event.key === " " && onSeed && hits[place].modality === "audio") toggle(list.children[place]);
+  else if (event.key === " " && onSeed && hits[place].modality === "audio") toggle(cards()[place]);
   else return;
   event.preventDefault();
 });

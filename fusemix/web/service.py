@@ -163,6 +163,7 @@ class Service:
         return {
             "results": results,
             "num_items": found.num_items,
+            "cuts": {modality: round(score, 6) for modality, score in found.cuts.items()},
             "took_ms": {step: round(took, 3) for step, took in times.items()},
             "query": {"link": f"{self._base_path}{link(parts, asked.modality, asked.filter)}", "parts": parts},
         }

@@ -40,6 +40,17 @@ def test_additions_leave_every_position_as_it_was(tmp_path, monkeypatch):
         assert ids == [item for _, table in parts[:number] for item in table["id"].to_pylist()]
 
 
+def test_a_new_index_leaves_no_second_copy_of_its_vectors(tmp_path, monkeypatch):
+    monkeypatch.setattr("fusemix.search.writer.MOST_FRAGMENTS", 4)
+    writer = IndexWriter(tmp_path, Description(MODEL, DIM, sources=SOURCES))
+    for seed in range(8):
+        writer.add(*made_up(2000, seed))
+    writer.finish(dict)
+    vectors, _ = content(tmp_path)
+    on_disk = sum(file.stat().st_size for file in (tmp_path / "items.lance" / "data").iterdir())
+    assert vectors.nbytes < on_disk < 2 * vectors.nbytes
+
+
 def test_equal_scores_stand_in_order_of_position(tmp_path):
     rows, table = made_up(60)
     rows[:] = rows[0]

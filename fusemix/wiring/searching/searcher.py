@@ -20,9 +20,9 @@ from fusemix.search.folder import Index
 from fusemix.search.written import search_written
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, Reader, reader_of, why_unseen
-from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
+from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query, written_in
 from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
-from fusemix.wiring.searching.spaces import index_queries, weights_of
+from fusemix.wiring.searching.spaces import cuts_of, index_queries, weights_of
 
 Answer = TypeVar("Answer")
 
@@ -183,6 +183,19 @@ class Searcher:
         """What some queries look among, which are added up; see `scope_of`."""
         is_text = any(TEXT in (query.kind, query.of) for query in queries)
         return scope_of(self.index, modality, given or {}, is_text=is_text)
+
+    def cuts(self, queries: Sequence[Query], scope: Scope) -> dict[str, float]:
+        """The score, by modality of items, below which what some queries find is more likely wrong than right.
+
+        It is known for what validation asked: one query of a modality, and nothing that is looked for as it is written.
+        """
+        if len(queries) != 1 or queries[0].weight <= 0 or written_in(queries):
+            return {}
+        asking = self._modality(queries[0])
+        if asking is None:
+            return {}
+        trained = self.embedder.trained
+        return cuts_of(asking, scope.modalities, self.index.description, trained, corrects=self._corrects)
 
     def count(self, scope: Scope) -> int:
         """Items that are looked among."""

@@ -5,7 +5,7 @@ Place in the flow: embeddings at the full width of the model -> index_vectors ->
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,9 @@ from fusemix.models.trained import Trained
 from fusemix.models.width import cut, require_width
 from fusemix.search.description import Description
 from fusemix.search.tuning import ASKED
+
+Cuts = Mapping[str, float]
+"""Modality of items -> score below which they are more likely wrong than right, as far as it is known."""
 
 
 def index_vectors(
@@ -67,6 +70,28 @@ def index_queries(
         about: the index.
     """
     return cut(embeddings, about.dim)
+
+
+def cuts_of(
+    query: str, galleries: Sequence[str], about: Description, trained: Trained, *, corrects: bool
+) -> dict[str, float]:
+    """Cuts as an answer's scores have them; none for an index of another width than scores were judged by.
+
+    Args:
+        query: modality that asks.
+        galleries: modalities that are looked among.
+        about: the index.
+        trained: its model.
+        corrects: whether what the index keeps of hubs counts.
+    """
+    if trained.hubs is None or about.dim != trained.model.width:
+        return {}
+    known = trained.hubs.cuts
+    cuts = {one: known[way] for one in galleries if (way := f"{query}_to_{one}") in known}
+    if not corrects or query not in about.hub_queries:
+        return {one: cut.plain for one, cut in cuts.items()}
+    levels = about.hub_levels if len(galleries) > 1 else {}  # see Searcher.search
+    return {one: cut.corrected - levels.get(f"{query}_to_{one}", 0.0) for one, cut in cuts.items()}
 
 
 def bank_queries(trained: Trained | None, about: Description) -> dict[str, Float32[np.ndarray, "queries width"]]:

@@ -1,11 +1,12 @@
-"""The hubs of a run: banks out of its training items, and how strongly validation wants them corrected.
+"""The hubs of a run: banks out of its training items, how strongly validation wants them corrected, and cuts.
 
 Place in the flow: model of the best epoch, LatentData -> hubs.safetensors in the run folder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from fusemix.latents.loader import LatentData
 from fusemix.latents.sampling import sample
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.cached import embed
-from fusemix.models.hubs import Hubs, read_hubs, write_hubs
-from fusemix.retrieval.hub_correction import Fitted, best_scores, fitted_strengths
+from fusemix.models.hubs import Cut, Hubs, read_hubs, write_hubs
+from fusemix.retrieval.cuts import cut_of
+from fusemix.retrieval.hub_correction import Fitted, Sides, best_scores, constants, fitted_strengths
 from fusemix.tables import percent
 
 BANK = 10_000
@@ -53,12 +55,16 @@ def keep_hubs(place: Path, model: FusionModel, data: LatentData, seed: int) -> l
     device = model.log_logit_scale.device
     banks = _banks(model, data, seed, device)
     fitted: dict[str, Fitted] = {}
+    cuts: dict[str, Cut] = {}
     for training_set in data.training_sets:
         if training_set.gallery is not None:
-            fitted |= _fitted(model, training_set, banks, seed, device)
-    hubs = Hubs(banks, {direction: found.strength for direction, found in fitted.items()}, {})
+            for way, found in _fitted(model, training_set, banks, seed, device):
+                fitted[way.name] = found
+                if cut := _cut(way, found):
+                    cuts[way.name] = cut
+    hubs = Hubs(banks, {direction: found.strength for direction, found in fitted.items()}, {}, cuts)
     write_hubs(place / HUBS, hubs._replace(levels=levels_of(hubs, device)), sha256)
-    return [_told(fitted)]
+    return [_told(fitted), *_told_cuts(cuts)]
 
 
 def _are_there(path: Path, sha256: str, width: int) -> bool:
@@ -91,27 +97,47 @@ def _bank(model: FusionModel, items: Sequence[SideItems], seed: int, device: str
     return found[np.random.default_rng(seed).permutation(len(found))]
 
 
+class _Way(NamedTuple):
+    """Held-out items of a direction; links are (query, item), the bank are training items of the query's modality."""
+
+    query: str
+    gallery: str
+    sides: Sides
+    links: Int64[np.ndarray, "links 2"]
+    bank: Tensor
+
+    @property
+    def name(self) -> str:
+        return f"{self.query}_to_{self.gallery}"
+
+
 def _fitted(
     model: FusionModel, training_set: TrainingSet, banks: Mapping[str, Tensor], seed: int, device: torch.device
-) -> dict[str, Fitted]:
+) -> Iterator[tuple[_Way, Fitted]]:
     """What validation says of both directions of a set, and of those within a modality."""
     assert training_set.gallery is not None, "asked before"
     gallery = sampled(training_set.gallery, FITTED_ON, seed)
     left, right = (embed(model, items, str(device)).to(device) for items in gallery.of(training_set.validation))
     one, other = training_set.modalities
     bank, other_bank = (banks[modality].to(left) for modality in (one, other))
-    found = fitted_strengths((left, right), gallery.links, (bank, other_bank), _depths(left, right))
-    fitted = dict(zip((f"{one}_to_{other}", f"{other}_to_{one}"), found, strict=True))
-    for modality, side, own_bank, links in (
-        (one, left, bank, gallery.links[:, ::-1]),
-        (other, right, other_bank, gallery.links),
-    ):
-        asking, given, pairs = siblings(links)
+    links, turned = gallery.links, gallery.links[:, ::-1].copy()
+    there, back = fitted_strengths((left, right), links, (bank, other_bank), _depths(left, right))
+    yield _Way(one, other, (left, right), links, bank), there
+    yield _Way(other, one, (right, left), turned, other_bank), back
+    for modality, side, own_bank, own_links in ((one, left, bank, turned), (other, right, other_bank, links)):
+        asking, given, pairs = siblings(own_links)
         if len(asking) >= min(KS[-1], len(given)) > 0:
             sides = side[asking], side[given]
-            within = fitted_strengths(sides, pairs, (own_bank, own_bank), _depths(*sides))
-            fitted[f"{modality}_to_{modality}"] = within[0]
-    return fitted
+            found, _ = fitted_strengths(sides, pairs, (own_bank, own_bank), _depths(*sides))
+            yield _Way(modality, modality, sides, pairs, own_bank), found
+
+
+def _cut(way: _Way, found: Fitted) -> Cut | None:
+    """Of cosines and of corrected scores; None where one of them has none."""
+    queries, gallery = (side.contiguous() for side in way.sides)
+    taken = [np.zeros(len(gallery), np.float32), constants(way.bank.contiguous(), gallery, found.strength)]
+    plain, corrected = (cut_of(queries, gallery, way.links, one) for one in taken)
+    return None if plain is None or corrected is None else Cut(plain, corrected)
 
 
 def _depths(left: Tensor, right: Tensor) -> list[int]:
@@ -175,3 +201,10 @@ def _told(fitted: Mapping[str, Fitted]) -> str:
     if not helped:
         return "hubs: no correction helps on validation, so none is used"
     return f"hubs corrected, sum of recalls on validation: {', '.join(helped)}"
+
+
+def _told_cuts(cuts: Mapping[str, Cut]) -> list[str]:
+    if not cuts:
+        return []
+    told = (f"{direction.replace('_', ' ')} {cut.corrected:.2f}" for direction, cut in cuts.items())
+    return [f"scores below which results are more likely wrong than right: {', '.join(told)}"]
