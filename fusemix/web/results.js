@@ -72,7 +72,7 @@ export function show(found, { keep = false, cuts = {} } = {}) {
 
 function drawLine(above) {
   list.querySelector(":scope > .cut")?.remove();
-  const words = above ? "Below, more likely wrong than right" : "Nothing fits: all of these are more likely wrong than right";
+  const words = above ? "Below, more likely wrong than right" : "All of these are more likely wrong than right";
   cards()[above]?.before(make("li", { class: "cut" }, words));
 }
 

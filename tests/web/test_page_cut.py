@@ -73,7 +73,7 @@ def test_where_nothing_fits_the_page_says_so_and_shows_the_results(serve, visit,
     judged(tiny.run, world / "strict", {"text_to_image": Cut(1.5, 1.5)})
     tab = visit(f"/?q={WORDS}", url=serve(world / "strict").url)
     settled(tab)
-    assert lines(tab) == [[0, "Nothing fits: all of these are more likely wrong than right"]]
+    assert lines(tab) == [[0, "All of these are more likely wrong than right"]]
     assert tab.locator("#status").inner_text().startswith("Nothing fits. ")
     assert tab.locator("#results > .hit").count() > ABOVE
 
