@@ -6,8 +6,9 @@ Reads a run folder and a latent set; writes report.html, report.json, report.md,
 to <out>.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from fusemix.reports import standing
 from fusemix.reports.page.data import Card, DirectionPage
 from fusemix.reports.page.render import render_page
 from fusemix.reports.reading import REPORT, seen_notes
+from fusemix.reports.retrieval.directions import directions_data, directions_markdown, directions_table
 from fusemix.reports.retrieval.picture import draw_examples
 from fusemix.reports.retrieval.report import markdown, report_data, tables
 from fusemix.reports.standing import shown_at_least
@@ -38,6 +40,7 @@ from fusemix.retrieval.ways import listed_ways
 from fusemix.wiring.evaluation import beside, corrections
 from fusemix.wiring.evaluation.evaluate import Evaluation, evaluation_of
 from fusemix.wiring.evaluation.measured import Measured, measure
+from fusemix.wiring.evaluation.several import parts_of
 from fusemix.wiring.evaluation.showing import directions_shown, num_out_of_reach, sampled_points, sampled_scores
 from fusemix.wiring.evaluation.widths import width_rows, widths_of
 
@@ -56,26 +59,58 @@ def main(config: EvalConfig) -> Path:
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": compute.devices, "num_nodes": compute.num_nodes}
     # The first process alone writes, and the others need not see where.
     with alone_in([Path(config.out)], fabric, doing="eval_retrieval", shared=False, **how):
-        return _evaluate(config, fabric)
+        if config.also:
+            return _evaluate_all(config, fabric)
+        report = _evaluate(config, fabric, lambda: evaluation_of(config))
+    if report is not None:
+        if IS_TYPED.get():  # in Python, the report shows itself
+            _show(report)
+        tell(
+            f"report: {Path(config.out) / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl"
+        )
+        tell(after_evaluating(config.model, config.latents))
+    return Path(config.out) / "report.json"
 
 
-def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
+def _evaluate_all(config: EvalConfig, fabric: Fabric) -> Path:
+    """A report of each set, and of what is judged between them, and one table of all; returns directions.json."""
+    out = Path(config.out)
+    with failing_together(fabric):
+        parts = parts_of(config)
+    reports: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        tell(f"{part.name}: {part.latent_set.name}")
+        how = partial(evaluation_of, part.config, part.latent_set)
+        if (report := _evaluate(part.config, fabric, how, launches=part is parts[0])) is not None:
+            reports[part.name] = report
+    if reports:
+        write_json(out / "directions.json", directions_data(reports))
+        write_text(out / "directions.md", directions_markdown(reports))
+        console.print(directions_table(reports), width=max(console.width, MOST_COLUMNS), crop=False)
+        tell(f"reports: {out}/*/report.html (open them in a browser); all directions: {out / 'directions.md'}, .json")
+    return out / "directions.json"
+
+
+def _evaluate(
+    config: EvalConfig, fabric: Fabric, open_it: Callable[[], Evaluation], *, launches: bool = True
+) -> dict[str, Any] | None:
+    """Measure one set and write its report, which is returned; None in all processes but the first."""
     out = place = Path(config.out)
     with ExitStack() as stack:
         with failing_together(fabric), first_alone(fabric):
-            evaluation = evaluation_of(config)
+            evaluation = open_it()
             beside.check(evaluation)
             wanted = standing.identity_of(evaluation.about)
             if fabric.is_global_zero:
                 how: dict[str, Any] = {"overwrite": config.overwrite}
                 place = stack.enter_context(standing.place_for(out, REPORT, wanted, **how))
-        if not started_by_others(fabric):
+        if launches and not started_by_others(fabric):
             fabric.launch()
         model = trained_model(evaluation.checkpoint, config.trust_code).to(fabric.device)
         widths = widths_of(evaluation, model)
         measured = measure(evaluation, model, fabric)
         if not fabric.is_global_zero:
-            return out / "report.json"
+            return None
         on_gpu = fabric.device.type == "cuda"
         embeddings, survey = measured.embeddings, measured.survey
         tops = listed_ways(survey, measured.ways.on_cpu(), evaluation.depth, use_gpu=on_gpu)
@@ -83,11 +118,7 @@ def _evaluate(config: EvalConfig, fabric: Fabric) -> Path:
         report = _report(evaluation, model, measured, results, widths, str(fabric.device))
         with shown_at_least(lambda: _show(report)):
             _write(place, evaluation, embeddings, results, report)
-    if IS_TYPED.get():  # in Python, the report shows itself
-        _show(report)
-    tell(f"report: {out / 'report.html'} (open it in a browser), report.md, report.json, queries.jsonl")
-    tell(after_evaluating(config.model, config.latents))
-    return out / "report.json"
+    return report
 
 
 def _show(report: dict[str, Any]) -> None:

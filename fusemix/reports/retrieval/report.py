@@ -84,7 +84,8 @@ def _depths(report: Mapping[str, Any]) -> list[str]:
     return [key.partition("/")[2] for key in report["metrics"] if key.startswith(f"{first}/recall_at_")]
 
 
-def _result_rows(report: Mapping[str, Any]) -> list[list[str]]:
+def result_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Figures of each direction, their intervals, and what chance gives."""
     rows = []
     for direction, counts in report["counts"].items():
         figures = {m: report["metrics"][f"{direction}/{m}"] for m in [*_depths(report), "median_rank", "mean_rank"]}
@@ -109,7 +110,8 @@ def _span(metric: str, bounds: Sequence[float] | None) -> str:
     return f"{low:.0f}–{high:.0f}"
 
 
-def _result_header(report: Mapping[str, Any]) -> list[str]:
+def result_header(report: Mapping[str, Any]) -> list[str]:
+    """Heads of these rows."""
     return ["direction", *map(metric_label, _depths(report)), "median", "mean", "queries", "gallery", "ties"]
 
 
@@ -171,7 +173,7 @@ def _index_titles(report: Mapping[str, Any]) -> dict[str, str]:
 def tables(report: Mapping[str, Any]) -> list[Table]:
     """Tables for the terminal; the first is narrow enough for 80 columns."""
     title = f"Retrieval on {report['data']['name']}{corrected_text(report)} (recall in %, ranks from 1)"
-    made = [_terminal(title, _result_header(report), _result_rows(report))]
+    made = [_terminal(title, result_header(report), result_rows(report))]
     directions = ", then ".join(map(spoken, report["counts"]))
     if report["others"]:
         made.append(_terminal(f"Beside it ({directions})", _beside_header(report), _beside_rows(report)))
@@ -183,10 +185,11 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
 
 
 def _terminal(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return terminal_table(title, header, rows, style=_style, is_tight=True)
+    return terminal_table(title, header, rows, style=styled, is_tight=True)
 
 
-def _style(row: Sequence[str]) -> str:
+def styled(row: Sequence[str]) -> str:
+    """How a row is drawn in the terminal."""
     return "dim" if row[0].startswith("  ") else ""
 
 
@@ -199,7 +202,7 @@ def markdown(report: Mapping[str, Any], picture: str | None) -> str:
         *(line for note in seen_notes(report) for line in (f"> **{markdown_text(note)}**", "")),
         "Recall in percent; median and mean of the rank of the first hit, counted from 1.",
         "",
-        *markdown_table(_result_header(report), _result_rows(report)),
+        *markdown_table(result_header(report), result_rows(report)),
         "",
         f"Sum of recalls {percent(figures['recall_sum'])}, mean {percent(figures['mean_recall'])} %. "
         + " ".join(_cumulative(report, direction) for direction in report["counts"]),

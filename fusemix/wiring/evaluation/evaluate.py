@@ -73,8 +73,12 @@ class Evaluation:
         return min(max(*self.config.ks, DEPTH), _smallest(self.folds))
 
 
-def evaluation_of(config: EvalConfig) -> Evaluation:
+def evaluation_of(config: EvalConfig, latent_set: LatentSet | None = None) -> Evaluation:
     """Open what is going to be measured, and refuse what could not be or would mislead.
+
+    Args:
+        config: the settings.
+        latent_set: to measure on, opened with the run's encoders; by default the one that is set.
 
     Raises:
         ConfigError: the protocol is unknown, the model knows nothing of a modality, or ks look deeper than a gallery.
@@ -82,7 +86,7 @@ def evaluation_of(config: EvalConfig) -> Evaluation:
         LatentStoreError: the set is missing or damaged, or no query has a link.
     """
     checkpoint = read_checkpoint(Path(config.model) / CHECKPOINTS / f"{config.checkpoint}.ckpt")
-    latent_set = fitting_set(Path(config.latents), about(checkpoint))
+    latent_set = latent_set or fitting_set(Path(config.latents), about(checkpoint))
     gallery = gallery_of(latent_set)
     described = latent_set.description
     protocol = protocol_for(config.protocol, described["dataset"], described["split"], described["revision"])

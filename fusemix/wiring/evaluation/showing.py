@@ -4,6 +4,7 @@ Place in the flow: Results, embeddings, LatentSet -> the tuples of reports/page/
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from fusemix.encoders.decoding import decode
 from fusemix.errors import UntrustedCodeError
 from fusemix.interfaces import Content, Items
-from fusemix.latents.description import SET
+from fusemix.latents.description import SET, read_description
 from fusemix.latents.galleries import Gallery, SideItems
 from fusemix.latents.sets import LatentSet
 from fusemix.models.places import placed, root_of
@@ -157,23 +158,15 @@ def content_readers(
 ) -> list[Reader]:
     """For the left and the right: position among the items given -> picture, sound or text.
 
-    They are read out of the data set that the latents were made from, which the set itself names; one that is not
+    They are read out of the data set that the latents were made from, which their set itself names; one that is not
     fusemix's own runs only where `trust_code` says so. What cannot be shown any more (the
     files moved, the hub is out of reach) is shown by its id.
     """
-    about = latent_set.description["source"]
-    path = next((side.table["path"][0].as_py() for side in latent_set.sides if "path" in side.table.column_names), None)
-    placed_source = placed(about, [Path(root_of(about, latent_set.folder, path))])
-    try:
-        pairs = pairs_of(placed_source, latent_set.description["split"], str(latent_set.folder / SET), trust_code)
-        sources: tuple[Items | None, Items | None] = pairs.sides
-    except UntrustedCodeError as error:
-        console.print(f"items are shown by their ids: {error}", style="yellow")
-        sources = (None, None)
-    except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
-        sources = (None, None)
+    opened = cache(lambda folder: _sources(folder, latent_set, trust_code))
 
-    def reader(items: SideItems, source: Items | None) -> Reader:
+    def reader(items: SideItems) -> Reader:
+        source = next((side for side in opened(items.side.folder) if side.modality == items.modality), None)
+
         def read(position: int) -> Content:
             try:
                 row = int(items.rows[position])
@@ -183,4 +176,21 @@ def content_readers(
 
         return read
 
-    return list(map(reader, sides, sources))
+    return list(map(reader, sides))
+
+
+def _sources(folder: Path, latent_set: LatentSet, trust_code: bool) -> Sequence[Items]:
+    """Both sides of the data set that a latent set was made from; none where it cannot be read any more."""
+    described = read_description(folder / SET)
+    about = described["source"]
+    paths = [
+        side.table["path"] for side in latent_set.sides if side.folder == folder and "path" in side.table.column_names
+    ]
+    placed_source = placed(about, [Path(root_of(about, folder, paths[0][0].as_py() if paths else None))])
+    try:
+        return pairs_of(placed_source, described["split"], str(folder / SET), trust_code).sides
+    except UntrustedCodeError as error:
+        console.print(f"items are shown by their ids: {error}", style="yellow")
+    except Exception:  # any data set, also a user's own, may fail in any way; a picture is not worth the report
+        return ()
+    return ()
