@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from jaxtyping import Int64
+from pyarrow import csv
 
 from fusemix.disk.files import sha256_of_json
 from fusemix.errors import ConfigError, first_line
@@ -51,9 +51,9 @@ def read_judgements(path: Path) -> Judgements:
         ConfigError: it is none, or has other than two columns.
     """
     try:
-        names = pa.csv.open_csv(path).schema.names
-        texts = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-        table = pa.csv.read_csv(path, convert_options=texts)
+        names = csv.open_csv(path).schema.names
+        texts = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+        table = csv.read_csv(path, convert_options=texts)
         columns = [[cell.strip() for cell in column.to_pylist()] for column in table.columns]
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"judgements: {path} cannot be read as a CSV: {first_line(error)}") from error
