@@ -45,11 +45,13 @@ class Given(NamedTuple):
         task: its place in the list of tasks.
         of: encoder -> its latents.
         is_last: whether the task is done with this.
+        thumbnails: row -> what is seen of the item, where the task asks for that.
     """
 
     task: int
     of: dict[str, Extracted]
     is_last: bool
+    thumbnails: dict[int, bytes]
 
 
 def extract(
@@ -94,6 +96,7 @@ def extract(
     left = [rows_left(items.modality, task, sizes) for task in tasks]
     windows = windows_ahead(items, encoders, pieces, sizes, num_workers=num_workers, device=device)
     parts = [{name: _Part() for name in task.encoders} for task in tasks]
+    thumbnails: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
     _tell_what_is_done(tasks, sum(left), advance)
     given_at = time.monotonic()
 
@@ -102,7 +105,7 @@ def extract(
         began, given_at = time.perf_counter(), time.monotonic()
         of = {name: part.taken(items, tasks[number].rows, encoders[name].dim) for name, part in parts[number].items()}
         seconds["encode"] += time.perf_counter() - began
-        return Given(number, of, is_last)
+        return Given(number, of, is_last, thumbnails.pop(number, {}))
 
     for number in range(len(tasks)):
         while left[number]:
@@ -112,6 +115,7 @@ def extract(
             for stage, duration in window.seconds.items():
                 seconds[stage] += duration
             left[piece.task] -= len(piece.rows)
+            thumbnails[piece.task] |= {piece.rows[place]: made for place, made in window.thumbnails.items()}
             batches = run.add_all(parts[piece.task], window, piece, tasks[piece.task], advance)
             for _ in _timed(batches, seconds):
                 if items.modality == "text" and time.monotonic() - given_at >= part_sec:

@@ -16,7 +16,7 @@ from fusemix.errors import IndexFolderError
 from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
 from fusemix.search.facets import Facet, facets_of
 from fusemix.search.filters import condition_of
-from fusemix.search.table import ABOUT, ROW, VECTOR, having, is_of_items, open_table, quoted, vectors_in
+from fusemix.search.table import ABOUT, ROW, THUMBNAIL, VECTOR, having, is_of_items, open_table, quoted, vectors_in
 
 FLAT_BELOW = 100_000
 """Fewer items are compared one by one; see tuning.py."""
@@ -207,6 +207,16 @@ class Index:
         rows, places = self._rows(positions, ABOUT.names)
         found = rows.drop_columns([ROW]).to_pylist()
         return [found[place] for place in places]
+
+    def thumbnail(self, position: int) -> tuple[str, bytes | None]:
+        """Modality of an item, and its thumbnail, as whoever made the index left it; None where there is none.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        there = self._asked(lambda state: state.table.schema.names)
+        (item,) = self._rows([position], [n for n in ("modality", THUMBNAIL) if n in there])[0].to_pylist()
+        return item["modality"], found if isinstance(found := item.get(THUMBNAIL), bytes) else None
 
     def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
         """Vectors of some items, of unit length, as exactly as they are kept.
