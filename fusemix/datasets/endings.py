@@ -16,8 +16,10 @@ PICTURES: Mapping[str, Sequence[str]] = {
     "BMP": (".bmp",),
     "TIFF": (".tif", ".tiff"),
     "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif", ".heics", ".heifs"),
 }
-"""The usual formats, by PIL's names, with their endings."""
+"""The usual formats, by PIL's names, with their endings. HEIF is found also where nothing reads it, to be set aside
+with what to install."""
 SOUNDS: Mapping[str, Sequence[str]] = {
     "WAV": (".wav",),
     "WAVEX": (".wav",),
