@@ -96,7 +96,6 @@ def extract(
     left = [rows_left(items.modality, task, sizes) for task in tasks]
     windows = windows_ahead(items, encoders, pieces, sizes, num_workers=num_workers, device=device)
     parts = [{name: _Part() for name in task.encoders} for task in tasks]
-    thumbnails: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
     _tell_what_is_done(tasks, sum(left), advance)
     given_at = time.monotonic()
 
@@ -105,7 +104,7 @@ def extract(
         began, given_at = time.perf_counter(), time.monotonic()
         of = {name: part.taken(items, tasks[number].rows, encoders[name].dim) for name, part in parts[number].items()}
         seconds["encode"] += time.perf_counter() - began
-        return Given(number, of, is_last, thumbnails.pop(number, {}))
+        return Given(number, of, is_last, run.thumbnails.pop(number, {}))
 
     for number in range(len(tasks)):
         while left[number]:
@@ -115,7 +114,6 @@ def extract(
             for stage, duration in window.seconds.items():
                 seconds[stage] += duration
             left[piece.task] -= len(piece.rows)
-            thumbnails[piece.task] |= {piece.rows[place]: made for place, made in window.thumbnails.items()}
             batches = run.add_all(parts[piece.task], window, piece, tasks[piece.task], advance)
             for _ in _timed(batches, seconds):
                 if items.modality == "text" and time.monotonic() - given_at >= part_sec:
@@ -194,6 +192,7 @@ class _Run:
     device: torch.device
     copies: Copies
     fresh: list[Rejected] = field(default_factory=list)
+    thumbnails: defaultdict[int, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
 
     def add_all(
         self,
@@ -204,6 +203,7 @@ class _Run:
         advance: Callable[[int, Sequence[Rejected]], None],
     ) -> Iterator[int]:
         """Encode a window for all of its encoders; `advance` is told of rows when the last of these has them."""
+        self.thumbnails[piece.task] |= {piece.rows[place]: made for place, made in window.thumbnails.items()}
         begun = _Begun(len(piece.rows), advance)
         for name in piece.encoders:
             for count in self.add(parts[name], name, window, piece.rows, task):

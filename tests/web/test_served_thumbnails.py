@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
+from browsing import settled
 from index_samples import make, photos
 from PIL import Image
 from serving import UPLOAD_MB, running
@@ -85,6 +86,15 @@ def test_they_are_served_like_other_pictures_and_a_removed_item_at_once_no_more(
     run_command("index", ["--out", str(tmp_path / "out"), "--remove", "photos/1.png"])
     assert served.ask("/media/1").status == 404
     assert served.ask("/media/0").status == 200
+
+
+def test_the_page_shows_pictures_whose_files_are_gone(visit, served, folder):
+    shutil.rmtree(folder)
+    tab = visit("/?q=a+red+square", url=served.url)
+    settled(tab)
+    load = "async (picture) => { picture.loading = 'eager'; await picture.decode(); return picture.naturalWidth; }"
+    assert all(tab.locator(".hit img").evaluate_all(f"(all) => Promise.all(all.map({load}))"))
+    assert tab.locator(".gone").count() == 0
 
 
 def test_what_is_no_picture_is_decoded_from_its_file_instead(served, tmp_path):

@@ -7,7 +7,6 @@ stopped. With `overwrite`, the index that is there stays until the new one is wh
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +54,9 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
             modality, trained = task.collection.items.modality, indexing.embedder.trained
             vectors = index_vectors(embedded.embeddings[good], modality, indexing.description, trained)
             writer.remove(_ids(task, np.intersect1d(places, task.changes.changed)))
-            thumbnails = list(compress(embedded.thumbnails, good))
+            thumbnails = (
+                [embedded.thumbnails[row] for row in np.flatnonzero(good).tolist()] if embedded.thumbnails else []
+            )
             writer.add(vectors, _rows(task, places[good], thumbnails))
             num_added += int(good.sum())
     _note_rejected(indexing, rejected)
