@@ -13,7 +13,7 @@ from PIL import Image
 
 from fusemix.parts.extras import install, packages_of
 
-EXTRA, PACKAGE = "heic", "pillow-heif"
+HEIF, EXTRA, PACKAGE = "HEIF", "heic", "pillow-heif"
 CODED = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
 ANY_CODED, AV1 = frozenset((b"mif1", b"msf1")), frozenset((b"avif", b"avis"))
 """Brands (ISO/IEC 23008-12, annex B); those of the second line leave open what their pictures are coded by."""
