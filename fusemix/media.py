@@ -21,6 +21,8 @@ LOUDEST = 0.9
 """Peak that louder sounds are brought down to, where full scale is 1: an MP3 overshoots a little."""
 OUTLINED_SEC = 10
 """Of a sound, the seconds that its outline shows."""
+NUM_BARS = 56
+"""Of an outline in a list of results."""
 
 
 def fitted(picture: Image.Image, longest_side: int) -> Image.Image:
@@ -41,6 +43,13 @@ def jpeg(picture: Image.Image, quality: int, *, is_progressive: bool = False) ->
     file = io.BytesIO()
     picture.save(file, format="JPEG", quality=quality, optimize=True, progressive=is_progressive)
     return file.getvalue()
+
+
+def kind_of_picture(raw: bytes) -> str | None:
+    """Media type of a JPEG or WebP by its first bytes, which is what browsers go by; None of anything else."""
+    if raw.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    return "image/webp" if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP" else None
 
 
 def mp3(wave: Waveform, longest_sec: int, *, highest_rate: int, compression: float) -> bytes:
@@ -93,6 +102,11 @@ def outline(wave: Waveform, num_bars: int) -> Float[np.ndarray, " bars"]:
     samples = np.abs(wave.samples[: OUTLINED_SEC * wave.sample_rate])
     starts = np.linspace(0, len(samples), min(num_bars, len(samples)), endpoint=False).astype(np.int64)
     return np.maximum.reduceat(samples, starts) / max(float(samples.max()), np.finfo(np.float32).tiny)
+
+
+def loudness(wave: Waveform, num_bars: int) -> Float[np.ndarray, " bars"]:
+    """The square root of `outline`, as high as bars are: what is a quarter as loud is half as high."""
+    return np.sqrt(outline(wave, num_bars))
 
 
 def bars(shares: Float[np.ndarray, " bars"], least: float) -> str:

@@ -64,6 +64,9 @@ class IndexConfig(WritingConfig):
     hub_correction: bool = True
     """In a new index, keep what corrects hubs where the model knows its hubs and validation wanted it, and what brings
     modalities to one height: its searches rank by that. false keeps cosines alone."""
+    thumbnails: bool = True
+    """Keep of each picture a small one, about 15 kB, and of each sound its outline, so that results are shown without
+    their files; false keeps none of what comes now."""
     batch_size: int = 64
     """Items in one pass of an encoder; halved where memory does not suffice."""
     num_workers: int | str = "auto"

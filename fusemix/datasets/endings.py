@@ -18,6 +18,8 @@ PICTURES: Mapping[str, Sequence[str]] = {
     "AVIF": (".avif",),
 }
 """The usual formats, by PIL's names, with their endings."""
+BY_PILLOW_HEIF = (".heic", ".heif", ".hif", ".heics", ".heifs")
+"""Pictures that PIL does not read; where pillow-heif is not there, they are set aside with what to install."""
 SOUNDS: Mapping[str, Sequence[str]] = {
     "WAV": (".wav",),
     "WAVEX": (".wav",),
@@ -42,7 +44,7 @@ def endings(modality: str) -> tuple[str, ...]:
     """Endings of pictures (`image`) or sounds (`audio`) in small letters, each with its dot, the usual ones first."""
     formats = {"image": PICTURES, "audio": SOUNDS}[modality]
     usual = [ending for of_format in formats.values() for ending in of_format]
-    return tuple(dict.fromkeys([*usual, *(BY_TORCHCODEC if modality == "audio" else _of_pil())]))
+    return tuple(dict.fromkeys([*usual, *(BY_TORCHCODEC if modality == "audio" else (*BY_PILLOW_HEIF, *_of_pil()))]))
 
 
 def _of_pil() -> list[str]:

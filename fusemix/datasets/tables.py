@@ -23,7 +23,7 @@ QUOTED = {mark: re.compile(rf'"([^"]*(?:""[^"]*)*)"(?:{mark}|\Z)') for mark in S
 MOST_LINES = 64
 """Lines that a quoted cell of a TSV may have."""
 FILE_NAME = re.compile(
-    r"[^/].*\.(jpe?g|png|webp|bmp|gif|tiff?|avif|heic|jp2|wav|flac|og[ga]|opus|mp3|m4a|aiff?|au|webm|npy)",
+    r"[^/].*\.(jpe?g|png|webp|bmp|gif|tiff?|avif|hei[cf]|hif|jp2|wav|flac|og[ga]|opus|mp3|m4a|aiff?|au|webm|npy)",
     re.IGNORECASE,
 )
 NUMBER = re.compile(r"-?\d+(\.\d+)?")

@@ -3,15 +3,16 @@
 Place in the flow: an opened file -> Exif.
 
 The file may be anybody's: of each at most MOST_BYTES and MOST_PARTS parts are read, and one that is damaged, or says
-something impossible, says nothing. JPEG, PNG and WebP are read (Exif 2.32, sections 4.5 and 4.6).
+something impossible, says nothing. JPEG, PNG, WebP, HEIC and AVIF are read (Exif 2.32, sections 4.5 and 4.6).
 """
 
-import io
 import re
 import struct
 from collections.abc import Iterator
 from datetime import datetime
-from typing import IO, NamedTuple
+from typing import NamedTuple
+
+from fusemix.encoders.boxes import File, exif_in_boxes
 
 MOST_BYTES = 1 << 16
 """Of Exif: a segment of JPEG holds no more."""
@@ -23,7 +24,6 @@ MAKE, MODEL, EXIF_AT, TAKEN = 0x010F, 0x0110, 0x8769, 0x9003
 TEXT, LONG = 2, 4
 BEGINS = b"Exif\0\0"
 WHEN = "%Y:%m:%d %H:%M:%S"
-File = IO[bytes] | io.BufferedIOBase | io.RawIOBase
 
 
 class Exif(NamedTuple):
@@ -87,6 +87,9 @@ def _block(file: File) -> bytes:
         return _of_chunks(file, b"eXIf", ">", name_first=False, rest=4)
     if head[:4] == b"RIFF" and head[8:] == b"WEBP":
         return _of_chunks(file, b"EXIF", "<", name_first=True, rest=0)
+    if head[4:8] == b"ftyp":
+        file.seek(0)
+        return exif_in_boxes(file, MOST_BYTES)
     return b""
 
 

@@ -45,11 +45,13 @@ class Given(NamedTuple):
         task: its place in the list of tasks.
         of: encoder -> its latents.
         is_last: whether the task is done with this.
+        thumbnails: row -> what is seen of the item, where the task asks for that.
     """
 
     task: int
     of: dict[str, Extracted]
     is_last: bool
+    thumbnails: dict[int, bytes]
 
 
 def extract(
@@ -102,7 +104,7 @@ def extract(
         began, given_at = time.perf_counter(), time.monotonic()
         of = {name: part.taken(items, tasks[number].rows, encoders[name].dim) for name, part in parts[number].items()}
         seconds["encode"] += time.perf_counter() - began
-        return Given(number, of, is_last)
+        return Given(number, of, is_last, run.thumbnails.pop(number, {}))
 
     for number in range(len(tasks)):
         while left[number]:
@@ -190,6 +192,7 @@ class _Run:
     device: torch.device
     copies: Copies
     fresh: list[Rejected] = field(default_factory=list)
+    thumbnails: defaultdict[int, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
 
     def add_all(
         self,
@@ -200,6 +203,7 @@ class _Run:
         advance: Callable[[int, Sequence[Rejected]], None],
     ) -> Iterator[int]:
         """Encode a window for all of its encoders; `advance` is told of rows when the last of these has them."""
+        self.thumbnails[piece.task] |= {piece.rows[place]: made for place, made in window.thumbnails.items()}
         begun = _Begun(len(piece.rows), advance)
         for name in piece.encoders:
             for count in self.add(parts[name], name, window, piece.rows, task):

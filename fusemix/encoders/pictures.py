@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from fusemix.contents import Raw
+from fusemix.encoders.heif import open_picture
 from fusemix.encoders.scans import num_scans
 
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I", "F")
@@ -86,7 +87,7 @@ def decode_image(raw: Raw, shortest: int | None = None, *, least_side: int | Non
 def _open_picture(raw: bytes) -> Image.Image:
     if not raw:
         raise ValueError("the file is empty")
-    picture = Image.open(io.BytesIO(raw))
+    picture = open_picture(raw)
     if picture.format == "EPS":
         raise ValueError("PostScript is a program, and programs of strangers are not run")
     if (scans := num_scans(raw)) > MOST_SCANS:
@@ -97,7 +98,7 @@ def _open_picture(raw: bytes) -> Image.Image:
         picture.verify()  # decoding compares no checksum of a chunk, and one flipped bit in 70 would pass
     except SyntaxError as error:
         raise OSError(str(error)) from error
-    return Image.open(io.BytesIO(raw))
+    return open_picture(raw)
 
 
 def _with_whole_key(picture: Image.Image, raw: bytes) -> Image.Image:

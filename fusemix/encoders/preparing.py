@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fusemix.encoders.decoding import decode, resample
 from fusemix.encoders.priority import unhindered_time
+from fusemix.encoders.thumbnails import thumbnails_of
 from fusemix.encoders.trouble import Reader, one_line, tried
 from fusemix.errors import FusemixError, MachineError
 from fusemix.interfaces import Batch, Content, Encoder, Items, Prepared, Rejected
@@ -48,16 +49,23 @@ class Window(NamedTuple):
         of: encoder -> its batches.
         rejected: items that could not be read or decoded, for whatever encoder.
         seconds: what read took, without waiting for a core, and the computing time of decode and prepare.
+        thumbnails: place in the window -> what is seen of the item, where that was asked for.
     """
 
     num_rows: int
     of: dict[str, Batches]
     rejected: list[Rejected]
     seconds: dict[str, float]
+    thumbnails: dict[int, bytes]
 
 
 def read_window(
-    items: Items, rows: Sequence[int], encoders: Mapping[str, Encoder], sizes: Mapping[str, int | Tensor]
+    items: Items,
+    rows: Sequence[int],
+    encoders: Mapping[str, Encoder],
+    sizes: Mapping[str, int | Tensor],
+    *,
+    thumbnails: bool = False,
 ) -> Window:
     """Read some rows, at most WINDOW_BYTES of what is prepared, and make batches of them.
 
@@ -66,15 +74,17 @@ def read_window(
         rows: of that side, in any order.
         encoders: by name; each gets batches of its own out of one decoding.
         sizes: items in one batch of each encoder.
+        thumbnails: whether to make them.
 
     Raises:
         MachineError: a disk, a network or a limit fails, and trying again does not help.
     """
     seconds: dict[str, float] = dict.fromkeys(("read", "decode", "prepare"), 0.0)
-    ready, rejected, num_rows = _read(items, rows, encoders, seconds)
+    seen: dict[int, bytes] = {}
+    ready, rejected, num_rows = _read(items, rows, encoders, seconds, seen if thumbnails else None)
     with _timed(seconds, "prepare"):
         of = {name: _batches(encoder, ready[name], int(sizes[name])) for name, encoder in encoders.items()}
-    return Window(num_rows, of, rejected, seconds)
+    return Window(num_rows, of, rejected, seconds, seen)
 
 
 def read_whole(
@@ -103,9 +113,16 @@ class _Ready(NamedTuple):
 
 
 def _read(
-    items: Items, rows: Sequence[int], encoders: Mapping[str, Encoder], seconds: dict[str, float]
+    items: Items,
+    rows: Sequence[int],
+    encoders: Mapping[str, Encoder],
+    seconds: dict[str, float],
+    seen: dict[int, bytes] | None = None,
 ) -> tuple[dict[str, _Ready], list[Rejected], int]:
-    """What each encoder prepared, what could not be read or decoded, and how many rows that were."""
+    """What each encoder prepared, what could not be read or decoded, and how many rows that were.
+
+    Thumbnails are added to `seen`, where it is given.
+    """
     started, ready = unhindered_time(), {name: _Ready([], [], [], []) for name in encoders}
     rejected, reader = [], Reader(items)
     step = len(rows) if items.modality == "text" else 1  # tokenizers are fast on many texts, which are small
@@ -115,6 +132,9 @@ def _read(
             items, rows, range(done, done + step), _least_sides(items.modality, encoders), reader, seconds
         )
         rejected += decoded.rejected
+        if seen is not None:
+            with _timed(seconds, "decode"):
+                seen |= thumbnails_of(zip(decoded.places, decoded.contents, strict=True))
         with _timed(seconds, "prepare"):
             _prepare_for_all(items.modality, encoders, decoded._replace(rejected=[]), ready)
         if step == 1:

@@ -52,11 +52,15 @@ class Done(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Consecutive rows, the names of the encoders that they are read for, and what of it is done, by encoder."""
+    """Consecutive rows, the names of the encoders that they are read for, and what of it is done, by encoder.
+
+    `thumbnails` says whether they are made, too.
+    """
 
     rows: range
     encoders: tuple[str, ...]
     done: Mapping[str, Done] = {}  # never changed
+    thumbnails: bool = False
 
     def is_done(self, name: str, rows: Sequence[int]) -> bool:
         """Whether an earlier run has done all of some rows for an encoder."""
@@ -72,11 +76,13 @@ class Piece(NamedTuple):
         task: its place in the list of tasks.
         rows: of the side.
         encoders: names.
+        thumbnails: whether they are made, too.
     """
 
     task: int
     rows: range
     encoders: tuple[str, ...]
+    thumbnails: bool = False
 
 
 def windows_ahead(
@@ -111,7 +117,7 @@ def windows_ahead(
     queue, steps_back = _Queue(pieces), device.type == "cpu"
     if num_workers == 0:
         for _, piece in queue:
-            window = read_window(items, piece.rows, {name: encoders[name] for name in piece.encoders}, sizes)
+            window = _window(items, piece, encoders, sizes)
             yield queue.arrived(window), window
         return
     allow_open_files()
@@ -160,7 +166,7 @@ def _cut(number: int, task: Task, step: int, most: int) -> Iterator[Piece]:
     while at < len(rows):
         window = rows[at : at + step]
         if not all(task.is_done(name, window) for name in task.encoders):
-            yield Piece(number, window, task.encoders)
+            yield Piece(number, window, task.encoders, task.thumbnails)
         at += step
         step = step * 2 if step * 2 <= most else step
 
@@ -218,10 +224,9 @@ class _Windows(Dataset):
     finished: Tensor
 
     def __getitem__(self, numbered: tuple[int, Piece]) -> Parcel | FusemixError:
-        number, (_, rows, names) = numbered
+        number, piece = numbered
         try:
-            window = read_window(self.items, rows, {name: self.encoders[name] for name in names}, self.sizes)
-            return _packed(window)
+            return _packed(_window(self.items, piece, self.encoders, self.sizes))
         except FusemixError as error:
             return error
         finally:
@@ -230,6 +235,11 @@ class _Windows(Dataset):
     def __reduce__(self) -> tuple[Any, ...]:
         """For workers that are not forked."""
         return _rebuilt, (without_weights((self.items, self.encoders)), self.sizes, self.finished)
+
+
+def _window(items: Items, piece: Piece, encoders: Mapping[str, Encoder], sizes: Mapping[str, Tensor]) -> Window:
+    wanted = {name: encoders[name] for name in piece.encoders}
+    return read_window(items, piece.rows, wanted, sizes, thumbnails=piece.thumbnails)
 
 
 def _rebuilt(content: bytes, sizes: Mapping[str, Tensor], finished: Tensor) -> _Windows:

@@ -35,10 +35,14 @@ ROWS_AT_ONCE = 8192
 
 
 class Embedded(NamedTuple):
-    """What a model gave for some items; a rejected item's row is NaN."""
+    """What a model gave for some items; a rejected item's row is NaN.
+
+    `thumbnails` are of the items, where they were asked for and there are any; see encoders/thumbnails.py.
+    """
 
     embeddings: Float[np.ndarray, "items dim"]
     rejected: tuple[Rejected, ...]
+    thumbnails: Sequence[bytes | None] = ()
 
 
 class Embedder:
@@ -198,6 +202,7 @@ class Embedder:
         num_workers: int,
         advance: Callable[[int, Sequence[Rejected]], None],
         part_sec: float = math.inf,
+        thumbnails: bool = False,
     ) -> Iterator[tuple[Int64[np.ndarray, " some"], Embedded]]:
         """Embeddings of some items, part by part; what cannot be embedded is set aside, with its reason.
 
@@ -209,6 +214,7 @@ class Embedder:
             batch_size, num_workers: as for `embed`.
             advance: called with the number of items just encoded, and what was set aside among them.
             part_sec: what was embedded of a part is given after so many seconds; not of texts, which are given whole.
+            thumbnails: whether to make them, from what is decoded.
 
         Yields:
             Rows, and what they gave, in float32.
@@ -219,12 +225,13 @@ class Embedder:
         modality = items.modality
         with self._locks[modality]:
             encoders = self._encoders(modality)
-            tasks = [Task(part, tuple(encoders)) for part in parts]
+            tasks = [Task(part, tuple(encoders), thumbnails=thumbnails) for part in parts]
             seconds = math.inf if modality == "text" else part_sec
             for given in self._extracted(items, tasks, encoders, batch_size, num_workers, advance, seconds):
                 rows = next(iter(given.of.values())).rows
                 if len(rows):
-                    yield rows, self._embedded(items, rows, given.of)
+                    seen = [given.thumbnails.get(int(row)) for row in rows] if thumbnails else ()
+                    yield rows, self._embedded(items, rows, given.of)._replace(thumbnails=seen)
 
     def _extracted(
         self,

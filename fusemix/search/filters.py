@@ -37,7 +37,8 @@ RANGE = ".."
 def columns_of(schema: pa.Schema) -> dict[str, str]:
     """Columns that an index may be filtered by -> text, number, date or truth."""
     others = (*ABOUT.names, *STATE.names, WORDS, VECTOR)
-    return {field.name: _kind(field.type) for field in schema if field.name not in others}
+    fields = (field for field in schema if field.name not in others and not pa.types.is_binary(field.type))
+    return {field.name: _kind(field.type) for field in fields}
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -18,7 +18,7 @@ from fusemix.search.description import INDEX, TABLE, Description, damaged, read_
 from fusemix.search.facets import Facet
 from fusemix.search.filters import condition_of, conditions_of
 from fusemix.search.state import State, nearest
-from fusemix.search.table import ABOUT, ROW, VECTOR, having, is_of_items, open_table, quoted, vectors_in
+from fusemix.search.table import ABOUT, ROW, THUMBNAIL, VECTOR, having, is_of_items, open_table, quoted, vectors_in
 
 MOST_SCORE = 12.0
 """A cosine, and constants and levels besides; more is damage."""
@@ -192,6 +192,18 @@ class Index:
         """What is known of those of some items that nobody has removed, by position."""
         rows, places = self._rows(positions, ABOUT.names)
         return dict(zip(places, rows.drop_columns([ROW]).to_pylist(), strict=True))
+
+    def thumbnail(self, position: int) -> tuple[str, bytes | None]:
+        """Modality of an item, and its thumbnail, as whoever made the index left it; None where there is none.
+
+        Raises:
+            IndexError: there is no such position, or none any more.
+        """
+        there = self._asked(lambda state: state.table.schema.names)
+        rows, places = self._rows([position], [name for name in ("modality", THUMBNAIL) if name in there])
+        _require([position], dict.fromkeys(places))
+        (item,) = rows.to_pylist()
+        return item["modality"], found if isinstance(found := item.get(THUMBNAIL), bytes) else None
 
     def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
         """Vectors of some items, of unit length, as exactly as they are kept.

@@ -23,6 +23,9 @@ from fusemix.search.names import words_of_items
 VECTOR, ROW = "vector", "_rowid"
 WORDS = "words"
 """Column of what is written of an item, see names.py; an index that was made before it has none."""
+THUMBNAIL = "thumbnail"
+"""Column of what is seen of an item, see encoders/thumbnails.py: bytes, in an index of anybody's whatever bytes. Null
+where none was made; an index that was made before it has none until it is added to."""
 ABOUT = pa.schema(
     [
         ("id", pa.string()),
@@ -89,7 +92,7 @@ def empty_table(folder: Path, width: int, precision: str) -> Any:
         precision: of these.
     """
     vector = pa.field(VECTOR, pa.list_(NUMBERS[precision], width))
-    schema = pa.schema([*ABOUT, *STATE, *KNOWN, pa.field(WORDS, pa.string()), vector])
+    schema = pa.schema([*ABOUT, *STATE, *KNOWN, pa.field(WORDS, pa.string()), pa.field(THUMBNAIL, pa.binary()), vector])
     return _connected(folder).create_table(ITEMS, schema=schema, mode="overwrite", storage_options=FIXED_ROWS)
 
 
@@ -99,11 +102,6 @@ def is_of_items(schema: pa.Schema, width: int) -> bool:
         return False
     kind: Any = schema.field(VECTOR).type if VECTOR in schema.names else None
     return kind is not None and pa.types.is_fixed_size_list(kind) and kind.list_size == width
-
-
-def own_columns(schema: pa.Schema) -> list[str]:
-    """Columns that came from caption files."""
-    return [name for name in schema.names if name not in (*ABOUT.names, *STATE.names, *KNOWN.names, WORDS, VECTOR)]
 
 
 def widen(table: Any, about: pa.Schema) -> None:
@@ -120,8 +118,10 @@ def conformed(about: pa.Table, schema: pa.Schema) -> pa.Table:
 
     Args:
         about: one row an item, in ABOUT, with any further columns.
-        schema: of the table.
+        schema: of the table. Of one whose column of this name came from a caption file, thumbnails are left out.
     """
+    if THUMBNAIL in about.column_names and not pa.types.is_binary(schema.field(THUMBNAIL).type):
+        about = about.drop_columns([THUMBNAIL])
     if "folder" not in about.column_names:
         folders = pc.call_function("replace_substring_regex", [about["path"]], pc.ReplaceSubstringOptions(PATH_END, ""))
         about = about.append_column("folder", folders)

@@ -6,7 +6,6 @@ Not here: the other end, in the server (decoders.py); what may be sent (uploads.
 Both ends speak in JSON and in bytes. What is broken in here is told as a refusal, or by the end of the process.
 """
 
-import io
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from PIL import Image
 
 from fusemix.contents import Content, Waveform
 from fusemix.encoders.decoding import decode_beginning, decode_image
+from fusemix.encoders.heif import open_picture
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import Load, refuse_beyond
 from fusemix.web.uploads import picture_load, read_picture, read_sound, reason, sound_load
@@ -99,7 +99,7 @@ def load_of(files: list[File]) -> Load:
 def own_picture_load(raw: bytes) -> Load:
     """What a picture of the index states to have; nothing where it cannot be read, which decoding it will say."""
     try:
-        with Image.open(io.BytesIO(raw)) as picture:
+        with open_picture(raw) as picture:
             return Load(pixels=picture.width * picture.height)
     except Exception:
         return Load()

@@ -97,7 +97,8 @@ function byName(filters) {
 
 export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 
-export const kindOf = (file) => file.type.split("/")[0];
+// Where a system has no type for a telephone's pictures, their names tell.
+export const kindOf = (file) => file.type.split("/")[0] || (/\.(heic|heif|hif)$/i.test(file.name) ? "image" : "");
 
 // What can be said of a file before it is sent; empty where nothing is wrong.
 export function problemWith(file, { modalities, limits }) {

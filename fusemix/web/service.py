@@ -61,7 +61,7 @@ class Service:
         self._terms = Terms(self._searcher.modalities, self._searcher.widths, most_bytes, index.find)
         self._base_path, self._show_paths = base_path, show_paths
         self._decoders, self._sent = Decoders(), Budget()
-        self._media = Media(self._searcher.content, self._decoders)
+        self._media = Media(self._searcher.content, self._decoders, index.thumbnail)
         self._limiters: dict[str, CapacityLimiter] = {}
         self._version = secrets.token_hex(4)  # positions may mean other items after a restart
 

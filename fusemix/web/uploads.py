@@ -12,6 +12,7 @@ from PIL import Image
 from fusemix.contents import Waveform
 from fusemix.datasets.endings import PICTURES, SOUNDS
 from fusemix.encoders.decoding import decode_audio, decode_image, sounds_of
+from fusemix.encoders.heif import HEIF, open_picture, readable
 from fusemix.errors import first_line
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST, MOST_MEGAPIXELS, MOST_MINUTES, Load
@@ -24,11 +25,11 @@ def picture_load(raw: bytes) -> Load:
     """What a picture states to have.
 
     Raises:
-        Refusal: 422, it is none of PICTURES, or is larger than one request may hold.
+        Refusal: 422, it is none of PICTURES and no HEIF, or is larger than one request may hold.
     """
-    known = [name for name in PICTURES if name in set(Image.registered_extensions().values())]
+    known = [name for name in (*PICTURES, HEIF) if name in readable()]
     try:
-        with Image.open(io.BytesIO(raw), formats=known) as picture:
+        with open_picture(raw, known) as picture:
             width, height = picture.size
     except Image.DecompressionBombError as error:
         raise Refusal(422, f"the picture is too large; {MOST_MEGAPIXELS} million pixels are the most") from error
@@ -43,7 +44,7 @@ def read_picture(raw: bytes) -> Image.Image:
     """Decode a picture; one that is much larger than SHORTEST_SIDE gets smaller on the way.
 
     Raises:
-        Refusal: 422, it is none of PICTURES, is damaged, or is larger than one request may hold.
+        Refusal: 422, it is none of PICTURES and no HEIF, is damaged, or is larger than one request may hold.
     """
     picture_load(raw)
     try:

@@ -58,3 +58,8 @@ def test_beside_a_picture_of_a_usual_format_a_mask_is_none(tmp_path):
     members = [("a.pgm", b"mask"), ("a.jpg", b"picture"), ("a.txt", "one"), ("b.png", b"x"), ("b.jpg", b"yy")]
     table = scan_tar(write_tar(tmp_path / "t.tar", [*members, ("b.txt", "two")]), "image")
     assert table["num_bytes"].to_pylist() == [7, 1], "of two usual formats the first in the tar is taken"
+
+
+def test_beside_a_jpeg_the_heic_that_it_was_made_of_is_passed_over(tmp_path):
+    members = [("a.heic", b"original"), ("a.jpg", b"picture"), ("a.txt", "one")]
+    assert scan_tar(write_tar(tmp_path / "t.tar", members), "image")["num_bytes"].to_pylist() == [7]

@@ -21,7 +21,7 @@ def read(raw):
     return exif_of(io.BytesIO(raw))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_what_was_written_is_read(kind):
     raw = file(kind, taken="2023:05:14 10:20:30", make="FUJIFILM", model="X100")
     assert read(raw) == Exif(datetime(2023, 5, 14, 10, 20, 30), "FUJIFILM X100")
@@ -53,7 +53,7 @@ def test_a_camera_is_called_by_its_maker_once(make, model, name):
 
 
 def test_no_file_makes_it_fail():
-    whole = [file(kind, taken="2023:05:14 10:20:30", make="M", model="N") for kind in ("JPEG", "PNG", "WEBP")]
+    whole = [file(kind, taken="2023:05:14 10:20:30", make="M", model="N") for kind in ("JPEG", "PNG", "WEBP", "AVIF")]
     draw = random.Random(0)
     for raw in whole:
         for end in range(0, min(len(raw), 300)):
@@ -63,7 +63,17 @@ def test_no_file_makes_it_fail():
             for _ in range(draw.randint(1, 8)):
                 broken[draw.randrange(min(len(raw), 250))] = draw.randrange(256)
             assert isinstance(read(bytes(broken)), Exif)
-    for raw in (b"", b"\xff\xd8", b"\xff\xd8" + b"\xff\xe1\xff\xff" * 5000, b"GIF89a", bytes(1000)):
+    boxes = b"\0\0\0\x08ftyp" + b"\0\1\0\0meta" + b"\0\0\0\x08iinf" * 8000
+    for raw in (
+        boxes,
+        b"\0\0\0\0ftyp",
+        b"\0\0\0\1ftyp" + b"\xff" * 8,
+        b"",
+        b"\xff\xd8",
+        b"\xff\xd8" + b"\xff\xe1\xff\xff" * 5000,
+        b"GIF89a",
+        bytes(1000),
+    ):
         assert read(raw) == Exif()
 
 

@@ -1,11 +1,13 @@
 """The page in headless Chromium: on a phone, with mistakes, with hostile words, and where pictures have gone."""
 
+import base64
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from browsing import drop, found, ids, searched, settled, type_and_search, until
+from PIL import Image
 from serving import UPLOAD_MB, running
 
 from fusemix.cli.called import run_command
@@ -100,7 +102,7 @@ def test_hostile_words_are_read_as_they_were_written(visit):
 
 @pytest.fixture(scope="module")
 def moved(tiny, tmp_path_factory):
-    """A server of an index whose pictures have gone, with names that try to run as code."""
+    """A server of an index without thumbnails whose pictures have gone, with names that try to run as code."""
     folder = tmp_path_factory.mktemp("moved")
     pictures = folder / "a <b>&amp; \"c'"
     pictures.mkdir()
@@ -108,7 +110,7 @@ def moved(tiny, tmp_path_factory):
         shutil.copy(file, pictures / f"<img src=x onerror=window.ran={number}>.png")
     out = folder / "<script>window.ran=9<" / "index"
     common = ["--model", str(tiny.run), "--out", str(out), "--compute.accelerator", "cpu", "--num-workers", "0"]
-    run_command("index", [*common, "--data", str(pictures)])
+    run_command("index", [*common, "--data", str(pictures), "thumbnails=false"])
     shutil.rmtree(pictures)
     with (
         Batcher(Searcher(out, device="cpu")) as batcher,
@@ -136,6 +138,24 @@ def test_the_page_of_a_moved_index_has_no_examples_where_no_captions_are(visit, 
     tab = visit("/", url=moved.url)
     until(tab, "document.querySelectorAll('.gone').length === 6")
     assert tab.locator(".examples").count() == 0
+
+
+def test_a_telephones_picture_is_taken_by_its_name_where_the_system_has_no_type_for_it(visit, server, tmp_path):
+    package = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    package.from_pillow(Image.new("RGB", (64, 64), "red")).save(tmp_path / "IMG_1.HEIC")
+    content = base64.b64encode((tmp_path / "IMG_1.HEIC").read_bytes()).decode()
+    tab = visit()
+    tab.evaluate(
+        """(text) => {
+            const data = new DataTransfer();
+            data.items.add(new File([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], "IMG_1.HEIC"));
+            document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
+        }""",
+        content,
+    )
+    until(tab, "location.search.startsWith('?e=image.')")
+    settled(tab)
+    assert ids(tab)
 
 
 def test_screenshots_are_there_to_look_at(visit, tmp_path):

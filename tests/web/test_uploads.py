@@ -1,4 +1,6 @@
 import io
+import struct
+import sys
 import time
 
 import numpy as np
@@ -7,6 +9,7 @@ import soundfile
 from nasty_bodies import png, with_size
 from PIL import Image
 
+from fusemix.encoders import heif
 from fusemix.web.answers import Refusal
 from fusemix.web.uploads import read_picture, read_sound
 
@@ -20,6 +23,30 @@ def file_of(picture, kind, **options):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_pictures_of_the_usual_formats_are_read(kind):
     assert read_picture(file_of(Image.new("RGB", (20, 10), "red"), kind)).size == (20, 10)
+
+
+def test_heic_is_read_where_its_extra_is_and_judged_by_the_size_that_it_states():
+    package = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    file = io.BytesIO()
+    package.from_pillow(Image.new("RGB", (64, 64), "red")).save(file)
+    raw = file.getvalue()
+    assert read_picture(raw).size == (64, 64)
+    for side, refused in (
+        (9000, "9000×9000 pixels; 64 million are the most"),
+        (60_000, "too large; 64 million pixels"),
+    ):
+        with pytest.raises(Refusal, match=f"the picture .*{refused}"):
+            read_picture(raw.replace(struct.pack(">II", 64, 64), struct.pack(">II", side, side)))
+    with pytest.raises(Refusal, match="JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF are taken here"):
+        read_picture(raw[:100])
+
+
+def test_heic_is_refused_with_what_is_taken_where_its_extra_is_not(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    heif._register.cache_clear()
+    with pytest.raises(Refusal, match="the picture cannot be read; JPEG, PNG"):
+        read_picture(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40))
+    heif._register.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "ICO", "TGA", "PCX", "SGI", "JPEG2000"])

@@ -19,7 +19,7 @@ from fusemix.interfaces import Rejected
 from fusemix.machine.limits import usable_cores
 from fusemix.models.embedder import Embedded
 from fusemix.search.description import QUARANTINE, Description, read_description, write_description
-from fusemix.search.table import open_table
+from fusemix.search.table import THUMBNAIL, open_table
 from fusemix.search.writer import IndexWriter
 from fusemix.wiring.searching.following import STATE, sha256_of
 from fusemix.wiring.searching.index_plan import OWNED, Indexing, Task
@@ -54,7 +54,10 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
             modality, trained = task.collection.items.modality, indexing.embedder.trained
             vectors = index_vectors(embedded.embeddings[good], modality, indexing.description, trained)
             writer.remove(_ids(task, np.intersect1d(places, task.changes.changed)))
-            writer.add(vectors, _rows(task, places[good]))
+            thumbnails = (
+                [embedded.thumbnails[row] for row in np.flatnonzero(good).tolist()] if embedded.thumbnails else []
+            )
+            writer.add(vectors, _rows(task, places[good], thumbnails))
             num_added += int(good.sum())
     _note_rejected(indexing, rejected)
     if not num_added and open_table(place) is None:
@@ -65,15 +68,15 @@ def run_indexing(indexing: Indexing, advance: Callable[[int], None]) -> tuple[De
     return description, rejected
 
 
-def _rows(task: Task, places: Int64[np.ndarray, " some"]) -> pa.Table:
-    """What an index keeps of some items, besides their vectors."""
+def _rows(task: Task, places: Int64[np.ndarray, " some"], thumbnails: Sequence[bytes | None]) -> pa.Table:
+    """What an index keeps of some items, besides their vectors; `thumbnails` are empty where none were made."""
     rows = task.collection.table(task.number, places)
     if not task.collection.is_of_files:
         return rows
     states = _states(task, places).drop_columns(["id"])
     for name in states.column_names:
         rows = rows.append_column(name, states[name])
-    return rows
+    return rows.append_column(THUMBNAIL, pa.array(thumbnails, pa.binary())) if thumbnails else rows
 
 
 def _states(task: Task, places: Int64[np.ndarray, " some"]) -> pa.Table:
@@ -145,5 +148,6 @@ def _from_files(indexing: Indexing, task: Task, advance: Callable[[int], None]) 
         num_workers=usable_cores() - 1 if isinstance(config.num_workers, str) else config.num_workers,
         advance=lambda count, rejected: advance(count),
         part_sec=PART_SEC,
+        thumbnails=config.thumbnails,
     ):
         yield task.new[some], embedded

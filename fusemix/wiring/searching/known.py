@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from fusemix.disk.regular import open_regular
 from fusemix.encoders.exif import Exif, exif_of
-from fusemix.search.table import ABOUT, KINDS, KNOWN, STATE, VECTOR, WORDS
+from fusemix.search.table import ABOUT, KINDS, KNOWN, STATE, THUMBNAIL, VECTOR, WORDS
 from fusemix.urls import is_url
 
 THREADS = 8
@@ -67,7 +67,7 @@ def own_columns(rows: Sequence[str | None]) -> pa.Table:
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:
-    while name in (*ABOUT.names, *STATE.names, *KNOWN.names, WORDS, VECTOR, *taken) or not name.strip("_"):
+    while name in (*ABOUT.names, *STATE.names, *KNOWN.names, WORDS, THUMBNAIL, VECTOR, *taken) or not name.strip("_"):
         name = f"own_{name}"
     return name
 

@@ -29,8 +29,7 @@ def _seconds_of_an_item(indexing: Indexing, task: Task) -> float:
     embedder.encoders(collection.items.modality)  # loaded before the clock starts
     items, size = collection.items.take(places), indexing.config.batch_size
     started = time.perf_counter()
-    for _ in embedder.embed_items(
-        items, [range(len(places))], batch_size=size, num_workers=0, advance=lambda count, rejected: None
-    ):
+    how = {"batch_size": size, "num_workers": 0, "thumbnails": indexing.config.thumbnails}
+    for _ in embedder.embed_items(items, [range(len(places))], advance=lambda count, rejected: None, **how):
         pass
     return (time.perf_counter() - started) / len(places)
