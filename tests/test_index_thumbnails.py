@@ -28,8 +28,8 @@ def kept(out):
     index, found = Index(out), {}
     for batch in index.columns(["id"]):
         for item, position in zip(batch["id"].to_pylist(), batch["_rowid"].to_pylist(), strict=True):
-            raw = index.thumbnail(position)[1]
-            found[item] = None if raw is None else Image.open(io.BytesIO(raw)).size
+            kept_of = index.thumbnail(position)
+            found[item] = None if kept_of is None else Image.open(io.BytesIO(kept_of[1])).size
     return found
 
 

@@ -193,17 +193,18 @@ class Index:
         rows, places = self._rows(positions, ABOUT.names)
         return dict(zip(places, rows.drop_columns([ROW]).to_pylist(), strict=True))
 
-    def thumbnail(self, position: int) -> tuple[str, bytes | None]:
-        """Modality of an item, and its thumbnail, as whoever made the index left it; None where there is none.
+    def thumbnail(self, position: int) -> tuple[str, bytes] | None:
+        """Modality of an item, and its thumbnail, as whoever made the index left it.
 
-        Raises:
-            IndexError: there is no such position, or none any more.
+        Returns:
+            None where it has no thumbnail, or was removed.
         """
         there = self._asked(lambda state: state.table.schema.names)
-        rows, places = self._rows([position], [name for name in ("modality", THUMBNAIL) if name in there])
-        _require([position], dict.fromkeys(places))
-        (item,) = rows.to_pylist()
-        return item["modality"], found if isinstance(found := item.get(THUMBNAIL), bytes) else None
+        rows, _ = self._rows([position], [name for name in ("modality", THUMBNAIL) if name in there])
+        found = rows.to_pylist()
+        if not found or not isinstance(thumbnail := found[0].get(THUMBNAIL), bytes):
+            return None
+        return found[0]["modality"], thumbnail
 
     def vectors(self, positions: Sequence[int]) -> Float32[np.ndarray, "positions dim"]:
         """Vectors of some items, of unit length, as exactly as they are kept.

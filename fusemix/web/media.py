@@ -106,7 +106,7 @@ class Media:
         self,
         content: Callable[[int, Callable[[str, Raw], Content]], Content | None],
         decoders: Decoders,
-        thumbnail: Callable[[int], tuple[str, bytes | None]] | None = None,
+        thumbnail: Callable[[int], tuple[str, bytes] | None] | None = None,
         most_bytes: int = KEPT_BYTES,
     ) -> None:
         self._content, self._decoders, self._most_bytes = content, decoders, most_bytes
@@ -135,8 +135,8 @@ class Media:
     def _from_index(self, position: int, size: str) -> Kept | None:
         if self._thumbnail is None or size == "large":
             return None
-        modality, thumbnail = self._thumbnail(position)
-        return None if thumbnail is None else shown_at_once(modality, thumbnail, size)
+        found = self._thumbnail(position)
+        return None if found is None else shown_at_once(*found, size)
 
     def _from_source(self, position: int, size: str) -> Kept | None:
         content = self._content(position, lambda modality, raw: self._decoded(modality, raw, size))
