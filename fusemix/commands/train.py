@@ -109,7 +109,7 @@ def _train(config: TrainConfig, by_recipe: ByRecipe, processes: Processes, read:
         if trainer.is_global_zero:  # after all that can fail
             _begin(place, config, data, trainer, state, read)
             begin_logging(trainer.loggers, place, to_plain(config))
-            about = about_run(config, data, module.model, trainer.world_size, fitted(asked.optim, pace))
+            about = about_run(config, data, module.model, trainer.world_size, fitted(asked, pace))
             for line in (*about, *told):
                 console.print(line)
         fit, began = _solve if config.method == "csa" else _fit, time.monotonic()
@@ -151,7 +151,7 @@ def _rehearse(config: TrainConfig, by_recipe: ByRecipe, processes: Processes) ->
     state = _state(config, place_of(out, config.overwrite), record, pace.max_epochs)
     module = fusion_module_of(config, data, record, augmentation, range(state.schedule_from, pace.max_epochs))
     starts.fit_preprocessing(module.model, data, config.seed)
-    told += about_run(config, data, module.model, processes.world_size, fitted(asked.optim, pace))
+    told += about_run(config, data, module.model, processes.world_size, fitted(asked, pace))
     told += _going_on(state) if state.last else shared_with_training(data)
     if config.method == "contrastive":
         device = processes.strategy.root_device

@@ -72,6 +72,8 @@ class SetConfig:
     """Share of train's links to validate on instead; with neither, this set is not validated."""
     weight: float = 1.0
     """Passes over it while the first set is passed over once."""
+    batch_size: int | str = "auto"
+    """Pairs of this set in a step; auto takes optim.batch_size, or fits it to this set where that is auto, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +240,7 @@ class TrainConfig(WritingConfig):
         for name, more in self.also.items():
             within(f"also.{name}.holdout", more.holdout, 0.0, 0.5)
             within(f"also.{name}.weight", more.weight, 0.01, MOST_PASSES)
+            or_auto(f"also.{name}.batch_size", more.batch_size, 2, MOST_ITEMS)
             if more.validation and more.holdout:
                 raise ConfigError(f"also.{name}: give validation or holdout, not both.")
 

@@ -199,10 +199,11 @@ def _require_links_of_each(training_set: TrainingSet) -> None:
 
 def _too_large(training_set: TrainingSet, pairs_per_step: int) -> ConfigError:
     most = training_set.most_pairs()
+    setting = f"also.{training_set.name}.batch_size" if training_set.name else "optim.batch_size"
     return ConfigError(
-        f"a step needs {pairs_per_step:,} pairs (twice optim.batch_size where pairs are mixed), and no item "
+        f"a step needs {pairs_per_step:,} pairs (twice {setting} where pairs are mixed), and no item "
         f"may occur twice, but the links of {training_set.train.name} give only about {most:,} such pairs at a time, "
-        f"so no batch could be filled. Set optim.batch_size to {most // 2:,} or less ({most:,} with mixup.name=none), "
+        f"so no batch could be filled. Set {setting} to {most // 2:,} or less ({most:,} with mixup.name=none), "
         "or to auto."
     )
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,15 @@ from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
 from fusemix.latents.training_sets import TrainingSet
-from fusemix.wiring.training.pace import batch_of, fitted, pace_of
+from fusemix.wiring.training.pace import batch_of, batches_of, fitted, pace_of, paced
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
+DATA = ["train=t", "validation=v", "encoders={image: [a], text: [b]}", "out=o"]
 AUTO = OptimConfig(batch_size="auto", max_epochs="auto", validate_every="auto")
 
 
 def recipe(name: str) -> OptimConfig:
-    data = ["train=t", "validation=v", "encoders={image: [a], text: [b]}", "out=o"]
-    return load_config(TrainConfig, [str(CONFIGS / f"{name}.yaml"), *data]).optim
+    return load_config(TrainConfig, [str(CONFIGS / f"{name}.yaml"), *DATA]).optim
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,9 @@ def captioned(tmp_path_factory):
 )
 def test_recipes_take_the_sizes_that_they_were_measured_with(captioned, name, pictures, captions, batch, epochs, every):
     training_set, optim = captioned(pictures, captions), recipe(name)
-    size = batch_of(optim, [training_set], parts=2, num_processes=1)
+    size = batch_of(optim, training_set, parts=2, num_processes=1)
     training_set.deal(2 * size)
-    assert pace_of(optim, size, training_set.num_batches) == (batch, epochs, every)
+    assert pace_of(optim, {"": size}, training_set.num_batches) == (batch, epochs, every, {})
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_recipes_take_the_sizes_that_they_were_measured_with(captioned, name, pi
 )
 def test_recipes_take_the_epochs_that_they_were_measured_with(name, pairs, epochs, every):
     batch = recipe(name).auto.batch_size
-    assert pace_of(recipe(name), batch, pairs // (2 * batch)) == (batch, epochs, every)
+    assert pace_of(recipe(name), {"": batch}, pairs // (2 * batch)) == (batch, epochs, every, {})
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -75,7 +76,7 @@ def test_recipes_take_the_epochs_that_they_were_measured_with(name, pairs, epoch
 @pytest.mark.parametrize("pictures", [12, 13, 50, 476])
 def test_a_batch_of_auto_can_be_filled_and_shared_and_an_epoch_has_several(captioned, pictures, processes, parts):
     training_set = captioned(pictures)
-    size = batch_of(AUTO, [training_set], parts, processes)
+    size = batch_of(AUTO, training_set, parts, processes)
     assert size % processes == 0
     assert size >= max(2, processes)
     training_set.deal(size * parts)  # raises where it cannot be filled
@@ -85,26 +86,46 @@ def test_a_batch_of_auto_can_be_filled_and_shared_and_an_epoch_has_several(capti
 @pytest.mark.parametrize("pictures", [64, 476, 1_000])
 def test_the_batch_of_auto_is_the_same_for_one_two_four_and_eight_processes(captioned, pictures):
     training_set = captioned(pictures, 2)
-    assert len({batch_of(recipe("few_pairs"), [training_set], 2, processes) for processes in (1, 2, 4, 8)}) == 1
+    assert len({batch_of(recipe("few_pairs"), training_set, 2, processes) for processes in (1, 2, 4, 8)}) == 1
 
 
 @pytest.mark.parametrize("given", [{}, {"batch_size": 7}, {"max_epochs": 3}, {"validate_every": 5}])
 def test_what_was_given_stays_as_it_is(captioned, given):
     optim = OptimConfig(**{"batch_size": "auto", "max_epochs": "auto", "validate_every": "auto", **given})
     training_set = captioned(50)
-    size = batch_of(optim, [training_set], parts=2, num_processes=1)
+    size = batch_of(optim, training_set, parts=2, num_processes=1)
     training_set.deal(2 * size)
-    pace = pace_of(optim, size, training_set.num_batches)
+    pace = pace_of(optim, {"": size}, training_set.num_batches)
     assert given.items() <= pace._asdict().items()
     assert 1 <= pace.validate_every <= pace.max_epochs
-    told = dict(setting.split("=") for setting in fitted(optim, pace))
-    assert told.keys() == {f"optim.{name}" for name in pace._fields if name not in given}
+    config = replace(load_config(TrainConfig, DATA), optim=optim)
+    told = dict(setting.split("=") for setting in fitted(config, pace))
+    assert told.keys() == {f"optim.{name}" for name in pace.of_optim if name not in given}
+
+
+@pytest.mark.parametrize(
+    ("optim", "given", "batches"),
+    [("auto", "auto", (232, 24)), ("auto", 16, (232, 16)), (40, "auto", (40, 40)), (40, 16, (40, 16))],
+)
+def test_each_set_has_a_batch_of_its_own(captioned, optim, given, batches):
+    first, other = captioned(476), captioned(50)
+    other.name = "more"
+    also = f"also={{more: {{train: m, batch_size: {given}}}}}"
+    config = load_config(TrainConfig, [*DATA, also, f"optim={{batch_size: {optim}, max_epochs: 1}}"])
+    found = batches_of(config, [first, other], parts=1, num_processes=1)
+    assert found == {"": batches[0], "more": batches[1]}
+    pace = pace_of(config.optim, found, 5)
+    kept = paced(config, pace)
+    assert (kept.optim.batch_size, kept.also["more"].batch_size) == tuple(found.values())
+    assert batches_of(kept, [first, other], parts=1, num_processes=1) == found  # and so when the run goes on
+    names = [setting.split("=")[0] for setting in fitted(config, pace)]
+    assert ("also.more.batch_size" in names) == (optim == given == "auto")
 
 
 @pytest.mark.parametrize("steps_in_epoch", [1, 2, 9, 280, 281, 10_000])
 def test_a_small_set_is_passed_over_until_there_are_enough_steps(steps_in_epoch):
     auto = AutoConfig(epochs=20, steps=280, validations=20)
-    epochs = pace_of(OptimConfig(max_epochs="auto", auto=auto), 2, steps_in_epoch).max_epochs
+    epochs = pace_of(OptimConfig(max_epochs="auto", auto=auto), {"": 2}, steps_in_epoch).max_epochs
     assert epochs >= 20
     assert epochs * steps_in_epoch >= 280
     assert epochs == 20 or (epochs - 1) * steps_in_epoch < 280

@@ -14,7 +14,7 @@ from fusemix.latents.overlap import hold_the_same, shared_items
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.latents.training_sets import TrainingSet
 from fusemix.models.fitting import require_same_encoders
-from fusemix.wiring.training.pace import Pace, batch_of, pace_of, require_divisible
+from fusemix.wiring.training.pace import Pace, batches_of, pace_of, require_divisible
 from fusemix.wiring.training.unpaired import unpaired_of
 
 
@@ -38,14 +38,14 @@ def latent_data(config: TrainConfig, parts: int, num_processes: int) -> tuple[La
                 wanted = made.setdefault(side.modality, side)
                 require_same_encoders(str(latent_set.folder), side.modality, wanted.fingerprints, side, wanted.accepted)
     _require_other_sets(training_sets)
-    batch_size = batch_of(config.optim, training_sets, parts, num_processes)
+    batches = batches_of(config, training_sets, parts, num_processes)
     if config.method == "contrastive":
-        require_divisible(batch_size, num_processes)
         for training_set in training_sets:
-            training_set.deal(batch_size * parts)
+            require_divisible(training_set.name, batches[training_set.name], num_processes)
+            training_set.deal(batches[training_set.name] * parts)
     data = LatentData(training_sets, parts=parts, latents_on=config.latents_on, seed=config.seed)
     data.unpaired = unpaired_of(config, training_sets[0])
-    return data, pace_of(config.optim, batch_size, data.num_batches)
+    return data, pace_of(config.optim, batches, data.num_batches)
 
 
 def first_set(config: TrainConfig) -> TrainingSet:

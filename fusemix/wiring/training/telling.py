@@ -31,7 +31,8 @@ def about_run(
     yield f"adapters of {sizes} parameters; embeddings of {_width(model)} numbers"
     if config.method == "csa":
         return
-    yield f"{_about_step(config, data.training_sets[0], num_processes)}{_about_fit(data.training_sets, fitted)}"
+    steps = [_about_step(config, one, num_processes) for one in data.training_sets]
+    yield f"{'; '.join(steps)}{_about_fit(data.training_sets, fitted)}"
     if config.structure.weight == 0 and len(data.training_sets[0].links.links) < FEW_PAIRS:
         yield f"below {FEW_PAIRS:,} pairs structure.weight is worth a try; see the recipe few_pairs"
 
@@ -59,12 +60,14 @@ def _width(model: FusionModel) -> str:
 
 
 def _about_step(config: TrainConfig, training_set: TrainingSet, num_processes: int) -> str:
-    batch, loaded = config.optim.batch_size, training_set.pairs_per_step
+    about = config.also[training_set.name] if training_set.name else config.optim
+    batch, loaded = about.batch_size, training_set.pairs_per_step
     assert isinstance(batch, int), "auto has become a number"
     shared = f", over {num_processes} processes" if num_processes > 1 else ""
     negatives = (config.links_per_item or 1) * (batch - 1)
+    name = f"{training_set.name}: " if training_set.name else ""
     return (
-        f"{batch:,} pairs a step{shared}, {f'mixed from {loaded:,}' if loaded > batch else 'not mixed'}: "
+        f"{name}{batch:,} pairs a step{shared}, {f'mixed from {loaded:,}' if loaded > batch else 'not mixed'}: "
         f"{negatives:,} negatives for each left item"
     )
 
