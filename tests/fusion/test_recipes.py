@@ -1,5 +1,6 @@
 """The recipes in configs/train fit their schema, and train on data of any size."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,14 @@ def test_a_recipe_needs_data_alone_and_learns(make_set, tmp_path, name):
     run_command("train", [str(CONFIGS / f"{name}.yaml"), *given(make_set, tmp_path / "run")])
     found = recalls(tmp_path / "run")
     assert found[-1] > 0.8
+
+
+def test_three_modalities_need_two_sets_alone_and_each_learns(make_set, tmp_path):
+    sounds = {name: make_set(f"sounds-{name}", left="audio", seed=seed) for seed, name in enumerate(("train", "other"))}
+    also = f"also={{sounds: {{train: {sounds['train']}, validation: {sounds['other']}}}}}"
+    words = [str(CONFIGS / "three.yaml"), *given(make_set, tmp_path / "run"), also, "encoders.audio=[eyes]"]
+    run_command("train", words)
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        last = [row for row in csv.DictReader(file) if row["validation/mean_recall"]][-1]
+    of_sets = {name: float(value) for name, value in last.items() if name.endswith("mean_recall") and value}
+    assert len(of_sets) == 2 and min(of_sets.values()) > 0.8
