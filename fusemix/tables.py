@@ -80,7 +80,7 @@ def number(key: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if key == "median_rank":
-        return f"{value:,.10g}"  # of six digits, the median of millions would lose its last
+        return f"{round(value, 1):,.10g}"  # of six digits, the median of millions would lose its last
     if key == "mean_rank":
         return f"{value:,.1f}"
     return f"{value:.3g}" if key.endswith(("_sec", "_query")) else f"{value:.3f}"

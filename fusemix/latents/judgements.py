@@ -117,8 +117,13 @@ class JudgedSet(LatentSet):
             raise ConfigError(
                 f"judgements: no row of {judgements.path} names both {named}, so there is nothing to ask."
             )
-        self._links = links[usable]
+        self._links, self._name = links[usable], " × ".join(each.name for each, _ in owners)
         self.description = _described(owners, links)
+
+    @property
+    def name(self) -> str:
+        """Data sets and splits, for people."""
+        return self._name
 
     @cached_property
     def link_table(self) -> LinkTable:
