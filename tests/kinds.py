@@ -33,6 +33,7 @@ LONG = {
     *("test_stretches.py", "test_compare.py", "test_comparison.py", "test_counting.py", "test_earlier_formats.py"),
     *("test_end_to_end.py", "test_evaluation_mistakes.py", "test_exchange.py", "test_intervals.py", "test_learned.py"),
     *("test_listing.py", "test_mistakes.py", "test_module_paths.py", "test_overwrite.py", "test_part_options.py"),
+    *("test_overwritten_runs.py", "test_removed_meanwhile.py"),
     *(
         "test_published_counting.py",
         "test_recipe_names.py",

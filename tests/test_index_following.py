@@ -1,6 +1,7 @@
 """An index follows its folder: what is gone leaves, what is other is embedded again, what is removed stays away."""
 
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
@@ -122,6 +123,60 @@ def test_what_is_removed_is_neither_found_nor_shown_and_stays_away(tiny, folder,
     with pytest.raises(IndexFolderError, match="holds no items"):
         Index(out)
     assert "removed 5 items" in capsys.readouterr().out
+
+
+def stays_out(tiny, out, data, capsys, *options):
+    """How many items an indexing says stay out."""
+    capsys.readouterr()
+    make(tiny, out, data, *options)
+    found = re.search(
+        r"(\d+) items stay out, since they were removed; an index that is made anew \(--overwrite\) has",
+        " ".join(capsys.readouterr().out.split()),
+    )
+    return int(found[1]) if found else 0
+
+
+def test_what_is_removed_stays_away_by_another_road_too(tiny, folder, out, tmp_path, capsys):
+    edit(out, "--remove", "photos/3.png", "--remove", "photos/5.png")
+    assert stays_out(tiny, out, folder, capsys) == 2
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "to.png").symlink_to(folder / "3.png")
+    (tmp_path / "link" / "other.png").write_bytes(tiny.files["image"][30].read_bytes())
+    assert stays_out(tiny, out, tmp_path / "link", capsys, "--follow-links", "true") == 1
+    assert set(content_by_id(out)) == {*(f"photos/{n}.png" for n in (0, 1, 2, 4)), "link/other.png"}
+    above = tmp_path / "above"
+    above.mkdir()
+    folder.rename(above / "photos")
+    edit(out, "--relocate", f"{folder}={above / 'photos'}")
+    assert stays_out(tiny, out, above, capsys) == 2
+    edit(out, "--sync")
+    assert not {item for item in content_by_id(out) if item.endswith(("3.png", "5.png"))}
+    make(tiny, out, above, "--overwrite")
+    assert set(content_by_id(out)) == {f"above/photos/{n}.png" for n in range(6)}, "an index that is made anew forgets"
+
+
+def test_another_file_at_the_place_of_a_removed_one_is_one_of_its_own_by_another_road(
+    tiny, folder, out, tmp_path, capsys
+):
+    edit(out, "--remove", "photos/3.png", "--remove", "photos/4.png")
+    shutil.copy(tiny.files["image"][20], folder / "3.png")
+    assert stays_out(tiny, out, folder, capsys) == 2, "an id that was removed stays away, whatever it is of"
+    below = tmp_path / "below"
+    below.mkdir()
+    for name in ("3.png", "4.png"):
+        (below / name).symlink_to(folder / name)
+    shutil.copy(tiny.files["image"][21], below / "new.png")
+    assert stays_out(tiny, out, below, capsys, "--follow-links", "true") == 1
+    assert {item for item in content_by_id(out) if item.startswith("below")} == {"below/3.png", "below/new.png"}
+
+
+def test_what_was_removed_before_hashes_were_noted_stays_away_by_its_place(tiny, folder, out, tmp_path, capsys):
+    edit(out, "--remove", "photos/3.png")
+    description = read_description(out)
+    assert set(description.removed_sha256) == {"photos/3.png"}
+    write_description(out, replace(description, removed_sha256={}))
+    assert stays_out(tiny, out, folder.parent, capsys) == 1
+    assert not any(item.endswith("3.png") for item in content_by_id(out))
 
 
 def test_an_id_that_is_not_there_is_told_with_one_like_it_and_nothing_is_removed(out):

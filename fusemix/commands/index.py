@@ -92,6 +92,10 @@ def _say_what_comes(indexing: Indexing) -> None:
             f"{origin['path']}: {len(task.collection.items):,} {origin['modality']} items, {len(changes.new):,} new"
             f"{''.join(f', {count:,} {what}' for what, count in also.items() if count)}{f' ({notes})' if notes else ''}"
         )
+    if out := sum(task.changes.num_removed for task in indexing.tasks):
+        console.print(
+            f"{out:,} items stay out, since they were removed; an index that is made anew (--overwrite) has them again"
+        )
 
 
 def _require_agreed(indexing: Indexing) -> None:

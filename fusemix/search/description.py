@@ -74,6 +74,8 @@ class Description:
             modality alike, so that a search over several ranks them together; none where an earlier version wrote it.
         sources: where items come from, as plain data; items name them by number.
         removed: ids of items that were removed by hand, and do not come back with their folder.
+        removed_sha256: id of such an item -> hash of its file, where that is known: the file does not come back by
+            another road either.
         depths: of searches, ascending; none where every item is compared.
         num_tuned: items that there were when these were chosen.
     """
@@ -85,6 +87,7 @@ class Description:
     hub_levels: dict[str, float] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    removed_sha256: dict[str, str] = field(default_factory=dict)
     depths: list[Depth] = field(default_factory=list)
     num_tuned: int = 0
 

@@ -9,17 +9,18 @@ Fields that are not known are passed over, as clients send one or the other.
 import base64
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, cast
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fusemix.models.width import cut
 from fusemix.web.answers import Refusal, json_response
-from fusemix.web.requests import MOST_CHARACTERS, Part, read_json
+from fusemix.web.requests import MOST_CHARACTERS, Part, body_of
 from fusemix.web.service import Service
 from fusemix.wiring.searching.searcher import Searcher
 
@@ -50,18 +51,8 @@ class EmbeddingRequest(BaseModel):
     dimensions: int | None = Field(None, ge=1, description="how many numbers of each are kept, from the first")
 
 
-def parse(body: bytes) -> EmbeddingRequest:
-    """Read the body of a request.
-
-    Raises:
-        Refusal: 400, it is no JSON; 422, it says something else than may be asked.
-    """
-    data = read_json(body, 'such as {"model": "any", "input": ["a dog", "a cat"]}')
-    try:
-        return EmbeddingRequest.model_validate(data)
-    except ValidationError as error:
-        field = cast("str", error.errors()[0]["loc"][0])
-        raise Refusal(422, f"{field} {RULES[field]}") from error
+parse = partial(body_of, EmbeddingRequest, RULES, 'such as {"model": "any", "input": ["a dog", "a cat"]}')
+"""What the body of a request says."""
 
 
 class Embeddings:

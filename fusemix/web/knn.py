@@ -6,14 +6,15 @@ Of what such a client sends, the words of an index that another server has, and 
 passed over: here is one index, and nothing is filtered. Pictures are never fetched by their addresses.
 """
 
-from typing import Annotated, Any, cast
+from functools import partial
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fusemix.web.answers import Refusal, json_response
-from fusemix.web.requests import MOST_CHARACTERS, MOST_RESULTS, Part, read_json
+from fusemix.web.requests import MOST_CHARACTERS, MOST_RESULTS, Part, body_of
 from fusemix.web.service import Service
 from fusemix.wiring.searching.searcher import Searcher
 
@@ -56,18 +57,8 @@ class KnnRequest(BaseModel):
         return Part.model_validate(there)
 
 
-def parse(body: bytes) -> KnnRequest:
-    """Read the body of a request.
-
-    Raises:
-        Refusal: 400, it is no JSON; 422, it says something else than may be asked.
-    """
-    data = read_json(body, 'such as {"text": "a dog", "num_images": 10}')
-    try:
-        return KnnRequest.model_validate(data)
-    except ValidationError as error:
-        field = cast("str", error.errors()[0]["loc"][0])
-        raise Refusal(422, f"{field} {RULES[field]}") from error
+parse = partial(body_of, KnnRequest, RULES, 'such as {"text": "a dog", "num_images": 10}')
+"""What the body of a request says."""
 
 
 class Knn:

@@ -7,8 +7,8 @@ that says what is wrong. A query never holds a file name: pictures and sounds ar
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -31,6 +31,7 @@ DEFAULT_RESULTS = 20
 MOST_VALUES = 1 << 18
 """Values in a request, such as the numbers of embeddings; each takes some dozen bytes when it is read."""
 KINDS = ("text", "image", "audio", LIKE, EMBEDDING)
+Told = TypeVar("Told", bound=BaseModel)
 
 
 def _weighed(number: float) -> float:
@@ -146,6 +147,26 @@ def read_json(body: bytes, example: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Refusal(422, f"the body must be a JSON object {example}")
     return data
+
+
+def body_of(kind: type[Told], rules: Mapping[str, str], example: str, body: bytes) -> Told:
+    """Read the body of a request whose fields are plain values.
+
+    Args:
+        kind: what it says.
+        rules: field -> what it must be, for people.
+        example: of a body, for people.
+        body: of the request.
+
+    Raises:
+        Refusal: 400, it is no JSON; 422, it says something else than may be asked.
+    """
+    data = read_json(body, example)
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        raise Refusal(422, f"{field} {rules[field]}") from error
 
 
 def search_of(data: dict[str, Any]) -> SearchRequest:

@@ -1,5 +1,7 @@
 """Made-up items in an index, without any model."""
 
+from datetime import datetime
+
 import numpy as np
 import pyarrow as pa
 
@@ -21,6 +23,26 @@ def made_up(count, seed=0, modality="image", dim=DIM):
         for n in range(count)
     ]
     return rows, pa.Table.from_pylist(items, ABOUT)
+
+
+def known(table):
+    """Items with all kinds of columns; some know nothing."""
+    rows = [
+        {
+            "path": f"{'a' if n % 2 else 'a b'}/{n % 3}/{n}.jpg" if n % 7 else f"{n}.jpg",
+            "taken": datetime(2020 + n % 4, 1 + n % 12, 1 + n % 28, 23, 59, 59) if n % 5 else None,
+            "camera": ["X100", 'O\'Neill "5" `D`', None][n % 3],
+            "stars": float(n % 6) if n % 6 else None,
+            "is_sharp": n % 2 == 0,
+            "author": f"author {n % 4}",
+        }
+        for n in range(len(table))
+    ]
+    kinds = {"taken": pa.timestamp("s"), "camera": pa.string(), "stars": pa.float64(), "is_sharp": pa.bool_()}
+    table = table.set_column(2, "path", pa.array([row["path"] for row in rows]))
+    for name, kind in {**kinds, "author": pa.string()}.items():
+        table = table.append_column(name, pa.array([row[name] for row in rows], kind))
+    return table, [{**row, "folder": row["path"].rpartition("/")[0]} for row in rows]
 
 
 def clustered(count, seed=0):

@@ -5,42 +5,19 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from table_samples import add, clustered, made_up
+from table_samples import add, clustered, known, made_up
 
 from fusemix.errors import QueryError
 from fusemix.search.description import read_description
-from fusemix.search.facets import top_folders
 from fusemix.search.filters import condition_of, filter_of, period, words_of
 from fusemix.search.folder import Index
 from fusemix.search.table import ABOUT, open_table
-
-SIZE = 240
-
-
-def known(table):
-    """Items with all kinds of columns; some know nothing."""
-    rows = [
-        {
-            "path": f"{'a' if n % 2 else 'a b'}/{n % 3}/{n}.jpg" if n % 7 else f"{n}.jpg",
-            "taken": datetime(2020 + n % 4, 1 + n % 12, 1 + n % 28, 23, 59, 59) if n % 5 else None,
-            "camera": ["X100", 'O\'Neill "5" `D`', None][n % 3],
-            "stars": float(n % 6) if n % 6 else None,
-            "is_sharp": n % 2 == 0,
-            "author": f"author {n % 4}",
-        }
-        for n in range(len(table))
-    ]
-    kinds = {"taken": pa.timestamp("s"), "camera": pa.string(), "stars": pa.float64(), "is_sharp": pa.bool_()}
-    table = table.set_column(2, "path", pa.array([row["path"] for row in rows]))
-    for name, kind in {**kinds, "author": pa.string()}.items():
-        table = table.append_column(name, pa.array([row[name] for row in rows], kind))
-    return table, [{**row, "folder": row["path"].rpartition("/")[0]} for row in rows]
 
 
 @pytest.fixture(scope="module")
 def filtered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("filtered")
-    vectors, table = made_up(SIZE)
+    vectors, table = made_up(240)
     table, rows = known(table)
     add(folder, (vectors, table))
     return Index(folder), vectors, rows
@@ -156,50 +133,6 @@ def test_a_condition_holds_no_words_but_ours():
     schema = pa.schema([*ABOUT, ("camera", pa.string())])
     assert condition_of({"camera": "a'b"}, schema) == "(`camera` = 'a''b')"
     assert condition_of({}, schema) is None
-
-
-# What there is to choose from
-
-
-def test_values_are_counted_as_python_counts_them(filtered):
-    index, _, rows = filtered
-    facets = {one.name: dict(one.values) for one in index.facets()}
-    assert list(facets) == ["folder", "taken", "camera", "stars", "is_sharp", "author"]
-    assert facets["camera"] == {name: sum(row["camera"] == name for row in rows) for name in facets["camera"]}
-    assert set(facets["camera"]) == {"X100", 'O\'Neill "5" `D`'}
-    assert list(facets["taken"]) == ["2023", "2022", "2021", "2020"]
-    assert set(facets["folder"]) == {"a", "a b"} and set(facets["stars"]) == {"1", "2", "3", "4", "5"}
-    for name, values in facets.items():
-        for value, count in values.items():
-            assert index.count(index.condition({name: value})) == count, (name, value)
-
-
-def test_counts_follow_the_index(tmp_path):
-    vectors, table = made_up(20)
-    add(tmp_path, (vectors, known(table)[0]))
-    index = Index(tmp_path)
-    before = dict(next(one for one in index.facets() if one.name == "author").values)
-    assert index.facets() is index.facets(), "they are counted once"
-    vectors, table = made_up(4, seed=1)
-    add(tmp_path, (vectors, known(table)[0]))
-    assert dict(next(one for one in index.facets() if one.name == "author").values) == {
-        name: count + 1 for name, count in before.items()
-    }
-
-
-def test_what_all_items_have_and_what_is_different_in_each_is_no_choice(tmp_path):
-    vectors, table = made_up(30)
-    table = table.append_column("same", pa.array(["x"] * 30)).append_column("name", pa.array(map(str, range(30))))
-    add(tmp_path, (vectors, table))
-    assert Index(tmp_path).facets() == []
-
-
-def test_the_folders_below_the_common_one_are_told():
-    assert top_folders({"p/q/a/x": 2, "p/q/a": 1, "p/q/b": 4}) == {"p/q/a": 3, "p/q/b": 4}
-    assert top_folders({"": 5, "a/x": 2, "b": 1}) == {"a": 2, "b": 1}
-    assert top_folders({"p/q": 4, "p/q/a": 1}) == {"p/q/a": 1}
-    assert top_folders({"p/q": 4}) == top_folders({}) == {}
-    assert top_folders({"/x/a": 1, "/x/b": 1}) == {"/x/a": 1, "/x/b": 1}
 
 
 # Indexes that grow, large ones, and those of before

@@ -3,7 +3,7 @@
 Place in the flow: ids, or OLD=NEW, and the index -> the index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,7 +41,8 @@ def remove(folder: Path, wanted: Sequence[str]) -> list[str]:
             raise QueryError(f"no item of {folder} has the id {one!r}.{_near(index, one)} Nothing was removed.")
         ids |= dict.fromkeys(found)
     stay_away = list(dict.fromkeys([*index.description.removed, *ids]))
-    writer = IndexWriter(folder, replace(index.description, removed=stay_away))
+    hashes = {**index.description.removed_sha256, **_hashes(index, ids)}
+    writer = IndexWriter(folder, replace(index.description, removed=stay_away, removed_sha256=hashes))
     writer.remove(list(ids))
     writer.finish(dict)
     return list(ids)
@@ -52,6 +53,13 @@ def _found(index: Index, one: str) -> list[str]:
         return [] if index.find(one) is None else [one]
     where = f"starts_with(id, {quoted(one.removesuffix(ALL))})"
     return [item for batch in index.columns(["id"], where) for item in batch["id"].to_pylist()]
+
+
+def _hashes(index: Index, ids: Container[str]) -> dict[str, str]:
+    """Of the files of some items, where these have any."""
+    batches = index.columns(["id", "sha256"], "sha256 IS NOT NULL")
+    rows = (row for batch in batches for row in zip(batch["id"].to_pylist(), batch["sha256"].to_pylist(), strict=True))
+    return {item: sha256 for item, sha256 in rows if item in ids}
 
 
 def _near(index: Index, one: str) -> str:

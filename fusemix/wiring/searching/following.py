@@ -5,7 +5,7 @@ Place in the flow: Collection, the index as it is -> Changes -> indexing.py.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +18,12 @@ from jaxtyping import Bool, Int64
 from fusemix.models.places import root_now
 from fusemix.remote.paths import Remote, located
 from fusemix.search.folder import Index
+from fusemix.search.table import STATE
+from fusemix.urls import is_url
 from fusemix.wiring.searching.collections import Collection
 
-STATE = ("num_bytes", "mtime_ns")
+SEEN = tuple(STATE.names[:2])
+"""What is seen of a file without reading it: its size, and when it was changed."""
 
 
 class Changes(NamedTuple):
@@ -32,6 +35,7 @@ class Changes(NamedTuple):
         touched: items whose files have another time, and the same content.
         vanished: ids of items that are not there any more.
         num_held: items of that origin that the index holds.
+        num_removed: items that stay out, since they were removed from the index.
     """
 
     new: Int64[np.ndarray, " new"]
@@ -39,36 +43,42 @@ class Changes(NamedTuple):
     touched: Int64[np.ndarray, " touched"]
     vanished: list[str]
     num_held: int
+    num_removed: int
 
 
 NONE = np.zeros(0, dtype=np.int64)
 
 
-def new_places(collection: Collection, there: Index | None, removed: Sequence[str]) -> Int64[np.ndarray, " new"]:
-    """Places of items that an index does not hold, and that nobody has removed from it.
+def new_places(collection: Collection, there: Index | None) -> tuple[Int64[np.ndarray, " new"], int]:
+    """Places of items that an index does not hold, and that nobody has removed from it; and how many were removed.
 
-    A file that the index holds by another road is not new, and of two roads to one file the first is taken.
+    A file that the index holds by another road is not new, and of two roads to one file the first is taken. A file that
+    was removed stays away by any road; where its content is another now, it is another file by another road.
     """
-    ids = pa.array(collection.ids, pa.string())
-    known = pc.call_function("is_in", [ids], pc.SetLookupOptions(pa.array(removed, pa.string())))
-    known = known.to_numpy(zero_copy_only=False)
+    ids, resolved = pa.array(collection.ids, pa.string()), _resolved(collection)
+    is_held, is_removed = np.zeros((2, len(ids)), dtype=bool)
     for batch in there.columns(["id"]) if there else ():
-        known |= pc.call_function("is_in", [ids], pc.SetLookupOptions(batch["id"])).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(~known & ~_by_another_road(collection, there))
+        is_held |= _is_in(ids, batch["id"])
+    seen = _files_of_others(there, collection) if there and resolved else set()
+    for place, path in enumerate(resolved):
+        is_held[place] |= path in seen
+        seen.add(path)
+    if there:
+        is_removed = ~is_held & _is_in(ids, pa.array(there.description.removed, pa.string()))
+        gone = _files_removed(there) if resolved else {}
+        for place in [place for place, path in enumerate(resolved) if path in gone and not is_held[place]]:
+            is_removed[place] |= gone[resolved[place]] in (None, sha256_of(collection, place))
+    return np.flatnonzero(~is_held & ~is_removed), int(is_removed.sum())
 
 
-def _by_another_road(collection: Collection, there: Index | None) -> Bool[np.ndarray, " items"]:
-    """Which items are files that an earlier one of the collection, or one of another origin of the index, is, too."""
+def _is_in(ids: pa.Array, some: pa.Array) -> Bool[np.ndarray, " ids"]:
+    return pc.call_function("is_in", [ids], pc.SetLookupOptions(some)).to_numpy(zero_copy_only=False)
+
+
+def _resolved(collection: Collection) -> list[str]:
+    """Where the files of a collection really lie; none where they are no files of this machine."""
     folder = _local(collection)
-    if folder is None:
-        return np.zeros(len(collection.items), dtype=bool)
-    seen = _files_of_others(there, collection, folder) if there else set()
-    is_known = np.zeros(len(collection.items), dtype=bool)
-    for place, path in enumerate(collection.paths.to_pylist()):
-        real = os.path.realpath(folder / path)
-        is_known[place] = real in seen
-        seen.add(real)
-    return is_known
+    return [] if folder is None else [os.path.realpath(folder / path) for path in collection.paths.to_pylist()]
 
 
 def _local(collection: Collection) -> Path | None:
@@ -78,9 +88,9 @@ def _local(collection: Collection) -> Path | None:
     return folder
 
 
-def _files_of_others(there: Index, collection: Collection, folder: Path) -> set[str]:
+def _files_of_others(there: Index, collection: Collection) -> set[str]:
     """Files of the index that come from other folders above or below this one."""
-    sources, own = there.description.sources, folder.resolve()
+    sources, own = there.description.sources, Path(collection.origin["path"]).resolve()
     roots = {}
     for number, source in enumerate(sources):
         root = Path(str(source["path"])).resolve()
@@ -95,26 +105,41 @@ def _files_of_others(there: Index, collection: Collection, folder: Path) -> set[
     return found
 
 
-def changes_of(collection: Collection, number: int, there: Index, removed: Sequence[str]) -> Changes:
+def _files_removed(there: Index) -> dict[str, str | None]:
+    """Where files really lie that were removed from an index -> their hashes, as far as these are known."""
+    about = there.description
+    return {
+        os.path.realpath(root_now(source, there.folder, path) / path): about.removed_sha256.get(item)
+        for source in about.sources
+        if source["kind"] == "folder" and not is_url(str(source["path"]))
+        for item, path in _below(source["prefix"], about.removed)
+    }
+
+
+def _below(prefix: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those of some ids that begin with the prefix of a folder, and the paths in it that they are."""
+    yield from ((one, one.removeprefix(prefix)) for one in ids if one.startswith(prefix))
+
+
+def changes_of(collection: Collection, number: int, there: Index) -> Changes:
     """What a folder has become since it was indexed.
 
     Args:
         collection: of files.
         number: of its origin.
         there: the index.
-        removed: ids that were removed from it, and stay so.
     """
-    batches = list(there.columns(["id", "sha256", *STATE], f"source = {number}"))
-    new = new_places(collection, there, removed)
+    batches = list(there.columns(["id", "sha256", *SEEN], f"source = {number}"))
+    new, num_removed = new_places(collection, there)
     if not batches:
-        return Changes(new, NONE, NONE, [], 0)
+        return Changes(new, NONE, NONE, [], 0, num_removed)
     held = pa.Table.from_batches(batches)
     ids = pa.array(collection.ids, pa.string())
     at = pc.call_function("index_in", [ids], pc.SetLookupOptions(held["id"])).fill_null(-1).to_numpy()
     is_held = at >= 0
     is_there = pc.call_function("is_in", [held["id"]], pc.SetLookupOptions(ids))
     vanished = held["id"].filter(pc.call_function("invert", [is_there])).to_pylist()
-    now, before = states_of(collection), np.column_stack([held[name].fill_null(-1).to_numpy() for name in STATE])
+    now, before = states_of(collection), np.column_stack([held[name].fill_null(-1).to_numpy() for name in SEEN])
     others = np.flatnonzero(is_held)
     others = others[(now[others] != before[at[others]]).any(axis=1)]
     hashes = held["sha256"].to_pylist()
@@ -123,12 +148,12 @@ def changes_of(collection: Collection, number: int, there: Index, removed: Seque
         for place in others
     ]
     same = np.array(is_same, dtype=bool)
-    return Changes(new, others[~same], others[same], vanished, len(held))
+    return Changes(new, others[~same], others[same], vanished, len(held), num_removed)
 
 
 def states_of(collection: Collection) -> Int64[np.ndarray, "items 2"]:
     """Size, and time of change in nanoseconds, of each file; -1 where it cannot be looked at, or is none."""
-    found = np.full((len(collection.items), len(STATE)), -1, dtype=np.int64)
+    found = np.full((len(collection.items), len(SEEN)), -1, dtype=np.int64)
     if collection.side is not None:
         return found
     folder = located(collection.origin["path"])

@@ -162,7 +162,7 @@ def indexing_of(config: IndexConfig) -> Indexing:
     index = Index(place) if table is not None else None
     there_already = None if table is None else table.schema
     collections = [one._replace(own=fitting(one.own, there_already)) for one in collections]
-    tasks = [_task(config, *both, index, description.removed) for both in zip(collections, numbers, strict=True)]
+    tasks = [_task(config, *both, index) for both in zip(collections, numbers, strict=True)]
     num_items = sum(len(collection.items) for collection in collections)
     num_new = sum(len(task.new) for task in tasks)
     return Indexing(config, embedder, place, description, tasks, num_items - num_new)
@@ -192,13 +192,12 @@ def _collections_of(config: IndexConfig, there: Description, trained: Trained) -
         yield from collections_of(str(root), None, source["modality"], trained, **how)
 
 
-def _task(
-    config: IndexConfig, collection: Collection, number: int, there: Index | None, removed: Sequence[str]
-) -> Task:
+def _task(config: IndexConfig, collection: Collection, number: int, there: Index | None) -> Task:
     if config.sync and there is not None:
-        changes = changes_of(collection, number, there, removed)
+        changes = changes_of(collection, number, there)
     else:
-        changes = Changes(new_places(collection, there, removed), NONE, NONE, [], 0)
+        new, num_removed = new_places(collection, there)
+        changes = Changes(new, NONE, NONE, [], 0, num_removed)
     return Task(collection, number, changes, states_of(collection))
 
 

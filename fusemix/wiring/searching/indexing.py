@@ -19,9 +19,9 @@ from fusemix.interfaces import Rejected
 from fusemix.machine.limits import usable_cores
 from fusemix.models.embedder import Embedded
 from fusemix.search.description import QUARANTINE, Description, read_description, write_description
-from fusemix.search.table import THUMBNAIL, open_table
+from fusemix.search.table import STATE, THUMBNAIL, open_table
 from fusemix.search.writer import IndexWriter
-from fusemix.wiring.searching.following import STATE, sha256_of
+from fusemix.wiring.searching.following import SEEN, sha256_of
 from fusemix.wiring.searching.index_plan import OWNED, Indexing, Task
 from fusemix.wiring.searching.spaces import bank_queries, index_vectors
 
@@ -81,8 +81,8 @@ def _rows(task: Task, places: Int64[np.ndarray, " some"], thumbnails: Sequence[b
 
 def _states(task: Task, places: Int64[np.ndarray, " some"]) -> pa.Table:
     hashes = [sha256_of(task.collection, int(place)) for place in places]
-    columns = [pa.array(task.states[places, number]) for number in range(len(STATE))]
-    return pa.table([pa.array(_ids(task, places)), *columns, pa.array(hashes, pa.string())], ["id", *STATE, "sha256"])
+    columns = [pa.array(task.states[places, number]) for number in range(len(SEEN))]
+    return pa.table([pa.array(_ids(task, places)), *columns, pa.array(hashes, pa.string())], ["id", *STATE.names])
 
 
 def _ids(task: Task, places: Int64[np.ndarray, " some"]) -> list[str]:
