@@ -62,6 +62,14 @@ def test_the_cut_is_on_the_scale_of_the_scores(world, searched):
     assert cuts(plain, Query("text", WORDS)) == {"image": known.plain}
 
 
+def test_no_line_is_drawn_among_items_of_which_some_have_no_cut(searched):
+    query = Query("text", WORDS)
+    vector = np.concatenate([searched.embed([query]), searched.weights([query])], axis=1)
+    (hits,) = searched.search(vector, 84, searched.scope([query], "any"))
+    assert {hit.modality for hit in hits} == {"image", "text"}
+    assert num_above(hits, cuts(searched, query, modality="any")) == len(hits)
+
+
 def test_both_scales_draw_the_line_below_the_same_pictures(searched):
     def above(modality):
         scope = searched.scope([query], modality)
@@ -97,6 +105,8 @@ def test_the_line_is_below_the_last_that_fits(scores, line):
     hits = [Hit(0, score, "", "image", None, []) for score in scores]
     assert num_above(hits, {"image": 0.3}) == line
     assert num_above(hits, {"text": 9.0}) == len(scores)
+    sound = Hit(0, 0.0, "", "audio", None, [])
+    assert num_above([sound, *hits], {"image": 0.3}) == len(hits) + 1
 
 
 def test_python_and_the_command_line_tell_it(world, capsys):

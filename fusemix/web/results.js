@@ -53,8 +53,11 @@ export function onWanted(does) {
 const cards = () => [...list.querySelectorAll(":scope > .hit")];
 export const numShown = () => cards().length;
 
-// Results up to the last one that does not score below the cut of its modality.
-export const numAbove = (found, cuts) => found.findLastIndex((hit) => !(hit.score < cuts[hit.modality])) + 1;
+// Results up to the last one that does not score below the cut of its modality; all, where the cut of some is not known.
+export function numAbove(found, cuts) {
+  if (found.some((hit) => !(hit.modality in cuts))) return found.length;
+  return found.findLastIndex((hit) => hit.score >= cuts[hit.modality]) + 1;
+}
 
 // `keep` leaves the cards that are there already and adds the others; `cuts` says where to draw the line.
 export function show(found, { keep = false, cuts = {} } = {}) {

@@ -15,5 +15,7 @@ def fits(hit: Hit, cuts: Cuts) -> bool:
 
 
 def num_above(hits: Sequence[Hit], cuts: Cuts) -> int:
-    """Results up to the last one that fits: the line is drawn below them."""
+    """Results up to the last one that fits: the line is drawn below them; all, where the cut of some is not known."""
+    if any(hit.modality not in cuts for hit in hits):
+        return len(hits)
     return max((number for number, hit in enumerate(hits, start=1) if fits(hit, cuts)), default=0)
