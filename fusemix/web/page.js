@@ -6,12 +6,11 @@ import * as larger from "./larger.js";
 import * as results from "./results.js";
 
 const byId = (id) => document.getElementById(id);
-const { make } = results;
+const { counted, make } = results;
 const settings = JSON.parse(byId("settings").textContent);
 const samples = JSON.parse(byId("samples").textContent);
 const words = byId("words");
 const title = document.title;
-const counted = (number) => number.toLocaleString("en");
 
 const ANSWERS_KEPT = 30;
 const answers = new Map(); // address -> answer, so that going back takes no time
@@ -86,17 +85,8 @@ function showAnswer(answer, parts, k, focus) {
   shownParts = addressOf(parts);
   const most = Math.min(answer.num_items, settings.limits.k);
   byId("more").hidden = answer.results.length < k || answer.results.length >= most;
-  byId("status").replaceChildren(...told(answer));
+  byId("status").replaceChildren(...results.told(answer));
   if (focus && document.activeElement !== words) results.focusOn(same ? before : 0); // who went to type meanwhile stays
-}
-
-function told({ results: found, num_items: most, cuts, took_ms: took }) {
-  const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-  const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
-  const same = found.reduce((sum, hit) => sum + hit.duplicates.length, 0);
-  const many = `${counted(found.length)}${same ? ` and ${counted(same)} almost the same` : ""}`;
-  const none = found.length && !results.numAbove(found, cuts) ? "Nothing fits. " : "";
-  return [`${none}${many} of ${counted(most)} in ${milliseconds(took.total)}`, detail];
 }
 
 // Says that it searches, where that takes longer than a moment.

@@ -16,6 +16,7 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+export const counted = (number) => number.toLocaleString("en");
 export const nameOf = (hit) => hit.captions[0] ?? hit.path ?? hit.id;
 
 // Over http, and where the browser forbids it, there is no clipboard; then what is selected is copied.
@@ -57,6 +58,16 @@ export const numShown = () => cards().length;
 export function numAbove(found, cuts) {
   if (found.some((hit) => !(hit.modality in cuts))) return found.length;
   return found.findLastIndex((hit) => hit.score >= cuts[hit.modality]) + 1;
+}
+
+// What was found, for the line above the results.
+export function told({ results: found, num_items: most, cuts, took_ms: took }) {
+  const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  const detail = make("span", { class: "detail" }, `query ${milliseconds(took.encode)}, search ${milliseconds(took.search)}`);
+  const same = found.reduce((sum, hit) => sum + hit.duplicates.length, 0);
+  const many = `${counted(found.length)}${same ? ` and ${counted(same)} almost the same` : ""}`;
+  const none = found.length && !numAbove(found, cuts) ? "Nothing fits. " : "";
+  return [`${none}${many} of ${counted(most)} in ${milliseconds(took.total)}`, detail];
 }
 
 // `keep` leaves the cards that are there already and adds the others; `cuts` says where to draw the line.
