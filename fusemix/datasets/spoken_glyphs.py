@@ -16,8 +16,7 @@ import matplotlib
 import pyarrow as pa
 
 from fusemix.contents import Waveform
-from fusemix.datasets import espeak
-from fusemix.datasets.glyphs import named_code_points, split_code_points
+from fusemix.datasets import espeak, glyphs
 from fusemix.datasets.pairs import pair_captions
 from fusemix.errors import DatasetError
 from fusemix.interfaces import PairSet
@@ -72,7 +71,7 @@ def spoken_glyphs(
             f"spoken_glyphs: rate is {rate}, but espeak-ng speaks {espeak.SLOWEST} to {espeak.FASTEST} words a minute."
         )
     espeak.require_voices(spoken_in)
-    points = split_code_points(named_code_points(), split, seed)
+    points = glyphs.split_code_points(glyphs.named_code_points(), split, seed)
     rows = list(product(points, spoken_in))
     media = pa.table(
         {
