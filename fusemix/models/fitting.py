@@ -12,7 +12,7 @@ from fusemix.encoders.decoding import ALIKE
 from fusemix.errors import RunError
 from fusemix.latents.sets import LatentSet, Side
 
-FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog")
+FAMILIES = ("transformers", "timm", "open_clip", "sentence_transformers", "hog", "log_mel")
 """Of our own encoders; the fingerprint of a user's own is compared unchanged."""
 NOTED_LATER = ("config", "structure", "tokenizer")
 """Parts of a fingerprint that the first latents do without: nothing says that they differ."""

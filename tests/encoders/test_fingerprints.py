@@ -12,8 +12,9 @@ from torch import nn
 from transformers import PythonBackend
 from transformers.models.byt5 import ByT5Tokenizer
 
+from fusemix.contents import Waveform
 from fusemix.disk.files import differences
-from fusemix.encoders import ENCODERS, hog, pooling, windows
+from fusemix.encoders import ENCODERS, hog, log_mel, pooling, windows
 from fusemix.encoders.facts import structure, tokenizer_settings
 
 TEXT = ["a dog's ball, runs over: the green grass"]
@@ -171,6 +172,19 @@ def test_the_numbers_of_hog_belong_to_the_number_of_its_rules():
     (found,) = built.prepare([Image.fromarray(pixels).convert("RGB")])
     assert hog.RULES == built.fingerprint["rules"]["hog"] == 1
     np.testing.assert_allclose(found, HOG, atol=1e-3)
+
+
+LOG_MEL = [1.9348, 2.5526, -1.5474, -0.4321, -0.0, 0.0, 1.14, 1.2235, 0.1389, 0.2077, 3.3322]
+"""Two cepstra of the beginning, the end and the whole, their deviations and those of their steps, and a length."""
+
+
+def test_the_numbers_of_log_mel_belong_to_the_number_of_its_rules():
+    time = np.arange(4_800) / 16_000
+    rising = Waveform(np.sin(2 * np.pi * (300 + 4_000 * time) * time).astype(np.float32), 16_000)
+    built = log_mel.log_mel(bands=8, coefficients=2, segments=1, segment_frames=4)
+    (found,) = built.prepare([rising])
+    assert log_mel.RULES == built.fingerprint["rules"]["log_mel"] == 1
+    np.testing.assert_allclose(found, LOG_MEL, atol=1e-3)
 
 
 @pytest.mark.parametrize(

