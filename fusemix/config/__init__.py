@@ -19,7 +19,15 @@ from fusemix.config.searching import (
     SearchConfig,
     ServeConfig,
 )
-from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
+from fusemix.config.training import (
+    AutoConfig,
+    ClosedFormConfig,
+    OptimConfig,
+    RegressionConfig,
+    SetConfig,
+    StructureConfig,
+    TrainConfig,
+)
 from fusemix.config.writing import WritingConfig
 
 __all__ = [
@@ -41,6 +49,7 @@ __all__ = [
     "InfoConfig",
     "OptimConfig",
     "PartConfig",
+    "RegressionConfig",
     "ReportConfig",
     "SearchConfig",
     "ServeConfig",
