@@ -11,6 +11,7 @@ from fusemix.config.compute import ComputeConfig
 from fusemix.config.evaluation import BaselineConfig, CompareConfig, EvalConfig, ReportConfig, ZeroShotConfig
 from fusemix.config.exporting import ExportConfig
 from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, UpgradeConfig, VerifyConfig
+from fusemix.config.generating import GenerateConfig
 from fusemix.config.parts import PartConfig, to_plain
 from fusemix.config.searching import (
     DuplicatesConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "EmbeddingsExportConfig",
     "EvalConfig",
     "ExportConfig",
+    "GenerateConfig",
     "ImportConfig",
     "IndexConfig",
     "IndexExportConfig",

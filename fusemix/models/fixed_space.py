@@ -77,12 +77,12 @@ def as_latents(
     """Latents in the direction that unit embeddings stand for.
 
     Args:
-        model: that leaves the modality as it is, on the CPU.
+        model: that leaves the modality as it is.
         modality: whose encoder the latents are like those of.
         unit: embeddings of unit length.
         lengths: of the modality.
         length: of what is returned.
     """
     with torch.no_grad():
-        found = model.undo(modality, torch.from_numpy(unit) * lengths.prepared)
-        return (F.normalize(found, dim=1) * length).numpy()
+        prepared = torch.from_numpy(unit).to(model.log_logit_scale.device) * lengths.prepared
+        return (F.normalize(model.undo(modality, prepared), dim=1) * length).cpu().numpy()
