@@ -22,9 +22,9 @@ import torch.multiprocessing
 TESTS = str(Path(__file__).parent)
 GUIDES = {"test_guides.py", "test_notebooks.py", "test_road.py"}
 STARTING = {subprocess, multiprocessing, torch.multiprocessing}
-TRAINING = {"tiny", "evaluation_world"}
+TRAINING = {"tiny", "drawing", "evaluation_world"}
 """Fixtures that train."""
-ROOMS = {"api", "benchmarks", "caching", "encoders", "integrations", "tools", "travel", "web"}
+ROOMS = {"api", "benchmarks", "caching", "encoders", "generating", "integrations", "tools", "travel", "web"}
 """Folders whose tests load libraries of models, train, install, or serve."""
 LONG = {
     *("test_aligned.py", "test_chosen_on.py", "test_chosen_recipe.py", "test_closed_form.py", "test_going_on.py"),

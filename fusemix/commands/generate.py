@@ -74,7 +74,9 @@ def _draw(
 ) -> None:
     """Draw what is missing; each picture is written as soon as it is drawn."""
     found, away = latents
-    drawer = Drawer(plan.pipeline, plan.adapter, plan.how, dtype=plan.dtype, variant=config.variant, device=device)
+    drawer = Drawer(
+        plan.pipeline, plan.adapter, plan.how, precision=plan.precision, variant=config.variant, device=device
+    )
     folder.begin()
     missing, batch_size = folder.missing(), AT_ONCE if isinstance(config.batch_size, str) else config.batch_size
     with counting("pictures", len(missing)) as advance:

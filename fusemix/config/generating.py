@@ -9,7 +9,7 @@ from typing import Literal
 from fusemix.config.checks import MOST_SEED, or_auto
 from fusemix.config.compute import ComputeConfig
 from fusemix.config.parts import PartConfig
-from fusemix.config.shapes import BARE
+from fusemix.config.shapes import BARE_OR_FILES
 from fusemix.config.writing import WritingConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import Location, Place
@@ -22,6 +22,7 @@ MOST_STEPS = 1000
 MOST_SIDE, UNIT = 4096, 8
 """Of a picture, in pixels: the longest side, and what sides are multiples of."""
 MOST_GUIDANCE = 100.0
+PRECISIONS = ("auto", "float16", "bfloat16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class GenerateConfig(WritingConfig):
     generator's own image encoder."""
     audio: list[Location] = field(default_factory=list)
     """Files of sounds to draw from."""
-    text: list[str] = field(default_factory=list, metadata=BARE)
+    text: list[str] = field(default_factory=list, metadata=BARE_OR_FILES)
     """Texts to draw from; bare words are one: single words together, or each that stands in quotes."""
     image: list[Location] = field(default_factory=list)
     """Files of pictures to draw from."""
@@ -75,8 +76,8 @@ class GenerateConfig(WritingConfig):
     """Likewise."""
     batch_size: int | str = "auto"
     """Pictures drawn at once, halved where memory does not suffice; no picture depends on it. auto starts with 8."""
-    dtype: Literal["auto", "float16", "float32", "bfloat16"] = "auto"
-    """Of the pipeline; auto: float16 on a GPU, float32 on a CPU."""
+    precision: str = "auto"
+    """What the pipeline computes in: float16, bfloat16 or float32; auto: float16 on a GPU, float32 on a CPU."""
     out: Location
     """Folder that receives the pictures."""
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -96,6 +97,8 @@ class GenerateConfig(WritingConfig):
         within("seed", self.seed, 0, MOST_SEED)
         or_auto("batch_size", self.batch_size, 1, MOST_PICTURES)
         within("ip_adapter_scale", self.ip_adapter_scale, 0.0, MOST_GUIDANCE)
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}.")
         if self.steps is not None:
             within("steps", self.steps, 1, MOST_STEPS)
         if self.guidance is not None:

@@ -55,7 +55,7 @@ class Drawer:
         pipeline: that takes an embedding.
         adapter: for Stable Diffusion.
         how: pictures are drawn.
-        dtype: of the weights.
+        precision: of the weights, as torch calls it.
         variant: of the pipeline's files; None takes those without a name of their own.
         device: to draw on, as torch names it.
 
@@ -70,14 +70,14 @@ class Drawer:
         adapter: IPAdapter | None,
         how: How,
         *,
-        dtype: str,
+        precision: str,
         variant: str | None,
         device: str,
     ) -> None:
         self.about, self._how, self.device = pipeline, how, device
         try:
             with _quiet():
-                self._pipe = _loaded(pipeline, dtype, variant)
+                self._pipe = _loaded(pipeline, precision, variant)
                 if adapter is not None:
                     weights: Any = weights_of(adapter)
                     self._pipe.load_ip_adapter(weights, subfolder="", weight_name="", image_encoder_folder=None)
@@ -85,7 +85,7 @@ class Drawer:
                 self._pipe.to(device)
         except (RuntimeError, ImportError, MemoryError, *HUB_ERRORS) as error:
             if is_out_of_memory(error):
-                raise _no_room(f"{device} has no memory for {pipeline.name} in {dtype}") from error
+                raise _no_room(f"{device} has no memory for {pipeline.name} in {precision}") from error
             raise ConfigError(f"{pipeline.name} cannot be loaded ({one_line(error)}).") from error
         self._pipe.set_progress_bar_config(disable=True)
 
@@ -115,10 +115,10 @@ class Drawer:
         with _quiet():
             found = self._pipe(**settings).images
         if not np.isfinite(found).all():
-            dtype = str(self._pipe.unet.dtype).removeprefix("torch.")
+            precision = str(self._pipe.unet.dtype).removeprefix("torch.")
             raise ConfigError(
-                f"{self.about.name} gives NaN in {dtype}, of which pictures would be black. Give dtype=float32, or "
-                "bfloat16."
+                f"{self.about.name} gives NaN in {precision}, of which pictures would be black. Give "
+                "precision=float32, or bfloat16."
             )
         return [Image.fromarray(pixels) for pixels in (255 * found).round().astype(np.uint8)]
 
@@ -168,12 +168,12 @@ def drawn(
 
 def _no_room(fact: str) -> MachineError:
     return MachineError(
-        f"{fact}. Give dtype=float16 or bfloat16, a lower height and width, or another device. Pictures that are drawn "
-        "already stay, and the same command goes on after them."
+        f"{fact}. Pictures that are drawn already stay, and the same command goes on after them where there is more, as "
+        "on another device. With another out, precision=float16 or bfloat16, or a lower height and width take less."
     )
 
 
-def _loaded(pipeline: Pipeline, dtype: str, variant: str | None) -> Any:
+def _loaded(pipeline: Pipeline, precision: str, variant: str | None) -> Any:
     """The pipeline with its weights; of one on the hub, what is not there yet is fetched."""
     package = diffusers()
     kind = getattr(package, pipeline.kind)
@@ -185,7 +185,7 @@ def _loaded(pipeline: Pipeline, dtype: str, variant: str | None) -> Any:
         str(place),
         revision=pipeline.revision,
         variant=variant,
-        dtype=getattr(torch, dtype),
+        dtype=getattr(torch, precision),
         use_safetensors=True,
         low_cpu_mem_usage=package.utils.is_accelerate_available(),
         **left_out,

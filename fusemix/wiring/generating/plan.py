@@ -30,7 +30,7 @@ class Plan:
         pipeline: that draws.
         adapter: for Stable Diffusion.
         how: it draws.
-        dtype: of its weights.
+        precision: that it computes in, as torch calls it.
         is_grey: whether guidance leads away from a grey picture, and not from zeros.
         settings: by which pictures are the same ones, as plain data.
         licences: of what they are drawn with.
@@ -43,7 +43,7 @@ class Plan:
     pipeline: Pipeline
     adapter: IPAdapter | None
     how: How
-    dtype: str
+    precision: str
     is_grey: bool
     settings: dict[str, Any]
     licences: dict[str, str]
@@ -73,7 +73,8 @@ def plan_of(config: GenerateConfig, device: str) -> Plan:
     width, whose = (pipeline.width, pipeline.name) if adapter is None else (adapter.width, adapter.name)
     require_width(embedder.trained, space, width, whose)
     leads_from_grey = adapter is None and is_grey(embedder, space, config.unconditional)
-    dtype = config.dtype if config.dtype != "auto" else "float16" if device.startswith("cuda") else "float32"
+    chosen = "float16" if device.startswith("cuda") else "float32"
+    precision = chosen if config.precision == "auto" else config.precision
     settings = {
         "queries": terms,
         "model": _about(embedder),
@@ -83,12 +84,10 @@ def plan_of(config: GenerateConfig, device: str) -> Plan:
         **how._asdict(),
         **{name: getattr(config, name) for name in ("num", "seed", "variant")},
         "unconditional": "grey" if leads_from_grey else "zeros",
-        "dtype": dtype,
+        "precision": precision,
     }
     names, licences = [named(of) for of in queries], _licences(embedder, pipeline, adapter)
-    return Plan(
-        embedder, space, queries, names, pipeline, adapter, how, dtype, leads_from_grey, settings, licences
-    )
+    return Plan(embedder, space, queries, names, pipeline, adapter, how, precision, leads_from_grey, settings, licences)
 
 
 def _about(embedder: Embedder) -> dict[str, str]:
