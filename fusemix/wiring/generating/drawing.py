@@ -168,8 +168,8 @@ def drawn(
 
 def _no_room(fact: str) -> MachineError:
     return MachineError(
-        f"{fact}. Pictures that are drawn already stay, and the same command goes on after them where there is more, as "
-        "on another device. With another out, precision=float16 or bfloat16, or a lower height and width take less."
+        f"{fact}. Pictures that are drawn already stay, and the same command goes on after them where there is more, "
+        "as on another device. With another out, precision=float16 or bfloat16, or a lower height and width take less."
     )
 
 
