@@ -118,6 +118,7 @@ def test_a_picture_says_how_it_came_about_and_where_nothing_lies(drawing, tiny, 
     assert found["licences"] == {"model": "unknown", "pipeline": "apache-2.0"}
     assert (found["pipeline"]["name"], found["pipeline"]["class"]) == ("kandinsky", "KandinskyV22Pipeline")
     assert (found["model"]["name"], len(found["model"]["sha256"])) == ("run", 64)
+    assert found["model"]["encoders"] == {"audio": ["wavlm"], "image": ["vit"]}
     assert found["space"]["modality"] == "image"
     assert str(tmp_path) not in texts["fusemix"] + (out / "generated.json").read_text()
     assert str(drawing.run.parent) not in texts["fusemix"] + (out / "generated.json").read_text()
@@ -171,6 +172,27 @@ def test_other_settings_do_not_mix_with_what_is_there(drawing, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     generate(drawing, out, "text=a red bar", guidance=2, num=1, overwrite="true")
     assert [*pictures(out)] == ["0000_seed0.png"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_overwriting_that_is_killed_leaves_what_was_there_and_goes_on_beside_it(drawing, tmp_path):
+    out = generate(drawing, tmp_path / "out", "text=a red bar", num=1)
+    before, drawn = {path.name: path.read_bytes() for path in out.iterdir()}, []
+    how = {"num": 2, "steps": 1, "batch_size": 1, "overwrite": "true"}
+
+    def full(rows):
+        drawn.append(rows)
+        if len(drawn) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with calls(full), pytest.raises(MachineError, match="already stay"):
+        generate(drawing, out, "text=a red bar", **how)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [*pictures(tmp_path / ".out.new")] == ["0000_seed0.png"]
+    with embeddings() as seen:
+        generate(drawing, out, "text=a red bar", **how)
+    assert len(seen) == 1, "the one that is missing"
+    assert len(pictures(out)) == 2
     assert not list(tmp_path.glob(".*"))
 
 

@@ -3,6 +3,7 @@
 Place in the flow: GenerateConfig -> Plan -> latents (sources.py), pictures (drawing.py), and the folder (pictures.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,13 +63,10 @@ def plan_of(config: GenerateConfig, device: str) -> Plan:
     diffusers()
     pipeline = pipeline_at(config.pipeline, config.revision)
     adapter = adapter_for(pipeline, config.ip_adapter, config.ip_adapter_weights)
-    how = _how(config, pipeline)
-    queries = asked(config.text, config.image, config.audio, each=config.each)
+    how, queries = _how(config, pipeline), asked(config.text, config.image, config.audio, each=config.each)
     terms = [[noted(query) for query in of] for of in queries]
-    recipes = {name: to_plain(part) for name, part in config.encoders.items()}
-    embedder = Embedder(config.model, encoders=recipes, device=device, trust_code=config.trust_code)
-    for kind in dict.fromkeys(query.kind for of in queries for query in of):
-        embedder.trained.require_known(kind)
+    kinds = list(dict.fromkeys(query.kind for of in queries for query in of))
+    embedder = _embedder(config, kinds, device)
     space = space_of(embedder.trained, config.length)
     width, whose = (pipeline.width, pipeline.name) if adapter is None else (adapter.width, adapter.name)
     require_width(embedder.trained, space, width, whose)
@@ -77,7 +75,7 @@ def plan_of(config: GenerateConfig, device: str) -> Plan:
     precision = chosen if config.precision == "auto" else config.precision
     settings = {
         "queries": terms,
-        "model": _about(embedder),
+        "model": _about(embedder, [*kinds, space.modality]),
         "space": {"modality": space.modality, "length": space.length},
         "pipeline": pipeline.about(),
         "ip_adapter": adapter.about() if adapter else None,
@@ -90,10 +88,20 @@ def plan_of(config: GenerateConfig, device: str) -> Plan:
     return Plan(embedder, space, queries, names, pipeline, adapter, how, precision, leads_from_grey, settings, licences)
 
 
-def _about(embedder: Embedder) -> dict[str, str]:
-    """By what a model is known again."""
-    trained = embedder.trained
-    return {"name": trained.folder.resolve().name, "sha256": weights_sha256(trained.model)}
+def _embedder(config: GenerateConfig, kinds: Sequence[str], device: str) -> Embedder:
+    """The model, which knows all kinds that are asked by."""
+    recipes = {name: to_plain(part) for name, part in config.encoders.items()}
+    found = Embedder(config.model, encoders=recipes, device=device, trust_code=config.trust_code)
+    for kind in kinds:
+        found.trained.require_known(kind)
+    return found
+
+
+def _about(embedder: Embedder, modalities: Sequence[str]) -> dict[str, Any]:
+    """By what a model is known again, with the encoders that have a part in this."""
+    trained, encoders = embedder.trained, embedder.trained.record["config"]["encoders"]
+    used = {modality: list(encoders[modality]) for modality in dict.fromkeys(modalities)}
+    return {"name": trained.folder.resolve().name, "sha256": weights_sha256(trained.model), "encoders": used}
 
 
 def _licences(embedder: Embedder, pipeline: Pipeline, adapter: IPAdapter | None) -> dict[str, str]:
