@@ -63,8 +63,8 @@ def _latents(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     found = latents_of(plan.embedder, plan.space, plan.queries)
     away = grey_latent(plan.embedder, plan.space) if plan.is_grey else np.zeros(found.shape[1], np.float32)
     plan.embedder.to("cpu")
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
     return found, away
 

@@ -130,15 +130,7 @@ def fusion_module_of(
     return FusionModule(
         model=model,
         loss=_loss(config),
-        pairings=[
-            Pairing(
-                training_set.name,
-                training_set.modalities,
-                retrieval_scorer(training_set.gallery, training_set.modalities, shared=True),
-                has_fixed_side=fixed_side(config, training_set) is not None,
-            )
-            for training_set in data.training_sets
-        ],
+        pairings=[_pairing(config, training_set) for training_set in data.training_sets],
         augmentation=augmented,
         optimizer=partial(optimizer_of, config),
         clip_norm=optim.clip_norm,
@@ -156,6 +148,11 @@ def fusion_module_of(
         checkpoint=record,
         zero_shot=is_aligned(config),
     )
+
+
+def _pairing(config: TrainConfig, training_set: TrainingSet) -> Pairing:
+    scorer = retrieval_scorer(training_set.gallery, training_set.modalities, shared=True)
+    return Pairing(training_set.name, training_set.modalities, scorer, fixed_side(config, training_set) is not None)
 
 
 def _loss(config: TrainConfig) -> Any:
