@@ -135,11 +135,11 @@ def add_made_up(out: Path) -> None:
 
 def serve(index: Path, together: str) -> None:
     """The server's process: says its port, and ends when its input does."""
+    from fusemix.models.queries import Query
     from fusemix.web.app import create_app
     from fusemix.web.batching import MOST_TOGETHER, Batcher
     from fusemix.web.hosts import LOCAL
     from fusemix.web.server import bound, run
-    from fusemix.wiring.searching.queries import Query
     from fusemix.wiring.searching.searcher import Searcher
 
     searcher = Searcher(index)

@@ -23,6 +23,7 @@ _PUBLIC = {
     "cache_features": "fusemix.api.stages",
     "eval_retrieval": "fusemix.api.stages",
     "fit": "fusemix.api.fit",
+    "generate": "fusemix.api.stages",
     "index": "fusemix.api.stages",
     "load": "fusemix.models.model",
     "train": "fusemix.api.stages",

@@ -137,6 +137,15 @@ def evaluation_world(session_folder: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def drawing(tiny: Any, session_folder: Path) -> Any:
+    """Tiny pipelines of diffusers and a run into their space, a `World`; whoever changes it copies it first."""
+    from drawing_world import made_in, make_world  # imports diffusers
+    from workers import made_once
+
+    return made_in(made_once(session_folder / "drawing", lambda out: make_world(out, tiny)))
+
+
+@pytest.fixture(scope="session")
 def picture_index(tiny: Any, session_folder: Path) -> Path:
     """An index of the tiny run's pictures; whoever changes it copies it first."""
     from index_samples import make

@@ -8,9 +8,9 @@ from safetensors import safe_open
 
 from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.hubs import Hubs, write_hubs
+from fusemix.models.queries import LIKE
 from fusemix.models.trained import open_trained
 from fusemix.retrieval.hub_correction import Strength
-from fusemix.wiring.searching.queries import LIKE
 
 STRENGTHS = {
     "image_to_text": Strength(1.0, 10.0),

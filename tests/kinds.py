@@ -22,9 +22,9 @@ import torch.multiprocessing
 TESTS = str(Path(__file__).parent)
 GUIDES = {"test_guides.py", "test_notebooks.py", "test_road.py"}
 STARTING = {subprocess, multiprocessing, torch.multiprocessing}
-TRAINING = {"tiny", "evaluation_world"}
+TRAINING = {"tiny", "drawing", "evaluation_world"}
 """Fixtures that train."""
-ROOMS = {"api", "benchmarks", "caching", "encoders", "integrations", "tools", "travel", "web"}
+ROOMS = {"api", "benchmarks", "caching", "encoders", "generating", "integrations", "tools", "travel", "web"}
 """Folders whose tests load libraries of models, train, install, or serve."""
 LONG = {
     *("test_aligned.py", "test_chosen_on.py", "test_chosen_recipe.py", "test_closed_form.py", "test_going_on.py"),
@@ -45,7 +45,7 @@ LONG = {
     *("test_trust.py", "test_vectors.py", "test_words.py", "test_zero_shot_command.py", "test_zero_shot.py"),
     *("test_embedding.py", "test_ending.py", "test_loader.py", "test_locks.py", "test_odd_states.py"),
     *("test_captioned_files.py", "test_contract.py", "test_index_writer.py", "test_optimizers.py", "test_out.py"),
-    *("test_demo_sound.py", "test_page_render.py", "test_settings_ranges.py"),
+    *("test_demo_sound.py", "test_page_render.py", "test_regression.py", "test_settings_ranges.py"),
 }
 """Files most of whose tests train, cache, evaluate, draw pages or simulate."""
 SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.2}

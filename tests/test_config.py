@@ -97,7 +97,7 @@ def test_values_may_hold_equal_signs_and_plus_signs():
         (
             TrainConfig,
             [*TRAIN, "method=csa", "init_from=runs/a"],
-            "neither init_from nor closed_form.share goes with it",
+            "none of init_from, closed_form.share and regression.weight goes with it",
         ),
         (TrainConfig, [*TRAIN, "also.more.train=a", "warm_start=true"], "the closed form solves for two modalities"),
         (

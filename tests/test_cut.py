@@ -14,9 +14,9 @@ from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import HUBS
 from fusemix.models.hubs import Cut, Hubs, read_hubs, write_hubs
+from fusemix.models.queries import Query
 from fusemix.models.trained import open_trained
 from fusemix.wiring.searching.fitting import num_above
-from fusemix.wiring.searching.queries import Query
 from fusemix.wiring.searching.searcher import Hit, Searcher
 
 

@@ -9,8 +9,8 @@ from index_samples import asked, make, photos
 
 from fusemix.cli.called import run_command
 from fusemix.disk.files import read_json, write_json
+from fusemix.models.queries import Query
 from fusemix.search.folder import Index
-from fusemix.wiring.searching.queries import Query
 from fusemix.wiring.searching.searcher import Searcher
 
 

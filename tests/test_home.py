@@ -63,6 +63,12 @@ NO_PATHS |= {
     "format",
     "part",
     "recipe",  # a name, or a file that is looked for from home on
+    "revision",
+    "variant",
+    "ip_adapter_weights",  # below the folder
+    "prompt",
+    "negative_prompt",
+    "unconditional",
 }
 
 

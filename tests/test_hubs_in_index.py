@@ -14,9 +14,9 @@ from index_samples import make
 from fusemix.cli.called import run_command
 from fusemix.errors import IndexFolderError, QueryError, RunError
 from fusemix.fusion.checkpoints import HUBS
+from fusemix.models.queries import LIKE, Query, summed
 from fusemix.models.trained import open_trained
 from fusemix.search.description import INDEX, read_description
-from fusemix.wiring.searching.queries import LIKE, Query, summed
 from fusemix.wiring.searching.searcher import Searcher
 
 CIRCLE, BAR = Query("text", "one blue circle"), Query("text", "a red bar")

@@ -11,9 +11,9 @@ from index_samples import asked, content, make
 
 import fusemix
 from fusemix.errors import ConfigError, DatasetError, EncoderError, IndexFolderError, RunError
+from fusemix.models.queries import Query
 from fusemix.search.folder import Index
 from fusemix.wiring.searching import index_plan, indexing
-from fusemix.wiring.searching.queries import Query
 from fusemix.wiring.searching.searcher import Searcher
 
 

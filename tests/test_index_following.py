@@ -12,10 +12,10 @@ from index_samples import content, make, photos
 
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, DatasetError, IndexFolderError, QueryError
+from fusemix.models.queries import Query
 from fusemix.search.description import read_description, write_description
 from fusemix.search.folder import Index
 from fusemix.wiring.searching import index_plan
-from fusemix.wiring.searching.queries import Query
 from fusemix.wiring.searching.searcher import Searcher
 
 

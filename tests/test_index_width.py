@@ -7,10 +7,10 @@ from index_samples import asked, content, make, photos
 import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, QueryError
+from fusemix.models.queries import LIKE, Query
 from fusemix.search.folder import Index
 from fusemix.search.precision import as_stored
 from fusemix.search.table import open_table
-from fusemix.wiring.searching.queries import LIKE, Query
 from fusemix.wiring.searching.searcher import Searcher
 
 DIM = 5

@@ -159,6 +159,20 @@ def comparing(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def drawing_pictures(tiny, make_set, tmp_path) -> Case:
+    from drawing_world import made_in, make_world
+
+    make_world(tmp_path / "world", tiny)
+    common = ["a red bar", f"model={tmp_path / 'world' / 'run'}", f"pipeline={made_in(tmp_path / 'world').kandinsky}"]
+    small = ["num=1", "steps=1", "height=32", "width=32", "compute=cpu"]
+    return Case(
+        lambda out, *changes: run_command("generate", [*common, *small, f"out={out}", *changes]),
+        "",
+        ["seed=5"],
+        [f"pipeline={tmp_path / 'nowhere'}"],
+    )
+
+
 CASES = {
     "cache_features": [caching, caching_another_set],
     "import": [importing],
@@ -170,6 +184,7 @@ CASES = {
     "eval_retrieval": [evaluating],
     "eval_zero_shot": [classifying],
     "compare": [comparing],
+    "generate": [drawing_pictures],
 }
 
 

@@ -13,12 +13,12 @@ import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import QueryError
 from fusemix.models.places import Place
+from fusemix.models.queries import LIKE, Query
 from fusemix.search import handing_over
 from fusemix.search.folder import Index
 from fusemix.search.handing_over import write_parquet
 from fusemix.wiring.searching.editing import remove
 from fusemix.wiring.searching.grouping import grouped
-from fusemix.wiring.searching.queries import LIKE, Query
 from fusemix.wiring.searching.searcher import Searcher
 
 

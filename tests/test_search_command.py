@@ -11,7 +11,7 @@ from PIL import Image
 import fusemix
 from fusemix.cli.called import run_command
 from fusemix.errors import ConfigError, FusemixError, QueryError
-from fusemix.wiring.searching.queries import Query, summed
+from fusemix.models.queries import Query, summed
 from fusemix.wiring.searching.searcher import Searcher
 
 

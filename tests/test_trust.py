@@ -19,12 +19,12 @@ from fusemix.errors import FusemixError, RunError, UntrustedCodeError
 from fusemix.fusion.adapters import ADAPTERS
 from fusemix.latents.galleries import gallery_of
 from fusemix.latents.sets import LatentSet
+from fusemix.models.queries import Query
 from fusemix.models.recipes import code_of
 from fusemix.models.trained import open_trained
 from fusemix.parts.trust import named_by_data
 from fusemix.wiring.evaluation.showing import content_readers
 from fusemix.wiring.searching.origins import reader_of, why_unseen
-from fusemix.wiring.searching.queries import Query
 from fusemix.wiring.searching.searcher import Searcher
 
 EVIL = """

@@ -47,7 +47,7 @@ def searched(context: Context, run: Path, where: Path, claims: dict[str, bool]) 
         return {"evaluated_and_searched": "no faiss"}
     from fusemix.api.stages import eval_retrieval
     from fusemix.cli.called import run_command
-    from fusemix.wiring.searching.queries import Query, summed
+    from fusemix.models.queries import Query, summed
     from fusemix.wiring.searching.searcher import Searcher
 
     out = context.folder / "index"

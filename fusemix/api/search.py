@@ -12,12 +12,13 @@ from typing import Any
 from PIL import Image
 
 from fusemix.api.showing import as_text, frame
-from fusemix.commands.search import BELOW, NOTHING_FITS, table, told
+from fusemix.commands.search import BELOW, NOTHING_FITS, table
 from fusemix.errors import QueryError
 from fusemix.media import data_uri, fitted, jpeg
+from fusemix.models.queries import LIKE, Query, summed, told
 from fusemix.wiring.searching.fitting import fits, num_above
 from fusemix.wiring.searching.grouping import grouped
-from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
+from fusemix.wiring.searching.queries import written_in
 from fusemix.wiring.searching.searcher import Hit, Searcher
 from fusemix.wiring.searching.spaces import Cuts
 

@@ -3,8 +3,9 @@
     fusemix.cache_features("glyphs")
     run = fusemix.train("glyphs", out="runs/mine", optim={"lr": 1e-3})
     report = fusemix.eval_retrieval("glyphs", model=run.folder)
+    pictures = fusemix.generate(audio="rain.wav", model=run.folder, pipeline="decoder", out="drawn")
 
-Place in the flow: a settings object, files or keywords -> a command -> LatentSet, Run, Report, SearchIndex.
+Place in the flow: a settings object, files or keywords -> a command -> LatentSet, Run, Report, SearchIndex, files.
 Errors that a user can fix are FusemixErrors; what the caller's process had is left as it was found.
 """
 
@@ -23,6 +24,7 @@ from fusemix.cli.loading import files_among, makes
 from fusemix.cli.parts import PARTS
 from fusemix.cli.table import COMMANDS
 from fusemix.commands.next_step import IS_TYPED
+from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, FusemixError, LatentStoreError, RunError, sentence_of
 from fusemix.latents.description import SET
 from fusemix.latents.manifest import MANIFEST
@@ -104,6 +106,23 @@ def index(*settings: Any, **keywords: Any) -> "SearchIndex":
     if made.dry_run:
         raise ConfigError("index returns an index, and dry_run makes none: leave it out, or type fusemix index ….")
     return SearchIndex(run_command("index", [made], {}))
+
+
+def generate(*settings: Any, **keywords: Any) -> list[Path]:
+    """Draw pictures from sounds, texts and pictures, by a run into a generator's space.
+
+    Args:
+        *settings: a `fusemix.config.GenerateConfig`, paths of yaml files, or mappings; later ones win.
+        **keywords: as for `cache_features`, such as `audio="rain.wav", pipeline="decoder"`.
+
+    Returns:
+        Files of the pictures, in order; sheet.png and generated.json lie beside them.
+
+    Raises:
+        FusemixError: something that a user can fix; pictures that were drawn before stay.
+    """
+    folder = Path(run_command("generate", settings, keywords))
+    return [folder / one["file"] for one in read_json(folder / "generated.json")["pictures"]]
 
 
 def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:

@@ -34,6 +34,11 @@ COMMANDS = {
     "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
+    "generate": Command(
+        "draw pictures from sounds, texts and pictures",
+        "GenerateConfig",
+        "--audio FILE --model RUN --pipeline FOLDER --out FOLDER",
+    ),
     "export_index": Command(
         "hand an index to another engine", "IndexExportConfig", "--index FOLDER --to parquet|qdrant --out …"
     ),

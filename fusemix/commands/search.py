@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from rich.text import Text
 from fusemix.config import SearchConfig
 from fusemix.machine.environment import one_device
 from fusemix.models.places import Place
+from fusemix.models.queries import LIKE, given, summed, told
 from fusemix.progress import console
 from fusemix.search.filters import filter_of
-from fusemix.search.typed import terms_of
 from fusemix.tables import BARE, terminal_table
 from fusemix.visible import shown, visible_json
 from fusemix.wiring.searching.fitting import num_above
 from fusemix.wiring.searching.grouping import grouped
-from fusemix.wiring.searching.queries import LIKE, Query, summed, written_in
+from fusemix.wiring.searching.queries import written_in
 from fusemix.wiring.searching.scopes import Scope
 from fusemix.wiring.searching.searcher import Hit, Searcher
 from fusemix.wiring.searching.spaces import Cuts
@@ -47,7 +47,7 @@ def main(config: SearchConfig) -> list[Hit]:
     device = one_device(config.compute.accelerator, config.compute.devices)
     how = {"trust_code": config.trust_code, "hub_correction": config.hub_correction}
     searcher = Searcher(config.index, config.model, device, **how)
-    queries = queries_of(config)
+    queries = given(config.text, config.image, config.audio, config.like)
     scope = searcher.scope(queries, config.modality, filter_of(config.filter))
     searcher.load([query.kind for query in queries if query.kind != LIKE])
     started = time.perf_counter()
@@ -77,30 +77,6 @@ def main(config: SearchConfig) -> list[Hit]:
 def _among(searcher: Searcher, scope: Scope) -> str:
     size = f"{searcher.index.num_items:,} items"
     return size if scope.where is None else f"{searcher.count(scope):,} of {size}"
-
-
-def queries_of(config: SearchConfig) -> list[Query]:
-    """What is asked, in the order texts, pictures, sounds, items; a text may be a sum."""
-    return [
-        *(Query("text", text, weight=by) for typed in config.text for text, by in terms_of(typed)),
-        *(Query("image", path) for path in config.image),
-        *(Query("audio", path) for path in config.audio),
-        *(Query(LIKE, item) for item in config.like),
-    ]
-
-
-def told(queries: Sequence[Query], shown: Callable[[Any], str] = str) -> str:
-    """A sum of queries, for people: `2*text: red - image: car.jpg`.
-
-    Args:
-        queries: at least one.
-        shown: makes a content readable.
-    """
-    signs = [" + " if query.weight > 0 else " - " for query in queries]
-    signs[0] = "" if queries[0].weight > 0 else "-"
-    factors = ["" if abs(query.weight) == 1 else f"{abs(query.weight):g}*" for query in queries]
-    terms = [f"{query.kind}: {shown(query.content)}" for query in queries]
-    return "".join(map("".join, zip(signs, factors, terms, strict=True)))
 
 
 def answer(

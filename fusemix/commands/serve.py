@@ -48,11 +48,11 @@ with TLS in front. For this machine alone, leave --host out.
 
 def _serve(config: ServeConfig, listening: socket.socket, token: str | None, where: str) -> None:
     from fusemix.machine.environment import one_device
+    from fusemix.models.queries import Query
     from fusemix.web.app import create_app
     from fusemix.web.batching import Batcher
     from fusemix.web.page import counted
     from fusemix.web.watched import write_access_log
-    from fusemix.wiring.searching.queries import Query
     from fusemix.wiring.searching.searcher import Searcher
 
     device = one_device(config.compute.accelerator, config.compute.devices)

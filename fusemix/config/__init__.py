@@ -11,6 +11,7 @@ from fusemix.config.compute import ComputeConfig
 from fusemix.config.evaluation import BaselineConfig, CompareConfig, EvalConfig, ReportConfig, ZeroShotConfig
 from fusemix.config.exporting import ExportConfig
 from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, UpgradeConfig, VerifyConfig
+from fusemix.config.generating import GenerateConfig
 from fusemix.config.parts import PartConfig, to_plain
 from fusemix.config.searching import (
     DuplicatesConfig,
@@ -19,7 +20,15 @@ from fusemix.config.searching import (
     SearchConfig,
     ServeConfig,
 )
-from fusemix.config.training import AutoConfig, ClosedFormConfig, OptimConfig, SetConfig, StructureConfig, TrainConfig
+from fusemix.config.training import (
+    AutoConfig,
+    ClosedFormConfig,
+    OptimConfig,
+    RegressionConfig,
+    SetConfig,
+    StructureConfig,
+    TrainConfig,
+)
 from fusemix.config.writing import WritingConfig
 
 __all__ = [
@@ -35,12 +44,14 @@ __all__ = [
     "EmbeddingsExportConfig",
     "EvalConfig",
     "ExportConfig",
+    "GenerateConfig",
     "ImportConfig",
     "IndexConfig",
     "IndexExportConfig",
     "InfoConfig",
     "OptimConfig",
     "PartConfig",
+    "RegressionConfig",
     "ReportConfig",
     "SearchConfig",
     "ServeConfig",

@@ -29,6 +29,7 @@ RENAMED = {
     "EmbeddingsExportConfig": _RUN,
     "IndexConfig": _DEVICE,
     "SearchConfig": _DEVICE,
+    "GenerateConfig": {**_DEVICE, **_RUN},
     "ServeConfig": _DEVICE,
     "ImportConfig": {"set": "`latents` now: latents=SET. What is imported into it is vectors=FILE, no longer latents."},
 }

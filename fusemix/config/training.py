@@ -93,6 +93,14 @@ class StructureConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegressionConfig:
+    """Beside the contrastive loss: the squared distance of partners, where one side stays as it is (`identity`)."""
+
+    weight: float = 0.0
+    """Of the mean over pairs, each 2 (1 - cosine); 0 leaves it out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClosedFormConfig:
     """Canonical correlation analysis with ridges, whose directions are weighted by a power of their correlation."""
 
@@ -151,6 +159,8 @@ class TrainConfig(WritingConfig):
     """Augmentation of latents: per_batch is FuseMix; none trains on plain pairs."""
     structure: StructureConfig = field(default_factory=StructureConfig)
     """Regulariser for few pairs."""
+    regression: RegressionConfig = field(default_factory=RegressionConfig)
+    """Onto a side that stays as it is, such as the space that pictures are drawn from."""
     method: Literal["contrastive", "csa"] = "contrastive"
     """contrastive trains step by step; csa solves for linear adapters in closed form, without a training loop: after
     CSA (arXiv:2410.07610), with ridges, and with weights that each side has before it is brought to unit length."""
@@ -224,6 +234,7 @@ class TrainConfig(WritingConfig):
         within("structure.weight", self.structure.weight, 0.0, MOST_FACTOR)
         within("structure.warmup_steps", self.structure.warmup_steps, 0, MOST_ITEMS)
         within("structure.temperature", self.structure.temperature, 0.001, 1.0)
+        within("regression.weight", self.regression.weight, 0.0, MOST_FACTOR)
         within("closed_form.share", self.closed_form.share, 0.0, 0.99)
         for name in ("left_ridge", "right_ridge", "power"):
             value = getattr(self.closed_form, name)
@@ -256,9 +267,10 @@ class TrainConfig(WritingConfig):
             raise ConfigError(
                 "warm_start starts from the closed form, so neither init_from nor method=csa goes with it."
             )
-        if self.method == "csa" and (self.init_from or self.closed_form.share):
+        if self.method == "csa" and (self.init_from or self.closed_form.share or self.regression.weight):
             raise ConfigError(
-                "method=csa is the closed form alone: neither init_from nor closed_form.share goes with it."
+                "method=csa is the closed form alone: none of init_from, closed_form.share and regression.weight goes "
+                "with it."
             )
         has_closed_form = self.method == "csa" or self.warm_start or self.closed_form.share
         if self.also and has_closed_form:

@@ -93,6 +93,12 @@ class FusionModel(nn.Module):
         """Preprocess latents as they come from the encoder, of any real dtype; then they can be mixed and adapted."""
         return self.preprocessing[modality](latents)
 
+    def undo(self, modality: str, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Prepared latents as they came from the encoder; see `Preprocessing.undo`."""
+        preprocessing = self.preprocessing[modality]
+        assert isinstance(preprocessing, Preprocessing)
+        return preprocessing.undo(prepared)
+
     def fit_preprocessing(self, modality: str, chunks: Chunks) -> None:
         """Fit what is done to a modality's latents before its adapter on those of the training set."""
         preprocessing = self.preprocessing[modality]

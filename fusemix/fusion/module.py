@@ -18,6 +18,7 @@ from torch import Tensor
 from fusemix.fusion.callbacks import ZERO_SHOT
 from fusemix.fusion.checkpoints import OF_MODEL
 from fusemix.fusion.gathering import own_part, own_rank, rows_of_parts, stop_together
+from fusemix.fusion.losses.regression import mean_squared_distance
 from fusemix.fusion.losses.structure import Form, structure_divergence
 from fusemix.fusion.mixup.variants import Augmentation
 from fusemix.fusion.model import FusionModel
@@ -37,11 +38,13 @@ class Pairing(NamedTuple):
         name: of the set in this run; empty for the first one.
         modalities: of the left and of the right.
         scorer: validation embeddings -> figures, `mean_recall` among them; None where nothing is held out.
+        has_fixed_side: whether one of its sides stays as it is, which the other one can be brought to.
     """
 
     name: str
     modalities: tuple[str, str]
     scorer: Scorer | None
+    has_fixed_side: bool = False
 
 
 class Structure(NamedTuple):
@@ -62,6 +65,7 @@ class FusionModule(L.LightningModule):
         pairings: of the run's sets, in the order of the loader's training sets.
         augmentation: of latents, in training.
         structure: regulariser beside the loss.
+        regression: weight of the mean squared distance of partners, where one side stays as it is; 0 leaves it out.
         optimizer: groups of parameters, peak learning rate -> optimiser.
         schedule: of the optimiser.
         clip_norm: longest gradient; None leaves all as they are.
@@ -79,6 +83,7 @@ class FusionModule(L.LightningModule):
         pairings: Sequence[Pairing],
         augmentation: Augmentation,
         structure: Structure,
+        regression: float = 0.0,
         optimizer: Callable[[list[dict[str, Any]], float], torch.optim.Optimizer],
         schedule: Schedule,
         clip_norm: float | None = None,
@@ -90,6 +95,7 @@ class FusionModule(L.LightningModule):
         self.model, self.loss = model, loss
         self.pairings, self._augmentation = list(pairings), augmentation
         self._structure, self._schedule, self._seed = structure, schedule, seed
+        self._regression = regression
         self._optimizer, self._clip_norm = optimizer, clip_norm
         self._mixing = np.random.default_rng(seed)
         self._embedded: dict[tuple[int, str], list[Tensor]] = {}
@@ -119,6 +125,8 @@ class FusionModule(L.LightningModule):
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=len(left))
         if self._structure.weight:
             loss = loss + self._structure_weight() * self._divergence(mixed, LatentBatch(left, right))
+        if self._regression and self.pairings[batch.set_number].has_fixed_side:
+            loss = loss + self._regression * self._distance(left, right)
         assert self._astray is not None, "an epoch has been started"
         # Kept on the device: to look at each loss would make the host wait for each step.
         self._astray = torch.where(loss.detach().isfinite(), self._astray, self._astray.clamp(max=batch_idx))
@@ -141,6 +149,12 @@ class FusionModule(L.LightningModule):
         divergence = parts[0] + parts[1]
         self.log("train/structure", divergence.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
         return divergence
+
+    def _distance(self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "columns dim"]) -> Float[Tensor, ""]:
+        distance = mean_squared_distance(left, right)
+        about: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "batch_size": len(left)}
+        self.log("train/regression", distance.detach(), **about)
+        return distance
 
     def on_train_batch_end(self, outputs: object, batch: TrainBatch, batch_idx: int) -> None:
         """Keep the temperature within its bounds, and stop where training went astray.
@@ -215,11 +229,13 @@ class FusionModule(L.LightningModule):
     def _measured(self, embedded: dict[tuple[int, str], list[Tensor]]) -> tuple[dict[str, float], float]:
         """Figures of each validation set, by name, and the mean of their mean recalls."""
         figures, recalls = {}, []
-        for index, (name, modalities, scorer) in enumerate(self.pairings):
-            if scorer:
-                left, right = (torch.cat(embedded[index, modality]) for modality in modalities)
-                found = scorer(left, right)
-                figures |= {"/".join(filter(None, ["validation", name, key])): value for key, value in found.items()}
+        for index, one in enumerate(self.pairings):
+            if one.scorer:
+                left, right = (torch.cat(embedded[index, modality]) for modality in one.modalities)
+                found = one.scorer(left, right)
+                figures |= {
+                    "/".join(filter(None, ["validation", one.name, key])): value for key, value in found.items()
+                }
                 recalls.append(found["mean_recall"])
         return figures, float(np.mean(recalls))
 

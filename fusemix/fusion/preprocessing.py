@@ -39,6 +39,10 @@ class UnitLength(nn.Module):
         parts = latents.split(self._dims, dim=1)
         return torch.cat([nn.functional.normalize(part, dim=1) * part.shape[1] ** 0.5 for part in parts], dim=1)
 
+    def undo(self, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Rows as they are: of one encoder they lost their length alone, which nothing in them tells."""
+        return prepared
+
 
 class Standardise(nn.Module):
     """Every dimension gets mean 0 and variance 1 over the training set; a constant one becomes 0.
@@ -65,6 +69,10 @@ class Standardise(nn.Module):
     def forward(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Shift and scale."""
         return (latents - self.mean) * self.factor
+
+    def undo(self, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Scale and shift back; a constant dimension gets its mean."""
+        return torch.where(self.factor == 0, 0.0, prepared / self.factor) + self.mean
 
 
 class Whiten(nn.Module):
@@ -99,6 +107,10 @@ class Whiten(nn.Module):
     def forward(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Shift and turn."""
         return (latents - self.mean) @ self.matrix
+
+    def undo(self, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Turn and shift back; a constant direction gets its mean."""
+        return prepared @ torch.linalg.pinv(self.matrix.double(), hermitian=True).to(prepared.dtype) + self.mean
 
 
 STEPS: dict[str, type[UnitLength | Standardise | Whiten]] = {
@@ -142,6 +154,17 @@ class Preprocessing(nn.Module):
         """Preprocess; float16 and bfloat16 latents become float32."""
         with torch.autocast(latents.device.type, enabled=False):
             return without_gradient(self._prepared, latents) if self.training else self._prepared(latents)
+
+    def undo(self, prepared: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Latents that were prepared, as they came from one encoder; with `l2` all but their length.
+
+        Args:
+            prepared: as long as `forward` leaves them.
+        """
+        for step in reversed(self.steps):
+            assert isinstance(step, UnitLength | Standardise | Whiten), "nothing else stands in the table"
+            prepared = step.undo(prepared)
+        return prepared
 
     def _prepared(self, latents: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         latents = latents.float() if latents.dtype in (torch.float16, torch.bfloat16) else latents

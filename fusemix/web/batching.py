@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from fusemix.errors import QueryError
+from fusemix.models.queries import Query, summed
 from fusemix.web.answers import Refusal
 from fusemix.wiring.searching.grouping import grouped
-from fusemix.wiring.searching.queries import Query, summed, written_in
+from fusemix.wiring.searching.queries import written_in
 from fusemix.wiring.searching.scopes import Scope
 from fusemix.wiring.searching.searcher import Hit, Searcher
 from fusemix.wiring.searching.spaces import Cuts

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from fusemix.contents import Waveform
+from fusemix.models.queries import Query
 from fusemix.web.answers import Refusal
 from fusemix.web.batching import Answered, Asked, Batcher
-from fusemix.wiring.searching.queries import Query
 
 KEPT_SEC = 5.0
 """An answer holds for so long, so that probes cost nothing."""

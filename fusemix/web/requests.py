@@ -15,12 +15,12 @@ from jaxtyping import Float32
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fusemix.encoders.decoding import clean_text
+from fusemix.models.queries import EMBEDDING, LIKE, Query
 from fusemix.parts.registry import nearest
 from fusemix.search.typed import WEIGHTS, is_weight
 from fusemix.web.answers import Refusal
 from fusemix.web.budget import MOST_MEGAPIXELS, MOST_MINUTES
 from fusemix.web.uploads import PICTURES, SOUNDS
-from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
 
 MOST_CHARACTERS = 2_000
 MOST_QUERIES = 16

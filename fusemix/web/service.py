@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fusemix.errors import QueryError
+from fusemix.models.queries import EMBEDDING, LIKE, Query
 from fusemix.search.facets import Facet
 from fusemix.search.filters import filter_of, words_of
 from fusemix.web.answers import Refusal, json_response, kept_response
@@ -30,7 +31,6 @@ from fusemix.web.decoder import File
 from fusemix.web.decoders import Decoders
 from fusemix.web.media import SIZES, Media
 from fusemix.web.requests import Part, SearchRequest, Terms, encoded, limits, parse, query_of, search_of
-from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query
 from fusemix.wiring.searching.scopes import TEXT
 from fusemix.wiring.searching.searcher import Hit
 

@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client import Counter as Total
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fusemix.models.queries import Query
 from fusemix.visible import visible
-from fusemix.wiring.searching.queries import Query
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 TOGETHER = (1, 2, 4, 8, 16, 32, 64)

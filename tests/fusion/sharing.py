@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from fusemix.errors import RunError
 from fusemix.fusion.gathering import own_part, rows_of_parts, stop_together
 from fusemix.fusion.losses import LOSSES
+from fusemix.fusion.losses.regression import mean_squared_distance
 from fusemix.fusion.losses.structure import structure_divergence
 from fusemix.fusion.stretches import by_stretches
 from fusemix.latents.galleries import Gallery
@@ -22,7 +23,7 @@ from fusemix.models.scoring import retrieval_scorer
 
 ROWS, POSITIVES = 12, 2
 FORMS = {"structure": "jensen_shannon", "published structure": "published"}
-NAMES = [*LOSSES.names(), *FORMS, "smoothed", "recomputed"]
+NAMES = [*LOSSES.names(), *FORMS, "smoothed", "recomputed", "regression"]
 
 
 class Towers(nn.Module):
@@ -37,6 +38,7 @@ class Towers(nn.Module):
         kind = name if name in LOSSES.names() else "info_nce"
         self.loss = LOSSES.build(kind, options)
         self.form, self.is_cut = FORMS.get(name), name == "recomputed"
+        self.has_regression = name == "regression"
         self.double()
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
@@ -45,6 +47,8 @@ class Towers(nn.Module):
         if self.form:
             sides = ((left, one), (right, other))
             loss = loss + sum(structure_divergence(before, after, 0.1, self.form) for before, after in sides)
+        if self.has_regression:
+            loss = loss + 2 * mean_squared_distance(one, other)
         return loss
 
     def _adapted(self, adapter: nn.Module, rows: Tensor) -> Tensor:

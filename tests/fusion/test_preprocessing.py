@@ -93,3 +93,18 @@ def test_an_unknown_step_is_named():
         ConfigError, match=r"no step of preprocess is called 'whitn'. Did you mean 'whiten'\? Known: l2"
     ):
         Preprocessing(["whitn"], [4])
+
+
+@pytest.mark.parametrize("steps", [[], ["standardise"], ["whiten"], ["standardise", "whiten"]])
+def test_what_was_done_is_undone(steps):
+    preprocessing = fitted(*steps)
+    torch.testing.assert_close(preprocessing.undo(preprocessing(LATENTS)), LATENTS, atol=1e-2, rtol=1e-3)
+
+
+def test_of_unit_length_all_but_the_length_comes_back():
+    preprocessing = Preprocessing(["l2", "standardise"], [6])
+    preprocessing.fit(lambda: [LATENTS])
+    found = preprocessing.undo(preprocessing(LATENTS))
+    torch.testing.assert_close(
+        *(torch.nn.functional.normalize(rows, dim=1) for rows in (found, LATENTS)), atol=1e-4, rtol=1e-3
+    )

@@ -28,6 +28,7 @@ TAKEN = {
     "structure.weight": {"0"},
     "structure.temperature": set(),
     "structure.warmup_steps": {"0"},
+    "regression.weight": {"0"},
     "closed_form.share": {"0"},
     "closed_form.left_ridge": {"0"},
     "closed_form.right_ridge": {"0"},

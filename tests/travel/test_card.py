@@ -14,12 +14,12 @@ from fusemix.cli.called import run_command
 from fusemix.errors import RunError
 from fusemix.fusion.checkpoints import about, read_checkpoint
 from fusemix.models.folder import Travelling
+from fusemix.models.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
 from fusemix.models.recipes import NamedRecipe
 from fusemix.wiring.exporting.card import cell, listed
 from fusemix.wiring.exporting.copies import travelling
 from fusemix.wiring.exporting.encoder_facts import encoder_facts, hub_name_of, settings_of
 from fusemix.wiring.exporting.facts import data_facts
-from fusemix.wiring.exporting.licences import UNKNOWN, distribution_of, licence_of_folder, licence_of_package
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -11,11 +11,11 @@ from index_samples import asked
 from PIL import Image
 from serving import UPLOAD_MB, running
 
+from fusemix.models.queries import Query
 from fusemix.web.app import create_app
 from fusemix.web.batching import Batcher
 from fusemix.web.hosts import LOCAL
 from fusemix.web.requests import SearchRequest, encoded
-from fusemix.wiring.searching.queries import Query
 
 RESULT = ["position", "score", "id", "modality", "path", "captions", "media"]
 PATHS = {

@@ -5,7 +5,7 @@ from hub_samples import by_definition
 from index_samples import asked
 
 from fusemix.config.searching import NEAR
-from fusemix.wiring.searching.queries import Query
+from fusemix.models.queries import Query
 
 RESULT = ["position", "score", "id", "modality", "path", "captions", "media"]
 

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from fusemix.errors import QueryError
+from fusemix.models.queries import Query, summed
 from fusemix.web.answers import Refusal
 from fusemix.web.batching import Asked, Batcher, answered, halved
-from fusemix.wiring.searching.queries import Query, summed
 from fusemix.wiring.searching.searcher import Searcher
 
 TEXTS = ["a red square", "one blue circle", "some low hum", "a high click", "bar", "some green bar and a black circle"]

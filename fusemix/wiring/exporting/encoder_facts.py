@@ -12,15 +12,15 @@ from packaging.requirements import Requirement
 
 from fusemix.encoders import HUB_PREFIXES
 from fusemix.models.folder import Travelling
-from fusemix.models.recipes import code_of
-from fusemix.parts.extras import packages_of
-from fusemix.wiring.exporting.licences import (
+from fusemix.models.licences import (
     UNKNOWN,
     distribution_of,
     licence_of_folder,
     licence_of_hub_model,
     licence_of_package,
 )
+from fusemix.models.recipes import code_of
+from fusemix.parts.extras import packages_of
 
 IN_FOLDER = "in this folder"
 OF_EXTRAS = {

@@ -1,69 +1,16 @@
-"""What is asked: queries of any kind, and the one vector that several are added up to.
+"""What of some queries is looked for as it is written.
 
-Place in the flow: words, files, ids, vectors -> Query -> vectors, by Searcher.embed -> summed -> Searcher.search.
+Place in the flow: queries -> words -> search/written.py.
+Not here: what a query is, and how several are one (models/queries.py).
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Float, Float32
-
-from fusemix.errors import QueryError
+from fusemix.models.queries import Query
 from fusemix.search.names import words_asked
-from fusemix.search.typed import WEIGHTS, is_weight
 from fusemix.wiring.searching.scopes import TEXT
-
-LIKE, EMBEDDING = "like", "embedding"
-SHORTEST_SUM = 1e-3
-"""Unit vectors whose sum is shorter, of which the largest weight is 1, cancel out: what is left of them is noise."""
-
-
-class Query(NamedTuple):
-    """What is asked.
-
-    Attributes:
-        kind: a modality of the model; `like` for an item of the index; `embedding` for a vector.
-        content: of a modality, what `Model.encode` takes for one item; the item's id; or the vector.
-        of: modality that a vector is an embedding of, where that is known.
-        weight: by which it counts in a sum; a negative one finds what is far from it.
-    """
-
-    kind: str
-    content: Any
-    of: str | None = None
-    weight: float = 1.0
 
 
 def written_in(queries: Sequence[Query]) -> list[str]:
     """What of some queries is looked for as it is written; see search/names.py."""
     return [word for query in queries if query.kind == TEXT for word in words_asked(query.content)]
-
-
-def summed(
-    vectors: Float32[np.ndarray, "queries dim"],
-    weights: Float32[np.ndarray, "queries added"] | None = None,
-    factors: Sequence[float] | None = None,
-) -> Float[np.ndarray, " width"]:
-    """The unit vector that has the highest mean cosine with some unit vectors, that of their sum; and their weights.
-
-    Its score with an item is then that of the mean of all scores, but for a factor.
-
-    Args:
-        vectors: of the queries.
-        weights: of what is added to their scores; see `Searcher.weights`. None where nothing is.
-        factors: by which vectors and weights of each query count; all alike by default.
-
-    Raises:
-        QueryError: a factor is not what it must be, or they cancel out.
-    """
-    by = np.ones(len(vectors), np.float32) if factors is None else np.asarray(factors, np.float32)
-    wrong = [number for number in by.tolist() if not is_weight(number)]
-    if wrong:
-        raise QueryError(f"a query has the weight {wrong[0]:g}, but must have {WEIGHTS}.")
-    total = by @ vectors
-    length = float(np.linalg.norm(total))
-    if length < SHORTEST_SUM * np.abs(by).max():
-        raise QueryError("the queries cancel out: nothing is near to all of them.")
-    added = total[:0] if weights is None else by @ weights
-    return np.concatenate([total, added]) / np.float32(length)

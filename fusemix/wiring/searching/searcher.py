@@ -16,11 +16,12 @@ from fusemix.encoders.given import Given
 from fusemix.errors import EncoderError, QueryError
 from fusemix.interfaces import Content
 from fusemix.models.places import Place, place_of
+from fusemix.models.queries import EMBEDDING, LIKE, Query
 from fusemix.search.folder import Index
 from fusemix.search.written import search_written
 from fusemix.wiring.searching.index_model import model_of_index
 from fusemix.wiring.searching.origins import Decode, Reader, reader_of, why_unseen
-from fusemix.wiring.searching.queries import EMBEDDING, LIKE, Query, written_in
+from fusemix.wiring.searching.queries import written_in
 from fusemix.wiring.searching.scopes import TEXT, Scope, everything, scope_of
 from fusemix.wiring.searching.spaces import cuts_of, index_queries, weights_of
 

@@ -36,14 +36,27 @@ def is_aligned(config: TrainConfig) -> bool:
     return all(name in KEEP_WIDTH for name in adapters_of(config).values())
 
 
+def fixed_side(config: TrainConfig, training_set: TrainingSet) -> str | None:
+    """The modality of a set that stays as it is while the other one trains; None where both do the same."""
+    names = adapters_of(config)
+    fixed = [modality for modality in training_set.modalities if names[modality] == IDENTITY]
+    return fixed[0] if len(fixed) == 1 else None
+
+
 def widened(config: TrainConfig, data: LatentData) -> TrainConfig:
     """The settings of a run with a number in place of `embedding_dim=auto`, as the run keeps them.
 
     Raises:
-        ConfigError: adapters that keep the width of latents stand on latents of unequal widths; or one side is to stay
-            as it is, and the closed form would widen it.
+        ConfigError: adapters that keep the width of latents stand on latents of unequal widths; one side is to stay as
+            it is, and the closed form would widen it; or there is a regression, and not just one side to stay.
     """
     names = adapters_of(config)
+    first = data.training_sets[0]
+    if config.regression.weight and fixed_side(config, first) is None:
+        raise ConfigError(
+            "regression.weight brings one side of the first set to another that stays as it is, so just one of "
+            f"{' and '.join(first.modalities)} must have the adapter identity: adapters.{first.modalities[0]}=identity."
+        )
     _require_unwidened(config, names)
     kept = {m: side.dim for m, side in sides_by_modality(data).items() if names[m] in KEEP_WIDTH}
     if len(set(kept.values())) > 1:

@@ -30,6 +30,7 @@ from fusemix.fusion.model import FusionModel
 from fusemix.latents.loader import LatentData
 from fusemix.wiring.training.hubs import keep_hubs
 from fusemix.wiring.training.last_epoch import kept
+from fusemix.wiring.training.lengths import note_lengths
 from fusemix.wiring.training.moving import move
 from fusemix.wiring.training.turning import turn
 
@@ -40,7 +41,7 @@ Step = Callable[[FusionModel, TrainConfig, LatentData], tuple[dict[str, Any], li
 
 Returns facts for the checkpoint, as plain data (see `checkpoints.as_ended`), and lines for people.
 """
-STEPS: Sequence[Step] = (move, turn)
+STEPS: Sequence[Step] = (move, turn, note_lengths)
 """In this order; hubs come last, since their banks are embeddings of the model as it is then."""
 
 

@@ -31,7 +31,7 @@ from fusemix.latents.training_sets import TrainingSet
 from fusemix.machine.environment import installed, multiplies_bfloat16, multiply_float32
 from fusemix.machine.parallel import Processes
 from fusemix.models.scoring import retrieval_scorer
-from fusemix.wiring.training.aligned import is_aligned
+from fusemix.wiring.training.aligned import fixed_side, is_aligned
 from fusemix.wiring.training.data import sides_by_modality
 from fusemix.wiring.training.loggers import loggers_of
 from fusemix.wiring.training.pace import Pace
@@ -86,6 +86,8 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
     del settings["optim"]["auto"]  # what it came to stands beside it
     if config.structure.form == StructureConfig().form:
         del settings["structure"]["form"]  # runs of before had no other
+    if not config.regression.weight:
+        del settings["regression"]  # runs of before had none
     return settings
 
 
@@ -128,18 +130,12 @@ def fusion_module_of(
     return FusionModule(
         model=model,
         loss=_loss(config),
-        pairings=[
-            Pairing(
-                training_set.name,
-                training_set.modalities,
-                retrieval_scorer(training_set.gallery, training_set.modalities, shared=True),
-            )
-            for training_set in data.training_sets
-        ],
+        pairings=[_pairing(config, training_set) for training_set in data.training_sets],
         augmentation=augmented,
         optimizer=partial(optimizer_of, config),
         clip_norm=optim.clip_norm,
         structure=Structure(structure.weight, structure.temperature, structure.warmup_steps, structure.form),
+        regression=config.regression.weight,
         schedule=Schedule(
             optim.lr,
             optim.min_lr,
@@ -152,6 +148,11 @@ def fusion_module_of(
         checkpoint=record,
         zero_shot=is_aligned(config),
     )
+
+
+def _pairing(config: TrainConfig, training_set: TrainingSet) -> Pairing:
+    scorer = retrieval_scorer(training_set.gallery, training_set.modalities, shared=True)
+    return Pairing(training_set.name, training_set.modalities, scorer, fixed_side(config, training_set) is not None)
 
 
 def _loss(config: TrainConfig) -> Any:
