@@ -41,7 +41,7 @@ def settings(three, out, *changes):
     return [
         f"model={three / 'run'}",
         f"latents={three / 'image' / 'test'}",
-        f"also={{sounds: {three / 'audio' / 'test'}}}",
+        f"more={{sounds: {three / 'audio' / 'test'}}}",
         f"out={out}",
         "compute.accelerator=cpu",
         "num_examples=1",
@@ -70,7 +70,7 @@ def test_every_direction_stands_in_one_table_and_has_a_report(three, tmp_path):
     assert metrics["image_to_audio/recall_at_1"] > 10 / NUM and metrics["audio_to_image/recall_at_1"] > 10 / NUM
     assert parts["image_audio"]["counts"]["image_to_audio"]["queries"] == NUM
     alone = settings(three, tmp_path / "alone")
-    run_command("eval_retrieval", [word for word in alone if not word.startswith("also")])
+    run_command("eval_retrieval", [word for word in alone if not word.startswith("more")])
     assert json.loads((tmp_path / "alone" / "report.json").read_text())["metrics"] == parts["image_text"]["metrics"]
 
 
@@ -91,7 +91,7 @@ def test_the_same_is_written_again_and_another_one_is_refused(three, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["bank=x"], "are for one set, and also names others"),
+        (["bank=x"], "are for one set, and more names others"),
         (["judgements=none.csv"], r"none.csv cannot be read as a CSV"),
     ],
 )
@@ -101,6 +101,6 @@ def test_settings_that_do_not_fit_are_one_sentence(three, tmp_path, changes, mes
 
 
 def test_judgements_of_one_set_are_refused(three, tmp_path):
-    words = [word for word in settings(three, tmp_path / "out") if not word.startswith("also")]
-    with pytest.raises(ConfigError, match=r"there is one\. Name another with also"):
+    words = [word for word in settings(three, tmp_path / "out") if not word.startswith("more")]
+    with pytest.raises(ConfigError, match=r"there is one\. Name another with more"):
         run_command("eval_retrieval", [*words, "judgements=x.csv"])

@@ -232,7 +232,7 @@ def test_every_piece_of_python_in_a_document_is_python(path):
 
 
 def test_every_guide_says_what_it_needs_and_where_it_leads():
-    assert len(GUIDES) == 8
+    assert len(GUIDES) == 9
     for path in GUIDES:
         text = path.read_text()
         for heading in ("## What you need", "## When it goes wrong", "## Where to go next"):

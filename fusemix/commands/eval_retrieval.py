@@ -59,7 +59,7 @@ def main(config: EvalConfig) -> Path:
     how: dict[str, Any] = {"wait_sec": config.wait_sec, "devices": compute.devices, "num_nodes": compute.num_nodes}
     # The first process alone writes, and the others need not see where.
     with alone_in([Path(config.out)], fabric, doing="eval_retrieval", shared=False, **how):
-        if config.also:
+        if config.more:
             return _evaluate_all(config, fabric)
         report = _evaluate(config, fabric, lambda: evaluation_of(config))
     if report is not None:

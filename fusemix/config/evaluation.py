@@ -39,10 +39,10 @@ class EvalConfig(WritingConfig):
     """Best on validation, or the last epoch."""
     latents: Location
     """Folder of the latent set to measure on."""
-    also: dict[str, Location] = field(default_factory=dict)
+    more: dict[str, Location] = field(default_factory=dict)
     """Further latent sets, by names of your own: each gets a report of its own below `out`, and one table has every
     direction."""
-    judgements: list[Location] = field(default_factory=list, metadata=BARE_OR_FILES)
+    judgements: list[Location] = field(default_factory=list)
     """CSV tables of what belongs together between items of these sets: two columns headed by modalities, with ids of
     items or words that they say, as in docs/evaluation.md."""
     out: Location
@@ -92,14 +92,14 @@ class EvalConfig(WritingConfig):
             raise ConfigError(
                 "bank is for a correction, and corrections=false leaves them out. Leave out one of the two."
             )
-        if self.judgements and not self.also:
+        if self.judgements and not self.more:
             raise ConfigError(
                 "judgements say what belongs together between items of different sets, and there is one. Name another "
-                "with also={NAME: FOLDER}."
+                "with more={NAME: FOLDER}."
             )
-        if self.also and (self.baselines or self.bank or self.indexes):
+        if self.more and (self.baselines or self.bank or self.indexes):
             raise ConfigError(
-                "baselines, bank and indexes are for one set, and also names others. Measure that set by itself."
+                "baselines, bank and indexes are for one set, and more names others. Measure that set by itself."
             )
         for name, baseline in self.baselines.items():
             if not baseline.train and not baseline.encoders:

@@ -25,6 +25,7 @@ TAKEN = {
     "holdout": {"0"},
     "also.more.holdout": {"0"},
     "also.more.weight": set(),
+    "also.more.batch_size": set(),
     "structure.weight": {"0"},
     "structure.temperature": set(),
     "structure.warmup_steps": {"0"},

@@ -49,10 +49,10 @@ def parts_of(config: EvalConfig) -> list[Part]:
             raise ConfigError(f"judgements: two tables judge {pair.replace('_', ' and ')}; put their rows into one.")
         own = {"protocol": config.protocol if not parts else "auto", "out": str(Path(config.out) / taken)}
         latents = str(latent_set.folder)
-        parts[taken] = Part(taken, replace(config, latents=latents, also={}, judgements=[], **own), latent_set)
+        parts[taken] = Part(taken, replace(config, latents=latents, more={}, judgements=[], **own), latent_set)
     return list(parts.values())
 
 
 def _folders(config: EvalConfig) -> Mapping[str, str]:
     """Name -> folder of each set; the first one goes by its own."""
-    return {str(config.latents): config.latents, **config.also}
+    return {str(config.latents): config.latents, **config.more}
