@@ -45,6 +45,9 @@ class EvalConfig(WritingConfig):
     judgements: list[Location] = field(default_factory=list)
     """CSV tables of what belongs together between items of these sets: two columns headed by modalities, with ids of
     items or words that they say, as in docs/evaluation.md."""
+    same_column: str | None = None
+    """A column of item tables, such as code_point of characters and of their spoken names: items of different sets and
+    modalities that have one value there belong together."""
     out: Location
     """Report folder."""
     protocol: str = "auto"
@@ -92,10 +95,10 @@ class EvalConfig(WritingConfig):
             raise ConfigError(
                 "bank is for a correction, and corrections=false leaves them out. Leave out one of the two."
             )
-        if self.judgements and not self.more:
+        if (self.judgements or self.same_column) and not self.more:
             raise ConfigError(
-                "judgements say what belongs together between items of different sets, and there is one. Name another "
-                "with more={NAME: FOLDER}."
+                "judgements and same_column say what belongs together between items of different sets, and there is one. "
+                "Name another with more={NAME: FOLDER}."
             )
         if self.more and (self.baselines or self.bank or self.indexes):
             raise ConfigError(

@@ -1,6 +1,6 @@
-"""What belongs together between items of two latent sets, by a table that people wrote.
+"""What belongs together between items of two latent sets: by a table that people wrote, or by a column of both.
 
-Place in the flow: a CSV of judgements + two latent sets -> JudgedSet, which is measured as any other set.
+Place in the flow: a CSV of judgements, or a column + latent sets -> JudgedSet, which is measured as any other set.
 
 The table has two columns, headed by modalities. A cell is the id of an item, or words: they name every item that has
 them among its own words or among those of what it is linked with in its set (captions of a picture, prompts of a
@@ -10,6 +10,7 @@ class), whole words, whatever their case. What the cells of a row name belongs t
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ from fusemix.latents.links import LinkTable
 from fusemix.latents.sets import LatentSet, Side
 from fusemix.parts.registry import nearest
 
+Owner = tuple[LatentSet, int]
+"""A set, and whether its left (0) or right (1) side is meant."""
 NO_LETTER = r"[^\pL\pN]"
 """As RE2 has it; an underscore parts words, too."""
 
@@ -99,24 +102,21 @@ class JudgedSet(LatentSet):
     """One side of each of two latent sets, linked by judgements.
 
     Args:
-        judgements: what belongs together.
-        sets: name -> latent set, opened.
+        judged_by: file of the judgements, or a column, for messages.
+        owners: of the left and of the right the set, and whether its left (0) or right (1) side is meant.
+        links: (left row, right row) of what belongs together.
 
     Raises:
-        ConfigError: a modality is in none of the sets, or in several; or a table names no two items.
+        ConfigError: none of them has latents on both sides.
     """
 
-    def __init__(self, judgements: Judgements, sets: Mapping[str, LatentSet]) -> None:
-        owners = [side_of(sets, modality, judgements.path) for modality in judgements.modalities]
-        self.folder = judgements.path
+    def __init__(self, judged_by: Path, owners: Sequence[Owner], links: Int64[np.ndarray, "links 2"]) -> None:
+        self.folder = judged_by
         self.left, self.right = (each.sides[place] for each, place in owners)
-        links = judged_links(judgements, owners)
         usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
         if not usable.any():
             named = " and ".join(f"{each.sides[place].modality} items of {each.name}" for each, place in owners)
-            raise ConfigError(
-                f"judgements: no row of {judgements.path} names both {named}, so there is nothing to ask."
-            )
+            raise ConfigError(f"judgements: nothing in {judged_by} joins {named}, so there is nothing to ask.")
         self._links, self._name = links[usable], " × ".join(each.name for each, _ in owners)
         self.description = _described(owners, links)
 
@@ -131,7 +131,7 @@ class JudgedSet(LatentSet):
         return LinkTable(self._links)
 
 
-def _described(owners: Sequence[tuple[LatentSet, int]], links: Int64[np.ndarray, "links 2"]) -> dict[str, Any]:
+def _described(owners: Sequence[Owner], links: Int64[np.ndarray, "links 2"]) -> dict[str, Any]:
     abouts = [each.description for each, _ in owners]
     sides = [about[("left", "right")[place]] for about, (_, place) in zip(abouts, owners, strict=True)]
     together = {key: " × ".join(about[key] for about in abouts) for key in ("dataset", "split", "revision")}
@@ -145,17 +145,60 @@ def _described(owners: Sequence[tuple[LatentSet, int]], links: Int64[np.ndarray,
     }
 
 
-def judged_links(judgements: Judgements, owners: Sequence[tuple[LatentSet, int]]) -> Int64[np.ndarray, "links 2"]:
-    """(left row, right row) of what belongs together, each pair once, in order.
+def judged(judgements: Judgements, sets: Mapping[str, LatentSet]) -> JudgedSet:
+    """What a table judges between two of some sets.
 
     Args:
-        judgements: what belongs together.
-        owners: of both columns the set, and whether its left (0) or right (1) side is meant.
+        judgements: the table.
+        sets: by name, opened.
+
+    Raises:
+        ConfigError: a modality is in none of the sets, or in several; or the table names no two items.
     """
+    owners = [side_of(sets, modality, judgements.path) for modality in judgements.modalities]
     one, other = (_Named(*owner) for owner in owners)
     made = [np.stack(np.meshgrid(one.rows(a), other.rows(b), indexing="ij"), -1) for a, b in judgements.rows]
     pairs = [pairs.reshape(-1, 2) for pairs in made]
-    return np.unique(np.concatenate([np.empty((0, 2), np.int64), *pairs]), axis=0)
+    links = np.unique(np.concatenate([np.empty((0, 2), np.int64), *pairs]), axis=0)
+    return JudgedSet(judgements.path, owners, links)
+
+
+def of_one_value(column: str, sets: Mapping[str, LatentSet]) -> list[JudgedSet]:
+    """What has one value in a column of the item tables, for all sides of different sets and modalities that have it.
+
+    Args:
+        column: its name, such as `class`.
+        sets: by name, opened.
+
+    Raises:
+        ConfigError: fewer than two sides have it, or no two items have one value.
+    """
+    sides = [(each, place) for each in sets.values() for place in (0, 1)]
+    having = [(each, place) for each, place in sides if column in each.sides[place].table.column_names]
+    ways = [
+        (one, other)
+        for one, other in combinations(having, 2)
+        if one[0] is not other[0] and one[0].sides[one[1]].modality != other[0].sides[other[1]].modality
+    ]
+    if not ways:
+        known = sorted({name for each, place in sides for name in each.sides[place].table.column_names} - {"id"})
+        raise ConfigError(
+            f"same_column={column}: no two modalities of different sets have that column. Columns: {', '.join(known)}."
+            f"{nearest(column, known)}"
+        )
+    return [JudgedSet(Path(column), pair, _equal(*pair, column)) for pair in ways]
+
+
+def _equal(one: Owner, other: Owner, column: str) -> Int64[np.ndarray, "links 2"]:
+    """(row, row) of items with one value, in order."""
+    tables = [
+        pa.table({"value": each.sides[place].table[column], name: np.arange(len(each.sides[place]))})
+        for name, (each, place) in (("left", one), ("right", other))
+    ]
+    joined = (
+        tables[0].join(tables[1], "value", join_type="inner").sort_by([("left", "ascending"), ("right", "ascending")])
+    )
+    return np.column_stack([joined[name].to_numpy() for name in ("left", "right")])
 
 
 class _Named:

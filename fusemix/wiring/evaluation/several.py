@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fusemix.config import EvalConfig
 from fusemix.errors import ConfigError
 from fusemix.fusion.checkpoints import CHECKPOINTS, about, read_checkpoint
-from fusemix.latents.judgements import JudgedSet, read_judgements
+from fusemix.latents.judgements import judged, of_one_value, read_judgements
 from fusemix.latents.sets import LatentSet
 from fusemix.models.fitting import fitting_set
 
@@ -40,16 +40,22 @@ def parts_of(config: EvalConfig) -> list[Part]:
     """
     record = about(read_checkpoint(Path(config.model) / CHECKPOINTS / f"{config.checkpoint}.ckpt"))
     sets = {name: fitting_set(Path(folder), record) for name, folder in _folders(config).items()}
-    judged = [JudgedSet(read_judgements(Path(path)), sets) for path in config.judgements]
+    across = [judged(read_judgements(Path(path)), sets) for path in config.judgements]
+    if config.same_column:
+        across += of_one_value(config.same_column, sets)
     parts: dict[str, Part] = {}
-    for name, latent_set in [*sets.items(), *(("", one) for one in judged)]:
+    for name, latent_set in [*sets.items(), *(("", one) for one in across)]:
         pair = "_".join(side.modality for side in latent_set.sides)
         taken = pair if pair not in parts else f"{pair}_{name}"
         if taken in parts:
-            raise ConfigError(f"judgements: two tables judge {pair.replace('_', ' and ')}; put their rows into one.")
+            raise ConfigError(
+                f"{pair.replace('_', ' and ')} items are judged twice; put the rows of both tables into one."
+            )
         own = {"protocol": config.protocol if not parts else "auto", "out": str(Path(config.out) / taken)}
         latents = str(latent_set.folder)
-        parts[taken] = Part(taken, replace(config, latents=latents, more={}, judgements=[], **own), latent_set)
+        parts[taken] = Part(
+            taken, replace(config, latents=latents, more={}, judgements=[], same_column=None, **own), latent_set
+        )
     return list(parts.values())
 
 
