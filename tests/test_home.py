@@ -13,6 +13,7 @@ from fusemix.parts.kinds import is_location
 
 NO_PATHS = {
     "also",
+    "more",
     "same_column",
     "unpaired",
     "embedding_dim",

@@ -97,8 +97,8 @@ class EvalConfig(WritingConfig):
             )
         if (self.judgements or self.same_column) and not self.more:
             raise ConfigError(
-                "judgements and same_column say what belongs together between items of different sets, and there is one. "
-                "Name another with more={NAME: FOLDER}."
+                "judgements and same_column say what belongs together between items of different sets, and there "
+                "is one. Name another with more={NAME: FOLDER}."
             )
         if self.more and (self.baselines or self.bank or self.indexes):
             raise ConfigError(
