@@ -37,7 +37,7 @@ def commands():
 def test_a_spoken_name_can_be_searched_by_when_the_demo_has_run(tmp_path, monkeypatch, capsys):
     characters = glyphs.named_code_points()[::100]
     monkeypatch.setattr(glyphs, "named_code_points", lambda: characters)
-    monkeypatch.setattr(glyphs, "HELD_OUT", 8)
+    monkeypatch.setattr(glyphs, "HELD_OUT", 12)
     monkeypatch.chdir(tmp_path)
     save_models(tmp_path / "models")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
@@ -49,6 +49,6 @@ def test_a_spoken_name_can_be_searched_by_when_the_demo_has_run(tmp_path, monkey
             run_command(command, [*words, *SMALLER.get(command, []), *few])
         if command != "search":
             capsys.readouterr()
-    assert re.search(r" U\+[0-9A-F]{4,5} ", capsys.readouterr().out)
+    assert re.search(r"/image/U\+[0-9A-F]{4}", capsys.readouterr().out)
     for name in ("spoken_glyphs", "spoken_glyphs_pictures"):
         assert (tmp_path / "reports" / name / "report.html").is_file()
