@@ -49,7 +49,6 @@ demo-sound: install
 	$(BIN)/python cache_features.py configs/cache/glyphs.yaml
 	$(BIN)/python cache_features.py configs/cache/spoken_glyphs.yaml
 	$(BIN)/python train.py configs/train/spoken_glyphs.yaml
-	$(BIN)/python eval_retrieval.py configs/eval/glyphs.yaml model=runs/spoken_glyphs out=reports/spoken_glyphs_pictures
 	$(BIN)/python eval_retrieval.py configs/eval/spoken_glyphs.yaml
 	$(BIN)/fusemix index --model runs/spoken_glyphs --latents latents/glyphs --out indexes/spoken_glyphs
 	$(BIN)/python -c 'import soundfile; from fusemix.datasets.espeak import speak; \

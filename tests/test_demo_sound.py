@@ -50,5 +50,5 @@ def test_a_spoken_name_can_be_searched_by_when_the_demo_has_run(tmp_path, monkey
         if command != "search":
             capsys.readouterr()
     assert re.search(r"/image/U\+[0-9A-F]{4}", capsys.readouterr().out)
-    for name in ("spoken_glyphs", "spoken_glyphs_pictures"):
-        assert (tmp_path / "reports" / name / "report.html").is_file()
+    for name in ("image_text", "audio_text", "image_audio"):
+        assert (tmp_path / "reports" / "spoken_glyphs" / name / "report.html").is_file()
