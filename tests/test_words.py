@@ -31,9 +31,10 @@ SEVERAL_KINDS = {
 """Settings that are not of one kind everywhere, and why."""
 COMPUTING = {
     "cache_features", "check", "train", "eval_retrieval",
-    "eval_zero_shot", "export_embeddings", "index", "search", "serve",
+    "eval_generation", "eval_zero_shot", "export_embeddings", "index", "search", "serve",
 }  # fmt: skip
 ONE_DEVICE = {
+    "eval_generation": ["generated=g", "reference=r", "out=o"],
     "eval_zero_shot": ["model=m", "latents=l", "out=o"],
     "export_embeddings": ["model=m", "latents=l", "out=o"],
     "index": ["model=m", "latents=l", "out=o"],
@@ -62,7 +63,7 @@ def test_every_command_that_computes_has_the_same_block_for_where():
 @pytest.mark.parametrize("word", ["overwrite", "wait_sec"])
 def test_what_writing_has_in_common_is_said_in_one_sentence(word):
     said = [field_texts(schema)[word] for schema in OF_COMMANDS.values() if word in kinds_of_fields(schema)]
-    assert len(said) == 11
+    assert len(said) == 12
     assert len(set(said)) == 1
 
 

@@ -188,7 +188,7 @@ class GenerationEvalConfig(WritingConfig):
         super().__post_init__()
         self.compute.require_one()
         within("k", self.k, 1, MOST_NEIGHBOURS)
-        within("near_copy", self.near_copy, -1.0, 1.0)
+        within("near_copy", self.near_copy, 0.0, 1.0)
         within("batch_size", self.batch_size, 1, MOST_ITEMS)
         or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
         within("seed", self.seed, 0, MOST_SEED)

@@ -23,7 +23,7 @@ def blocks_of(num_items: int, generator: np.random.Generator) -> Int64[np.ndarra
     return generator.permutation(np.arange(num_items) % count)
 
 
-def interval_of(figure: float, without: Sequence[Float64[np.ndarray, " blocks"]]) -> tuple[float, float]:
+def interval_of(figure: float, without: Sequence[Float64[np.ndarray, " _blocks"]]) -> tuple[float, float]:
     """95 % around a figure of independent sets, by the delete-a-group jackknife.
 
     The variance is the sum, over sets, of (g - 1) / g times the squared deviations of the figures without one of its g

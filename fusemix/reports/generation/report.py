@@ -137,7 +137,7 @@ def _figure(name: str, value: float | None) -> str:
     title = _title(name)
     if title.endswith("%"):
         return percent(value)
-    return f"{value:.3f}" if "/" in name or name == "density" else f"{value:,.4g}"
+    return f"{value:.3f}" if "/" in name or name == "density" else f"{round(value, 9):,.4g}"
 
 
 def _rows(report: Mapping[str, Any]) -> list[list[str]]:

@@ -146,7 +146,7 @@ def _drawn(path: Path) -> Mapping[str, Any]:
 def _rows_of_json(path: Path, folder: Path) -> list[tuple[str, str, Query]]:
     """Pictures of one query stand together there, and as many of each."""
     if not says(path, FORMAT, VERSION):
-        raise ConfigError(f"pairs: {path} is none that `fusemix generate` wrote. Name a CSV by pairs=FILE.")
+        raise ConfigError(f"pairs: {path} is no list of pictures that were drawn. Name a CSV by pairs=FILE.")
     content = _drawn(path)
     try:
         queries = [tuple(_term(term, folder) for term in terms) for terms in content["settings"]["queries"]]
