@@ -150,12 +150,12 @@ def classifying(tiny, make_set, tmp_path) -> Case:
 
 
 def judging(tiny, make_set, tmp_path) -> Case:
-    for name, files in {"made": tiny.files["image"][:12], "real": tiny.files["image"][12:]}.items():
+    for name, files in {"made": tiny.files["image"][:12], "photos": tiny.files["image"][12:]}.items():
         (tmp_path / name).mkdir()
         for file in files:
             shutil.copy(file, tmp_path / name)
     hog = "encoder={name: hog, options: {size: 32, coarse: 4}}"
-    common = [f"generated={tmp_path / 'made'}", f"reference={tmp_path / 'real'}", hog, "compute=cpu", "num_workers=0"]
+    common = [f"generated={tmp_path / 'made'}", f"reference={tmp_path / 'photos'}", hog, "compute=cpu", "num_workers=0"]
     return Case(
         lambda out, *changes: run_command("eval_generation", [*common, f"out={out}", *changes]),
         "",
