@@ -191,7 +191,8 @@ def test_copies_of_real_pictures_are_counted(folders):
         (["k=12"], r"k=12 neighbours need 13 pictures on each side, and one has 12\. Set k to 11 or less\."),
         (["generated=EMPTY"], r"generated: there are no pictures in .*empty\."),
         (["reference=nowhere"], r"reference: there is no folder nowhere\."),
-        (["generated=ONE"], r"generated: 1 of the 2 pictures of .* figures need 2 .* b\.png: "),
+        (["generated=ONE", "k=1"], r"generated: 1 of the 2 pictures of .* figures need 2 .* b\.png: "),
+        (["reference=LONE"], r"reference: 1 of the 1 pictures of .* can be used, and figures need 2 at least\.$"),
         (["encoder=BERT"], r"encoder: transformers_text encodes text, and pictures are judged by an encoder of pic"),
         (["encoder='builtins:dict'"], "does not say which options it takes"),
         (["pairs=p.csv"], "pairs and queries are for model=RUN"),
@@ -212,12 +213,15 @@ def test_a_mistake_is_one_message_and_nothing_is_written(changes, message, tiny,
     (folders / "one").mkdir()
     shutil.copy(tiny.files["image"][0], folders / "one" / "a.png")
     (folders / "one" / "b.png").write_bytes(b"none")
+    (folders / "lone").mkdir()
+    shutil.copy(tiny.files["image"][0], folders / "lone")
     (folders / "latin.csv").write_bytes("file,modality,query\n00.png,text,café".encode("latin1"))
     (folders / "list.json").write_text("[1]")
     bert = tiny.recipes["bert"]["options"]["model"]
     words = {
         "EMPTY": folders / "empty",
         "ONE": folders / "one",
+        "LONE": folders / "lone",
         "BERT": f"{{name: transformers_text, options: {{model: '{bert}'}}}}",
         "RUN": tiny.run,
         "SMELL": table(folders / "a.csv", ("00.png", "smell", "rose")),

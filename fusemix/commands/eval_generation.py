@@ -86,6 +86,7 @@ def _plan(config: GenerationEvalConfig, out: Path) -> _Plan:
     for folder in folders:
         if out.resolve().is_relative_to(folder.path.resolve()):
             raise ConfigError(f"out={out} lies in {folder.name}, whose pictures are judged. Choose another out.")
+    require_enough(folders, [len(folder.items) for folder in folders], config.k)
     judge = judge_of(config, folders[0], device)
     return _Plan(config, folders, encoder_of(config.encoder).to(device), judge, device)
 
@@ -102,7 +103,7 @@ def _judged(plan: _Plan) -> _Judged:
     config, folders = plan.config, plan.folders
     with counting("pictures encoded", sum(len(folder.items) for folder in folders)) as advance:
         one, other = (seen_by(plan.encoder, folder, config, plan.device, advance) for folder in folders)
-    require_enough(folders, (one, other), config.k)
+    require_enough(folders, (len(one.rows), len(other.rows)), config.k, (*one.rejected, *other.rejected))
     near = likeness(one, other, k=config.k, near_copy=config.near_copy, seed=config.seed, device=plan.device)
     return _Judged((one, other), near, agreed(plan.judge, folders[0], config) if plan.judge else None)
 

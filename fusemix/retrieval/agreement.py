@@ -65,8 +65,8 @@ def agreement(
     values = {"cosine": found.own}
     chance: dict[str, float] = {}
     if len(queries) > 1:
-        values |= {"own_nearest": found.is_nearest.astype(np.float64), "above_others": found.own - found.others}
-        chance = {"cosine": float(found.others.mean()), "own_nearest": 1 / len(queries), "above_others": 0.0}
+        values |= {"above_others": found.own - found.others, "own_nearest": found.is_nearest.astype(np.float64)}
+        chance = {"cosine": float(found.others.mean()), "above_others": 0.0, "own_nearest": 1 / len(queries)}
     counts = {"pictures": len(pictures), "queries": len(queries)}
     figures = {name: float(each.mean()) for name, each in values.items()}
     intervals = _intervals(values, query_of_picture, len(queries), seed)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from fusemix.disk.files import write_atomic
@@ -19,7 +20,7 @@ from fusemix.reports.fonts import Drawable, drawable
 COLUMNS = 6
 SIDE, CAPTION, HEAD, GAP = 190, 34, 30, 8
 """Pixels: longest side of a picture, height of what stands above one, of the name of a row, and between two."""
-DPI = 100
+DPI, FRAME = 100, "#c8c8c8"
 LONGEST = 30
 """Characters of a line of a caption."""
 
@@ -76,5 +77,6 @@ def _show(axes: Axes, corner: tuple[int, int], one: Shown, fonts: Drawable) -> N
         axes.text(left + SIDE / 2, top + SIDE / 2, "cannot be read", ha="center", va="center", fontsize=7)
         return
     picture = fitted(one.picture, SIDE)
-    width, height = picture.size
+    width, height = (side * SIDE / max(picture.size) for side in picture.size)
     axes.imshow(picture, extent=(left, left + width, top + height, top), aspect="auto")
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=FRAME, linewidth=0.8))

@@ -46,7 +46,7 @@ DEFINITIONS = {
     "precision": "Share of generated pictures that lie nearer to some real one than its k-th real neighbour.",
     "recall": "Share of real pictures that lie nearer to some generated one than its k-th generated neighbour.",
     "density": "In how many such balls of real pictures a generated one lies, over k; may exceed 1.",
-    "coverage": "Share of real pictures nearer to which than their k-th real neighbour some generated one lies.",
+    "coverage": "Share of such balls of real pictures in which some generated one lies.",
     "near_copies": "Share of generated pictures whose cosine with some real one is at least near_copy; by chance: of "
     "real pictures with another real one.",
     "cosine": "Mean cosine of a picture with what it was drawn from, in the model's space; by chance: with the other "

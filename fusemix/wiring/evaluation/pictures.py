@@ -136,24 +136,27 @@ def seen_by(
     return Seen(found.rows[finite], found.latents[finite].astype(np.float64), tuple(rejected.values()))
 
 
-def require_enough(folders: Sequence[Folder], seen: Sequence[Seen], k: int) -> None:
+def require_enough(folders: Sequence[Folder], counts: Sequence[int], k: int, rejected: Sequence[Rejected] = ()) -> None:
     """Refuse sides with too few pictures for any figure, or for so many neighbours.
+
+    Args:
+        folders: of both sides.
+        counts: pictures of each that can be used, as far as is known.
+        k: neighbours.
+        rejected: the others.
 
     Raises:
         ConfigError: there are too few.
     """
-    for folder, found in zip(folders, seen, strict=True):
-        num = len(found.rows)
-        if num < 2:
-            first = next(iter(found.rejected), None)
-            reason = f" The first that could not be used: {first.id}: {first.reason}." if first else ""
+    first = f" The first that cannot: {rejected[0].id}: {rejected[0].reason}." if rejected else ""
+    for folder, count in zip(folders, counts, strict=True):
+        if count < 2:
             raise ConfigError(
-                f"{folder.name}: {num} of the {len(folder.items)} pictures of {folder.path} can be used, and figures "
-                f"need 2 at least.{reason}"
+                f"{folder.name}: {count} of the {len(folder.items)} pictures of {folder.path} can be used, and figures "
+                f"need 2 at least.{first}"
             )
-    smallest = min(len(found.rows) for found in seen)
-    if smallest <= k:
+    if min(counts) <= k:
         raise ConfigError(
-            f"k={k} neighbours need {k + 1} pictures on each side, and one has {smallest}. Set k to {smallest - 1} or "
-            "less."
+            f"k={k} neighbours need {k + 1} pictures on each side, and one has {min(counts)}. Set k to "
+            f"{min(counts) - 1} or less.{first}"
         )
