@@ -25,7 +25,7 @@ _fusemix; printf "%s\\n" "${{COMPREPLY[@]}}"'''
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_commands_settings_and_parts_are_completed_and_files_left_to_the_shell(tmp_path):
     assert completed("fusemix ", tmp_path) == [f"{name} " for name in COMMANDS]
-    assert completed("fusemix eval", tmp_path) == ["eval_retrieval ", "eval_zero_shot "]
+    assert completed("fusemix eval", tmp_path) == ["eval_retrieval ", "eval_zero_shot ", "eval_generation "]
     assert completed("fusemix train optim.l", tmp_path) == ["optim.lr="]
     assert completed("fusemix train x.yaml --emb", tmp_path) == ["--embedding-dim"]
     assert completed("fusemix train adapter=", tmp_path) == [f"{name} " for name in ADAPTERS.names()]

@@ -12,7 +12,7 @@ from fusemix.cli.table import COMMANDS
 
 PRINTED_BY = {
     "wiring/searching/collections.py": ("index",),
-    "models/embedder.py": ("index", "search", "serve"),
+    "models/embedder.py": ("index", "search", "serve", "eval_generation"),
     "wiring/searching/imported.py": ("index",),
     "wiring/caching/import_latents.py": ("import",),
     "wiring/searching/index_model.py": ("index", "search", "serve"),
@@ -39,6 +39,10 @@ PRINTED_BY = {
     "wiring/generating/pictures.py": ("generate",),
     "wiring/generating/pipelines.py": ("generate",),
     "wiring/generating/plan.py": ("generate",),
+    "commands/eval_generation.py": ("eval_generation",),
+    "wiring/evaluation/drawn_from.py": ("eval_generation",),
+    "wiring/evaluation/pairs.py": ("eval_generation",),
+    "wiring/evaluation/pictures.py": ("eval_generation",),
     "search/handing_over.py": ("export_index",),
     "parts/trust.py": ("index", "search", "serve", "export", "export_embeddings", "eval_retrieval", "eval_zero_shot"),
     "commands/index.py": ("index",),

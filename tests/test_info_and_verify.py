@@ -58,6 +58,7 @@ def test_a_run_an_index_and_an_export_say_what_they_are(tiny, picture_index, tmp
     [
         ("report.json", "report of retrieval", {"format": "fusemix.report", "metrics": {"mean_recall": 0.25}}),
         ("report.json", "report of zero-shot classification", {"format": "fusemix.zero_shot_report"}),
+        ("generation.json", "report on generated pictures", {"format": "fusemix.generation_report"}),
         ("compare.json", "comparison", {"format": "fusemix.comparison", "runs": [{"name": "mine"}]}),
     ],
 )

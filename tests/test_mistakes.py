@@ -39,6 +39,9 @@ COMMANDS = {
     "zero-shot set": lambda path, out: run_command(
         "eval_zero_shot", ["encoders={a: [b]}", f"latents={path}", f"out={out}"]
     ),
+    "generated pictures": lambda path, out: run_command(
+        "eval_generation", [f"generated={path}", "reference=r", f"out={out}"]
+    ),
     "export": lambda path, out: run_command("export", [f"model={path}", f"out={out}"]),
     "embeddings": lambda path, out: run_command(
         "export_embeddings", [f"latents={path}", "encoders={a: [b]}", f"out={out}"]

@@ -17,6 +17,7 @@ WRITING = {
     "train": ["train=nowhere", "holdout=0.1", "encoders={image: [a], text: [b]}", "compute.accelerator=cpu"],
     "eval_retrieval": ["model=nowhere", "latents=nowhere", "compute.accelerator=cpu"],
     "eval_zero_shot": ["model=nowhere", "latents=nowhere"],
+    "eval_generation": ["generated=nowhere", "reference=nowhere"],
     "index": ["model=nowhere", "data=nowhere"],
     "compare": ["nowhere", "nowhere"],
     "export": ["model=nowhere"],

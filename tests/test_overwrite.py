@@ -149,6 +149,21 @@ def classifying(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def judging(tiny, make_set, tmp_path) -> Case:
+    for name, files in {"made": tiny.files["image"][:12], "photos": tiny.files["image"][12:]}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            shutil.copy(file, tmp_path / name)
+    hog = "encoder={name: hog, options: {size: 32, coarse: 4}}"
+    common = [f"generated={tmp_path / 'made'}", f"reference={tmp_path / 'photos'}", hog, "compute=cpu", "num_workers=0"]
+    return Case(
+        lambda out, *changes: run_command("eval_generation", [*common, f"out={out}", *changes]),
+        "",
+        ["k=3"],
+        [f"reference={tmp_path / 'nowhere'}"],
+    )
+
+
 def comparing(tiny, make_set, tmp_path) -> Case:
     a, b, c = (sample_report(tmp_path / name, seed=seed) for seed, name in enumerate("abc"))
     return Case(
@@ -183,6 +198,7 @@ CASES = {
     "export_embeddings": [exporting_embeddings],
     "eval_retrieval": [evaluating],
     "eval_zero_shot": [classifying],
+    "eval_generation": [judging],
     "compare": [comparing],
     "generate": [drawing_pictures],
 }

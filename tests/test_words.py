@@ -31,9 +31,10 @@ SEVERAL_KINDS = {
 """Settings that are not of one kind everywhere, and why."""
 COMPUTING = {
     "cache_features", "check", "train", "eval_retrieval",
-    "eval_zero_shot", "export_embeddings", "generate", "index", "search", "serve",
+    "eval_generation", "eval_zero_shot", "export_embeddings", "generate", "index", "search", "serve",
 }  # fmt: skip
 ONE_DEVICE = {
+    "eval_generation": ["generated=g", "reference=r", "out=o"],
     "eval_zero_shot": ["model=m", "latents=l", "out=o"],
     "export_embeddings": ["model=m", "latents=l", "out=o"],
     "generate": ["rain", "model=m", "pipeline=p", "out=o"],

@@ -29,6 +29,7 @@ KEPT = {
     "import": f"what was finished is kept: {GOES_ON}",
     "eval_retrieval": "a report is written when all is measured, so the same command starts again",
     "eval_zero_shot": "a report is written when all is measured, so the same command starts again",
+    "eval_generation": "a report is written when all is measured, so the same command starts again",
     "export": "nothing was exported, so the same command starts again",
 }
 """What is true of a command that was ended; of others there is nothing to say."""

@@ -19,6 +19,7 @@ from fusemix.parts.registry import Registry
 
 PARTS = {
     "dataset": DATASETS,
+    "encoder": ENCODERS,
     "encoders": ENCODERS,
     "adapter": ADAPTERS,
     "adapters": ADAPTERS,

@@ -32,6 +32,9 @@ COMMANDS = {
     "train": Command("train adapters on cached latents", "TrainConfig", told=("read", "by_recipe")),
     "eval_retrieval": Command("measure retrieval with a trained model", "EvalConfig"),
     "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),
+    "eval_generation": Command(
+        "judge generated pictures beside real ones, and by what they were drawn from", "GenerationEvalConfig"
+    ),
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
     "generate": Command(

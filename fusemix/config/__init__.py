@@ -8,7 +8,14 @@ yaml as a Python object.
 
 from fusemix.config.caching import CacheConfig, EmbeddingsExportConfig, ImportConfig
 from fusemix.config.compute import ComputeConfig
-from fusemix.config.evaluation import BaselineConfig, CompareConfig, EvalConfig, ReportConfig, ZeroShotConfig
+from fusemix.config.evaluation import (
+    BaselineConfig,
+    CompareConfig,
+    EvalConfig,
+    GenerationEvalConfig,
+    ReportConfig,
+    ZeroShotConfig,
+)
 from fusemix.config.exporting import ExportConfig
 from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, UpgradeConfig, VerifyConfig
 from fusemix.config.generating import GenerateConfig
@@ -45,6 +52,7 @@ __all__ = [
     "EvalConfig",
     "ExportConfig",
     "GenerateConfig",
+    "GenerationEvalConfig",
     "ImportConfig",
     "IndexConfig",
     "IndexExportConfig",

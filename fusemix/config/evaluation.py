@@ -6,16 +6,18 @@ Place in the flow: see fusemix/config/__init__.py.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusemix.config.checks import MOST_SEED, distinct
+from fusemix.config.checks import MOST_ITEMS, MOST_PROCESSES, MOST_SEED, distinct, or_auto
 from fusemix.config.compute import ComputeConfig
+from fusemix.config.parts import PartConfig
 from fusemix.config.shapes import BARE_OR_FILES
 from fusemix.config.writing import WritingConfig
 from fusemix.errors import ConfigError
-from fusemix.parts.kinds import Location
+from fusemix.parts.kinds import Location, Place
 from fusemix.parts.ranges import within
 
 MOST_EXAMPLES = 1000
 """Pictures and sounds of more would not go into one page."""
+MOST_NEIGHBOURS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,64 @@ class ZeroShotConfig(WritingConfig):
             raise ConfigError(
                 "give either model=FOLDER, whose encoders are known, or model=null with encoders, such as "
                 "'encoders={image: [clip_image], text: [clip_text]}'."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationEvalConfig(WritingConfig):
+    """Judge generated pictures: how near they are to real ones, and how well they agree with their queries."""
+
+    generated: Location
+    """Folder of the generated pictures; of one that `fusemix generate` wrote, the pictures that it lists."""
+    reference: Location
+    """Folder of real pictures, of what the generated ones should look like."""
+    encoder: PartConfig = field(default_factory=lambda: PartConfig(name="transformers_image"))
+    """What looks at both: any encoder of pictures. transformers_image without options is DINOv2,
+    facebook/dinov2-base; its options.model may be a folder."""
+    k: int = 5
+    """Neighbours by which precision, recall, density and coverage are told."""
+    near_copy: float = 0.95
+    """Cosine, of what the encoder sees, from which on a generated picture counts as a near copy of a real one."""
+    model: Place | None = None
+    """Run folder, exported model, URL of one, or name on the hub, in whose space pictures are compared with what they
+    were drawn from; null leaves that out."""
+    checkpoint: Literal["best", "last"] = "best"
+    """Of a run: best on validation, or the last epoch."""
+    encoders: dict[str, PartConfig] = field(default_factory=dict)
+    """Encoders by the names of the latents that they made, where the run does not know what builds them, or they
+    moved."""
+    pairs: Location | None = None
+    """What each picture was drawn from: a CSV with the columns file, modality and query, or a generated.json. null: the
+    generated.json in generated."""
+    queries: Location | None = None
+    """Folder that the files of queries lie in; null: that of pairs."""
+    batch_size: int = 64
+    """Items in one pass of an encoder; halved where memory does not suffice."""
+    num_workers: int | str = "auto"
+    """Processes that read and decode; auto takes one for each core but one, 0 does without."""
+    out: Location
+    """Report folder."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where to compute, on one device."""
+    seed: int = 0
+    """Of the samples that intervals are of."""
+    trust_code: bool = False
+    """Run code that the model names, where its adapters or encoders are not fusemix's own; a refusal says which. What
+    is given in encoder and encoders runs anyway."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        super().__post_init__()
+        self.compute.require_one()
+        within("k", self.k, 1, MOST_NEIGHBOURS)
+        within("near_copy", self.near_copy, 0.0, 1.0)
+        within("batch_size", self.batch_size, 1, MOST_ITEMS)
+        or_auto("num_workers", self.num_workers, 0, MOST_PROCESSES)
+        within("seed", self.seed, 0, MOST_SEED)
+        if (self.pairs or self.queries) and not self.model:
+            raise ConfigError(
+                "pairs and queries are for model=RUN, in whose space pictures are compared with what they were drawn "
+                "from. Give it, or leave them out."
             )
 
 

@@ -19,16 +19,20 @@ from fusemix.models.folder import CONFIG, folder_bytes, is_export
 from fusemix.reports import reading
 from fusemix.reports.classes import report as zero_shot_report
 from fusemix.reports.comparison import side_by_side
+from fusemix.reports.generation import report as generation_report
 from fusemix.search.description import INDEX, QUARANTINE, read_description
 from fusemix.search.folder import Index
 from fusemix.search.table import open_table
 
 REPORT, COMPARISON = "report.json", "compare.json"
 OURS = "latent sets, latent stores, runs, indexes, exported models, reports and comparisons"
-KNOWN_BY = f"set.json, manifest.json, {CHECKPOINTS}/, {INDEX}, {CONFIG}, {REPORT} or {COMPARISON}"
+KNOWN_BY = (
+    f"set.json, manifest.json, {CHECKPOINTS}/, {INDEX}, {CONFIG}, {REPORT}, {generation_report.FILE} or {COMPARISON}"
+)
 KINDS = {
     reading.FORMAT: "report of retrieval",
     zero_shot_report.FORMAT: "report of zero-shot classification",
+    generation_report.FORMAT: "report on generated pictures",
     side_by_side.FORMAT: "comparison",
 }
 
@@ -60,7 +64,7 @@ def facts_of(folder: Path) -> Facts | None:
         return _of_export(folder)
     if is_run(folder):
         return _of_run(folder)
-    for name in (REPORT, COMPARISON):
+    for name in (REPORT, generation_report.FILE, COMPARISON):
         if any(says(folder / name, kind, 1_000) for kind in KINDS):
             return _of_report(folder / name)
     return None
