@@ -4,8 +4,9 @@
 
 Each client is a thread that sends a text query, waits for the answer, and sends the next; texts are drawn from 5,000
 different ones. The server is a process of its own: the real application on the real Searcher, with its HTTP, on a free
-port. It runs twice on the same machine: as it is, and with batches of one query. Any answer but 200 is an error, and an
-error fails the benchmark.
+port. It runs three times on the same machine: as it is, with batches of one query, and as it is while others hold
+connections, on which they say nothing, or begin a body that they never end. Any answer but 200 to a client is an error,
+and an error fails the benchmark.
 
 Without --index one is made up: 50,000 random vectors of width 512 for pictures that do not exist, searched exactly, by
 the text encoder of `benchmarks/models.py` (all-MiniLM-L6-v2 where it is installed) with an adapter that hardly learned.
@@ -22,6 +23,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,8 +59,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         where = arguments.index or made_up(Path(folder))
         figures = {
-            name: measured(where, together, arguments.clients, arguments.seconds)
-            for name, together in (("batched", "many"), ("one by one", "one"))
+            name: measured(where, together, beside, arguments)
+            for name, together, beside in (
+                ("batched", "many", False),
+                ("one by one", "one", False),
+                ("beside others", "many", True),
+            )
         }
     show(figures, arguments)
     if arguments.json:
@@ -70,7 +77,11 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", type=Path, help="an index of your own, instead of a made-up one")
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=60, help="each of the two runs")
+    parser.add_argument("--seconds", type=float, default=60, help="each of the three runs")
+    parser.add_argument(
+        "--stalled", type=int, default=8, help="bodies that are begun and never ended, in the third run"
+    )
+    parser.add_argument("--silent", type=int, default=1_100, help="connections that say nothing, in the third run")
     parser.add_argument("--json", type=Path, help="file that receives the figures")
     parser.add_argument("--child", choices=("many", "one"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -154,14 +165,59 @@ def serve(index: Path, together: str) -> None:
         run(app, listening, lambda: print(listening.getsockname()[1], flush=True))
 
 
-def measured(index: Path, together: str, clients: int, seconds: float) -> dict[str, Any]:
+@contextmanager
+def held(port: int, stalled: int, silent: int) -> Iterator[None]:
+    """Connections that are there, and ask nothing; what the server closes is opened again."""
+    begun = b"POST /api/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n{"
+    said = [begun] * stalled + [b""] * silent
+    connections: list[socket.socket | None] = [None] * len(said)
+    is_over = threading.Event()
+
+    def keep() -> None:
+        while not is_over.wait(0.2):
+            for place, words in enumerate(said):
+                if (there := connections[place]) is None or is_closed(there):
+                    connections[place] = opened(port, words)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+        for connection in filter(None, connections):
+            connection.close()
+
+
+def opened(port: int, words: bytes) -> socket.socket | None:
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=1)
+        connection.sendall(words)
+        connection.setblocking(False)
+    except OSError:
+        return None
+    return connection
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(65_536) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def measured(index: Path, together: str, beside: bool, arguments: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", together, "--index", str(index)]
     waits = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # as `fusemix serve` sets it
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=waits) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        load(port, clients, WARM_SEC)
-        found = load(port, clients, seconds)
+        load(port, arguments.clients, WARM_SEC)
+        with held(port, arguments.stalled, arguments.silent) if beside else nullcontext():
+            found = load(port, arguments.clients, arguments.seconds)
         server.communicate()
     spread = statistics.quantiles(found.waited, n=100)
     return {
