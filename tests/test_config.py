@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"cache": CacheConfig, "train": TrainConfig, "eval": EvalConfig}
 ZERO_SHOT = "_zero_shot"
 """How the files end that are of another schema than their folder's."""
-RECIPES = ("recommended", "few_pairs", "aligned", "closed_form")
+RECIPES = ("recommended", "few_pairs", "aligned", "closed_form", "three")
 """Settings without data."""
 SHIPPED = sorted(CONFIGS.glob("*/*.yaml"))
 TRAIN = ["train=a", "validation=b", "encoders.image=[x]", "encoders.text=[y]", "out=o"]

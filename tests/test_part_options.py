@@ -10,7 +10,7 @@ from fusemix import config
 from fusemix.cli.loading import load_config
 from fusemix.cli.parts import PARTS, parts_of
 from fusemix.cli.table import COMMANDS
-from fusemix.config import CacheConfig, ExportConfig, IndexConfig, TrainConfig
+from fusemix.config import CacheConfig, ExportConfig, GenerateConfig, GenerationEvalConfig, IndexConfig, TrainConfig
 from fusemix.errors import ConfigError
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, kind_of, members, written
 
@@ -19,6 +19,8 @@ GIVEN = {
     TrainConfig: ["train=t", "holdout=0.1", "encoders.image=a", "encoders.text=b", "out=o"],
     ExportConfig: ["model=m", "out=o"],
     IndexConfig: ["model=m", "data=d", "out=o"],
+    GenerateConfig: ["rain", "model=m", "pipeline=p", "out=o"],
+    GenerationEvalConfig: ["generated=g", "reference=r", "out=o"],
 }
 """What each command that takes parts needs at least."""
 PLACES = {
@@ -32,6 +34,9 @@ PLACES = {
     (TrainConfig, "logger"): "logger",
     (ExportConfig, "encoders"): "encoders.e5",
     (IndexConfig, "encoders"): "encoders.e5",
+    (GenerateConfig, "encoders"): "encoders.e5",
+    (GenerationEvalConfig, "encoder"): "encoder",
+    (GenerationEvalConfig, "encoders"): "encoders.e5",
 }
 LISTED = ((TrainConfig, "logger"),)
 """Settings that hold lists of parts."""
