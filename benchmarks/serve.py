@@ -131,6 +131,7 @@ def add_made_up(out: Path) -> None:
     assert description is not None
     vectors = np.random.default_rng(0).standard_normal((NUM_ITEMS, DIM), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.pad(vectors, ((0, 0), (0, description.width - DIM)))  # nothing is added to their scores
     columns = {
         "id": [f"made up/{number}" for number in range(NUM_ITEMS)],
         "modality": ["image"] * NUM_ITEMS,
