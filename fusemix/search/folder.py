@@ -17,7 +17,7 @@ from fusemix.errors import IndexFolderError
 from fusemix.search.description import INDEX, TABLE, Description, damaged, read_description, telling_damage
 from fusemix.search.facets import Facet
 from fusemix.search.filters import condition_of, conditions_of
-from fusemix.search.state import State, nearest
+from fusemix.search.state import State
 from fusemix.search.table import ABOUT, ROW, THUMBNAIL, VECTOR, having, is_of_items, open_table, quoted, vectors_in
 
 MOST_SCORE = 12.0
@@ -63,7 +63,7 @@ class Index:
             is_sound = is_of_items(table.schema, description.width)
         if not is_sound:
             raise damaged(self.folder / TABLE, f"is no table of items with vectors of width {description.width}")
-        return State(written, description, table, {}, {})
+        return State(written, description, table, {}, {}, {}, {})
 
     def _written(self) -> tuple[int, int]:
         try:
@@ -150,7 +150,7 @@ class Index:
             k: at least 1; no more are found than there are.
             where: what must hold of what is found; see `condition`.
         """
-        lists = [self._asked(lambda state, query=query: nearest(state, query, k, where)) for query in queries]
+        lists = self._asked(lambda state: state.best(queries, k, where))
         most = max((len(positions) for _, positions in lists), default=0)
         scores = np.full((len(queries), most), -np.inf, dtype=np.float32)
         positions = np.full((len(queries), most), -1, dtype=np.int64)

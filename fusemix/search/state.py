@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32
 
 from fusemix.search.description import Description
 from fusemix.search.facets import Facet, facets_of
+from fusemix.search.flat import Best, Flat, read_flat
 from fusemix.search.table import ROW, VECTOR
 
 FLAT_BELOW = 100_000
 """Fewer items are compared one by one; see tuning.py."""
-MOST_COUNTS, MOST_FACETS = 256, 32
-"""Filters whose counts are kept, and those of which it is kept how many items each further value would leave."""
+MOST_FLAT = 2 * FLAT_BELOW
+"""Items whose vectors are kept in memory, where a killed command has left more than it would have sorted into lists."""
+MOST_COUNTS, MOST_FACETS, MOST_PASSING = 256, 32, 32
+"""Filters whose counts are kept, those of which it is kept how many items each further value would leave, and those of
+which it is kept what passes."""
 DISTANCE = "_distance"
 
 
@@ -29,6 +33,8 @@ class State(NamedTuple):
         table: of the items; sees what others commit to it.
         counted: version of the table, and filters -> items.
         listed: the same -> what items may be filtered by besides.
+        flat: version of the table -> its vectors, of a small index; of the last version alone.
+        passed: version of the table, and filter -> items of these that pass.
     """
 
     written: tuple[int, int]
@@ -36,6 +42,8 @@ class State(NamedTuple):
     table: Any
     counted: dict[tuple[int, str], int]
     listed: dict[tuple[Any, ...], list[Facet]]
+    flat: dict[int, Flat]
+    passed: dict[tuple[int, str], Bool[np.ndarray, " items"]]
 
     def count(self, where: str) -> int:
         """Items that a filter lets through; counted again where the table has changed."""
@@ -55,11 +63,33 @@ class State(NamedTuple):
             self.listed[asked] = facets_of(self.table, conditions, where)
         return self.listed[asked]
 
+    def best(self, queries: Float32[np.ndarray, "queries width"], k: int, where: str | None) -> list[Best]:
+        """The best items of each query."""
+        if self.description.depths or self.table.count_rows() > MOST_FLAT:
+            return [_nearest(self, query, k, where) for query in queries]
+        version, flat = self._flat()
+        passing = None if where is None else self._passing(version, flat, where)
+        return list(flat.best(queries, k, passing))
 
-def nearest(
-    state: State, query: Float32[np.ndarray, " width"], k: int, where: str | None
-) -> tuple[Float32[np.ndarray, " found"], Int64[np.ndarray, " found"]]:
-    """Scores and positions of the best items of one query, best first."""
+    def _flat(self) -> tuple[int, Flat]:
+        """All vectors, read again where the table has changed, and of which version they are."""
+        version = int(self.table.version)
+        found = self.flat.get(version)
+        if found is None:
+            self.flat.clear()
+            found = self.flat[version] = read_flat(self.table)
+        return version, found
+
+    def _passing(self, version: int, flat: Flat, where: str) -> Bool[np.ndarray, " items"]:
+        if (found := self.passed.get((version, where))) is None:
+            if len(self.passed) >= MOST_PASSING:
+                self.passed.clear()
+            found = self.passed[version, where] = flat.passing(self.table, where)
+        return found
+
+
+def _nearest(state: State, query: Float32[np.ndarray, " width"], k: int, where: str | None) -> Best:
+    """The best items of one query, as the table finds them."""
     asked = state.table.search(query, vector_column_name=VECTOR).distance_type("dot").limit(k)
     asked = asked.select([DISTANCE]).with_row_id(True)
     if where is not None:

@@ -9,15 +9,6 @@ from fusemix.search.facets import top_folders
 from fusemix.search.folder import Index
 
 
-@pytest.fixture(scope="module")
-def filtered(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("filtered")
-    vectors, table = made_up(240)
-    table, rows = known(table)
-    add(folder, (vectors, table))
-    return Index(folder), vectors, rows
-
-
 def test_values_are_counted_as_python_counts_them(filtered):
     index, _, rows = filtered
     facets = {one.name: dict(one.values) for one in index.facets()}

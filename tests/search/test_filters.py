@@ -13,16 +13,6 @@ from fusemix.search.filters import condition_of, filter_of, period, words_of
 from fusemix.search.folder import Index
 from fusemix.search.table import ABOUT, open_table
 
-
-@pytest.fixture(scope="module")
-def filtered(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("filtered")
-    vectors, table = made_up(240)
-    table, rows = known(table)
-    add(folder, (vectors, table))
-    return Index(folder), vectors, rows
-
-
 CASES = [
     ({"camera": "X100"}, lambda one: one["camera"] == "X100"),
     ({"camera": 'O\'Neill "5" `D`'}, lambda one: one["camera"] == 'O\'Neill "5" `D`'),
