@@ -7,6 +7,7 @@ import pytest
 from training import arguments, recalls
 
 from fusemix.cli.called import run_command
+from fusemix.errors import FusemixError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 
@@ -34,3 +35,6 @@ def test_three_modalities_need_two_sets_alone_and_each_learns(make_set, tmp_path
         last = [row for row in csv.DictReader(file) if row["validation/mean_recall"]][-1]
     of_sets = {name: float(value) for name, value in last.items() if name.endswith("mean_recall") and value}
     assert len(of_sets) == 2 and min(of_sets.values()) > 0.8
+    with pytest.raises(FusemixError, match=r"also\.sounds\.batch_size: on disk .*, now 16"):
+        run_command("train", [*words, "also.sounds.batch_size=16"])
+    run_command("train", words)  # is trained already

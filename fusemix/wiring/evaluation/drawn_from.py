@@ -19,8 +19,9 @@ from fusemix.errors import ConfigError
 from fusemix.interfaces import Items, Rejected
 from fusemix.models.embedder import Embedder
 from fusemix.progress import counting
+from fusemix.reports.drawn import GENERATED
 from fusemix.retrieval.agreement import Agreement, agreement
-from fusemix.wiring.evaluation.pairs import GENERATED, Pairs, Query, Term, kind_of, name_of, pairs_of
+from fusemix.wiring.evaluation.pairs import Pairs, Query, Term, kind_of, name_of, pairs_of
 from fusemix.wiring.evaluation.pictures import Folder, num_workers_of
 
 SHORTEST_SUM = 1e-3

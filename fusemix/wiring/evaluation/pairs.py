@@ -15,10 +15,9 @@ from fusemix.disk.discarding import says
 from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, DamagedFileError, sentence_of
 from fusemix.parts.registry import nearest
+from fusemix.reports.drawn import FORMAT, VERSION
 from fusemix.text_files import open_text, why_no_text
 
-GENERATED, FORMAT, VERSION = "generated.json", "fusemix.generated", 1
-"""What `fusemix generate` leaves in its folder."""
 COLUMNS = ("file", "modality", "query")
 
 

@@ -21,7 +21,8 @@ from fusemix.encoders.reading import Task
 from fusemix.errors import ConfigError, DatasetError
 from fusemix.interfaces import Encoder, Items, Rejected
 from fusemix.machine.limits import usable_cores
-from fusemix.wiring.evaluation.pairs import GENERATED, listed_files
+from fusemix.reports.drawn import GENERATED
+from fusemix.wiring.evaluation.pairs import listed_files
 
 DINOV2 = {"model": "facebook/dinov2-base"}
 """Agrees with people better than Inception: arXiv:2306.04675."""

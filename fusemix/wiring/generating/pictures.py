@@ -22,8 +22,8 @@ from fusemix import __version__
 from fusemix.disk.discarding import Owned, beside, clear_discarded, discard, require_free, require_ours, says
 from fusemix.disk.files import differences, read_json, write_atomic, write_json
 from fusemix.errors import OutputError
+from fusemix.reports.drawn import FORMAT, GENERATED, VERSION
 
-SEAL, FORMAT, VERSION = "generated.json", "fusemix.generated", 1
 SHEET = "sheet.png"
 KEY = "fusemix"
 """Of the text in a PNG that holds everything, as JSON; `Description` and `Software` are what viewers show."""
@@ -31,10 +31,10 @@ KEY = "fusemix"
 
 def is_drawn(folder: Path) -> bool:
     """Whether a folder says that pictures were drawn there."""
-    return says(folder / SEAL, FORMAT, VERSION)
+    return says(folder / GENERATED, FORMAT, VERSION)
 
 
-OWNED = Owned("a folder of drawn pictures", is_drawn, (SEAL, SHEET, "[0-9]*_seed[0-9]*.png"))
+OWNED = Owned("a folder of drawn pictures", is_drawn, (GENERATED, SHEET, "[0-9]*_seed[0-9]*.png"))
 
 
 class Picture(NamedTuple):
@@ -99,7 +99,7 @@ class Folder:
     def _seal(self, more: Mapping[str, Any]) -> None:
         listed = [{"file": one.file, "query": self.queries[one.query], "seed": one.seed} for one in self.pictures]
         content = {"format": FORMAT, "version": VERSION, "fusemix": __version__, "settings": dict(self.settings)}
-        write_json(self.place / SEAL, {**content, "licences": dict(self.licences), "pictures": listed, **more})
+        write_json(self.place / GENERATED, {**content, "licences": dict(self.licences), "pictures": listed, **more})
 
     def write(self, one: Picture, picture: Image.Image) -> None:
         """Write a picture, with all that is known of it inside."""
@@ -138,10 +138,10 @@ def place_for(out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Pat
     if overwrite:
         require_ours(out, OWNED)
         place = beside(out.absolute())
-        if is_drawn(place) and read_json(place / SEAL).get("settings") != settings:
+        if is_drawn(place) and read_json(place / GENERATED).get("settings") != settings:
             discard(place, OWNED)
         return place
-    if found := differences(read_json(out / SEAL).get("settings"), dict(settings)):
+    if found := differences(read_json(out / GENERATED).get("settings"), dict(settings)):
         lines = "\n  ".join(found)
         raise OutputError(
             f"{out} holds pictures that were drawn otherwise:\n  {lines}\n"

@@ -85,8 +85,14 @@ def pace_of(optim: OptimConfig, batches: Mapping[str, int], steps_in_epoch: int)
 
 
 def paced(config: TrainConfig, pace: Pace) -> TrainConfig:
-    """The settings of a run with numbers in place of `auto`, as the run keeps them."""
-    also = {name: replace(about, batch_size=pace.also[name]) for name, about in config.also.items()}
+    """The settings of a run with numbers in place of `auto`, as the run keeps them.
+
+    A further set whose batch is that of the first one keeps `auto`, which is this number from now on.
+    """
+    also = {
+        name: replace(about, batch_size="auto" if pace.also[name] == pace.batch_size else pace.also[name])
+        for name, about in config.also.items()
+    }
     return replace(config, optim=replace(config.optim, **pace.of_optim), also=also)
 
 

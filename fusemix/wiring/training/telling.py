@@ -60,8 +60,8 @@ def _width(model: FusionModel) -> str:
 
 
 def _about_step(config: TrainConfig, training_set: TrainingSet, num_processes: int) -> str:
-    about = config.also[training_set.name] if training_set.name else config.optim
-    batch, loaded = about.batch_size, training_set.pairs_per_step
+    own = config.also[training_set.name].batch_size if training_set.name else "auto"
+    batch, loaded = config.optim.batch_size if isinstance(own, str) else own, training_set.pairs_per_step
     assert isinstance(batch, int), "auto has become a number"
     shared = f", over {num_processes} processes" if num_processes > 1 else ""
     negatives = (config.links_per_item or 1) * (batch - 1)

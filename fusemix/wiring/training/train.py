@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from fusemix.config import StructureConfig, TrainConfig, to_plain
+from fusemix.config import SetConfig, StructureConfig, TrainConfig, to_plain
 from fusemix.disk.files import sha256_of_file, sha256_of_json
 from fusemix.errors import ConfigError, first_line
 from fusemix.fusion.callbacks import NewSchedule, RunProgress, Together, checkpoints, early_stopping
@@ -67,17 +67,20 @@ def run_record(config: TrainConfig, data: LatentData) -> dict[str, Any]:
         "accepted": {m: [[list(one) for one in of] for of in side.accepted] for m, side in sides.items()},
         "train": _data_record(first.train),
         "validation": _chosen_on(first),
-        "also": {
-            training_set.name: {
-                "train": _data_record(training_set.train),
-                "validation": _chosen_on(training_set) if training_set.gallery else None,
-                "weight": config.also[training_set.name].weight,
-                "holdout": config.also[training_set.name].holdout,
-            }
-            for training_set in more
-        },
+        "also": {one.name: _further(config.also[one.name], one) for one in more},
         "init_from": sha256_of_file(init_from) if init_from and init_from.is_file() else None,
         **unpaired_record(data.unpaired),
+    }
+
+
+def _further(about: SetConfig, training_set: TrainingSet) -> dict[str, Any]:
+    """What a run says about a further set; of its batch where that is its own, since runs of before had none."""
+    return {
+        "train": _data_record(training_set.train),
+        "validation": _chosen_on(training_set) if training_set.gallery else None,
+        "weight": about.weight,
+        "holdout": about.holdout,
+        **({} if about.batch_size == "auto" else {"batch_size": about.batch_size}),
     }
 
 
