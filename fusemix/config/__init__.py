@@ -27,6 +27,7 @@ from fusemix.config.searching import (
     SearchConfig,
     ServeConfig,
 )
+from fusemix.config.selecting import SelectConfig
 from fusemix.config.training import (
     AutoConfig,
     ClosedFormConfig,
@@ -62,6 +63,7 @@ __all__ = [
     "RegressionConfig",
     "ReportConfig",
     "SearchConfig",
+    "SelectConfig",
     "ServeConfig",
     "SetConfig",
     "StructureConfig",
