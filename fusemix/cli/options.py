@@ -57,9 +57,22 @@ def split_options(schema: type, arguments: Sequence[str]) -> tuple[list[str], di
             bare.append(argument)
     if words is None:
         return [*bare, *left], said
-    if bare:
+    if bare and not inside(kind_at(schema, [words]), LISTS):
+        said[words] = Word(_only(bare, words), is_quoted=True)
+    elif bare:
         said[words] = [*said.get(words, []), *(Word(one, is_quoted=True) for one in _queries(schema, words, bare))]
     return left, said
+
+
+def _only(bare: list[str], name: str) -> str:
+    """The one bare word of a setting that is no list.
+
+    Raises:
+        ConfigError: there are more.
+    """
+    if len(bare) > 1:
+        raise ConfigError(f"{name} is one thing, and there are {len(bare)}: {', '.join(bare)}. Name one.")
+    return bare[0]
 
 
 def _is_file(schema: type, argument: str) -> bool:
@@ -80,7 +93,7 @@ def _is_setting(schema: type, words: str, argument: str) -> bool:
         return bool(equals)
     if now := renamed(name, schema):
         raise ConfigError(f"{argument}: {now}")
-    is_path = is_location(inside(kinds[words], LISTS)[0])
+    is_path = is_location(next(iter(inside(kinds[words], LISTS)), kinds[words]))
     near = hint(name, schema) if len(argument.split()) == 1 else ""
     if name.isidentifier() and (not Path(argument).exists() if is_path else near):
         where = "" if is_path else " A text goes behind --."
