@@ -26,6 +26,7 @@ _PUBLIC = {
     "generate": "fusemix.api.stages",
     "index": "fusemix.api.stages",
     "load": "fusemix.models.model",
+    "rank_encoders": "fusemix.api.stages",
     "train": "fusemix.api.stages",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

@@ -30,7 +30,7 @@ def spiked(kappa, noise, nuisance, eta, *, items=4000, seed=0, both=None):
         side = np.concatenate([kappa * signal + own, pairs[:, :, place]], axis=1)
         sides.append(side @ np.linalg.qr(generator.standard_normal((side.shape[1],) * 2))[0])
     labels = signal @ generator.standard_normal((SIGNAL, 8)) + generator.standard_normal((items, 8))
-    return *sides, labels
+    return sides[0], sides[1], labels
 
 
 def separations(kappa, noise, nuisance, eta):

@@ -59,7 +59,7 @@ def ranking_figure(report: Mapping[str, Any], labels: Sequence[str]) -> Figure:
     axes: Sequence[Axes] = figure.subplots(1, 3 + has_diagnosis, sharey=True)
     titles = {RECALL: "recall, %", CKA: "CKA", NEIGHBOURS: f"mutual {report['settings']['k']}-NN, %"}
     for axis, (name, title) in zip(axes, titles.items(), strict=False):
-        _draw_score(axis, pairs, name, chance[name], 1 if name == CKA else 100)
+        _draw_score(axis, pairs, name, chance[name], 1.0 if name == CKA else 100.0)
         axis.set_title(title, fontsize=10)
     if has_diagnosis:
         _draw_separation(axes[3], pairs)
@@ -81,7 +81,7 @@ def _draw_score(axis: Axes, pairs: Sequence[Mapping[str, Any]], name: str, chanc
         ends = [scale * end for end in each["intervals"][name]]
         axis.plot(ends, [place, place], color=COLOURS["other"], linewidth=1.8, solid_capstyle="butt")
         axis.plot(scale * each["figures"][name], place, "o", color=COLOURS["other"], markersize=4.5)
-    axis.set_xlabel("dots: by chance", fontsize=8.5, color="#5a5f68")
+    axis.set_xlabel("dotted: by chance", fontsize=8.5, color="#5a5f68")
 
 
 def _draw_separation(axis: Axes, pairs: Sequence[Mapping[str, Any]]) -> None:
@@ -101,7 +101,7 @@ def _draw_separation(axis: Axes, pairs: Sequence[Mapping[str, Any]]) -> None:
     axis.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     axis.set_title("separation", fontsize=10)
     axis.set_xlabel("above 1: all signal comes first", fontsize=8.5, color="#5a5f68")
-    axis.legend(loc="upper right", fontsize=8, frameon=True, framealpha=0.9, borderpad=0.3, handletextpad=0.1)
+    axis.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, borderpad=0.3, handletextpad=0.1)
 
 
 def _drawn(separation: float | None) -> float:

@@ -20,7 +20,8 @@ RANKING = Owned(
 )
 RECALL, CKA, NEIGHBOURS = "mean_recall", "cka", "mutual_neighbours"
 DEPTHS = (1, 5, 10)
-REGIMES = {"both": "align or predict", "align": "align", "predict": "predict", "neither": "neither"}
+NAME_WIDTH = 17
+"""Columns of the name of a store on the screen; a longer one goes on in the next line."""
 DEFINITIONS = {
     "pairs": "Links drawn at random, no two of which share an item.",
     "mean_recall": "Recall at 1, 5 and 10, both ways, of a closed form (regularised CCA of at most 384 principal "
@@ -31,8 +32,8 @@ DEFINITIONS = {
     "mutual_neighbours": "Mean share of the k nearest neighbours by cosine that both sides have in common (Huh et al. "
     "2024).",
     "diagnosis": "Regime of the phase diagram of Kamai et al. 2026 (arXiv:2606.11190): align or predict where the "
-    "separation of that way is above 1. Components and regressions are fitted on a random half of the pairs and measured "
-    "on the other, for 50 halves: the regime of most of them, medians, and the range of 95 % of them.",
+    "separation of that way is above 1. Components and regressions are fitted on a random half of the pairs and "
+    "measured on the other, for 50 halves: the regime of most of them, medians, and the range of 95 % of them.",
     "separation": "Smallest value of a component that labels call signal over the largest one of a nuisance component; "
     "null: no nuisance has any. A minimum over a maximum hangs on two components.",
     "recovered": "How many signal components lie above every nuisance component (proposition 3.2), of how many there "
@@ -69,15 +70,16 @@ def tables(report: Mapping[str, Any]) -> Iterator[RenderableType]:
     arrows = [f"{arrow} {metric_label(f'recall_at_{k}')}" for arrow in ("→", "←") for k in DEPTHS]
     title = f"recall of held-out pairs, % (gallery of {report['counts']['gallery']:,})"
     yield terminal_table(title, [*names, *arrows], [*_recall_rows(report)])
-    if any(each["diagnosis"] for each in report["ranking"]):
-        title = "separation, above 1 where all signal comes first; signal components that do, of all"
-        yield terminal_table(title, [*names, "align", "predict →", "predict ←"], [*_diagnosis_rows(report)])
+    if report["ranking"][0]["diagnosis"]:
+        title = "separation, above 1 where all signal comes first; signal components that do so"
+        heads = ["regime", "align", "predict →", "predict ←"]
+        yield terminal_table(title, [*names, *heads], [*_diagnosis_rows(report)])
     for note in notes(report):
         yield Text(note, style="dim")
 
 
 def _name(word: str) -> Column:
-    return Column(Text(word), overflow="fold", max_width=17)
+    return Column(Text(word), overflow="fold", max_width=NAME_WIDTH)
 
 
 def _title(report: Mapping[str, Any]) -> str:
@@ -85,7 +87,7 @@ def _title(report: Mapping[str, Any]) -> str:
 
 
 def _heads(report: Mapping[str, Any]) -> list[str]:
-    return ["recall, %", "CKA", f"{report['settings']['k']}-NN, %", "for"]
+    return ["recall, %", "CKA", f"{report['settings']['k']}-NN, %", "regime"]
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -97,14 +99,17 @@ def _rows(report: Mapping[str, Any]) -> Iterator[list[str]]:
 def _with_reach(each: Mapping[str, Any], name: str) -> str:
     value, (low, high) = each["figures"][name], each["intervals"][name]
     reach = (high - low) / 2
-    return f"{value:.3f} ± {reach:.3f}" if name == CKA else f"{percent(value)} ± {percent(reach)}"
+    return f"{_unsigned(value)}±{reach:.2f}" if name == CKA else f"{percent(value)}±{percent(reach)}"
+
+
+def _unsigned(value: float) -> str:
+    """Two decimals, without the sign of what is nothing."""
+    text = f"{value:.2f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _regime(diagnosis: Mapping[str, Any] | None) -> str:
-    if not diagnosis:
-        return NOTHING
-    regime = diagnosis["regime"]
-    return f"{REGIMES[regime]} {diagnosis['shares'][regime]:.0%}"
+    return diagnosis["regime"] if diagnosis else NOTHING
 
 
 def _recall_rows(report: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -115,14 +120,15 @@ def _recall_rows(report: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _diagnosis_rows(report: Mapping[str, Any]) -> Iterator[list[str]]:
     for each in report["ranking"]:
-        ways = each["diagnosis"]["ways"].values() if each["diagnosis"] else ()
-        yield [each["left"], each["right"], *(map(_way, ways) if ways else [NOTHING] * 3)]
+        found = each["diagnosis"]
+        share = f"{found['regime']} {found['shares'][found['regime']]:.0%}"
+        yield [each["left"], each["right"], share, *map(_way, found["ways"].values())]
 
 
 def _way(way: Mapping[str, Any]) -> str:
     separation = way["separation"]["median"]
     recovered, signal = (int(way[name]["median"]) for name in ("recovered", "signal"))
-    return f"{'∞' if separation is None else f'{separation:.2f}'} ({recovered} of {signal})"
+    return f"{'∞' if separation is None else f'{separation:.2f}'} {recovered}/{signal}"
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
@@ -136,14 +142,14 @@ def notes(report: Mapping[str, Any]) -> list[str]:
         found.append(f"No diagnosis: {report['why_no_diagnosis']}.")
     else:
         found.append(
-            f"The diagnosis takes for signal what explains {report['labels']['about']}; a share says in how many of the "
-            "random halves it came out so."
+            f"The diagnosis takes for signal what explains {report['labels']['about']}; a share says in how many of "
+            "the random halves it came out so."
         )
     if len(report["ranking"]) == 1:
         found.append("There is one store a side, so nothing to compare: add another with cache_features or import.")
     for stores in report["stores"].values():
         found += [
-            f"{store['name']}: {store['constant_dims']:,} of {store['dim']:,} dimensions never change, and tell nothing."
+            f"{store['name']}: {store['constant_dims']:,} of {store['dim']:,} dimensions never change and tell nothing."
             for store in stores
             if store["constant_dims"]
         ]
@@ -163,11 +169,11 @@ def markdown(report: Mapping[str, Any]) -> str:
         ["Recall of held-out pairs, %:"],
         markdown_table([*names, *recalls], [*_recall_rows(report)], words=(0, 1)),
     ]
-    if any(each["diagnosis"] for each in report["ranking"]):
-        ways = ["align", *(f"predict {spoken(direction)}" for direction in report["directions"])]
+    if report["ranking"][0]["diagnosis"]:
+        ways = ["regime", "align", *(f"predict {spoken(direction)}" for direction in report["directions"])]
         parts += [
             ["Separation, and how many signal components lie above all nuisance, of how many:"],
-            markdown_table([*names, *ways], [*_diagnosis_rows(report)], words=(0, 1)),
+            markdown_table([*names, *ways], [*_diagnosis_rows(report)], words=(0, 1, 2)),
         ]
     parts.append([f"- {markdown_text(note)}" for note in notes(report)])
     parts.append([f"- {markdown_text(name)}: {markdown_text(text)}" for name, text in report["definitions"].items()])

@@ -70,8 +70,8 @@ def plan_of(config: RankConfig) -> Plan:
     pairs = one_to_one(latent_set.links, config.num_pairs, config.seed)
     if len(pairs) < FEWEST_PAIRS:
         raise LatentStoreError(
-            f"{folder} has {len(latent_set.links):,} links, and takes no more than {len(pairs):,} of which no two share "
-            f"an item. Fewer than {FEWEST_PAIRS} tell nothing; take a larger set."
+            f"{folder} has {len(latent_set.links):,} links, and among them {len(pairs):,} of which no two share an "
+            f"item. Fewer than {FEWEST_PAIRS} tell nothing; take a larger set."
         )
     if config.k > len(pairs) - 2:
         raise ConfigError(

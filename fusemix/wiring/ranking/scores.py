@@ -162,9 +162,10 @@ def _prepared(side: Side, store: LatentStore, rows: Int64[np.ndarray, " pairs"],
     latents = torch.from_numpy(store.take(rows)).float()
     store.release()
     where = f"{store.folder}: the latents of the {len(rows):,} {side.modality} items that are compared"
-    if not latents.isfinite().all():
+    num_damaged = int((~latents.isfinite()).any(dim=1).sum())
+    if num_damaged:
         raise LatentStoreError(
-            f"{where} hold NaN or infinity, in {int((~latents.isfinite()).any(dim=1).sum()):,} of them. Cache them again "
+            f"{where} hold NaN or infinity, in {num_damaged:,} of them. Cache them again "
             f"with overwrite=true, or leave the store out with encoders.{side.modality}."
         )
     is_constant = (latents == latents[0]).all(dim=0)
