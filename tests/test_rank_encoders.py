@@ -15,7 +15,7 @@ import fusemix
 from fusemix.cli.called import run_command
 from fusemix.cli.loading import load_config
 from fusemix.config import RankConfig
-from fusemix.errors import ConfigError, FusemixError, LatentStoreError
+from fusemix.errors import ConfigError, FusemixError, LatentStoreError, OutputError
 from fusemix.interfaces import Rejected
 from fusemix.latents.one_to_one import one_to_one
 from fusemix.latents.set_writer import write_set
@@ -105,7 +105,10 @@ def test_all_is_written_and_nothing_but_seconds_changes_from_run_to_run(folder, 
     shown = capsys.readouterr().out
     assert max(map(len, shown.split("ranking:")[0].splitlines())) <= 80
     assert "words: 2 of 12 dimensions never change and tell nothing." in shown
-    assert "the other texts of its item" in shown
+    assert "the other texts of its item" in " ".join(shown.split())
+    ranked(folder, f"out={tmp_path / 'out'}")
+    with pytest.raises(OutputError, match=r"settings\.k: on disk 10, now 3"):
+        ranked(folder, f"out={tmp_path / 'out'}", "k=3")
 
 
 def test_encoders_that_are_named_are_the_ones_that_are_looked_at(folder, capsys):

@@ -90,15 +90,15 @@ def _hsic(left: Tensor, a: Tensor, right: Tensor, b: Tensor) -> Hsic:
     Without item i, the sum over K∘L loses twice what it has in row i, and so do the others; see `_without`.
     """
     cross = left.T @ right
-    rows = ((left @ cross).double() * right.double()).sum(dim=1) - a * b  # (KL)_ii without diagonals
-    product = float(cross.double().square().sum() - (a * b).sum())
+    rows = (left @ cross).mul_(right).sum(dim=1, dtype=torch.float64) - a * b  # (KL)_ii without diagonals
+    product = float(cross.square().sum(dtype=torch.float64) - (a * b).sum())
     whole = _combined(product, float(a.sum() * b.sum()), float((a * b).sum()), len(a))
     return Hsic(float(whole), _without(left, a, right, b, rows, product))
 
 
 def _without(left: Tensor, a: Tensor, right: Tensor, b: Tensor, rows: Tensor, product: float) -> Tensor:
     sums = (a.sum() - 2 * a) * (b.sum() - 2 * b)
-    of_right, of_left = right.double() @ (right.double().T @ a), left.double() @ (left.double().T @ b)
+    of_right, of_left = ((side @ (side.T @ of.float())).double() for side, of in ((right, a), (left, b)))
     between = (a * b).sum() + of_right + of_left + rows - 3 * a * b
     return _combined(product - 2 * rows, sums, between, len(a) - 1)
 

@@ -157,7 +157,7 @@ def _explained(moments: Moments, coordinates: Sequence[Coordinate]) -> Float64[T
     The regressions are of the fitted half; their errors are those on the other, around its own means.
     """
     own = _together(moments.fitted, coordinates) + RIDGE * torch.eye(len(coordinates)).double()
-    weights = torch.linalg.solve(own, _with_labels(moments.fitted, coordinates, moments.labels))
+    weights = torch.linalg.inv(own) @ _with_labels(moments.fitted, coordinates, moments.labels)
     held = _together(moments.held, coordinates) @ weights
     told = (weights * (2 * _with_labels(moments.held, coordinates, moments.labels) - held)).sum(dim=2)
     variances = moments.held[:, moments.labels, moments.labels].diagonal(dim1=1, dim2=2)[:, None, :]

@@ -83,7 +83,7 @@ def _name(word: str) -> Column:
 
 
 def _title(report: Mapping[str, Any]) -> str:
-    return f"encoders on {report['latents']['name']}, {report['counts']['pairs']:,} pairs (± half of a 95 % interval)"
+    return f"encoders on {report['latents']['name']}, {report['counts']['pairs']:,} pairs (±: half of 95 %)"
 
 
 def _heads(report: Mapping[str, Any]) -> list[str]:
