@@ -27,6 +27,7 @@ _PUBLIC = {
     "index": "fusemix.api.stages",
     "load": "fusemix.models.model",
     "select": "fusemix.api.stages",
+    "rank_encoders": "fusemix.api.stages",
     "train": "fusemix.api.stages",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

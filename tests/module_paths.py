@@ -9,7 +9,7 @@ FORMATS = {
     *("fusemix.latent_set", "fusemix.latent_store", "fusemix.latents.part", "fusemix.tar", "fusemix.embeddings"),
     *("fusemix.run", "fusemix.model", "fusemix.report", "fusemix.zero_shot_report", "fusemix.comparison"),
     *("fusemix.index", "fusemix.index.part", "fusemix.own_code", "fusemix.own_urls", "fusemix.upload"),
-    *("fusemix.hubs", "fusemix.generation_report", "fusemix.generated"),
+    *("fusemix.hubs", "fusemix.generation_report", "fusemix.generated", "fusemix.encoder_ranking"),
 }
 """Names of formats, which stay whatever is called so in the package."""
 PUBLIC = {"fusemix.load"}

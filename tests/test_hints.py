@@ -11,6 +11,9 @@ from fusemix import config
 from fusemix.cli.table import COMMANDS
 
 PRINTED_BY = {
+    "wiring/ranking/plan.py": ("rank_encoders",),
+    "wiring/ranking/scores.py": ("rank_encoders",),
+    "latents/labels.py": ("rank_encoders",),
     "wiring/searching/collections.py": ("index",),
     "models/embedder.py": ("index", "search", "serve", "eval_generation"),
     "wiring/searching/imported.py": ("index",),

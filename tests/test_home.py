@@ -15,6 +15,7 @@ NO_PATHS = {
     "also",
     "more",
     "same_column",
+    "labels",
     "unpaired",
     "embedding_dim",
     "temperature",

@@ -18,6 +18,7 @@ WRITING = {
     "eval_retrieval": ["model=nowhere", "latents=nowhere", "compute.accelerator=cpu"],
     "eval_zero_shot": ["model=nowhere", "latents=nowhere"],
     "eval_generation": ["generated=nowhere", "reference=nowhere"],
+    "rank_encoders": ["nowhere"],
     "index": ["model=nowhere", "data=nowhere"],
     "compare": ["nowhere", "nowhere"],
     "select": ["latents=nowhere", "size=1"],

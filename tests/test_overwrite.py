@@ -184,6 +184,16 @@ def comparing(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def ranking(tiny, make_set, tmp_path) -> Case:
+    latents = make_set("ranked", num_left=60, captions=1)
+    return Case(
+        lambda out, *changes: run_command("rank_encoders", [str(latents), f"out={out}", *changes]),
+        "",
+        ["k=3"],
+        ["encoders.text=[nobody]"],
+    )
+
+
 def drawing_pictures(tiny, make_set, tmp_path) -> Case:
     from drawing_world import made_in, make_world
 
@@ -211,6 +221,7 @@ CASES = {
     "eval_zero_shot": [classifying],
     "eval_generation": [judging],
     "compare": [comparing],
+    "rank_encoders": [ranking],
     "generate": [drawing_pictures],
 }
 

@@ -104,6 +104,23 @@ def eval_retrieval(*settings: Any, **keywords: Any) -> Report:
     return read_report(Path(run_command("eval_retrieval", settings, keywords)))
 
 
+def rank_encoders(*settings: Any, **keywords: Any) -> dict[str, Any]:
+    """Compare the encoders of a latent set before anything is trained.
+
+    Args:
+        *settings: a `fusemix.config.RankConfig`, paths of yaml files, or mappings; later ones win.
+        **keywords: as for `cache_features`, such as `latents="latents/train"`.
+
+    Returns:
+        The content of ranking.json: under `ranking` a mapping a pair of stores, the best first, with `left`, `right`,
+        `figures`, `intervals` and `diagnosis`. Files are written only where `out` is given.
+
+    Raises:
+        FusemixError: something that a user can fix.
+    """
+    return run_command("rank_encoders", settings, keywords)
+
+
 def index(*settings: Any, **keywords: Any) -> "SearchIndex":
     """Embed a folder or a latent set, so that it can be searched; or add to an index.
 

@@ -40,6 +40,9 @@ COMMANDS = {
     "eval_generation": Command(
         "judge generated pictures beside real ones, and by what they were drawn from", "GenerationEvalConfig"
     ),
+    "rank_encoders": Command(
+        "compare the encoders of a latent set before training, pair by pair", "RankConfig", "FOLDER [out=FOLDER]"
+    ),
     "index": Command("embed a folder or a latent set, so that it can be searched; or add to an index", "IndexConfig"),
     "search": Command("search an index by text, picture or sound", "SearchConfig", '"a dog …" --index FOLDER'),
     "generate": Command(

@@ -20,6 +20,7 @@ from fusemix.config.exporting import ExportConfig
 from fusemix.config.folders import CompletionConfig, DoctorConfig, InfoConfig, UpgradeConfig, VerifyConfig
 from fusemix.config.generating import GenerateConfig
 from fusemix.config.parts import PartConfig, to_plain
+from fusemix.config.ranking import RankConfig
 from fusemix.config.searching import (
     DuplicatesConfig,
     IndexConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "InfoConfig",
     "OptimConfig",
     "PartConfig",
+    "RankConfig",
     "RegressionConfig",
     "ReportConfig",
     "SearchConfig",

@@ -1,0 +1,1 @@
+"""What people read of encoders that were compared before training."""
