@@ -71,6 +71,8 @@ NO_PATHS |= {
     "prompt",
     "negative_prompt",
     "unconditional",
+    *("cache", "select", "train", "evaluate"),  # settings of stages, in a study
+    *("settings", "values", "cases", "x", "seeds", "measures"),
 }
 
 

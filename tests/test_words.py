@@ -25,6 +25,7 @@ SEVERAL_KINDS = {
     "encoders": "what builds them where encoders run, and names of their latents where these are read",
     "dataset": "what is loaded in caching; import notes a name, since nothing is loaded",
     "out": "exports may go to a URL; latents, runs, indexes and reports stay on this machine",
+    "train": "the set to train on; in a study all settings of that stage",
     "temperature": "auto for the learned one, a number alone for similarities that are compared",
     "model": "loaded from a URL where it embeds; evaluation reads a run, which stays on this machine",
 }
@@ -64,7 +65,7 @@ def test_every_command_that_computes_has_the_same_block_for_where():
 @pytest.mark.parametrize("word", ["overwrite", "wait_sec"])
 def test_what_writing_has_in_common_is_said_in_one_sentence(word):
     said = [field_texts(schema)[word] for schema in OF_COMMANDS.values() if word in kinds_of_fields(schema)]
-    assert len(said) == 13
+    assert len(said) == 14
     assert len(set(said)) == 1
 
 

@@ -20,6 +20,7 @@ from fusemix import config
 from fusemix.api.report import Report, read_report
 from fusemix.api.run import Run
 from fusemix.api.settings import settings_of, tree_of
+from fusemix.cli.for_studies import settings_for
 from fusemix.cli.loading import files_among, makes
 from fusemix.cli.parts import PARTS
 from fusemix.cli.table import COMMANDS
@@ -135,7 +136,8 @@ def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:
     schema = getattr(config, entry.schema)
     by_recipe = makes(schema, tree_of(schema, settings, keywords, command), PARTS, command)
     made = by_recipe()
-    told = {"words": (), "read": files_among(schema, settings, made), "by_recipe": by_recipe}
+    told: dict[str, Any] = {"words": (), "read": files_among(schema, settings, made), "by_recipe": by_recipe}
+    told["settings_for"] = settings_for
     with working():
         main = import_module(entry.module or f"fusemix.commands.{command}").main
         with as_found():

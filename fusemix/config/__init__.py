@@ -27,6 +27,7 @@ from fusemix.config.searching import (
     SearchConfig,
     ServeConfig,
 )
+from fusemix.config.studying import AxisConfig, StudyConfig
 from fusemix.config.training import (
     AutoConfig,
     ClosedFormConfig,
@@ -40,6 +41,7 @@ from fusemix.config.writing import WritingConfig
 
 __all__ = [
     "AutoConfig",
+    "AxisConfig",
     "BaselineConfig",
     "CacheConfig",
     "ClosedFormConfig",
@@ -65,6 +67,7 @@ __all__ = [
     "ServeConfig",
     "SetConfig",
     "StructureConfig",
+    "StudyConfig",
     "TrainConfig",
     "UpgradeConfig",
     "VerifyConfig",
