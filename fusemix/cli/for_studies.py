@@ -34,17 +34,16 @@ def settings_for(command: str, files: Sequence[str], said: Sequence[Said], place
     Raises:
         ConfigError: there is no such command, file, setting or place; a value is missing, or has the wrong type.
     """
-    where = said[-1].where if said else command
+    where = said[0].where if said else command
     if command not in COMMANDS:
-        raise ConfigError(f"{where}: this fusemix has no command {command!r}. Leave out that stage, or install one.")
+        raise ConfigError(f"{where}: this fusemix has no command {command!r}. Leave out that stage.")
     schema = getattr(config, COMMANDS[command].schema)
     told: Any = {}
     for word in files:
         if not (path := file_of(schema, word)):
             raise ConfigError(f"{where}: {no_recipe(word, schema)}")
-        told = merged(
-            told, {key: value for key, value in told_by_file(schema, path).items() if key not in OWN_SETTINGS}
-        )
+        by_file: Any = told_by_file(schema, path)
+        told = merged(told, {key: value for key, value in by_file.items() if key not in OWN_SETTINGS})
     for one in said:
         if own := [key for key in one.settings if key in OWN_SETTINGS]:
             raise ConfigError(f"{one.where}: {own[0]} is what a study sets itself. Leave it out.")

@@ -137,3 +137,11 @@ def results_data(jobs: Sequence[JobResult], rows: Sequence[Row], seeds: str, mea
         ],
         "definitions": DEFINITIONS,
     }
+
+
+def results_in(data: Mapping[str, Any]) -> list[JobResult]:
+    """The jobs out of results.json."""
+    return [
+        JobResult(*(job[key] for key in ("axes", "state", "figures", "seconds", "folders")), job.get("error"))
+        for job in data["jobs"]
+    ]

@@ -13,8 +13,8 @@ from fusemix.config import StudyConfig, to_plain
 from fusemix.config.studying import STAGES
 from fusemix.disk.discarding import Owned, clear_discarded, discard, require_free, says
 from fusemix.disk.files import differing_fields, read_json, remove_file, told_difference, write_json
-from fusemix.disk.locks import SHARED, Hold, holding, one_writer
 from fusemix.disk.holders import this_process
+from fusemix.disk.locks import SHARED, Hold, holding, one_writer
 from fusemix.disk.out_folder import lock_of, require_writable, resolved
 from fusemix.errors import OutputError
 from fusemix.fusion.runs import RUN

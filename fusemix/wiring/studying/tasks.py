@@ -49,9 +49,9 @@ class Settings(NamedTuple):
 class Reader(Protocol):
     """Reads and checks the settings of a command; see fusemix/cli/for_studies.py."""
 
-    def __call__(
-        self, command: str, files: Sequence[str], said: Sequence[Said], places: Mapping[str, str]
-    ) -> Settings: ...
+    def __call__(self, command: str, files: Sequence[str], said: Sequence[Said], places: Mapping[str, str]) -> Settings:
+        """Read and check them."""
+        ...
 
 
 class Task(NamedTuple):
