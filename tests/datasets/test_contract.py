@@ -154,7 +154,12 @@ def clip_retrieval(folder):
 def corrupted(folder):
     options_of = image_captions(folder)
     return {
-        split: {"of": {"name": "image_captions", "options": options}, "swapped": 0.5, "deleted": 0.3, "splits": [*SPLITS]}
+        split: {
+            "of": {"name": "image_captions", "options": options},
+            "swapped": 0.5,
+            "deleted": 0.3,
+            "splits": [*SPLITS],
+        }
         for split, options in options_of.items()
     }
 

@@ -76,7 +76,7 @@ def grid_of(config: StudyConfig, read: Reader) -> Grid:
     jobs = []
     for point in points(config.axes):
         job = Job(point.axes, {})
-        places: dict[str, str] = {"latents": config.latents} if config.latents else {}
+        places = dict.fromkeys(("latents", "cache"), config.latents) if config.latents else {}
         of_job: dict[str, str] = {}
         for stage, settings in config.stages().items():
             said = _said(stage, settings, point)

@@ -10,7 +10,7 @@ tasks that it reads, so jobs that agree in these have it in common.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 OWN_SETTINGS = ("out", "overwrite", "wait_sec", "resume", "dry_run", "part", "verify", "retry_rejected")
 """Of commands, those that a study gives itself, or that say nothing of what comes out."""
@@ -46,12 +46,8 @@ class Settings(NamedTuple):
     said: Mapping[str, Any]
 
 
-class Reader(Protocol):
-    """Reads and checks the settings of a command; see fusemix/cli/for_studies.py."""
-
-    def __call__(self, command: str, files: Sequence[str], said: Sequence[Said], places: Mapping[str, str]) -> Settings:
-        """Read and check them."""
-        ...
+Reader = Callable[[str, Sequence[str], Sequence[Said], Mapping[str, str]], Settings]
+"""Reads and checks the settings of a command; see fusemix/cli/for_studies.py."""
 
 
 class Task(NamedTuple):
