@@ -71,7 +71,7 @@ NO_PATHS |= {
     "prompt",
     "negative_prompt",
     "unconditional",
-    *("cache", "select", "train", "evaluate"),  # settings of stages, in a study
+    *("cache", "select", "train", "evaluate", "axes"),  # settings of stages, in a study
     *("settings", "values", "cases", "x", "seeds", "measures"),
 }
 

@@ -60,9 +60,9 @@ class StudyConfig(WritingConfig):
     """Axis of numbers that figures are drawn against; without one there is a bar for each case."""
     seeds: str = "seed"
     """Axis over which means and spreads are taken."""
-    measures: list[str] = field(default_factory=lambda: ["recall_sum", "recall_at_1", "recall_at_5", "recall_at_10"])
-    """Figures of reports that are tabled, each in both directions, or image_to_text/recall_at_1 in one; recall_sum adds
-    up recall at all depths both ways. The first three columns are drawn."""
+    measures: list[str] = field(default_factory=lambda: ["recall_sum", "recall"])
+    """Figures of reports that are tabled, each in both directions, or image_to_text/recall_at_1 in one; recall is that
+    at each depth, and recall_sum adds all of these up. The first three columns are drawn."""
     retry_failed: bool = False
     """Give jobs that have failed another chance; everything else stays as it is."""
     dry_run: bool = False

@@ -91,7 +91,8 @@ def exchanged(
 
     Args:
         links: (left row, right row), each once.
-        share: of them, in [0, 1]; two at least where it is not 0.
+        share: of them, in [0, 1]; two at least where it is not 0. What belongs to more than half of all left rows stays
+            where it is, since there is hardly anywhere else.
         names: one for each link, by which it is chosen.
         seed: of the choice.
 
@@ -104,7 +105,11 @@ def exchanged(
     """
     if share == 0:
         return links
-    order = sorted(range(len(links)), key=lambda place: _hash(f"{seed}:{names[place]}"))
+    num_left = len(np.unique(links[:, 0]))
+    candidates = np.flatnonzero(np.bincount(links[:, 1])[links[:, 1]] <= num_left / 2)
+    if not len(candidates):
+        raise _too_few(0)
+    order = sorted(candidates.tolist(), key=lambda place: _hash(f"{seed}:{names[place]}"))
     chosen = order[: max(2, round(share * len(links)))]
     chosen.sort(key=lambda place: (_hash(f"{seed}:left:{links[place, 0]}"), place))  # links of one item side by side
     most = int(np.unique(links[chosen, 0], return_counts=True)[1].max())
@@ -138,10 +143,14 @@ def _mend(
             links[place, 1], links[partner, 1] = theirs, other
             other = theirs
         else:
-            raise DatasetError(
-                f"corrupted: {len(chosen):,} links are too few, or too alike, to be exchanged so that none comes back "
-                "to its own item. Set dataset.options.swapped to another share, or to 0."
-            )
+            raise _too_few(len(chosen))
+
+
+def _too_few(count: int) -> DatasetError:
+    return DatasetError(
+        f"corrupted: {count:,} links are too few, or too alike, to be exchanged so that none comes back to its own "
+        "item. Set dataset.options.swapped to another share, or to 0."
+    )
 
 
 def thinned(text: str, share: float, name: str) -> str:

@@ -126,7 +126,7 @@ def test_a_mistake_in_an_axis_is_told_before_anything_is_run(message, changes, t
 @pytest.mark.parametrize(
     ("message", "changes"),
     [
-        (r"^train: there is no setting 'optim\.lrr'\. Did you mean", {"train": {"from": "glyphs", "optim": {"lrr": 1}}}),
+        (r"^train: there is no setting 'optim\.lrr'\. Did you mean", {"train": {"optim": {"lrr": 1}}}),
         (r"^train: there is no config file glyph, .* Did you mean 'glyphs'", {"train": {"from": ["glyph"]}}),
         (r"^train\.from is 3, but must be names of recipes", {"train": {"from": 3}}),
         (r"^train: \$\{trian\} stands for nothing here\.", {"train": {"from": "glyphs", "train": "${trian}"}}),

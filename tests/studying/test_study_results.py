@@ -62,6 +62,8 @@ def test_a_measure_stands_for_both_directions_or_for_one(jobs):
     assert columns_of(["recall_sum", "recall_at_1"], figures) == COLUMNS
     assert columns_of(["b_to_a/recall_at_1", "recall_at_1"], figures) == [COLUMNS[2], COLUMNS[1]]
     assert columns_of(["recall_at_1"], []) == []
+    depths = [f"{way}/recall_at_{k}" for way in ("a_to_b", "b_to_a") for k in (1, 5, 10)]
+    assert columns_of(["recall"], [dict.fromkeys(depths, 0.5)]) == [depths[place] for place in (0, 3, 1, 4, 2, 5)]
 
 
 def test_what_is_written_is_read_back(jobs):

@@ -106,7 +106,7 @@ def study_figure(rows: Sequence[Row], columns: Sequence[str], x: str | None, dra
             title = column_label(column) + (f"\n{drawn(label)}" if label else "")
             panel.set_title(title, fontsize=10, parse_math=False)
             _quiet(panel)
-        line[0].set_ylabel("%" if columns[0].rpartition("/")[2].startswith(PERCENT) else "")
+        line[0].set_ylabel(_unit(of_band, columns[0], x), fontsize=9)
     if layout.colour:
         handles = [_handle(panels[0][0], place) for place in range(len(series))]
         labels = [drawn(f"{layout.colour} = {value}") for value in series]
@@ -121,6 +121,13 @@ def _groups(rows: Sequence[Row], axes: Sequence[str]) -> list[tuple[str, list[Ro
     for row in rows:
         found.setdefault(", ".join(f"{axis} = {row.axes[axis]}" for axis in axes), []).append(row)
     return list(found.items())
+
+
+def _unit(rows: Sequence[Row], column: str, x: str | None) -> str:
+    """What the numbers of a panel are, and what is drawn of their spread."""
+    percent = "%" if column.rpartition("/")[2].startswith(PERCENT) else ""
+    has_spread = any(found.sd is not None for row in rows for found in row.figures.values())
+    return f"{percent} ({'line' if x is None else 'band'}: ± one sd of seeds)".strip() if has_spread else percent
 
 
 def _handle(panel: Axes, place: int) -> Any:
@@ -160,7 +167,6 @@ def _lines(panel: Axes, rows: Sequence[Row], column: str, layout: Layout, series
 def _bars(panel: Axes, rows: Sequence[Row], column: str, layout: Layout, series: Sequence[Any], drawn: Any) -> None:
     names = list(dict.fromkeys(str(row.axes[layout.x]) if layout.x else "" for row in rows))
     width = 0.8 / len(series)
-    lows = []
     for place, value in enumerate(series):
         of_name: Mapping[str, Row] = {
             str(row.axes[layout.x]) if layout.x else "": row for row in _of_series(rows, layout, value)
@@ -169,7 +175,6 @@ def _bars(panel: Axes, rows: Sequence[Row], column: str, layout: Layout, series:
         means, sds = np.array([_scaled(of_name[name], column) for name in names if name in of_name]).reshape(-1, 2).T
         panel.bar(at, means, width * 0.92, color=look(place)[0], alpha=0.85)
         panel.errorbar(at, means, sds, fmt="none", ecolor="#333333", elinewidth=1.1, capsize=2.5)
-        lows += [*(means - sds)]
     is_slanted = len(names) > MOST_BARS_FLAT or max(map(len, names)) > 10
     how: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if is_slanted else {}
     panel.set_xticks(range(len(names)), [drawn(name) for name in names], fontsize=8, parse_math=False, **how)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from fusemix.reports.reading import Report
 
 FORMAT, VERSION = "fusemix.study_results", 1
-BOTH = ("recall_sum", "mean_recall")
-"""Figures of both directions together."""
+RECALL = "recall"
+"""Stands for recall at each depth."""
 DEFINITIONS = {
     "mean": "Mean over the seeds of a point of the grid whose jobs are done.",
     "sd": "Standard deviation of one seed, from the sample: the square root of the sum of squares over n - 1; null of "
@@ -75,7 +75,9 @@ def columns_of(measures: Sequence[str], figures: Sequence[Mapping[str, float]]) 
         figures: of all jobs.
     """
     known = list(dict.fromkeys(key for one in figures for key in one))
-    found = [key for measure in measures for key in known if key == measure or key.rpartition("/")[2] == measure]
+    depths = sorted({int(key.rpartition("_at_")[2]) for key in known if "/recall_at_" in key})
+    named = [one for name in measures for one in ([f"recall_at_{k}" for k in depths] if name == RECALL else [name])]
+    found = [key for name in named for key in known if key == name or key.rpartition("/")[2] == name]
     return list(dict.fromkeys(found))
 
 
@@ -142,6 +144,6 @@ def results_data(jobs: Sequence[JobResult], rows: Sequence[Row], seeds: str, mea
 def results_in(data: Mapping[str, Any]) -> list[JobResult]:
     """The jobs out of results.json."""
     return [
-        JobResult(*(job[key] for key in ("axes", "state", "figures", "seconds", "folders")), job.get("error"))
+        JobResult(job["axes"], job["state"], job["figures"], job["seconds"], job["folders"], job.get("error"))
         for job in data["jobs"]
     ]

@@ -16,7 +16,7 @@ from fusemix.parts.registry import nearest
 from fusemix.wiring.studying.tasks import Grid, Job, Reader, Said, Settings, Task, task_of, token
 
 MEASURES = (
-    *("recall_sum", "mean_recall", "mrr", "map_at_10", "ndcg_at_10", "median_rank", "mean_rank"),
+    *("recall_sum", "recall", "mean_recall", "mrr", "map_at_10", "ndcg_at_10", "median_rank", "mean_rank"),
     *("skewness_at_10", "over_retrieved", "never_retrieved"),
 )
 """Figures of a report beside recall."""
@@ -76,7 +76,9 @@ def grid_of(config: StudyConfig, read: Reader) -> Grid:
     jobs = []
     for point in points(config.axes):
         job = Job(point.axes, {})
-        places = dict.fromkeys(("latents", "cache"), config.latents) if config.latents else {}
+        places: dict[str, str] = {}
+        if config.latents:
+            places |= {"latents": config.latents, "cache": config.latents}
         of_job: dict[str, str] = {}
         for stage, settings in config.stages().items():
             said = _said(stage, settings, point)
