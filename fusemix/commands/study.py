@@ -20,7 +20,7 @@ from fusemix.reports.study.tables import table_csv, table_markdown, terminal_row
 from fusemix.tables import NOTHING, terminal_table
 from fusemix.wiring.studying.folder import BRIEF_SEC, STUDY, Places, begin, forget_failures, moment, require_same
 from fusemix.wiring.studying.grid import grid_of
-from fusemix.wiring.studying.outcome import Left, failed_error, left_of, results_of
+from fusemix.wiring.studying.outcome import Figures, Left, failed_error, left_of, results_of
 from fusemix.wiring.studying.running import look, run_tasks
 from fusemix.wiring.studying.tasks import Grid, Reader, Task
 
@@ -48,10 +48,16 @@ def main(config: StudyConfig, settings_for: Reader) -> Path:
         if config.retry_failed:
             forget_failures(places.out, grid.tasks.values())
     console.print(f"{len(grid.jobs):,} jobs, of {len(grid.tasks):,} tasks")
+    figures: Figures = {}
+
+    def after(task: Task) -> None:  # what is known so far is written whenever something new was measured
+        if task.stage == "evaluate":
+            _report(config, grid, places, figures, is_drawn=False)
+
     with counting("study", len(grid.tasks)) as advance:
-        now = run_tasks(grid, places, advance, console.print, lambda task: _after(task, config, grid, places))
-    lost = _report(config, grid, places, is_drawn=True)
-    _show(config, grid, places)
+        now = run_tasks(grid, places, advance, console.print, after)
+    lost = _report(config, grid, places, figures, is_drawn=True)
+    _show(config, grid, places, figures)
     if lost:
         console.print(lost)
     console.print(f"study: {places.out / 'table.md'}, table.csv, results.json, {', '.join(PICTURES)}")
@@ -60,16 +66,10 @@ def main(config: StudyConfig, settings_for: Reader) -> Path:
     return places.out / "results.json"
 
 
-def _after(task: Task, config: StudyConfig, grid: Grid, places: Places) -> None:
-    """What is known so far is written whenever something new was measured."""
-    if task.stage == "evaluate":
-        _report(config, grid, places, is_drawn=False)
-
-
-def _report(config: StudyConfig, grid: Grid, places: Places, *, is_drawn: bool) -> str:
+def _report(config: StudyConfig, grid: Grid, places: Places, figures: Figures, *, is_drawn: bool) -> str:
     """Write the results; returns what there is to say of the picture."""
     with moment(places.out, BRIEF_SEC):
-        jobs = results_of(grid, places)
+        jobs = results_of(grid, places, figures)
         columns = columns_of(config.measures, [job.figures for job in jobs])
         rows = rows_of(jobs, config.seeds, columns)
         measured = [row for row in rows if row.figures]
@@ -83,8 +83,8 @@ def _report(config: StudyConfig, grid: Grid, places: Places, *, is_drawn: bool) 
     return lost
 
 
-def _show(config: StudyConfig, grid: Grid, places: Places) -> None:
-    jobs = results_of(grid, places)
+def _show(config: StudyConfig, grid: Grid, places: Places, figures: Figures) -> None:
+    jobs = results_of(grid, places, figures)
     columns = columns_of(config.measures, [job.figures for job in jobs])
     rows = rows_of(jobs, config.seeds, columns)
     width = min(WIDTH, console.width)

@@ -51,6 +51,16 @@ def results(out) -> dict:
 
 
 def test_a_killed_study_is_finished_by_two_processes_as_if_nothing_had_happened(given, tmp_path):
+    ended = started(given, tmp_path / "shared")
+    while not list((tmp_path / "shared").glob("train-*/log.txt")):
+        assert ended.poll() is None, ended.communicate()
+        time.sleep(0.05)
+    ended.send_signal(signal.SIGTERM)
+    assert "what was finished is kept" in ended.communicate()[0]
+    assert ended.returncode == 143
+    assert not list((tmp_path / "shared").rglob(".*")), "no lock is left, neither of the study nor of its command"
+    assert not [*(tmp_path / "shared").glob("*/failed.json"), *(tmp_path / "shared").glob("*/done.json")]
+
     killed = started(given, tmp_path / "shared")
     while not list((tmp_path / "shared").glob("train-*/done.json")):
         assert killed.poll() is None, killed.communicate()

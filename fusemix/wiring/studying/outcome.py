@@ -3,6 +3,7 @@
 Place in the flow: Grid and study folder -> JobResult of each job -> reports/study/. Estimates of what is left, too.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,12 +18,20 @@ from fusemix.wiring.studying.tasks import Grid, Job
 SHOWN = 5
 
 
-def results_of(grid: Grid, places: Places) -> list[JobResult]:
-    """What has come of each job so far."""
+Figures = dict[str, Mapping[str, float]]
+"""Name of a task that has measured -> its figures, which stay as they are."""
+
+
+def results_of(grid: Grid, places: Places, figures: Figures) -> list[JobResult]:
+    """What has come of each job so far.
+
+    Args:
+        grid, places: of the study.
+        figures: that were read already; those of other tasks are added.
+    """
     now = look(grid, places)
     done, failed, blocked = set(now.done), set(now.failed), set(now.blocked)
-    figures: dict[str, Mapping[str, float]] = {}
-    for name in {job.tasks["evaluate"] for job in grid.jobs if "evaluate" in job.tasks} & done:
+    for name in {job.tasks["evaluate"] for job in grid.jobs if "evaluate" in job.tasks} & done - figures.keys():
         figures[name] = figures_of(read_report(places.output(name)))
     found = []
     for job in grid.jobs:
@@ -91,25 +100,24 @@ def left_of(grid: Grid, now: Standing, seconds: Mapping[str, float]) -> list[Lef
         grid, now: of the study.
         seconds: name of a task that is done -> how long it took.
     """
-    found = []
+    found, axes = [], {name: _axes_of(name, grid) for name in grid.tasks}
     for stage in STAGES:
         names = [name for name, task in grid.tasks.items() if task.stage == stage]
         done = [name for name in names if name in seconds]
         failed = [name for name in names if name in now.failed or name in now.blocked]
         left = [name for name in names if name not in done and name not in failed]
-        about = [guess for name in left if (guess := _like(name, done, grid, seconds)) is not None]
+        about = [_like(name, done, axes, seconds) for name in left] if done else []
         if names:
             found.append(Left(stage, len(names), len(done), len(failed), sum(about), len(about)))
     return found
 
 
-def _like(task: str, done: Sequence[str], grid: Grid, seconds: Mapping[str, float]) -> float | None:
-    if not done:
-        return None
-    own = _axes_of(task, grid)
-    common = {other: len(own & _axes_of(other, grid)) for other in done}
-    near = [seconds[other] for other in done if common[other] == max(common.values())]
-    return sum(near) / len(near)
+def _like(
+    task: str, done: Sequence[str], axes: Mapping[str, set[tuple[str, str]]], seconds: Mapping[str, float]
+) -> float:
+    common = {other: len(axes[task] & axes[other]) for other in done}
+    most = max(common.values())
+    return statistics.fmean(seconds[other] for other in done if common[other] == most)
 
 
 def _axes_of(task: str, grid: Grid) -> set[tuple[str, str]]:
