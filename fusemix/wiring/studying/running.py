@@ -32,6 +32,8 @@ PATIENCE_SEC = 60.0
 """So long a command may take to end in order."""
 ORPHAN_SEC = 7 * 86_400
 """So long it waits for one of a killed study that still works on the same."""
+TOGETHER = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+"""What launchers say to processes that are to meet; a command of a study meets nobody."""
 LAST_BYTES = 64 << 10
 """Of a log, in which the last line of an error is looked for."""
 
@@ -180,12 +182,13 @@ def _run(task: Task, places: Places, grid: Grid, tell: Callable[[str], None]) ->
 def _started(command: str, settings: Path, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     package = str(Path(__file__).parents[3])  # the same fusemix as this one, wherever it was imported from
     paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment = {name: value for name, value in os.environ.items() if name not in TOGETHER}
     return subprocess.Popen(
         [sys.executable, "-m", "fusemix", command, str(settings)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
         start_new_session=True,  # Ctrl-C reaches this process alone, which ends the command once
     )
 
