@@ -7,7 +7,7 @@ Not here: who runs them (running.py).
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fusemix.config.studying import FROM, STAGES, AxisConfig, StudyConfig
@@ -84,7 +84,7 @@ def grid_of(config: StudyConfig, read: Reader) -> Grid:
             said = _said(stage, settings, point)
             key = json.dumps([stage, said, places])
             if key not in found:
-                found[key] = read(STAGES[stage], _files(stage, settings), said, places)
+                found[key] = _read(read, stage, _files(stage, settings), said, places, job)
             task = task_of(stage, STAGES[stage], found[key])
             tasks.setdefault(task.name, task)
             of_job[stage] = task.name
@@ -94,6 +94,17 @@ def grid_of(config: StudyConfig, read: Reader) -> Grid:
         jobs.append(job._replace(tasks=of_job))
     _require_measures(config, tasks)
     return Grid(jobs, _in_order(tasks))
+
+
+def _read(
+    read: Reader, stage: str, files: Sequence[str], said: Sequence[Said], places: Mapping[str, str], job: Job
+) -> Settings:
+    try:
+        return read(STAGES[stage], files, said, places)
+    except ConfigError as error:
+        if len(said) == 1 or str(error).startswith("axes."):
+            raise
+        raise ConfigError(f"{error} So it is for {job.name}.") from error
 
 
 def _said(stage: str, settings: Mapping[str, Any], point: Point) -> list[Said]:
