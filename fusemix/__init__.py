@@ -19,6 +19,7 @@ _PUBLIC = {
     "Report": "fusemix.api.report",
     "Run": "fusemix.api.run",
     "SearchIndex": "fusemix.api.search",
+    "Study": "fusemix.api.study",
     "Waveform": "fusemix.interfaces",
     "cache_features": "fusemix.api.stages",
     "eval_retrieval": "fusemix.api.stages",
@@ -26,8 +27,9 @@ _PUBLIC = {
     "generate": "fusemix.api.stages",
     "index": "fusemix.api.stages",
     "load": "fusemix.models.model",
-    "select": "fusemix.api.stages",
     "rank_encoders": "fusemix.api.stages",
+    "select": "fusemix.api.stages",
+    "study": "fusemix.api.stages",
     "train": "fusemix.api.stages",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

@@ -14,7 +14,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FusemixError(Exception):
-    """Something a user can fix."""
+    """Something a user can fix.
+
+    Attributes:
+        exit_code: with which a command ends that it ends.
+    """
+
+    exit_code = 2
 
 
 class ConfigError(FusemixError):
@@ -55,6 +61,12 @@ class OutputError(FusemixError):
 
 class UntrustedCodeError(FusemixError):
     """Data name code that is not fusemix's own, and the user has not said that it may run."""
+
+
+class StudyError(FusemixError):
+    """Jobs of a study have failed; the others are done, and their figures are written."""
+
+    exit_code = 1
 
 
 class RemoteError(FusemixError):

@@ -46,7 +46,7 @@ LONG = {
     *("test_embedding.py", "test_ending.py", "test_loader.py", "test_locks.py", "test_odd_states.py"),
     *("test_captioned_files.py", "test_contract.py", "test_index_writer.py", "test_optimizers.py", "test_out.py"),
     *("test_demo_sound.py", "test_generation_command.py", "test_page_render.py", "test_regression.py"),
-    "test_settings_ranges.py",
+    *("test_settings_ranges.py", "test_study_command.py"),
 }
 """Files most of whose tests train, cache, evaluate, draw pages or simulate."""
 SECONDS = {"guides": 5.0, "processes": 2.0, "browser": 1.0, "long": 0.2}

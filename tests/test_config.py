@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from fusemix.cli.loading import load_config
-from fusemix.config import CacheConfig, EvalConfig, TrainConfig, ZeroShotConfig, to_plain
+from fusemix.config import CacheConfig, EvalConfig, StudyConfig, TrainConfig, ZeroShotConfig, to_plain
 from fusemix.datasets import DATASETS
 from fusemix.encoders import ENCODERS
 from fusemix.errors import ConfigError
@@ -13,7 +13,7 @@ from fusemix.fusion.losses import LOSSES
 from fusemix.fusion.mixup import MIXUPS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SCHEMAS = {"cache": CacheConfig, "train": TrainConfig, "eval": EvalConfig}
+SCHEMAS = {"cache": CacheConfig, "train": TrainConfig, "eval": EvalConfig, "study": StudyConfig}
 ZERO_SHOT = "_zero_shot"
 """How the files end that are of another schema than their folder's."""
 RECIPES = ("recommended", "few_pairs", "aligned", "closed_form", "three")

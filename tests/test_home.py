@@ -74,6 +74,8 @@ NO_PATHS |= {
     "prompt",
     "negative_prompt",
     "unconditional",
+    *("cache", "select", "train", "evaluate", "axes"),  # settings of stages, in a study
+    *("settings", "values", "cases", "x", "seeds", "measures"),
 }
 
 

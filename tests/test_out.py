@@ -26,6 +26,7 @@ WRITING = {
     "export_index": ["index=nowhere", "to=parquet"],
     "export_embeddings": ["latents=nowhere", "model=nowhere"],
     "import": ["clip_retrieval=nowhere", "dataset=d", "split=train"],
+    "study": ["batch"],
     "generate": ["rain", "model=nowhere", "pipeline=nowhere"],
 }
 """With inputs that are not there: whoever looks at them first says something else."""

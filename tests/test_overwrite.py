@@ -194,6 +194,18 @@ def ranking(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def studying(tiny, make_set, tmp_path) -> Case:
+    encoders = "encoders: {image: [eyes], text: [words]}"
+    latents = make_set("train", num_left=20)
+    train = f"train={{train: '{latents}', holdout: 0.2, {encoders}, method: csa, adapter: linear, compute: cpu}}"
+    return Case(
+        lambda out, *changes: run_command("study", [train, f"out={out}", *changes]),
+        "",
+        ["train.embedding_dim=4"],
+        ["train.embeding_dim=4"],
+    )
+
+
 def drawing_pictures(tiny, make_set, tmp_path) -> Case:
     from drawing_world import made_in, make_world
 
@@ -222,6 +234,7 @@ CASES = {
     "eval_generation": [judging],
     "compare": [comparing],
     "rank_encoders": [ranking],
+    "study": [studying],
     "generate": [drawing_pictures],
 }
 

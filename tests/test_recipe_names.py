@@ -12,7 +12,7 @@ import yaml
 from fusemix.cli import completion
 from fusemix.cli.help import help_text
 from fusemix.cli.loading import load_config
-from fusemix.config import CacheConfig, EvalConfig, IndexConfig, TrainConfig, ZeroShotConfig
+from fusemix.config import CacheConfig, EvalConfig, IndexConfig, StudyConfig, TrainConfig, ZeroShotConfig
 from fusemix.config.recipes import recipes_of, summary_of_recipe
 from fusemix.errors import ConfigError
 
@@ -31,7 +31,7 @@ print(load_config(TrainConfig, named).optim.batch_size)
 def test_every_file_of_configs_is_a_recipe_of_one_command():
     named = [
         path
-        for schema in (CacheConfig, TrainConfig, EvalConfig, ZeroShotConfig)
+        for schema in (CacheConfig, TrainConfig, EvalConfig, ZeroShotConfig, StudyConfig)
         for path in recipes_of(schema).values()
     ]
     assert sorted(named) == sorted((ROOT / "configs").rglob("*.yaml"))

@@ -8,7 +8,6 @@ import torch
 from latent_samples import pair_set, write_store
 
 from fusemix.cli.called import run_command
-from fusemix.disk.files import read_json
 from fusemix.errors import ConfigError, FusemixError, LatentStoreError, OutputError
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet

@@ -25,6 +25,7 @@ SEVERAL_KINDS = {
     "encoders": "what builds them where encoders run, and names of their latents where these are read",
     "dataset": "what is loaded in caching; import notes a name, since nothing is loaded",
     "out": "exports may go to a URL; latents, runs, indexes and reports stay on this machine",
+    "train": "the set to train on; in a study all settings of that stage",
     "temperature": "auto for the learned one, a number alone for similarities that are compared",
     "method": "ways of training, and ways of choosing pairs",
     "model": "loaded from a URL where it embeds; evaluation reads a run, which stays on this machine",

@@ -4,6 +4,7 @@
     run = fusemix.train("glyphs", out="runs/mine", optim={"lr": 1e-3})
     report = fusemix.eval_retrieval("glyphs", model=run.folder)
     pictures = fusemix.generate(audio="rain.wav", model=run.folder, pipeline="decoder", out="drawn")
+    table = fusemix.study("batch", out="studies/mine").to_pandas()
 
 Place in the flow: a settings object, files or keywords -> a command -> LatentSet, Run, Report, SearchIndex, files.
 Errors that a user can fix are FusemixErrors; what the caller's process had is left as it was found.
@@ -20,6 +21,8 @@ from fusemix import config
 from fusemix.api.report import Report, read_report
 from fusemix.api.run import Run
 from fusemix.api.settings import settings_of, tree_of
+from fusemix.api.study import Study
+from fusemix.cli.for_studies import settings_for
 from fusemix.cli.loading import files_among, makes
 from fusemix.cli.parts import PARTS
 from fusemix.cli.table import COMMANDS
@@ -159,6 +162,22 @@ def generate(*settings: Any, **keywords: Any) -> list[Path]:
     return [folder / one["file"] for one in read_json(folder / "generated.json")["pictures"]]
 
 
+def study(*settings: Any, **keywords: Any) -> Study:
+    """Run a grid of jobs that cache, select, train and evaluate; each command is a process of its own.
+
+    Args:
+        *settings: a `fusemix.config.StudyConfig`, paths of yaml files, names of recipes, or mappings; later ones win.
+        **keywords: as for `cache_features`, such as `train={"optim": {"lr": 1e-3}}`.
+
+    Returns:
+        The study: its jobs and their figures. Of a `dry_run`, there is only the name of the folder.
+
+    Raises:
+        FusemixError: something that a user can fix; a `StudyError` where jobs have failed, and the others are done.
+    """
+    return Study(Path(run_command("study", settings, keywords)).parent)
+
+
 def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:
     """Run a command with settings as Python gives them, and return what it returns.
 
@@ -169,7 +188,8 @@ def run_command(command: str, settings: Sequence[Any], keywords: Any) -> Any:
     schema = getattr(config, entry.schema)
     by_recipe = makes(schema, tree_of(schema, settings, keywords, command), PARTS, command)
     made = by_recipe()
-    told = {"words": (), "read": files_among(schema, settings, made), "by_recipe": by_recipe}
+    told: dict[str, Any] = {"words": (), "read": files_among(schema, settings, made), "by_recipe": by_recipe}
+    told["settings_for"] = settings_for
     with working():
         main = import_module(entry.module or f"fusemix.commands.{command}").main
         with as_found():

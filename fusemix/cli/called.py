@@ -13,6 +13,7 @@ from itertools import dropwhile, takewhile
 from typing import Any
 
 from fusemix import __version__, config
+from fusemix.cli.for_studies import settings_for
 from fusemix.cli.help import help_text, overview
 from fusemix.cli.loading import files_among, makes, told_by_words
 from fusemix.cli.parts import PARTS
@@ -71,7 +72,12 @@ def run_command(command: str, arguments: Sequence[str]) -> Any:
     by_recipe = makes(schema, told_by_words(schema, arguments), PARTS, " ".join(arguments) or schema.__name__)
     settings = by_recipe()
     main = import_module(entry.module or f"fusemix.commands.{command}").main
-    told = {"words": arguments, "read": files_among(schema, arguments, settings), "by_recipe": by_recipe}
+    told = {
+        "words": arguments,
+        "read": files_among(schema, arguments, settings),
+        "by_recipe": by_recipe,
+        "settings_for": settings_for,
+    }
     return main(settings, **{name: told[name] for name in entry.told})
 
 

@@ -26,6 +26,7 @@ KEPT = {
     "train": "the same command goes on from the last epoch that was finished",
     "index": f"what was embedded of files is kept, but for the last half minute: {GOES_ON}",
     "export_embeddings": f"files that were finished are kept: {GOES_ON}",
+    "study": "what was finished is kept: the same command, without overwrite, goes on where it stopped",
     "import": f"what was finished is kept: {GOES_ON}",
     "eval_retrieval": "a report is written when all is measured, so the same command starts again",
     "eval_zero_shot": "a report is written when all is measured, so the same command starts again",

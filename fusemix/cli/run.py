@@ -3,8 +3,8 @@
     fusemix <command> [config.yaml …] [key=value …]
 
 Place in the flow: the shell -> called.py -> a command's main -> an exit code. 0: done; 2: something to fix, said
-in one message without a traceback; 130: interrupted; 143: ended by
-SIGTERM, as SLURM sends it.
+in one message without a traceback; 1: the same of jobs of a study, whose others are done; 130: interrupted; 143: ended
+by SIGTERM, as SLURM sends it.
 
 What is imported here is light: whoever types Ctrl-C in the first moment is heard.
 """
@@ -22,7 +22,7 @@ from fusemix.machine.openmp import wait_without_spinning
 from fusemix.urls import without_secrets
 from fusemix.visible import visible
 
-GO_ON = ("cache_features", "train", "index", "export_embeddings", "import")
+GO_ON = ("cache_features", "train", "index", "export_embeddings", "import", "study")
 """Commands that keep what is finished, and go on from there."""
 
 
@@ -51,7 +51,7 @@ def _run(command: str | None, interrupts: Interrupts) -> None:
         _end(error, interrupts, command)
     except FusemixError as error:
         _say(str(error), error)
-        raise SystemExit(2) from None
+        raise SystemExit(error.exit_code) from None
     except OSError as error:
         if error.errno == errno.EPIPE and error.filename is None:  # who reads what is printed has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,8 +16,8 @@ class Command(NamedTuple):
         schema: name of its settings in `fusemix.config`.
         usage: how it is called.
         module: that has its `main`; None where it is `fusemix.commands.<name>`.
-        told: what its `main` is told beside its settings: `words` that were typed, files that were `read`, or what
-            makes the settings again over another recipe, `by_recipe`.
+        told: what its `main` is told beside its settings: `words` that were typed, files that were `read`, what makes
+            the settings again over another recipe, `by_recipe`, or what reads those of other commands, `settings_for`.
     """
 
     about: str
@@ -56,6 +56,11 @@ COMMANDS = {
     "duplicates": Command("list near duplicates in an index", "DuplicatesConfig", "FOLDER"),
     "upgrade_index": Command("take over indexes of an earlier fusemix, as they are", "UpgradeConfig", "FOLDER …"),
     "serve": Command("search an index in the browser, and from programs", "ServeConfig", "--index FOLDER"),
+    "study": Command(
+        "run a grid of jobs over any settings, and draw what comes of it",
+        "StudyConfig",
+        told=("settings_for",),
+    ),
     "compare": Command(
         "put runs side by side, with p-values", "CompareConfig", "[config.yaml …] REPORT REPORT … [out=FOLDER]"
     ),

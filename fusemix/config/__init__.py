@@ -29,6 +29,7 @@ from fusemix.config.searching import (
     ServeConfig,
 )
 from fusemix.config.selecting import SelectConfig
+from fusemix.config.studying import AxisConfig, StudyConfig
 from fusemix.config.training import (
     AutoConfig,
     ClosedFormConfig,
@@ -42,6 +43,7 @@ from fusemix.config.writing import WritingConfig
 
 __all__ = [
     "AutoConfig",
+    "AxisConfig",
     "BaselineConfig",
     "CacheConfig",
     "ClosedFormConfig",
@@ -69,6 +71,7 @@ __all__ = [
     "ServeConfig",
     "SetConfig",
     "StructureConfig",
+    "StudyConfig",
     "TrainConfig",
     "UpgradeConfig",
     "VerifyConfig",

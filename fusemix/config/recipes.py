@@ -18,7 +18,13 @@ FEW_PAIRS, MANY_PAIRS = 600, 10_000
 """From so many on, the recipe is the one for few, and the one for many; docs/recipes.md says why."""
 HOLDOUT_OF_FEW, HOLDOUT_OF_MANY = 0.1, 0.05
 """Share of the links that the best epoch is chosen on, where nothing else is given."""
-FOLDERS = {"CacheConfig": "cache", "TrainConfig": "train", "EvalConfig": "eval", "ZeroShotConfig": "eval"}
+FOLDERS = {
+    "CacheConfig": "cache",
+    "TrainConfig": "train",
+    "EvalConfig": "eval",
+    "ZeroShotConfig": "eval",
+    "StudyConfig": "study",
+}
 """Dataclass of settings -> folder of its recipes."""
 ZERO_SHOT = "_zero_shot"
 """How recipes of eval_zero_shot end, which lie beside those of eval_retrieval."""

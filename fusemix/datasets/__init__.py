@@ -16,6 +16,7 @@ DATASETS = Registry(
         "clip_retrieval": "fusemix.wiring.caching.import_latents:clip_retrieval",
         "clotho": "fusemix.datasets.clotho:clotho",
         "coco": "fusemix.datasets.coco:coco",
+        "corrupted": "fusemix.datasets.corrupted:corrupted",
         "esc50": "fusemix.datasets.esc50:esc50",
         "flickr30k": "fusemix.datasets.flickr30k:flickr30k",
         "glyphs": "fusemix.datasets.glyphs:glyphs",

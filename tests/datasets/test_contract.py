@@ -151,6 +151,19 @@ def clip_retrieval(folder):
     return {split: {"folder": str(folder / split), "dataset": "clip_retrieval"} for split in SPLITS}
 
 
+def corrupted(folder):
+    options_of = image_captions(folder)
+    return {
+        split: {
+            "of": {"name": "image_captions", "options": options},
+            "swapped": 0.5,
+            "deleted": 0.3,
+            "splits": [*SPLITS],
+        }
+        for split, options in options_of.items()
+    }
+
+
 SOURCES = {
     "clip_retrieval": clip_retrieval,
     "glyphs": glyphs,
@@ -166,6 +179,7 @@ SOURCES = {
     "image_classes": image_classes,
     "audio_classes": audio_classes,
     "esc50": esc50,
+    "corrupted": corrupted,
     **PUBLISHED_SOURCES,
 }
 """A data set, and what it is loaded from where there are several ways -> writer of split -> options."""

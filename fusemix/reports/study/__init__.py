@@ -1,0 +1,1 @@
+"""Figures of a study's jobs: means and spreads over seeds, as tables, as data, and drawn."""

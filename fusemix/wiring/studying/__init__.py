@@ -1,0 +1,1 @@
+"""A grid of jobs: what they are, who does which, and what they leave."""
