@@ -67,7 +67,7 @@ def test_every_command_that_computes_has_the_same_block_for_where():
 @pytest.mark.parametrize("word", ["overwrite", "wait_sec"])
 def test_what_writing_has_in_common_is_said_in_one_sentence(word):
     said = [field_texts(schema)[word] for schema in OF_COMMANDS.values() if word in kinds_of_fields(schema)]
-    assert len(said) == 14
+    assert len(said) == 16
     assert len(set(said)) == 1
 
 
