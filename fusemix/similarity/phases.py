@@ -135,15 +135,17 @@ def signal_among(explained: Float64[np.ndarray, " components"], floor: float) ->
         return above
     order = np.argsort(-explained, kind="stable")
     heights = np.log(np.maximum(explained[order], floor))
-    errors = [_misfit(heights[:place]) + _misfit(heights[place:]) for place in range(1, len(heights))]
+    errors = _misfits(heights)[:-1] + _misfits(heights[::-1])[-2::-1]
     found = np.zeros(len(explained), dtype=bool)
     found[order[: int(np.argmin(errors)) + 1]] = True
     return found & above
 
 
-def _misfit(heights: Float64[np.ndarray, " n"]) -> float:
-    """Sum of squares around the straight line that fits best."""
-    places = np.arange(len(heights)) - (len(heights) - 1) / 2
+def _misfits(heights: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Sums of squares around the straight lines that fit the first one, the first two, … and all heights best."""
+    place, count = np.arange(len(heights)), np.arange(1, len(heights) + 1)
     rest = heights - heights.mean()
-    spread = float(places @ places)
-    return float(rest @ rest) - (float(places @ rest) ** 2 / spread if spread else 0.0)
+    total, along = np.cumsum(rest), np.cumsum(place * rest)
+    spread = np.where(count > 1, count * (count**2 - 1) / 12, 1)
+    slope = along - total * (count - 1) / 2
+    return np.maximum(np.cumsum(rest**2) - total**2 / count - slope**2 / spread, 0)

@@ -99,6 +99,20 @@ def test_values_and_what_is_explained_are_those_of_another_library_on_the_other_
     assert predicted(moments, moments.left, moments.right).explained[0, 0].item() == pytest.approx(explained, abs=0.02)
 
 
+def test_the_elbow_is_that_of_straight_lines_fitted_one_by_one():
+    for seed in range(20):
+        explained = np.random.default_rng(seed).lognormal(0, 2, 12)
+        heights, places = np.sort(np.log(explained))[::-1], np.arange(12)
+        errors = []
+        for parts in ((slice(0, at), slice(at, 12)) for at in range(1, 12)):
+            fits = [
+                np.polyval(np.polyfit(places[p], heights[p], min(1, p.stop - p.start - 1)), places[p]) for p in parts
+            ]
+            errors.append(sum(((heights[p] - fit) ** 2).sum() for p, fit in zip(parts, fits, strict=True)))
+        wanted = explained >= np.sort(explained)[::-1][np.argmin(errors)]
+        np.testing.assert_array_equal(signal_among(explained, 1e-9), wanted)
+
+
 def test_the_elbow_is_where_two_straight_lines_meet():
     explained = np.exp(np.array([2.0, 1.9, 1.8, -3.0, -3.5, -4.0, -4.5]))
     shuffled = np.array([3, 0, 6, 1, 5, 2, 4])

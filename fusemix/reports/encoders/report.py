@@ -25,8 +25,8 @@ NAME_WIDTH = 17
 DEFINITIONS = {
     "pairs": "Links drawn at random, no two of which share an item.",
     "mean_recall": "Recall at 1, 5 and 10, both ways, of a closed form (regularised CCA of at most 384 principal "
-    "components a side), averaged. Pairs are cut into five folds; each is a gallery, asked about by maps of the other "
-    "four, whose ridge is chosen on one of these.",
+    "components a side), averaged. Pairs are cut into five folds: one chooses the ridge, and each of the others is a "
+    "gallery, asked about by maps of all folds but it.",
     "cka": "Linear centred kernel alignment (Kornblith et al. 2019) with the unbiased HSIC (Song et al. 2012): 1 for "
     "the same geometry, 0 for none in common, perhaps a little less.",
     "mutual_neighbours": "Mean share of the k nearest neighbours by cosine that both sides have in common (Huh et al. "

@@ -36,7 +36,7 @@ def plain(plan: Plan, ranking: Ranking) -> dict[str, Any]:
                 "right": each.right,
                 "figures": each.figures,
                 "intervals": {name: list(interval) for name, interval in each.intervals.items()},
-                "ridges": each.ridges,
+                "ridge": each.ridge,
                 "diagnosis": each.diagnosis and _diagnosis(each.diagnosis),
             }
             for each in ranking.scored

@@ -63,7 +63,7 @@ class Scored(NamedTuple):
         left, right: names of the stores.
         figures: CKA, NEIGHBOURS, RECALL, and recalls by `<direction>/recall_at_<k>`; shares are fractions.
         intervals: of each, 95 %.
-        ridges: of the closed form, by fold.
+        ridge: of the closed form.
         diagnosis: where there are labels.
     """
 
@@ -71,7 +71,7 @@ class Scored(NamedTuple):
     right: str
     figures: dict[str, float]
     intervals: dict[str, Interval]
-    ridges: list[float]
+    ridge: float
     diagnosis: Diagnosis | None
 
 
@@ -199,7 +199,7 @@ def _scored(plan: Plan, one: Prepared, other: Prepared, folds: Folds) -> Scored:
         assert isinstance(plan.labels, Labels), "else there is a reason"
         generator = np.random.default_rng(plan.config.seed)  # the same halves for all
         diagnosis = diagnose(one.components, other.components, plan.labels.values, generator)
-    return Scored(one.name, other.name, figures | recalls, intervals | of_recalls, answers.ridges, diagnosis)
+    return Scored(one.name, other.name, figures | recalls, intervals | of_recalls, answers.ridge, diagnosis)
 
 
 def directions(plan: Plan) -> tuple[str, str]:
