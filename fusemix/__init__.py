@@ -27,6 +27,7 @@ _PUBLIC = {
     "generate": "fusemix.api.stages",
     "index": "fusemix.api.stages",
     "load": "fusemix.models.model",
+    "select": "fusemix.api.stages",
     "study": "fusemix.api.stages",
     "train": "fusemix.api.stages",
 }

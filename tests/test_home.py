@@ -40,6 +40,8 @@ NO_PATHS |= {
     "like",
     "preprocess",
     "encoders",
+    "method",
+    "modality",
     "accept",
     "indexes",
 }

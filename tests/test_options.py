@@ -85,6 +85,22 @@ class Paths:
     out: Location = "o"
 
 
+@dataclass(frozen=True)
+class OnePath:
+    latents: Location = field(metadata=BARE)
+    out: Location = "o"
+
+
+def test_a_bare_word_may_stand_for_a_setting_that_is_one(tmp_path):
+    assert load_config(OnePath, ["a", "out=c"]) == OnePath("a", "c")
+    assert load_config(OnePath, ["latents=a"]) == load_config(OnePath, ["--latents", "a"]) == OnePath("a")
+    for words in (["a", "b"], ["latents=a", "b"], ["--latents", "a", "b"]):
+        with pytest.raises(ConfigError, match=r"^latents is one, but was given 2: a, b\.$"):
+            load_config(OnePath, words)
+    with pytest.raises(ConfigError, match="latents"):
+        load_config(OnePath, [])
+
+
 def test_words_may_be_anything_and_after_two_hyphens_even_look_like_options():
     config = load_config(Spoken, ["a dog: x=y", "--exact", "--", "--index", "null"])
     assert config.words == ["a dog: x=y", "--index", "null"]
@@ -138,7 +154,7 @@ def test_a_flag_is_never_taken_for_a_word(options, message):
 
 def test_paths_stand_each_for_itself_and_settings_among_them_are_settings(tmp_path, monkeypatch):
     assert load_config(Paths, ["a", "b", "out=c"]) == Paths(["a", "b"], "c")
-    with pytest.raises(ConfigError, match=r"^there is no setting 'oot'\. Did you mean 'out'\?"):
+    with pytest.raises(ConfigError, match=r"^oot=c: there is no setting 'oot'\. Did you mean 'out'\?"):
         load_config(Paths, ["a", "oot=c"])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lr=3").mkdir()

@@ -20,6 +20,7 @@ WRITING = {
     "eval_generation": ["generated=nowhere", "reference=nowhere"],
     "index": ["model=nowhere", "data=nowhere"],
     "compare": ["nowhere", "nowhere"],
+    "select": ["latents=nowhere", "size=1"],
     "export": ["model=nowhere"],
     "export_index": ["index=nowhere", "to=parquet"],
     "export_embeddings": ["latents=nowhere", "model=nowhere"],

@@ -71,6 +71,16 @@ def importing(tiny, make_set, tmp_path) -> Case:
     )
 
 
+def selecting(tiny, make_set, tmp_path) -> Case:
+    latents = make_set("train", num_left=20)
+    return Case(
+        lambda out, *changes: run_command("select", [str(latents), "size=8", f"out={out}", *changes]),
+        "",
+        ["size=9"],
+        ["size=9000"],
+    )
+
+
 def training(tiny, make_set, tmp_path) -> Case:
     return Case(
         lambda out, *changes: train_on_made_up_latents(make_set, out, *changes),
@@ -203,6 +213,7 @@ def drawing_pictures(tiny, make_set, tmp_path) -> Case:
 CASES = {
     "cache_features": [caching, caching_another_set],
     "import": [importing],
+    "select": [selecting],
     "train": [training],
     "index": [indexing],
     "export_index": [handing_over],

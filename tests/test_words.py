@@ -27,12 +27,13 @@ SEVERAL_KINDS = {
     "out": "exports may go to a URL; latents, runs, indexes and reports stay on this machine",
     "train": "the set to train on; in a study all settings of that stage",
     "temperature": "auto for the learned one, a number alone for similarities that are compared",
+    "method": "ways of training, and ways of choosing pairs",
     "model": "loaded from a URL where it embeds; evaluation reads a run, which stays on this machine",
 }
 """Settings that are not of one kind everywhere, and why."""
 COMPUTING = {
     "cache_features", "check", "train", "eval_retrieval",
-    "eval_generation", "eval_zero_shot", "export_embeddings", "generate", "index", "search", "serve",
+    "eval_generation", "eval_zero_shot", "export_embeddings", "generate", "index", "search", "select", "serve",
 }  # fmt: skip
 ONE_DEVICE = {
     "eval_generation": ["generated=g", "reference=r", "out=o"],
@@ -41,6 +42,7 @@ ONE_DEVICE = {
     "generate": ["rain", "model=m", "pipeline=p", "out=o"],
     "index": ["model=m", "latents=l", "out=o"],
     "search": ["a text", "index=i"],
+    "select": ["l", "size=1", "method=filter", "model=m", "out=o"],
     "serve": ["index=i"],
 }
 TRAIN = ["train=t", "holdout=0.1", "encoders={image: [a], text: [b]}", "out=o"]
@@ -65,7 +67,7 @@ def test_every_command_that_computes_has_the_same_block_for_where():
 @pytest.mark.parametrize("word", ["overwrite", "wait_sec"])
 def test_what_writing_has_in_common_is_said_in_one_sentence(word):
     said = [field_texts(schema)[word] for schema in OF_COMMANDS.values() if word in kinds_of_fields(schema)]
-    assert len(said) == 14
+    assert len(said) == 15
     assert len(set(said)) == 1
 
 

@@ -58,6 +58,23 @@ def cache_features(*settings: Any, **keywords: Any) -> list[LatentSet]:
     return [found for folder in folders if (found := _finished(folder, made.encoders)) is not None]
 
 
+def select(*settings: Any, **keywords: Any) -> LatentSet:
+    """Choose some pairs of a latent set, and write them as a subset, which copies no latents.
+
+    Args:
+        *settings: a `fusemix.config.SelectConfig`, paths of yaml files, or mappings; later ones win.
+        **keywords: as for `cache_features`, such as `latents="latents/mine/train", size=5000, method="kdpp"`.
+
+    Returns:
+        The subset.
+
+    Raises:
+        FusemixError: something that a user can fix.
+    """
+    made = settings_of(config.SelectConfig, settings, keywords, "select")
+    return LatentSet(run_command("select", [made], {}), made.encoders or None)
+
+
 def train(*settings: Any, **keywords: Any) -> Run:
     """Train adapters on cached latents.
 

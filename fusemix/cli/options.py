@@ -58,8 +58,28 @@ def split_options(schema: type, arguments: Sequence[str]) -> tuple[list[str], di
     if words is None:
         return [*bare, *left], said
     if bare:
-        said[words] = [*said.get(words, []), *(Word(one, is_quoted=True) for one in _queries(schema, words, bare))]
+        named = [argument.partition("=")[2] for argument in left if argument.partition("=")[0] == words]
+        said[words] = _said_barely(schema, words, bare, said.get(words), named)
     return left, said
+
+
+def _said_barely(schema: type, words: str, bare: list[str], before: Any, named: list[str]) -> Any:
+    """What bare words say of the setting that takes them.
+
+    Args:
+        schema, words, bare: as above.
+        before: what an option said of it, or None.
+        named: what `name=value` said of it.
+
+    Raises:
+        ConfigError: it takes one, and there are several.
+    """
+    if inside(kinds_of_fields(schema)[words], LISTS):
+        return [*(before or []), *(Word(one, is_quoted=True) for one in _queries(schema, words, bare))]
+    given = [*([before.text] if before is not None else []), *named, *bare]
+    if len(given) > 1:
+        raise ConfigError(f"{words} is one, but was given {len(given)}: {', '.join(given)}.")
+    return Word(bare[0], is_quoted=True)
 
 
 def _is_file(schema: type, argument: str) -> bool:
@@ -80,18 +100,24 @@ def _is_setting(schema: type, words: str, argument: str) -> bool:
         return bool(equals)
     if now := renamed(name, schema):
         raise ConfigError(f"{argument}: {now}")
-    is_path = is_location(inside(kinds[words], LISTS)[0])
+    is_path = is_location(_each(kinds[words]))
     near = hint(name, schema) if len(argument.split()) == 1 else ""
-    if name.isidentifier() and (not Path(argument).exists() if is_path else near):
+    is_name = name.removeprefix("+" if is_path else "").isidentifier()
+    if is_name and (not Path(argument).exists() if is_path else near):
         where = "" if is_path else " A text goes behind --."
-        raise ConfigError(f"there is no setting {name!r}.{near} Settings: {', '.join(kinds)}.{where}")
+        raise ConfigError(f"{argument}: there is no setting {name!r}.{near} Settings: {', '.join(kinds)}.{where}")
     return False
 
 
 def _queries(schema: type, words: str, bare: list[str]) -> list[str]:
     """Bare words as the texts that they are: paths each by itself, and single words all together."""
-    is_path = is_location(inside(kinds_of_fields(schema)[words], LISTS)[0])
+    is_path = is_location(_each(kinds_of_fields(schema)[words]))
     return bare if is_path or any(len(one.split()) != 1 for one in bare) else [" ".join(bare)]
+
+
+def _each(kind: Any) -> Any:
+    """The type of one of what may be several."""
+    return (inside(kind, LISTS) or [kind])[0]
 
 
 def _option(schema: type, argument: str, waiting: list[str], said: dict[str, Any]) -> list[str]:

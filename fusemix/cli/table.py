@@ -29,6 +29,11 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "cache_features": Command("run frozen encoders once over a data set", "CacheConfig", told=("words",)),
+    "select": Command(
+        "choose some pairs of a latent set, such as the most diverse",
+        "SelectConfig",
+        "LATENTS --size N --method kdpp|density|facility|filter|uniform --out FOLDER",
+    ),
     "train": Command("train adapters on cached latents", "TrainConfig", told=("read", "by_recipe")),
     "eval_retrieval": Command("measure retrieval with a trained model", "EvalConfig"),
     "eval_zero_shot": Command("classify items by prompts of their classes", "ZeroShotConfig"),

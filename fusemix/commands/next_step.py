@@ -42,6 +42,18 @@ def after_caching(out: str, modalities: Mapping[str, str]) -> str | None:
     return _line("train", *how, f"train={train}", *chosen, f"encoders={{{encoders}}}", f"out=runs/{Path(out).name}")
 
 
+def after_selecting(out: str, encoders: Mapping[str, Sequence[str]]) -> str:
+    """The training command on a subset.
+
+    Args:
+        out: folder of the subset.
+        encoders: modality -> latent stores.
+    """
+    of = ", ".join(f"{modality}: [{', '.join(names)}]" for modality, names in encoders.items())
+    how = ["recipe=auto"] if all(len(names) == 1 for names in encoders.values()) else FITTED
+    return _line("train", *how, f"train={out}", f"encoders={{{of}}}", f"out=runs/{Path(out).name}")
+
+
 def after_training(out: str, sets: Sequence[Path]) -> str:
     """The command that evaluates a run: on the set `test` beside one that it was trained on, where there is one."""
     there = next((one.parent / "test" for one in sets if (one.parent / "test" / SET).is_file()), None)

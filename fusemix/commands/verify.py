@@ -14,6 +14,8 @@ from fusemix.fusion.runs import HUBS, is_run
 from fusemix.latents.description import SET
 from fusemix.latents.inspection import others_below, require_folder, sets_below
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
+from fusemix.latents.sets import LatentSet
+from fusemix.latents.subsets import is_subset
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.models.folder import CONFIG, is_export
 from fusemix.models.trained import open_trained
@@ -114,6 +116,10 @@ def _verify(folder: Path) -> list[Damage]:
     if (folder / SET).is_file():
         found += damaged_tables(folder)
         console.print(f"{folder}: tables {'are damaged' if found else 'are as they were sealed'}")
+    if is_subset(folder):
+        items = LatentSet(folder).items_folder
+        console.print(f"{folder}: a subset; its items and latents lie in {items}: verify that, too", style="yellow")
+        return found
     for unfinished in sorted(path.parent for path in folder.glob(f"*/*/{STARTED}")):
         console.print(f"{unfinished}: not finished, so there is nothing to compare it with", style="yellow")
     for store in stores_of(folder):

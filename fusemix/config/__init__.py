@@ -27,6 +27,7 @@ from fusemix.config.searching import (
     SearchConfig,
     ServeConfig,
 )
+from fusemix.config.selecting import SelectConfig
 from fusemix.config.studying import AxisConfig, StudyConfig
 from fusemix.config.training import (
     AutoConfig,
@@ -64,6 +65,7 @@ __all__ = [
     "RegressionConfig",
     "ReportConfig",
     "SearchConfig",
+    "SelectConfig",
     "ServeConfig",
     "SetConfig",
     "StructureConfig",

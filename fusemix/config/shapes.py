@@ -11,7 +11,8 @@ from fusemix.config.typed import NULLS, Whole, Word, inner_kind, kinds_of_fields
 from fusemix.parts.kinds import LISTS, MAPPINGS, inside, is_text, settings_of
 
 BARE = {"bare": True}
-"""Metadata of a setting that is a list of texts, and takes the arguments that are neither options nor `name=value`."""
+"""Metadata of a setting that is a text or a list of texts, and takes the arguments that are neither options nor
+`name=value`."""
 BARE_OR_FILES = {**BARE, "files": True}
 """The same of a setting that takes no .yaml files: these hold settings, as for other commands."""
 SHORT = {"short": True}

@@ -3,6 +3,7 @@
 Place in the flow: set.json -> plain data that sets.py, verify.py and inspection.py rely on.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ FIELDS = {
     "source": dict[str, Any],
 }
 SIDE = {"modality": str, "num_items": int, "sha256": str}
-LATER = {"quarantine_sha256": str, "num_captions": int, "times_sha256": str}
-"""What older sets do not have, and what stands only where a caption is there twice."""
+ITEMS_OF, SELECTION = "items_of", "selection"
+"""Of a subset alone: the folder of its items and latents, seen from its own, and how its links were chosen."""
+LATER = {"quarantine_sha256": str, "num_captions": int, "times_sha256": str, ITEMS_OF: str, SELECTION: dict[str, Any]}
+"""What older sets do not have, what stands only where a caption is there twice, and what is said of a subset."""
 
 
 def is_set(folder: Path) -> bool:
@@ -67,6 +70,25 @@ def read_ours(path: Path) -> dict[str, Any]:
         raise LatentStoreError(f"{path} is damaged: it is no JSON ({error}). Cache the set again.") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT or not {"left", "right"} <= found.keys():
         raise LatentStoreError(f"{path} describes no latent set: it was not written by fusemix, or is damaged.")
+    return found
+
+
+def items_folder(folder: Path, description: Mapping[str, Any]) -> Path:
+    """Where the items and stores of a set lie: in its own folder, or, of a subset, in that of another set.
+
+    Raises:
+        LatentStoreError: that other set is not there, or has other items by now.
+    """
+    if ITEMS_OF not in description:
+        return folder
+    found = Path(os.path.normpath(folder.resolve() / description[ITEMS_OF]))
+    if not (found / SET).is_file():
+        raise LatentStoreError(
+            f"{folder} is a subset of {found}, which is not there. Bring it back, or choose the subset again."
+        )
+    there = read_description(found / SET)
+    if ITEMS_OF in there or any(there[which] != description[which] for which in ("left", "right")):
+        raise LatentStoreError(f"{folder} is a subset of {found}, which holds other items by now. Choose it again.")
     return found
 
 

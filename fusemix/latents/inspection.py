@@ -18,8 +18,10 @@ from jaxtyping import Float
 from fusemix.disk.system_names import is_system_name
 from fusemix.errors import FusemixError, LatentStoreError
 from fusemix.interfaces import Rejected
-from fusemix.latents.description import SET, read_description
+from fusemix.latents.description import ITEMS_OF, SET, items_folder, read_description
+from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.item_tables import read_sealed_table, read_table
+from fusemix.latents.links import LINKS, read_sealed_links
 from fusemix.latents.manifest import MANIFEST, STARTED, Manifest, shard_name
 from fusemix.latents.parts import PARTS, shard_of_part
 from fusemix.latents.records import read_quarantine, read_started
@@ -161,7 +163,7 @@ class SetFacts:
     Attributes:
         folder: of the set.
         description: content of `set.json`.
-        items: modality -> item table, left first.
+        items: modality -> item table, left first; of a subset, only the items that its links name.
         excluded: what the data set named and could not give.
         stores: folders of latent stores, finished or not.
     """
@@ -177,11 +179,16 @@ def set_facts(folder: Path) -> SetFacts:
     """Look at a latent set, without opening its stores."""
     description = read_description(folder / SET)
     modalities = [description[which]["modality"] for which in ("left", "right")]
-    stores = [path for m in modalities for path in sorted((folder / m).glob("[!.]*")) if is_store(path)]
+    place = items_folder(folder, description)
+    stores = [path for m in modalities for path in sorted((place / m).glob("[!.]*")) if is_store(path)]
     counts = [description[which]["num_items"] for which in ("left", "right")]
     named = zip(modalities, counts, strict=True)
-    items = {m: read_sealed_table(folder / f"items-{m}.parquet", count) for m, count in named}
-    return SetFacts(folder, description, items, read_quarantine(folder), stores)
+    items = {m: read_sealed_table(place / f"items-{m}.parquet", count) for m, count in named}
+    if ITEMS_OF in description:
+        links = read_sealed_links(folder / LINKS, description).links
+        items = {m: table.take(distinct_rows(links[:, at])) for at, (m, table) in enumerate(items.items())}
+        return SetFacts(folder, description, items, (), stores)
+    return SetFacts(folder, description, items, read_quarantine(place), stores)
 
 
 def is_store(folder: Path) -> bool:

@@ -23,16 +23,18 @@ LATENTS_AT_ONCE = 8192
 
 
 def hold_the_same(one: LatentSet, other: LatentSet) -> bool:
-    """Whether two sets hold the same items in the same order, by hashes in `set.json` and some latents.
+    """Whether two sets hold the same items in the same order, and the same links, by `set.json` and some latents.
 
     Args:
         one, other: with latents of the same encoders.
     """
+    if one.description["links_sha256"] != other.description["links_sha256"]:
+        return False
     for side, which in (("left", 0), ("right", 1)):
         if one.description[side]["sha256"] != other.description[side]["sha256"]:
             return False
         first, second = one.sides[which], other.sides[which]
-        rows = np.flatnonzero(first.valid & second.valid)[:LATENTS_AT_ONCE]
+        rows = np.flatnonzero(first.has_latents & second.has_latents)[:LATENTS_AT_ONCE]
         if not _same_latents(first, rows, second, rows).all():
             return False
     return True

@@ -13,7 +13,7 @@ from fusemix.disk.files import remove_file, write_json, write_jsonl
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.interfaces import PairSet
 from fusemix.latents import links as link_file
-from fusemix.latents.description import FORMAT, LATENT_SET, SET, SET_STARTED, VERSION, read_ours
+from fusemix.latents.description import FORMAT, ITEMS_OF, LATENT_SET, SET, SET_STARTED, VERSION, read_ours
 from fusemix.latents.item_tables import (
     items_sha256,
     table_problem,
@@ -130,13 +130,19 @@ def damaged_files(folder: Path, description: Mapping[str, Any], *, read_back: bo
         read_back: compare their content; otherwise only what takes no longer for millions of items.
     """
     found: dict[str, str | None] = {}
+    if ITEMS_OF in description:
+        return {name: one for name, one in {LINKS: _links_problem(folder, description, read_back)}.items() if one}
     for about in (description["left"], description["right"]):
         name = f"items-{about['modality']}.parquet"
         found[name] = table_problem(folder / name, about["num_items"], about["sha256"] if read_back else None)
-    found[LINKS] = link_file.links_problem(folder / LINKS, description, read_back=read_back)
+    found[LINKS] = _links_problem(folder, description, read_back)
     sha256 = description.get("quarantine_sha256")
     found[QUARANTINE] = quarantine_problem(folder, description["num_excluded"], sha256)
     return {name: problem for name, problem in found.items() if problem}
+
+
+def _links_problem(folder: Path, description: Mapping[str, Any], read_back: bool) -> str | None:
+    return link_file.links_problem(folder / LINKS, description, read_back=read_back)
 
 
 def hashes_of(pairs: PairSet) -> dict[str, str]:

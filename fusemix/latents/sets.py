@@ -10,9 +10,9 @@ Files of a set:
     <modality>/<encoder>/    latent stores
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int64
 
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.latents import links as link_file
-from fusemix.latents.description import SET, read_description
+from fusemix.latents.description import ITEMS_OF, SET, items_folder, read_description
 from fusemix.latents.item_tables import (
     read_sealed_table,
 )
@@ -42,13 +42,15 @@ class Side:
         modality: of the items.
         num_items: rows, with or without latents.
         stores: latent stores, concatenated in this order.
-        folder: of the set.
+        folder: of the items and stores.
+        named: says which items links of a subset name; None where all items take part.
     """
 
     modality: str
     num_items: int
     stores: tuple[LatentStore, ...]
     folder: Path
+    named: Callable[[], Bool[np.ndarray, " items"]] | None = None
 
     def __len__(self) -> int:
         return self.num_items
@@ -61,7 +63,18 @@ class Side:
 
     @cached_property
     def valid(self) -> Bool[np.ndarray, " items"]:
-        """False where an item has no latent in one of the stores."""
+        """False where an item has no latent in one of the stores, or is not in the subset."""
+        return self.has_latents if self.named is None else self.has_latents & self.named()
+
+    @property
+    def num_lacking(self) -> int:
+        """Items that take part and have no latent in one of the stores."""
+        lacking = ~self.has_latents
+        return int((lacking if self.named is None else lacking & self.named()).sum())
+
+    @cached_property
+    def has_latents(self) -> Bool[np.ndarray, " items"]:
+        """Whether an item has a latent in each of the stores."""
         valid = np.ones(self.num_items, dtype=bool)
         for store in self.stores:
             if store.manifest.num_rejected:
@@ -131,6 +144,7 @@ class LatentSet:
 
     Attributes:
         folder: of the set.
+        items_folder: of its items and stores; of a subset it is that of another set.
         left, right: the sides.
         description: content of `set.json`.
 
@@ -145,6 +159,7 @@ class LatentSet:
         if not path.is_file():
             raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
         self.description = read_description(path)
+        self.items_folder = items_folder(folder, self.description)
         self.left = self._side("left", encoders)
         self.right = self._side("right", encoders)
 
@@ -185,12 +200,8 @@ class LatentSet:
         Raises:
             LatentStoreError: there are none, or some name items that the set does not have.
         """
-        links, times = link_file.read_sealed_links(self.folder / LINKS, self.description)
-        if len(links) and (links.min() < 0 or (links.max(axis=0) >= [len(side) for side in self.sides]).any()):
-            raise LatentStoreError(
-                f"{self.folder / LINKS} names items that the set does not have. Cache the set again."
-            )
-        usable = self.left.valid[links[:, 0]] & self.right.valid[links[:, 1]]
+        links, times = self._sealed_links
+        usable = self.left.has_latents[links[:, 0]] & self.right.has_latents[links[:, 1]]
         if not usable.any():
             raise LatentStoreError(
                 f"{self.folder}: no pair has latents on both sides. See quarantine.jsonl of the stores."
@@ -198,6 +209,19 @@ class LatentSet:
         if usable.all():
             return LinkTable(links, times)
         return LinkTable(links[usable], None if times is None else times[usable])
+
+    @cached_property
+    def _sealed_links(self) -> LinkTable:
+        links, times = link_file.read_sealed_links(self.folder / LINKS, self.description)
+        sizes = [self.description[which]["num_items"] for which in ("left", "right")]
+        if len(links) and (links.min() < 0 or (links.max(axis=0) >= sizes).any()):
+            raise LatentStoreError(f"{self.folder / LINKS} names items that the set does not have. Make the set again.")
+        return LinkTable(links, times)
+
+    @property
+    def is_subset(self) -> bool:
+        """Whether its items and latents lie in another set, of whose links it has some."""
+        return ITEMS_OF in self.description
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -212,26 +236,33 @@ class LatentSet:
     @property
     def num_unusable(self) -> int:
         """What the data set named and could not give, and items without latent."""
-        return self.description["num_excluded"] + sum(int((~side.valid).sum()) for side in self.sides)
+        return self.description["num_excluded"] + sum(side.num_lacking for side in self.sides)
 
     def _side(self, which: str, encoders: Mapping[str, Sequence[str]] | None) -> Side:
-        about = self.description[which]
+        about, folder = self.description[which], self.items_folder
         modality = about["modality"]
         if encoders is None:
-            encoders = {modality: sorted(path.parent.name for path in self.folder.glob(f"{modality}/*/{MANIFEST}"))}
+            encoders = {modality: sorted(path.parent.name for path in folder.glob(f"{modality}/*/{MANIFEST}"))}
         if modality not in encoders:
             raise ConfigError(
                 f"{self.folder} pairs {self.description['left']['modality']} with "
                 f"{self.description['right']['modality']}, but encoders names only: {', '.join(encoders)}."
             )
-        stores = tuple(LatentStore(self.folder / modality / slug) for slug in encoders[modality])
+        stores = tuple(LatentStore(folder / modality / slug) for slug in encoders[modality])
         for store in stores:
             if store.manifest.fingerprint["items_sha256"] != about["sha256"]:
                 raise LatentStoreError(
                     f"{store.folder} was made from other items than {self.folder / SET} names. "
                     "Cache it again with overwrite=true."
                 )
-        return Side(modality, about["num_items"], stores, self.folder)
+        named = partial(self._named, ("left", "right").index(which)) if self.is_subset else None
+        return Side(modality, about["num_items"], stores, folder, named)
+
+    def _named(self, place: int) -> Bool[np.ndarray, " items"]:
+        """Which items of a side the links name."""
+        found = np.zeros(len(self.sides[place]), dtype=bool)
+        found[self._sealed_links.links[:, place]] = True
+        return found
 
 
 def set_of_one_side(folder: Path, modality: str, encoders: Sequence[str]) -> LatentSet:

@@ -3,7 +3,8 @@
 Place in the flow: inspection.py -> rich tables -> `fusemix info`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 from rich.console import RenderableType
@@ -11,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from fusemix.interfaces import Rejected
+from fusemix.latents.description import ITEMS_OF, SELECTION, items_folder
 from fusemix.latents.inspection import SetFacts, StoreFacts, flattened, reasons
 from fusemix.tables import pairs, terminal_table
 
@@ -28,7 +30,10 @@ def show_set(facts: SetFacts) -> Iterator[RenderableType]:
     rows += [("links", f"{about['num_links']:,}")]
     if "num_captions" in about:
         rows += [("captions as written", f"{about['num_captions']:,}")]
-    rows += [("left out", f"{len(facts.excluded):,}")]
+    if ITEMS_OF in about:
+        rows += [("subset of", str(items_folder(facts.folder, about))), *_selection(about)]
+    else:
+        rows += [("left out", f"{len(facts.excluded):,}")]
     rows += [(f"source.{name}", value) for name, value in flattened(about["source"])]
     yield pairs(f"latent set {facts.folder}", rows)
     if facts.excluded:
@@ -38,6 +43,10 @@ def show_set(facts: SetFacts) -> Iterator[RenderableType]:
     if not facts.stores:
         text = "It holds no latent store yet. Fill it with cache_features.py or `fusemix import`."
         yield Text(text, style="yellow")
+
+
+def _selection(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(f"selection.{name}", value) for name, value in flattened(about.get(SELECTION, {}))]
 
 
 def show_store(facts: StoreFacts, *, with_items: bool) -> Iterator[RenderableType]:

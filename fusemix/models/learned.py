@@ -78,7 +78,7 @@ def _about(latent_set: LatentSet, config: TrainConfig) -> dict[str, Any]:
         "folder": str(latent_set.folder.resolve()),
         "encoders": {side.modality: [store.folder.name for store in side.stores] for side in latent_set.sides},
         **_hashes(latent_set),
-        "latents": {side.modality: _of_shards(side) for side in latent_set.sides},
+        "latents": {side.modality: of_shards(side) for side in latent_set.sides},
     }
 
 
@@ -87,7 +87,8 @@ def _hashes(latent_set: LatentSet) -> dict[str, Any]:
     return {"left": about["left"]["sha256"], "right": about["right"]["sha256"], "links": about["links_sha256"]}
 
 
-def _of_shards(side: Side) -> str:
+def of_shards(side: Side) -> str:
+    """A hash of all latents of a side, from what their stores say of their shards."""
     return sha256_of_json([[shard.sha256 for shard in store.manifest.shards] for store in side.stores])
 
 
@@ -148,7 +149,7 @@ def _opened(entry: Mapping[str, Any], measured: LatentSet) -> LatentSet:
         FusemixError: it is neither.
     """
     hashes = {key: entry[key] for key in HASHES}
-    latents = {side.modality: _of_shards(side) for side in measured.sides}
+    latents = {side.modality: of_shards(side) for side in measured.sides}
     if hashes == _hashes(measured) and latents == entry.get("latents"):
         return measured
     learned = LatentSet(Path(entry["folder"]), entry["encoders"])

@@ -22,6 +22,7 @@ from fusemix.latents.description import SET, read_description
 from fusemix.latents.embeddings_folder import EmbeddingsFolder, shown_column
 from fusemix.latents.foreign import Matched, NpyVectors, match_ids, read_ids, require_agreement
 from fusemix.latents.item_tables import items_sha256, require_sound, table_problem
+from fusemix.latents.subsets import require_whole_set
 from fusemix.latents.writer import StoreWriter
 from fusemix.parts.kinds import Location
 
@@ -67,6 +68,7 @@ def import_into_set(config: ImportConfig) -> Import:
         raise LatentStoreError(
             f"{folder} has no {SET}, so it is no latent set. To make one, use clip_retrieval=FOLDER."
         )
+    require_whole_set(folder)
     description = read_description(folder / SET)
     about = {description[which]["modality"]: description[which] for which in ("left", "right")}
     sides = {name: side["sha256"] for name, side in about.items()}

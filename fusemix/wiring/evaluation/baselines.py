@@ -134,7 +134,7 @@ def _pairs(train: LatentSet, links: Int64[np.ndarray, "links 2"], seed: int) -> 
 
 def _require_latents(name: str, latent_set: LatentSet, gallery: Gallery) -> None:
     for items in gallery.of(latent_set):
-        lacking = int((~items.side.valid[items.rows]).sum())
+        lacking = int((~items.side.has_latents[items.rows]).sum())
         if lacking:
             raise ConfigError(
                 f"baselines.{name}: {lacking:,} {items.modality} items that are measured have no latent of these "

@@ -19,6 +19,7 @@ from fusemix.disk.out_folder import lock_of, require_writable, resolved
 from fusemix.errors import OutputError
 from fusemix.fusion.runs import RUN
 from fusemix.latents.description import LATENT_SET
+from fusemix.latents.subsets import SUBSET
 from fusemix.reports.reading import REPORT
 from fusemix.wiring.studying.tasks import OUTPUT, Task
 
@@ -35,7 +36,7 @@ def _names() -> Iterator[str]:
     yield from (FILE, *RESULTS)
     within = {
         "cache": [f"*/{name}" for name in LATENT_SET.names],
-        "select": LATENT_SET.names,
+        "select": SUBSET.names,
         "train": RUN.names,
         "evaluate": REPORT.names,
     }

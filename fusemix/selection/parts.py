@@ -1,0 +1,61 @@
+"""The most diverse subset of more candidates than fit into memory: clusters first, greedy inside, then over the union.
+
+Place in the flow: vectors, some at a time -> rows in order of choice.
+
+Two rounds of greedy choice, as in Mirzasoleiman et al., "Distributed Submodular Maximization" (NeurIPS 2013,
+arXiv:1411.0541), with clusters as parts, so that near duplicates lie in one part. The result is not that of one greedy
+choice over all; benchmarks/kdpp.py shows the loss.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from fusemix.selection.clusters import Vectors, clustered
+from fusemix.selection.kdpp import Picked, most_diverse
+
+SURPLUS = 2.0
+"""So many times as many as are wanted in the end are chosen in the parts together."""
+
+
+def most_diverse_by_parts(
+    vectors: Vectors,
+    num_rows: int,
+    size: int,
+    num_parts: int,
+    seed: int,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Picked:
+    """Choose candidates greedily in each cluster, and then among those.
+
+    Args:
+        vectors: gives unit vectors of rows.
+        num_rows: candidates.
+        size: how many; from 1 to `num_rows`.
+        num_parts: clusters; from 1 to `num_rows`.
+        seed: of the clusters.
+        advance: told of picks, of which there are about three times `size`.
+    """
+    of_row = clustered(vectors, num_rows, num_parts, seed).of_row
+    order = np.argsort(of_row, kind="stable")
+    counts = np.bincount(of_row, minlength=num_parts)
+    kept = []
+    for part, quota in zip(np.split(order, np.cumsum(counts)[:-1]), _quotas(counts, size), strict=True):
+        if quota:
+            picked = most_diverse(torch.from_numpy(vectors(part)), quota, advance)
+            kept.append(part[picked.rows])
+    union = np.sort(np.concatenate(kept))
+    found = most_diverse(torch.from_numpy(vectors(union)), min(size, len(union)), advance)
+    return Picked(union[found.rows], found.gains)
+
+
+def _quotas(counts: Int64[np.ndarray, " parts"], size: int) -> list[int]:
+    """Equal ones, what a part cannot give being given by others."""
+    wanted = min(int(counts.sum()), int(np.ceil(SURPLUS * size)))
+    level = 0
+    while np.minimum(counts, level).sum() < wanted:
+        short = wanted - int(np.minimum(counts, level).sum())
+        level += max(1, short // max(1, int((counts > level).sum())))
+    return np.minimum(counts, level).tolist()

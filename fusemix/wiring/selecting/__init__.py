@@ -1,0 +1,1 @@
+"""Choosing pairs of a latent set: candidates -> methods of fusemix/selection -> links of a subset."""
