@@ -79,7 +79,9 @@ def test_an_axis_may_grow_and_nothing_else_may_change(tmp_path):
 def test_a_study_at_which_others_work_is_not_discarded(tmp_path):
     out = tmp_path / "study"
     begin(study(out))
-    (out / ".train-1.lock").touch()  # of somebody who is dead
+    (out / "train-1").mkdir()
+    for lock in (out / ".train-1.lock", out / "train-1" / ".run.lock"):
+        lock.touch()  # of somebody who is dead
     with one_writer(out / "train-0", doing="study"):
         with pytest.raises(OutputError, match=r"train-0 is being written by another process: `study`"):
             begin(study(out, "overwrite=true", "train.embedding_dim=3"))

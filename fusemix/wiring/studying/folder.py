@@ -19,6 +19,7 @@ from fusemix.disk.out_folder import lock_of, require_writable, resolved
 from fusemix.errors import OutputError
 from fusemix.fusion.runs import RUN
 from fusemix.latents.description import LATENT_SET
+from fusemix.latents.subsets import SUBSET
 from fusemix.reports.reading import REPORT
 from fusemix.wiring.studying.tasks import OUTPUT, Task
 
@@ -35,7 +36,7 @@ def _names() -> Iterator[str]:
     yield from (FILE, *RESULTS)
     within = {
         "cache": [f"*/{name}" for name in LATENT_SET.names],
-        "select": LATENT_SET.names,
+        "select": SUBSET.names,
         "train": RUN.names,
         "evaluate": REPORT.names,
     }
@@ -167,10 +168,10 @@ def without_new(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[
 
 
 def _require_idle(out: Path, wait_sec: float) -> None:
-    """Refuse to discard a study that other processes work at; what dead ones have left is taken away."""
-    for record in sorted(out.glob(".*.lock*")):
-        task = record.name.removesuffix(".json").removesuffix(".lock").removeprefix(".")
-        with one_writer(out / task, doing="study", wait_sec=wait_sec):
+    """Refuse to discard a study that others work at, or a command of it; what dead ones have left is taken away."""
+    for lock in sorted(path for below in ("", "*/", "*/*/") for path in out.glob(f"{below}.*.lock*")):
+        written = lock.name.removesuffix(".json").removesuffix(".lock").removeprefix(".")
+        with one_writer(lock.with_name(written), doing="study", wait_sec=wait_sec):
             pass
 
 
