@@ -201,7 +201,7 @@ def test_what_is_wrong_with_a_set_is_one_message(folder, make_set, tmp_path):
 def test_the_folder_is_one_bare_word_or_a_setting(folder):
     assert load_config(RankConfig, [str(folder)]) == load_config(RankConfig, [f"latents={folder}"])
     assert load_config(RankConfig, ["--latents", str(folder), "-k", "3"]).k == 3
-    with pytest.raises(ConfigError, match="latents is one thing, and there are 2: one, two"):
+    with pytest.raises(ConfigError, match="latents is one, but was given 2: one, two"):
         load_config(RankConfig, ["one", "two"])
     with pytest.raises(FusemixError, match="latents"):
         load_config(RankConfig, [])
