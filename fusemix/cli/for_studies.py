@@ -55,7 +55,7 @@ def settings_for(command: str, files: Sequence[str], said: Sequence[Said], place
         made = makes(schema, told, PARTS, where)()
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    return Settings(_beside_defaults(made), plain(shaped(told, schema), schema))
+    return Settings(_beside_defaults(made), plain(shaped(told, schema), schema), made)
 
 
 def _tree(value: Any) -> Any:

@@ -22,8 +22,8 @@ from fusemix.interfaces import Items, PairSet
 from fusemix.progress import console, duration
 from fusemix.tables import BOXED, terminal_table
 from fusemix.visible import shown
-from fusemix.wiring.caching.cache import encoders_of, fabric_of, pair_set_of, with_dtypes
-from fusemix.wiring.caching.estimate import Estimate, estimate
+from fusemix.wiring.caching.cache import fabric_of, pair_set_of, with_dtypes
+from fusemix.wiring.caching.estimate import Estimate, estimates
 from fusemix.wiring.caching.telling import tell_pairs
 
 ROWS_SHOWN = 5
@@ -45,12 +45,7 @@ def main(config: CacheConfig, words: Sequence[str] = ()) -> list[Estimate]:
     splits = {split: pair_set_of(config, split) for split in config.splits}
     for pairs in splits.values():
         _show(pairs)
-    encoders = encoders_of(config, next(iter(splits.values())))
-    found = []
-    for slug, encoder in encoders.items():
-        encoder.to(str(fabric.device))
-        sides = [items for pairs in splits.values() for items in pairs.sides if items.modality == encoder.modality]
-        found.append(estimate(slug, encoder, sides, config, fabric))
+    found = estimates(config, splits, fabric)
     _show_estimates(found, fabric.world_size, fabric.device)
     _require_room(Path(config.out), sum(e.num_bytes for e in found))
     typed = f"python cache_features.py {shlex.join(words)}"

@@ -8,11 +8,14 @@ the same command is given again.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fusemix.config import StudyConfig
 from fusemix.disk.files import write_json, write_text
 from fusemix.disk.out_folder import require_writable, resolved
+from fusemix.errors import FusemixError
 from fusemix.progress import console, counting, duration
 from fusemix.reports.study.picture import draw_study
 from fusemix.reports.study.results import columns_of, results_data, rows_of
@@ -20,13 +23,15 @@ from fusemix.reports.study.tables import table_csv, table_markdown, terminal_row
 from fusemix.tables import NOTHING, terminal_table
 from fusemix.wiring.studying.folder import BRIEF_SEC, STUDY, Places, begin, forget_failures, moment, require_same
 from fusemix.wiring.studying.grid import grid_of
-from fusemix.wiring.studying.outcome import Figures, Left, failed_error, left_of, results_of
+from fusemix.wiring.studying.outcome import Figures, Left, failed_error, left_of, results_of, untimed
 from fusemix.wiring.studying.running import look, run_tasks
-from fusemix.wiring.studying.tasks import Grid, Reader, Task
+from fusemix.wiring.studying.tasks import OWN_SETTINGS, Grid, Reader, Said, Task, placed
 
 PICTURES = ("study.png", "study.svg")
 WIDTH, COLUMN_WIDTH = 100, 18
 """Of the terminal, and of a column of figures."""
+MOST_TRIED = 4
+"""Tasks of a stage of which none is done that are timed by a few items or steps."""
 
 
 def main(config: StudyConfig, settings_for: Reader) -> Path:
@@ -102,7 +107,7 @@ def _rehearse(config: StudyConfig, settings_for: Reader, places: Places) -> Path
         require_same(config)
     now = look(grid, places)
     seconds = {task: took for task in now.done if (took := places.seconds(task)) is not None}
-    left = left_of(grid, now, seconds)
+    left = left_of(grid, now, seconds, _estimated(untimed(grid, now, seconds, MOST_TRIED), settings_for, places))
     table = terminal_table(
         f"{len(grid.jobs):,} jobs, of {len(grid.tasks):,} tasks",
         ["stage", "tasks", "done", "failed", "to do", "takes about"],
@@ -116,6 +121,31 @@ def _rehearse(config: StudyConfig, settings_for: Reader, places: Places) -> Path
         console.print(f"  {job.name}: {', '.join(job.tasks.values())}")
     console.print(f"dry run: nothing was written to {places.out}")
     return places.out / "results.json"
+
+
+def _estimated(tasks: Sequence[Task], settings_for: Reader, places: Places) -> dict[str, float]:
+    """Seconds of tasks that can be told of before they are run: by a few items or steps of each."""
+    found = {}
+    for task in tasks:
+        settings = placed(task.settings, lambda name: str(places.output(name)))
+        said = Said(task.name, {key: value for key, value in settings.items() if key not in OWN_SETTINGS})
+        with suppress(FusemixError):  # the task itself will say it
+            took = _seconds_of(task.stage, settings_for(task.command, [], [said], {}).config)
+            if took is not None:
+                found[task.name] = took
+    return found
+
+
+def _seconds_of(stage: str, config: Any) -> float | None:
+    if stage == "cache":
+        from fusemix.wiring.caching.estimate import seconds_of_caching  # a study itself does without torch
+
+        return seconds_of_caching(config)
+    if stage == "train":
+        from fusemix.wiring.training.estimate import seconds_of_run
+
+        return seconds_of_run(config)
+    return None
 
 
 def _about(left: Left) -> str:

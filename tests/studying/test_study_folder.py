@@ -12,7 +12,7 @@ from fusemix.disk.locks import one_writer
 from fusemix.errors import OutputError, RunError
 from fusemix.wiring.studying.folder import begin, require_same
 from fusemix.wiring.studying.grid import grid_of
-from fusemix.wiring.studying.outcome import left_of
+from fusemix.wiring.studying.outcome import left_of, untimed
 from fusemix.wiring.studying.running import last_error, standing
 
 GIVEN = [
@@ -53,6 +53,29 @@ def test_what_is_left_takes_as_long_as_what_was_done_with_the_same_values(grid):
     assert (of_training.left, of_training.known) == (2, 2)
     assert of_training.seconds == pytest.approx(40 + 0)
     assert (of_evaluation.left, of_evaluation.known, of_evaluation.seconds) == (4, 0, 0)
+
+
+def test_before_anything_is_done_estimates_of_some_tasks_stand_for_the_others(grid):
+    train = [name for name, task in grid.tasks.items() if task.stage == "train"]
+    now = standing(grid, lambda name: False, lambda name: False)
+    assert [task.name for task in untimed(grid, now, {}, 2)] == [train[0], train[-1]]
+    assert [task.name for task in untimed(grid, now, {}, 9)] == train
+    assert untimed(grid, now, {train[1]: 5.0}, 9) == [], "what was done says more"
+    of_training, _ = left_of(grid, now, {}, {train[0]: 10.0, train[-1]: 30.0})
+    assert (of_training.left, of_training.known) == (4, 4)
+    assert of_training.seconds == pytest.approx(10 + 30 + 20 + 20)
+    of_training, _ = left_of(grid, now, {train[1]: 7.0}, {train[0]: 10.0})
+    assert of_training.seconds == pytest.approx(3 * 7)
+
+
+def test_a_dry_run_times_some_steps_of_what_could_be_run_at_once(make_set, tmp_path, capsys):
+    train = f"train={{train: '{make_set()}', holdout: 0.2, encoders: {{image: eyes, text: words}}, compute: cpu}}"
+    batch = ["train.optim={batch_size: 16, max_epochs: 2, warmup_steps: 1}", "train.embedding_dim=8"]
+    run_command("study", [train, *batch, *GIVEN[3:], f"out={tmp_path / 'study'}", "dry_run=true"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "what is left takes about" in said
+    assert "not known yet" not in said
+    assert not (tmp_path / "study").exists()
 
 
 def test_an_axis_may_grow_and_nothing_else_may_change(tmp_path):

@@ -4,7 +4,7 @@ Place in the flow: CacheConfig + Encoder + Items -> rows, bytes, time and memory
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +15,9 @@ from fusemix.config import CacheConfig
 from fusemix.encoders.batch_size import find_batch_size, seconds_of_a_pass, typical_batch
 from fusemix.encoders.preparing import prepared_sample
 from fusemix.errors import DatasetError, EncoderError
-from fusemix.interfaces import Encoder, Items, Prepared
+from fusemix.interfaces import Encoder, Items, PairSet, Prepared
 from fusemix.machine.environment import peak_memory
-from fusemix.wiring.caching.cache import num_workers
+from fusemix.wiring.caching.cache import encoders_of, fabric_of, num_workers, pair_set_of, with_dtypes
 
 SAMPLE_ROWS, PASSES = 64, 3
 
@@ -71,6 +71,30 @@ def estimate(slug: str, encoder: Encoder, sides: Sequence[Items], config: CacheC
     num_rows = sum(map(len, sides))
     num_bytes = num_rows * encoder.dim * np.dtype(config.dtype).itemsize
     return Estimate(slug, num_rows, encoder.dim, size, num_bytes, rate, num_rows / rate, _peak_memory(fabric.device))
+
+
+def estimates(config: CacheConfig, splits: Mapping[str, PairSet], fabric: Fabric) -> list[Estimate]:
+    """What each encoder of a caching run would take, over all splits; see `estimate`.
+
+    Args:
+        config: with the dtypes that the run decides.
+        splits: name of each split -> its pair set.
+        fabric: of the run.
+    """
+    found = []
+    for slug, encoder in encoders_of(config, next(iter(splits.values()))).items():
+        encoder.to(str(fabric.device))
+        sides = [items for pairs in splits.values() for items in pairs.sides if items.modality == encoder.modality]
+        found.append(estimate(slug, encoder, sides, config, fabric))
+    return found
+
+
+def seconds_of_caching(config: CacheConfig) -> float:
+    """Seconds that a caching run would take on one device; nothing is written."""
+    fabric = fabric_of(config)
+    config = with_dtypes(config, fabric)
+    splits = {split: pair_set_of(config, split) for split in config.splits}
+    return sum(one.seconds for one in estimates(config, splits, fabric))
 
 
 def _fitting(slug: str, encoder: Encoder, sample: Sequence[Prepared], size: int, device: torch.device) -> int:

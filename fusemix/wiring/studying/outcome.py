@@ -5,6 +5,7 @@ Place in the flow: Grid and study folder -> JobResult of each job -> reports/stu
 
 import statistics
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from fusemix.config.studying import STAGES
@@ -13,7 +14,7 @@ from fusemix.reports.reading import read_report
 from fusemix.reports.study.results import JobResult, figures_of
 from fusemix.wiring.studying.folder import Places
 from fusemix.wiring.studying.running import Standing, look
-from fusemix.wiring.studying.tasks import Grid, Job
+from fusemix.wiring.studying.tasks import Grid, Job, Task
 
 SHOWN = 5
 
@@ -91,22 +92,39 @@ class Left(NamedTuple):
         return self.total - self.done - self.failed
 
 
-def left_of(grid: Grid, now: Standing, seconds: Mapping[str, float]) -> list[Left]:
-    """What is left of each stage, and how long it takes by what has been done of the same stage.
+def untimed(grid: Grid, now: Standing, seconds: Mapping[str, float], most: int) -> list[Task]:
+    """Tasks that can be run now, of stages of which none is done: at most some of each stage, spread over the grid."""
+    found = []
+    for stage in STAGES:
+        if any(grid.tasks[name].stage == stage for name in seconds):
+            continue
+        ready = [name for name in now.ready if grid.tasks[name].stage == stage]
+        places = sorted({round(at * (len(ready) - 1) / max(1, most - 1)) for at in range(most)} if ready else ())
+        found += [grid.tasks[ready[place]] for place in places]
+    return found
 
-    A task takes as long as, on average, those that are done and have most values of axes in common with it.
+
+def left_of(
+    grid: Grid, now: Standing, seconds: Mapping[str, float], estimated: Mapping[str, float] = MappingProxyType({})
+) -> list[Left]:
+    """What is left of each stage, and how long it takes by what has been done of the same stage, or was estimated.
+
+    A task takes as long as, on average, those that are known and have most values of axes in common with it.
 
     Args:
         grid, now: of the study.
         seconds: name of a task that is done -> how long it took.
+        estimated: name of a task that is not -> how long it would take.
     """
     found, axes = [], {name: _axes_of(name, grid) for name in grid.tasks}
     for stage in STAGES:
         names = [name for name, task in grid.tasks.items() if task.stage == stage]
         done = [name for name in names if name in seconds]
+        known = seconds if done else estimated
         failed = [name for name in names if name in now.failed or name in now.blocked]
         left = [name for name in names if name not in done and name not in failed]
-        about = [_like(name, done, axes, seconds) for name in left] if done else []
+        of = [name for name in names if name in known]
+        about = [_like(name, of, axes, known) for name in left] if of else []
         if names:
             found.append(Left(stage, len(names), len(done), len(failed), sum(about), len(about)))
     return found

@@ -40,10 +40,12 @@ class Settings(NamedTuple):
     Attributes:
         identity: all that are not at their defaults, whoever has said them.
         said: what was said, for a file that the command reads.
+        config: the settings object.
     """
 
     identity: Mapping[str, Any]
     said: Mapping[str, Any]
+    config: Any
 
 
 Reader = Callable[[str, Sequence[str], Sequence[Said], Mapping[str, str]], Settings]
