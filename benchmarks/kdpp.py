@@ -3,10 +3,10 @@
     python benchmarks/kdpp.py --json kdpp.json
     python benchmarks/kdpp.py --items 1000000 --picks 5000 --json kdpp.json
 
-Each part is a process of its own, whose peak of memory counts: lazy and dense greedy choice over the same made-up
-items (20,000), which must agree one by one; choice by parts over these, with its loss against the exact one and what chance
+Each part is a process of its own, whose peak of memory counts: lazy and dense greedy choice over the same 20,000
+items, which must agree one by one; choice by parts over these, with its loss against the exact one and what chance
 gives; and lazy choice alone over `--items`. Dense is what the paper's own code does: the whole kernel in memory, in
-float64, and one row of it a pick.
+float64, and one row of it a pick. Items are made up.
 """
 
 import argparse
