@@ -203,7 +203,7 @@ def _of_set(folder: Path, modality: str | None, trained: Trained) -> Collection:
     about_side = described["left" if side is latent_set.left else "right"]
     table = side.table.take(pa.array(rows))
     paths = table["path"].combine_chunks() if "path" in table.column_names else pa.nulls(len(rows), pa.string())
-    without = len(side) - len(rows)
+    without = side.num_lacking
     return Collection(
         {
             "kind": "latent_set",
