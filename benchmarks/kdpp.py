@@ -23,6 +23,7 @@ import torch
 from fusemix.disk.files import write_json
 from fusemix.machine.environment import peak_memory
 from fusemix.progress import console, counting
+from fusemix.selection.clusters import clustered
 from fusemix.selection.kdpp import most_diverse
 from fusemix.selection.kernel import log_determinant
 from fusemix.selection.parts import most_diverse_by_parts
@@ -92,7 +93,8 @@ def _by_parts(unit: torch.Tensor, size: int) -> dict[str, Any]:
     losses = {}
     for parts in PARTS:
         started = time.monotonic()
-        found = most_diverse_by_parts(lambda rows: vectors[rows], len(unit), size, parts, seed=0)
+        of_row = clustered(lambda rows: vectors[rows], len(unit), parts, seed=0).of_row
+        found = most_diverse_by_parts(lambda rows: vectors[rows], of_row, size)
         losses[parts] = {
             "seconds": time.monotonic() - started,
             "log_determinant": found.log_determinant,

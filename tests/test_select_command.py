@@ -76,14 +76,23 @@ def test_several_stores_of_a_side_are_compared_as_the_mean_of_their_cosines(tmp_
 
 
 def test_of_few_pairs_kdpp_and_from_a_million_density():
-    assert select.method_of("auto", 999_999) == "kdpp"
-    assert select.method_of("auto", 1_000_000) == "density"
-    assert select.method_of("uniform", 5_000_000) == "uniform"
+    assert select.method_of("auto", 999_999, 20_000) == "kdpp"
+    assert select.method_of("auto", 999_999, 20_001) == "density"
+    assert select.method_of("auto", 1_000_000, 5000) == "density"
+    assert select.method_of("uniform", 5_000_000, 5000) == "uniform"
 
 
 def test_kdpp_chooses_by_parts_only_where_memory_asks_for_it():
     assert methods.num_parts(1_000_000, 384, 5000) == 1
     assert methods.num_parts(10_000_000, 384, 5000) > 10
+
+
+def test_kdpp_is_not_asked_for_more_than_it_can_do(make_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(methods, "MOST_PICKS", 30)
+    whole = make_set("train")
+    with pytest.raises(ConfigError, match=r"size is 40, and kdpp chooses 30 items at most.*Set method=density"):
+        selected(whole, tmp_path / "some", "size=40", "method=kdpp")
+    assert len(selected(whole, tmp_path / "some", "size=30", "method=kdpp").links) == 30
 
 
 def test_kdpp_by_parts_is_nearly_as_diverse(make_set, tmp_path):

@@ -32,7 +32,7 @@ class SelectConfig(WritingConfig):
     method: Literal["auto", "uniform", "kdpp", "density", "facility", "filter"] = "auto"
     """uniform: at random. kdpp: the most diverse (greedy k-DPP). density: from each cluster as many as its complexity
     asks for. facility: those that stand for all others. filter: those whose sides agree most under `model`. auto: kdpp
-    below a million candidates, density from there."""
+    for at most 20,000 of less than a million pairs, else density."""
     modality: str | None = None
     """Side whose latents are compared; null: the left one. For kdpp, density and facility."""
     encoders: dict[str, list[str]] = field(default_factory=dict)

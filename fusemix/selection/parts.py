@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from fusemix.selection.clusters import Vectors, clustered
+from fusemix.selection.clusters import Vectors
 from fusemix.selection.kdpp import Picked, most_diverse
 
 SURPLUS = 2.0
@@ -22,25 +22,20 @@ SURPLUS = 2.0
 
 def most_diverse_by_parts(
     vectors: Vectors,
-    num_rows: int,
+    part_of_row: Int64[np.ndarray, " n"],
     size: int,
-    num_parts: int,
-    seed: int,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Picked:
-    """Choose candidates greedily in each cluster, and then among those.
+    """Choose candidates greedily in each part, and then among those.
 
     Args:
         vectors: gives unit vectors of rows.
-        num_rows: candidates.
-        size: how many; from 1 to `num_rows`.
-        num_parts: clusters; from 1 to `num_rows`.
-        seed: of the clusters.
+        part_of_row: of each candidate, such as its cluster, counted from 0.
+        size: how many; from 1 to the number of candidates.
         advance: told of picks, of which there are about three times `size`.
     """
-    of_row = clustered(vectors, num_rows, num_parts, seed).of_row
-    order = np.argsort(of_row, kind="stable")
-    counts = np.bincount(of_row, minlength=num_parts)
+    order = np.argsort(part_of_row, kind="stable")
+    counts = np.bincount(part_of_row)
     kept = []
     for part, quota in zip(np.split(order, np.cumsum(counts)[:-1]), _quotas(counts, size), strict=True):
         if quota:

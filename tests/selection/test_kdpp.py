@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fusemix.selection.clusters import clustered
 from fusemix.selection.kdpp import most_diverse
 from fusemix.selection.kernel import kernel, log_determinant
 from fusemix.selection.parts import most_diverse_by_parts
@@ -105,7 +106,8 @@ def test_the_kernel_is_that_of_the_authors():
 @pytest.mark.parametrize("parts", [1, 4, 25])
 def test_by_parts_little_is_lost_and_much_won_over_chance(large, exact, parts):
     rows = large.numpy()
-    picked = most_diverse_by_parts(lambda some: rows[some], 2000, 200, parts, seed=0)
+    of_row = clustered(lambda some: rows[some], 2000, parts, seed=0).of_row
+    picked = most_diverse_by_parts(lambda some: rows[some], of_row, 200)
     assert len(set(picked.rows.tolist())) == 200
     best = log_determinant(large[exact])
     chance = log_determinant(large[np.random.default_rng(0).choice(2000, 200, replace=False)])
@@ -115,5 +117,5 @@ def test_by_parts_little_is_lost_and_much_won_over_chance(large, exact, parts):
 
 def test_by_parts_of_few_candidates_gives_all_of_them():
     rows = crowd(7, 16).numpy()
-    picked = most_diverse_by_parts(lambda some: rows[some], 7, 7, 3, seed=0)
+    picked = most_diverse_by_parts(lambda some: rows[some], np.array([0, 2, 2, 0, 2, 2, 2]), 7)
     assert sorted(picked.rows.tolist()) == list(range(7))

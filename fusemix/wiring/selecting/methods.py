@@ -31,6 +31,8 @@ from fusemix.wiring.selecting.candidates import Candidates, candidates
 
 MOST_BYTES = 13 << 30
 """What kdpp may take at once; above, it chooses by parts."""
+MOST_PICKS = 20_000
+"""Of kdpp: its factor takes 3 GB then, and time grows with the square."""
 PARTS_PER_BUDGET = 4
 """Clusters differ in size, so there are so many more parts than would just fit."""
 CLUSTERS, ITEMS_PER_CLUSTER = 100, 40
@@ -59,13 +61,20 @@ def chosen_diverse(latent_set: LatentSet, config: SelectConfig) -> Choice:
     """The most diverse items, by greedy k-DPP, each with one pair."""
     of = candidates(latent_set, config.modality)
     size = min(config.size, len(of))
+    if size > MOST_PICKS:
+        raise ConfigError(
+            f"size is {config.size:,}, and kdpp chooses {MOST_PICKS:,} items at most, since its time grows with the "
+            "square. Set method=density, or facility."
+        )
     parts = config.parts or num_parts(len(of), of.dim, size)
     if parts == 1:
         with counting("items chosen", size) as advance:
             picked = most_diverse(torch.from_numpy(of.unit()), size, advance)
     else:
+        with counting("items compared with clusters", len(of)) as advance:
+            part_of = clustered(of.unit, len(of), min(parts, len(of)), config.seed, advance).of_row
         with counting("items chosen", int((1 + SURPLUS) * size)) as advance:
-            picked = most_diverse_by_parts(of.unit, len(of), size, min(parts, len(of)), config.seed, advance)
+            picked = most_diverse_by_parts(of.unit, part_of, size, advance)
     found = {"parts": parts, "log_determinant": picked.log_determinant}
     return _of_items(of, picked.rows, config, found)
 
@@ -76,7 +85,7 @@ def num_parts(num_items: int, dim: int, size: int) -> int:
     Raises:
         ConfigError: this machine has less.
     """
-    needed = 4 * num_items * dim + screen_bytes(num_items, size)
+    needed = 4 * num_items * dim + screen_bytes(num_items, size) + 12 * size**2  # its factor, and that in float32
     parts = 1 if needed <= MOST_BYTES else PARTS_PER_BUDGET * -(-needed // MOST_BYTES)
     if parts == 1 and needed > available_memory():
         free = available_memory()

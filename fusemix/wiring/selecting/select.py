@@ -15,7 +15,7 @@ from fusemix.latents.sets import LatentSet
 from fusemix.latents.subsets import require_other_folder, subset_description
 from fusemix.models.learned import of_shards
 from fusemix.models.trained import open_trained
-from fusemix.wiring.selecting.methods import METHODS
+from fusemix.wiring.selecting.methods import METHODS, MOST_PICKS
 
 MANY = 1_000_000
 """Pairs from which `auto` takes density."""
@@ -81,7 +81,7 @@ def select(task: Task) -> Selection:
 def asked_for(config: SelectConfig, latent_set: LatentSet) -> dict[str, Any]:
     """What decides on the choice, as plain data: settings, and what they are applied to."""
     about: dict[str, Any] = {
-        "method": method_of(config.method, len(latent_set.links)),
+        "method": method_of(config.method, len(latent_set.links), config.size),
         "size": config.size,
         "seed": config.seed,
         "links_sha256": latent_set.description["links_sha256"],
@@ -101,8 +101,8 @@ def asked_for(config: SelectConfig, latent_set: LatentSet) -> dict[str, Any]:
     return about | {"encoders": encoders, "latents": {side.modality: of_shards(side) for side in latent_set.sides}}
 
 
-def method_of(method: str, num_links: int) -> str:
-    """The method that a setting asks for; `auto` goes by the number of pairs."""
+def method_of(method: str, num_links: int, size: int) -> str:
+    """The method that a setting asks for; `auto` goes by the numbers of pairs to choose from, and to choose."""
     if method != "auto":
         return method
-    return "density" if num_links >= MANY else "kdpp"
+    return "density" if num_links >= MANY or size > MOST_PICKS else "kdpp"
