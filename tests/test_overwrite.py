@@ -195,14 +195,13 @@ def ranking(tiny, make_set, tmp_path) -> Case:
 
 
 def studying(tiny, make_set, tmp_path) -> Case:
-    encoders = "encoders: {image: [eyes], text: [words]}"
     latents = make_set("train", num_left=20)
-    train = f"train={{train: '{latents}', holdout: 0.2, {encoders}, method: csa, adapter: linear, compute: cpu}}"
+    some = f"select={{latents: '{latents}', size: 4, method: uniform}}"
     return Case(
-        lambda out, *changes: run_command("study", [train, f"out={out}", *changes]),
+        lambda out, *changes: run_command("study", [some, f"out={out}", *changes]),
         "",
-        ["train.embedding_dim=4"],
-        ["train.embeding_dim=4"],
+        ["select.size=5"],
+        ["select.sise=5"],
     )
 
 

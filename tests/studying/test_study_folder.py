@@ -1,6 +1,7 @@
 """What lies in a study folder: which tasks are done, what is to come, and whose folder it is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,12 +9,15 @@ from fusemix.cli.called import run_command
 from fusemix.cli.for_studies import settings_for
 from fusemix.cli.loading import load_config
 from fusemix.config import StudyConfig
+from fusemix.disk.files import write_json
+from fusemix.disk.holders import this_process, write_holder
 from fusemix.disk.locks import one_writer
+from fusemix.disk.out_folder import lock_of, record_of
 from fusemix.errors import OutputError, RunError
-from fusemix.wiring.studying.folder import begin, require_same
+from fusemix.wiring.studying.folder import Places, begin, require_same
 from fusemix.wiring.studying.grid import grid_of
 from fusemix.wiring.studying.outcome import left_of, untimed
-from fusemix.wiring.studying.running import last_error, standing
+from fusemix.wiring.studying.running import last_error, look, standing, tidy
 
 GIVEN = [
     "latents=l",
@@ -66,6 +70,19 @@ def test_before_anything_is_done_estimates_of_some_tasks_stand_for_the_others(gr
     assert of_training.seconds == pytest.approx(10 + 30 + 20 + 20)
     of_training, _ = left_of(grid, now, {train[1]: 7.0}, {train[0]: 10.0})
     assert of_training.seconds == pytest.approx(3 * 7)
+
+
+def test_a_lock_of_a_task_that_has_ended_is_removed_and_that_of_one_that_is_run_stays(tmp_path):
+    places, grid = Places(tmp_path / "study"), grid_of(study(tmp_path / "study"), settings_for)
+    ended, running = list(grid.tasks)[:2]
+    for name in (ended, running):
+        places.of(name).mkdir(parents=True)
+    write_json(places.of(ended) / "done.json", {"command": "train", "seconds": 1.0})
+    gone = replace(this_process("study"), pid=2**22 + 1)  # no process has that number
+    write_holder(record_of(lock_of(places.of(ended).resolve())), gone, new=True)
+    with one_writer(places.of(running), doing="study"):
+        tidy(look(grid, places), places)
+        assert [path.name for path in places.out.glob(".*.json")] == [f".{running}.lock.json"]
 
 
 def test_a_dry_run_times_some_steps_of_what_could_be_run_at_once(make_set, tmp_path, capsys):

@@ -101,6 +101,7 @@ def run_tasks(
         after: told of each task that was done here.
     """
     ended, has_told = 0, False
+    tidy(look(grid, places), places)
     while True:
         now = look(grid, places)
         count = len(now.done) + len(now.failed) + len(now.blocked)
@@ -130,6 +131,14 @@ def _run_one(ready: Sequence[Task], places: Places, grid: Grid, tell: Callable[[
                 _run(task, places, grid, tell)
             return task
     return None
+
+
+def tidy(now: Standing, places: Places) -> None:
+    """Remove locks of tasks that have ended, which a process was killed with at the last moment."""
+    for name in (*now.done, *now.failed):
+        if _is_said_to_be_held(places.of(name)):
+            with ExitStack() as stack:
+                _is_claimed(places.of(name), stack)
 
 
 def _is_said_to_be_held(folder: Path) -> bool:
