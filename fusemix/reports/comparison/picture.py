@@ -7,16 +7,14 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fusemix.disk.files import write_atomic
 from fusemix.reports.comparison.side_by_side import Comparison
 from fusemix.reports.fonts import drawable
-from fusemix.reports.layout import lay_out
+from fusemix.reports.layout import save_figure
 from fusemix.reports.reading import RECALL, Report, common_ks
 from fusemix.tables import DAGGER, metric_label, spoken
 
@@ -26,7 +24,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 ZERO = "#8a8f98"
 SPREAD = 0.7
 """Width that the runs of one depth share; depths are 1 apart."""
-DPI = 130
 LABEL_WIDTH = 44
 """Letters after which a run's name goes on in the next line."""
 
@@ -51,13 +48,7 @@ def draw_comparison(
     """
     with drawable(names) as fonts:
         figure = comparison_figure(reports, [fonts.text(name) for name in names], comparable)
-        figure.set_dpi(DPI)
-        lay_out(figure)
-        for path in paths:
-            kind = path.suffix.removeprefix(".")
-            # Without a date and with a fixed salt for ids, equal reports give equal bytes.
-            with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
-                figure.savefig(file, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, paths)
     return fonts.told(paths[0].name)
 
 

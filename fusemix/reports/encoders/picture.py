@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fusemix.disk.files import write_atomic
 from fusemix.reports.encoders.report import CKA, NEIGHBOURS, RECALL
 from fusemix.reports.fonts import drawable
-from fusemix.reports.layout import lay_out
+from fusemix.reports.layout import save_figure
 
-DPI = 130
 COLOURS = {"align": "#0072b2", "predict": "#d55e00", "other": "#1a1a1a"}
 MARKERS = {"align": "o", "predict": "s"}
 CHANCE = "#8a8f98"
@@ -40,13 +37,7 @@ def draw_ranking(paths: Sequence[Path], report: Mapping[str, Any]) -> str:
     labels = [_short(f"{each['left']} × {each['right']}") for each in report["ranking"]]
     with drawable(labels) as fonts:
         figure = ranking_figure(report, [fonts.text(label) for label in labels])
-        figure.set_dpi(DPI)
-        lay_out(figure)
-        for path in paths:
-            kind = path.suffix.removeprefix(".")
-            # Without a date and with a fixed salt for ids, equal reports give equal bytes.
-            with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
-                figure.savefig(file, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, paths)
     return fonts.told(paths[0].name)
 
 

@@ -10,17 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from fusemix.disk.files import write_atomic
-from fusemix.reports.comparison.picture import DPI, look
+from fusemix.reports.comparison.picture import look
 from fusemix.reports.fonts import drawable
-from fusemix.reports.layout import lay_out
+from fusemix.reports.layout import save_figure
 from fusemix.reports.study.results import Row
 from fusemix.reports.study.tables import column_label
 from fusemix.tables import PERCENT
@@ -75,13 +73,7 @@ def draw_study(paths: Sequence[Path], rows: Sequence[Row], columns: Sequence[str
     texts = [text for row in rows for axis, value in row.axes.items() for text in (axis, str(value))]
     with drawable(texts) as fonts:
         figure = study_figure(rows, columns[:MOST_COLUMNS], x, fonts.text)
-        figure.set_dpi(DPI)
-        lay_out(figure)
-        for path in paths:
-            kind = path.suffix.removeprefix(".")
-            # Without a date and with a fixed salt for ids, equal figures give equal bytes.
-            with mpl.rc_context({"svg.hashsalt": "fusemix"}), write_atomic(path) as file:
-                figure.savefig(file, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, paths)
     return fonts.told(paths[0].name)
 
 
