@@ -25,7 +25,7 @@ from fusemix.machine.environment import peak_memory
 from fusemix.progress import console, counting
 from fusemix.selection.clusters import clustered
 from fusemix.selection.kdpp import most_diverse
-from fusemix.selection.kernel import log_determinant
+from fusemix.selection.kernel import DIAGONAL, kernel
 from fusemix.selection.parts import most_diverse_by_parts
 
 CENTRES = 2000
@@ -89,7 +89,8 @@ def _by_parts(unit: torch.Tensor, size: int) -> dict[str, Any]:
     vectors = unit.numpy()
     exact = most_diverse(unit, size).log_determinant
     drawn = np.random.default_rng(0).choice(len(unit), size, replace=False)
-    chance = log_determinant(unit[drawn])
+    some = unit[drawn].double()
+    chance = float(torch.logdet(kernel(some, some).fill_diagonal_(DIAGONAL)))
     losses = {}
     for parts in PARTS:
         started = time.monotonic()

@@ -198,6 +198,16 @@ def test_what_is_wrong_with_a_set_is_one_message(folder, make_set, tmp_path):
             ranked(tmp_path / slug)
 
 
+def test_a_subset_is_ranked_by_the_stores_of_the_set_that_it_is_of(folder, tmp_path):
+    run_command("select", [str(folder), "size=120", "method=uniform", f"out={tmp_path / 'some'}"])
+    found, whole = ranked(tmp_path / "some"), ranked(folder)
+    assert found["stores"] == whole["stores"]
+    assert found["counts"]["links"] == 120
+    assert {(each["left"], each["right"]) for each in found["ranking"]} == {
+        (each["left"], each["right"]) for each in whole["ranking"]
+    }
+
+
 def test_the_folder_is_one_bare_word_or_a_setting(folder):
     assert load_config(RankConfig, [str(folder)]) == load_config(RankConfig, [f"latents={folder}"])
     assert load_config(RankConfig, ["--latents", str(folder), "-k", "3"]).k == 3

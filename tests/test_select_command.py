@@ -8,6 +8,7 @@ import torch
 from latent_samples import pair_set, write_store
 
 from fusemix.cli.called import run_command
+from fusemix.disk.files import read_json, write_json
 from fusemix.errors import ConfigError, FusemixError, LatentStoreError, OutputError
 from fusemix.latents.set_writer import write_set
 from fusemix.latents.sets import LatentSet
@@ -187,6 +188,37 @@ def test_bad_input_is_one_message_and_nothing_is_written(words, error, message, 
 def test_a_side_without_latents_cannot_be_compared(make_set, tmp_path):
     with pytest.raises(FusemixError, match="has no image latents to compare"):
         selected(make_set("train"), tmp_path / "some", "size=9", "encoders={image: [], text: [words]}")
+
+
+def test_a_store_that_holds_nan_is_refused(make_set, tmp_path):
+    whole = make_set("train", num_left=20)
+    shard = next((whole / "image" / "eyes").glob("latents-*.npy"))
+    latents = np.load(shard)
+    latents[3] = np.nan
+    np.save(shard, latents)
+    with pytest.raises(LatentStoreError, match="has image latents with NaN or infinity, which it does not list"):
+        selected(whole, tmp_path / "some", "size=9", "method=kdpp")
+
+
+def test_facility_is_not_asked_for_more_than_fits_into_memory(make_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(methods, "MOST_BYTES", 1000)
+    with pytest.raises(ConfigError, match=r"facility takes .* GB for 128 items with 20 neighbours.*method=density"):
+        selected(make_set("train"), tmp_path / "some", "size=9", "method=facility")
+
+
+def test_verify_names_a_subset_that_leads_nowhere_and_looks_at_the_others(make_set, tmp_path, capsys):
+    whole = make_set("train")
+    (tmp_path / "sets").mkdir()
+    for name in ("a", "b"):
+        selected(whole, tmp_path / "sets" / name, "size=9")
+    about = read_json(tmp_path / "sets" / "a" / "set.json")
+    write_json(tmp_path / "sets" / "a" / "set.json", {**about, "items_of": "nowhere"})
+    capsys.readouterr()
+    with pytest.raises(
+        LatentStoreError, match=r"1 damaged:\n.*a/set\.json leads nowhere: .*nowhere, which is not there"
+    ):
+        run_command("verify", [str(tmp_path / "sets")])
+    assert "b: a subset; its items and latents lie in" in capsys.readouterr().out
 
 
 def test_pairs_that_lack_a_latent_are_not_chosen(tmp_path):

@@ -66,7 +66,8 @@ def _is_there(task: Task, out: Path) -> bool:
     if task.config.overwrite:
         require_ours(out, SUBSET)
         return False
-    there = read_description(out / SET)[SELECTION].get("asked", {})
+    there = read_description(out / SET).get(SELECTION, {}).get("asked")
+    there = there if isinstance(there, dict) else {}
     if found := differences(there, task.asked):
         in_both = there.keys() & task.asked.keys()
         lines = "\n  ".join([line for line in found if line.split(":")[0].split(".")[0] in in_both] or found)

@@ -11,10 +11,10 @@ from fusemix.config import VerifyConfig
 from fusemix.errors import FusemixError, IndexFolderError, LatentStoreError, UntrustedCodeError
 from fusemix.fusion.checkpoints import CHECKPOINTS, read_checkpoint
 from fusemix.fusion.runs import HUBS, is_run
-from fusemix.latents.description import SET
+from fusemix.latents.description import SET, items_folder
+from fusemix.latents.description import read_description as read_set
 from fusemix.latents.inspection import others_below, require_folder, sets_below
 from fusemix.latents.manifest import MANIFEST, STARTED, read_manifest
-from fusemix.latents.sets import LatentSet
 from fusemix.latents.subsets import is_subset
 from fusemix.latents.verify import Damage, damaged_notes, damaged_shards, damaged_tables, num_bytes, stores_of
 from fusemix.models.folder import CONFIG, is_export
@@ -111,15 +111,22 @@ def _verify_index(folder: Path) -> list[Damage]:
     return found
 
 
+def _of_a_subset(folder: Path) -> list[Damage]:
+    try:
+        items = items_folder(folder, read_set(folder / SET))
+    except LatentStoreError as error:
+        return [Damage(folder / SET, f"leads nowhere: {error}")]
+    console.print(f"{folder}: a subset; its items and latents lie in {items}: verify that, too", style="yellow")
+    return []
+
+
 def _verify(folder: Path) -> list[Damage]:
     found = []
     if (folder / SET).is_file():
         found += damaged_tables(folder)
         console.print(f"{folder}: tables {'are damaged' if found else 'are as they were sealed'}")
     if is_subset(folder):
-        items = LatentSet(folder).items_folder
-        console.print(f"{folder}: a subset; its items and latents lie in {items}: verify that, too", style="yellow")
-        return found
+        return found + _of_a_subset(folder)
     for unfinished in sorted(path.parent for path in folder.glob(f"*/*/{STARTED}")):
         console.print(f"{unfinished}: not finished, so there is nothing to compare it with", style="yellow")
     for store in stores_of(folder):

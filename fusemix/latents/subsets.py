@@ -17,10 +17,10 @@ from fusemix.disk.files import write_json
 from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.latents import links as link_file
 from fusemix.latents.description import ITEMS_OF, SELECTION, SET, read_description
-from fusemix.latents.links import COUNTED, LINKS, LinkTable
+from fusemix.latents.links import LINKS, LinkTable
 from fusemix.latents.sets import LatentSet
 
-OF_ITEMS = ("dataset", "revision", "split", "left", "right", "source")
+OF_ITEMS = ("format", "version", "dataset", "revision", "split", "left", "right", "source")
 """What a subset's `set.json` says as that of the set it was chosen from."""
 
 
@@ -36,10 +36,8 @@ def subset_description(
         folder: where the subset is going to lie; where the items lie is said from there.
     """
     items = os.path.relpath(chosen_from.items_folder.resolve(), folder.resolve())
-    about = {key: value for key, value in chosen_from.description.items() if key not in COUNTED}
     return {
-        **{key: about[key] for key in ("format", "version")},
-        **{key: about[key] for key in OF_ITEMS},
+        **{key: chosen_from.description[key] for key in OF_ITEMS},
         **link_file.described_links(table),
         "num_excluded": 0,
         ITEMS_OF: items,

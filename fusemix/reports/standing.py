@@ -26,7 +26,7 @@ def identity_of(report: Mapping[str, Any]) -> dict[str, Any]:
     data, model = _part(report, "data"), _part(report, "model")
     return {
         "protocol": _part(report, "protocol").get("name"),
-        "data": {key: _without_packages(data.get(key)) for key in SAME_DATA},
+        "data": {key: without_packages(data.get(key)) for key in SAME_DATA},
         "model": {key: value for key, value in model.items() if key not in NOT_IDENTITY},
     }
 
@@ -36,11 +36,11 @@ def _part(report: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _without_packages(value: Any) -> Any:
+def without_packages(value: Any) -> Any:
     """Latents of one encoder under other versions of packages are the same ones; see models/fitting.py."""
     if isinstance(value, Mapping):
-        return {key: _without_packages(below) for key, below in value.items() if key != "packages"}
-    return [_without_packages(below) for below in value] if isinstance(value, list) else value
+        return {key: without_packages(below) for key, below in value.items() if key != "packages"}
+    return [without_packages(below) for below in value] if isinstance(value, list) else value
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 Place in the flow: unit vectors -> rows in order of choice.
 
 Each step takes the candidate that raises log det of the chosen ones' kernel most. Its gain is what is left of its
-diagonal entry outside the span of the picks, 4 - |c|² with L c = K[picks, candidate] (Chen, Zhang, Zhou, "Fast Greedy
-MAP Inference for Determinantal Point Process", NeurIPS 2018, arXiv:1709.05135). A gain only falls as picks are added,
-so an earlier one bounds it from above (Minoux 1978): a front of candidates is kept up to date, in float64, and the rest
+diagonal entry outside the span of the picks, K[i, i] - |c|² with L c = K[picks, i] (Chen, Zhang, Zhou, "Fast Greedy MAP
+Inference for Determinantal Point Process", NeurIPS 2018, arXiv:1709.05135). A gain only falls as picks are added, so an
+earlier one bounds it from above (Minoux 1978): a front of candidates is kept up to date, in float64, and the rest
 (screen.py) is looked at again only when the best of the front falls below what the rest may have.
 """
 
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from fusemix.selection.kernel import DIAGONAL, coordinates, kernel
+from fusemix.selection.kernel import coordinates, diagonal, kernel
 from fusemix.selection.screen import BLOCK, Screen
 
 FRONT = 4096
@@ -111,7 +111,7 @@ class _State:
         if len(self._front):
             place = torch.searchsorted(self._front, rows).clamp(max=len(self._front) - 1)
             stays = self._front[place] == rows
-        gains = torch.full((len(rows),), DIAGONAL, dtype=torch.float64)
+        gains = diagonal(self._unit[rows]).double()
         gains[stays] = self._front_gains[place[stays]]
         self._coordinates[: len(rows), :done][stays] = self._coordinates[place[stays], :done]
         chosen, factor = self._unit[self.picks[:done]].double(), self._factor[:done, :done]

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-DIAGONAL = 4.0
-"""Of every candidate with itself."""
+DIAGONAL, DIAGONAL_OF_NOTHING = 4.0, 1.0
+"""Of a candidate with itself, and of one whose latent is zero."""
 
 
 def kernel(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> Float[Tensor, "left right"]:
@@ -32,8 +32,7 @@ def coordinates(factor: Float[Tensor, "picks picks"], columns: Float[Tensor, "pi
     return torch.linalg.solve_triangular(factor, columns, upper=False)
 
 
-def log_determinant(unit: Float[Tensor, "n dim"]) -> float:
-    """Of the kernel among some vectors, in float64: the larger, the more diverse; -inf where it is singular."""
-    rows = unit.double()
-    sign, value = torch.linalg.slogdet(kernel(rows, rows).fill_diagonal_(DIAGONAL))
-    return float(value) if sign > 0 else float("-inf")
+def diagonal(unit: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
+    """The kernel of each candidate with itself, without rounding, so that equal candidates have equal gains."""
+    is_nothing = (unit == 0).all(dim=1)
+    return torch.where(is_nothing, DIAGONAL_OF_NOTHING, DIAGONAL).to(unit.dtype)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from fusemix.selection.kernel import DIAGONAL, coordinates, kernel
+from fusemix.selection.kernel import coordinates, diagonal, kernel
 
 HEAD = 256
 """Columns in float32."""
@@ -36,7 +36,7 @@ class Screen:
 
     def __init__(self, unit: Float32[Tensor, "n dim"], size: int) -> None:
         self._unit = unit
-        self.bounds = torch.full((len(unit),), DIAGONAL)
+        self.bounds = diagonal(unit)
         self._known = torch.zeros(len(unit), dtype=torch.int64)
         self._head = torch.zeros(len(unit), min(size, HEAD))
         self._tail = torch.zeros(len(unit), max(0, size - HEAD), dtype=torch.float16)

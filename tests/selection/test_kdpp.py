@@ -4,7 +4,7 @@ import torch
 
 from fusemix.selection.clusters import clustered
 from fusemix.selection.kdpp import most_diverse
-from fusemix.selection.kernel import kernel, log_determinant
+from fusemix.selection.kernel import kernel
 from fusemix.selection.parts import most_diverse_by_parts
 from fusemix.selection.screen import HEAD
 
@@ -16,6 +16,13 @@ def crowd(num: int, dim: int, centres: int = 12, seed: int = 0) -> torch.Tensor:
     which = (torch.rand(num, generator=generator) ** 2 * centres).long()
     rows = middle[which] + 0.7 * torch.randn(num, dim, generator=generator) + 0.3
     return torch.nn.functional.normalize(rows, dim=1)
+
+
+def log_determinant(unit: torch.Tensor) -> float:
+    rows = unit.double().numpy()
+    similar = (rows @ rows.T + 1) ** 2
+    np.fill_diagonal(similar, 4.0)
+    return np.linalg.slogdet(similar)[1]
 
 
 def dense_greedy(unit: torch.Tensor, size: int) -> list[int]:
@@ -84,6 +91,20 @@ def test_copies_are_not_chosen_twice_and_there_is_an_end(front):
     picked = most_diverse(once.repeat(3, 1), 40, front=front)
     assert len(picked.rows) == 9
     assert len(set((picked.rows % 100).tolist())) == 9
+
+
+@pytest.mark.parametrize("front", [3, 60])
+def test_latents_that_are_nothing_are_one_candidate_and_no_more(front):
+    """A caption of unknown words, say: of length 0, so (0 + 1)² with everything, itself included."""
+    some = crowd(60, 24)
+    some[[5, 17, 40]] = 0.0
+    picked = most_diverse(some, 40, front=front)
+    assert len(np.intersect1d(picked.rows, [5, 17, 40])) <= 1
+    rows = some.double().numpy()
+    similar = (rows @ rows.T + 1) ** 2
+    assert picked.log_determinant == pytest.approx(
+        np.linalg.slogdet(similar[np.ix_(picked.rows, picked.rows)])[1], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("front", [2, 10])

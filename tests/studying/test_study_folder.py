@@ -59,6 +59,15 @@ def test_what_is_left_takes_as_long_as_what_was_done_with_the_same_values(grid):
     assert (of_evaluation.left, of_evaluation.known, of_evaluation.seconds) == (4, 0, 0)
 
 
+def test_a_study_file_that_says_no_study_is_one_message(tmp_path):
+    out = tmp_path / "study"
+    begin(study(out))
+    for damage in ({}, {"study": {}}, {"study": {"axes": []}}):
+        write_json(out / "study.json", {"format": "fusemix.study", "version": 1, **damage})
+        with pytest.raises(OutputError, match=r"study\.json is damaged|differs from this one"):
+            require_same(study(out))
+
+
 def test_before_anything_is_done_estimates_of_some_tasks_stand_for_the_others(grid):
     train = [name for name, task in grid.tasks.items() if task.stage == "train"]
     now = standing(grid, lambda name: False, lambda name: False)

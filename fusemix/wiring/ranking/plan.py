@@ -12,12 +12,13 @@ from jaxtyping import Int64
 
 from fusemix.config.ranking import FEWEST_PAIRS, RankConfig
 from fusemix.errors import ConfigError, LatentStoreError
-from fusemix.latents.description import SET, read_description
+from fusemix.latents.description import SET, items_folder, read_description
 from fusemix.latents.labels import Labels, labels_of
 from fusemix.latents.manifest import MANIFEST
 from fusemix.latents.one_to_one import one_to_one
 from fusemix.latents.sets import LatentSet
 from fusemix.parts.registry import nearest
+from fusemix.reports.standing import without_packages
 from fusemix.split_names import folder_meant
 
 
@@ -40,19 +41,12 @@ class Plan(NamedTuple):
         """What is compared, as plain data: what another ranking of the same would have, too."""
         about, config = self.latent_set.description, self.config
         stores = {
-            side.modality: {store.folder.name: _without_packages(store.fingerprint) for store in side.stores}
+            side.modality: {store.folder.name: without_packages(store.fingerprint) for store in side.stores}
             for side in self.latent_set.sides
         }
         settings = {name: getattr(config, name) for name in ("num_pairs", "k", "labels", "seed")}
         data = {name: about[name] for name in ("dataset", "split", "revision")}
         return {"data": data, "links_sha256": about["links_sha256"], "stores": stores, "settings": settings}
-
-
-def _without_packages(value: Any) -> Any:
-    """Latents of one encoder under other versions of packages are the same ones."""
-    if isinstance(value, Mapping):
-        return {key: _without_packages(below) for key, below in value.items() if key != "packages"}
-    return value
 
 
 def plan_of(config: RankConfig) -> Plan:
@@ -65,8 +59,10 @@ def plan_of(config: RankConfig) -> Plan:
     folder = folder_meant(Path(config.latents))
     if not (folder / SET).is_file():
         raise LatentStoreError(f"{folder} has no {SET}, so it is no latent set. Run cache_features.py first.")
-    modalities = [read_description(folder / SET)[side]["modality"] for side in ("left", "right")]
-    latent_set = LatentSet(folder, _chosen(folder, modalities, config.encoders))
+    description = read_description(folder / SET)
+    modalities = [description[side]["modality"] for side in ("left", "right")]
+    stores = items_folder(folder, description)
+    latent_set = LatentSet(folder, _chosen(stores, modalities, config.encoders))
     pairs = one_to_one(latent_set.links, config.num_pairs, config.seed)
     if len(pairs) < FEWEST_PAIRS:
         raise LatentStoreError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from fusemix.errors import ConfigError
+from fusemix.errors import ConfigError, LatentStoreError
 from fusemix.latents.distinct import distinct_rows
 from fusemix.latents.galleries import SideItems
 from fusemix.latents.sets import LatentSet
@@ -43,9 +43,19 @@ class Candidates:
         return self.latent_set.sides[self.place].dim
 
     def unit(self, positions: Int64[np.ndarray, " some"] | None = None) -> Float32[np.ndarray, "some dim"]:
-        """Unit latents of some of them, by position; of all by default."""
+        """Unit latents of some of them, by position; of all by default.
+
+        Raises:
+            LatentStoreError: some are NaN or infinite.
+        """
         rows = self.rows if positions is None else self.rows[positions]
-        return unit_latents(SideItems(self.latent_set.sides[self.place], rows)).numpy()
+        found = unit_latents(SideItems(self.latent_set.sides[self.place], rows)).numpy()
+        if not np.isfinite(found.sum()):
+            raise LatentStoreError(
+                f"{self.latent_set.items_folder} has {self.modality} latents with NaN or infinity, which it does not "
+                "list. Read it back with fusemix verify, and cache what is damaged again."
+            )
+        return found
 
     def links_of(
         self, positions: Int64[np.ndarray, " some"], size: int, rng: np.random.Generator
@@ -75,7 +85,7 @@ def candidates(latent_set: LatentSet, modality: str | None) -> Candidates:
         modality: of the side; None: the left one.
 
     Raises:
-        ConfigError: the set has no such side, or that side no latents, or constant ones of length 0.
+        ConfigError: the set has no such side, or that side no latents.
     """
     there = [side.modality for side in latent_set.sides]
     if modality is not None and modality not in there:

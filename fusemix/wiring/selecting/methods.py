@@ -30,11 +30,13 @@ from fusemix.selection.screen import screen_bytes
 from fusemix.wiring.selecting.candidates import Candidates, candidates
 
 MOST_BYTES = 13 << 30
-"""What kdpp may take at once; above, it chooses by parts."""
+"""What a method may take at once; above, kdpp chooses by parts."""
 MOST_PICKS = 20_000
 """Of kdpp: its factor takes 3 GB then, and time grows with the square."""
 PARTS_PER_BUDGET = 4
 """Clusters differ in size, so there are so many more parts than would just fit."""
+BYTES_OF_AN_EDGE = 150
+"""Of facility's graph, while it is put in order; its vectors are there twice, once in the index."""
 CLUSTERS, ITEMS_PER_CLUSTER = 100, 40
 LINKS_AT_ONCE = 65_536
 
@@ -108,8 +110,12 @@ def chosen_by_density(latent_set: LatentSet, config: SelectConfig) -> Choice:
 def chosen_representative(latent_set: LatentSet, config: SelectConfig) -> Choice:
     """Items that stand for all others, by facility location, each with one pair."""
     of = candidates(latent_set, config.modality)
-    if 4 * len(of) * of.dim > MOST_BYTES:
-        raise ConfigError(f"facility looks at all {len(of):,} items at once, which is too much. Set method=density.")
+    needed = 2 * 4 * len(of) * of.dim + BYTES_OF_AN_EDGE * len(of) * (config.neighbours + 1)
+    if needed > MOST_BYTES:
+        raise ConfigError(
+            f"facility takes {needed / 1e9:,.0f} GB for {len(of):,} items with {config.neighbours} neighbours, which "
+            "is too much. Set method=density, or fewer neighbours."
+        )
     with counting("items whose neighbours are found", len(of)) as advance:
         graph = neighbour_graph(of.unit(), config.neighbours, advance)
     size = min(config.size, len(of))

@@ -78,15 +78,24 @@ class Places(NamedTuple):
     def seconds(self, task: str) -> float | None:
         """How long it took; None where it is not done."""
         file = self.of(task) / DONE
-        return float(read_json(file)["seconds"]) if file.is_file() else None
+        return float(_said_in(file).get("seconds", 0)) if file.is_file() else None
 
     def failure(self, task: str) -> Failure | None:
         """How it failed; None where it did not."""
         file = self.of(task) / FAILED
         if not file.is_file():
             return None
+        said = _said_in(file)
+        return Failure(str(said.get("error", "it is not known how")), int(said.get("code", 1)), self.of(task) / LOG)
+
+
+def _said_in(file: Path) -> Mapping[str, Any]:
+    """What a task's file says; nothing where somebody else has written it."""
+    try:
         said = read_json(file)
-        return Failure(str(said["error"]), int(said["code"]), self.of(task) / LOG)
+    except ValueError:
+        return {}
+    return said if isinstance(said, Mapping) else {}
 
 
 @contextmanager
@@ -139,8 +148,14 @@ def require_same(config: StudyConfig) -> None:
         OutputError: it was.
     """
     out = Path(config.out)
-    recorded, wanted = read_json(out / FILE)["study"], said_by(config)
-    found = differing_fields(without_new(recorded, wanted), wanted)
+    wanted = said_by(config)
+    try:
+        found = differing_fields(without_new(read_json(out / FILE)["study"], wanted), wanted)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise OutputError(
+            f"{out / FILE} is damaged: it does not say what the study is. Choose another out, or discard what is there "
+            "with overwrite=true."
+        ) from error
     if found:
         lines = "\n  ".join(told_difference(*one) for one in found)
         raise OutputError(

@@ -34,6 +34,7 @@ def seconds_of_run(config: TrainConfig) -> float:
     fit_preprocessing(module.model, data, config.seed)
     device = processes.strategy.root_device
     state = state_of_run(Path(config.out), record, max_epochs=pace.max_epochs, resume=False)
-    data.place(device, str(precision_of(config, device, state)), num_processes=1)
-    step = seconds_of_a_step(module, data, device, AUTOCAST.get(str(precision_of(config, device, state))))
+    precision = str(precision_of(config, device, state))
+    data.place(device, precision, num_processes=1)
+    step = seconds_of_a_step(module, data, device, AUTOCAST.get(precision))
     return pace.max_epochs * data.num_batches * step
